@@ -1,0 +1,196 @@
+//! How we say no: one stable code each, one page each in `docs/errors/`.
+//!
+//! A refusal is an answer, not a failure: nothing was changed, and the caller can act on it.
+
+use std::borrow::Cow;
+
+use crate::clock::At;
+
+/// Declares the codes with their HTTP status, once.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $status:literal $text:literal,)+) => {
+        /// A stable error code; its HTTP status is the default, and the envelope repeats it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $variant,)+ }
+
+        impl Code {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            #[must_use]
+            pub fn http_status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request cannot be parsed: broken JSON, a bad query, a bad header.
+    MalformedRequest = 400 "MALFORMED_REQUEST",
+    InvalidCursor = 400 "INVALID_CURSOR",
+    IdempotencyKeyInvalid = 400 "IDEMPOTENCY_KEY_INVALID",
+    Unauthorized = 401 "UNAUTHORIZED",
+    InvalidApiKey = 401 "INVALID_API_KEY",
+    BalanceTooLow = 402 "BALANCE_TOO_LOW",
+    InsufficientPermissions = 403 "INSUFFICIENT_PERMISSIONS",
+    WrongKeyMode = 403 "WRONG_KEY_MODE",
+    OrganizationSuspended = 403 "ORGANIZATION_SUSPENDED",
+    NotFound = 404 "NOT_FOUND",
+    MethodNotAllowed = 405 "METHOD_NOT_ALLOWED",
+    RequestTimeout = 408 "REQUEST_TIMEOUT",
+    Conflict = 409 "CONFLICT",
+    IdempotencyInProgress = 409 "IDEMPOTENCY_IN_PROGRESS",
+    PayloadTooLarge = 413 "PAYLOAD_TOO_LARGE",
+    UnsupportedMedia = 415 "UNSUPPORTED_MEDIA",
+    ValidationError = 422 "VALIDATION_ERROR",
+    MissingRequiredField = 422 "MISSING_REQUIRED_FIELD",
+    InvalidPhoneNumber = 422 "INVALID_PHONE_NUMBER",
+    InvalidSender = 422 "INVALID_SENDER",
+    InvalidChannel = 422 "INVALID_CHANNEL",
+    MessageTooLong = 422 "MESSAGE_TOO_LONG",
+    IdempotencyKeyReused = 422 "IDEMPOTENCY_KEY_REUSED",
+    NoRoute = 422 "NO_ROUTE",
+    NoPrice = 422 "NO_PRICE",
+    RateLimited = 429 "RATE_LIMITED",
+    HeadersTooLarge = 431 "HEADERS_TOO_LARGE",
+    InternalError = 500 "INTERNAL_ERROR",
+    ServiceUnavailable = 503 "SERVICE_UNAVAILABLE",
+}
+
+/// One refusal: what is wrong, where, and when to come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: Code,
+    pub message: Cow<'static, str>,
+    /// The field of the request at fault.
+    pub field: Option<Cow<'static, str>>,
+    /// What would have been right.
+    pub expected: Option<Cow<'static, str>>,
+    pub retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            expected: None,
+            retry_after_s: None,
+        }
+    }
+
+    #[must_use]
+    pub fn field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<Cow<'static, str>>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    #[must_use]
+    pub fn balance_too_low() -> Self {
+        Self::new(
+            Code::BalanceTooLow,
+            "the balance does not cover this send; top up the wallet",
+        )
+    }
+
+    #[must_use]
+    pub fn invalid_api_key() -> Self {
+        Self::new(
+            Code::InvalidApiKey,
+            "the API key is malformed, unknown or revoked",
+        )
+    }
+
+    /// The service cannot take the request now, and says when to try again.
+    #[must_use]
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::ServiceUnavailable, message).retry_after(1)
+    }
+}
+
+/// Why a stored message did not go as hoped: the `error_code` on the message itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageError {
+    InvalidRecipient,
+    UnreachableHandset,
+    CarrierRejected,
+    SenderNotAllowed,
+    Expired,
+    NetworkError,
+    Throttled,
+    UnknownCarrierError,
+    NoRoute,
+    Blocked,
+    Quarantined,
+}
+
+impl MessageError {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRecipient => "INVALID_RECIPIENT",
+            Self::UnreachableHandset => "UNREACHABLE_HANDSET",
+            Self::CarrierRejected => "CARRIER_REJECTED",
+            Self::SenderNotAllowed => "SENDER_NOT_ALLOWED",
+            Self::Expired => "EXPIRED",
+            Self::NetworkError => "NETWORK_ERROR",
+            Self::Throttled => "THROTTLED",
+            Self::UnknownCarrierError => "UNKNOWN_CARRIER_ERROR",
+            Self::NoRoute => "NO_ROUTE",
+            Self::Blocked => "BLOCKED",
+            Self::Quarantined => "QUARANTINED",
+        }
+    }
+}
+
+/// When a thing was refused for good, and until when a caller should wait.
+#[must_use]
+pub fn seconds_until(now: At, then: At) -> u32 {
+    let wait = then.since(now);
+    u32::try_from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_upper_snake_and_distinct() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            let text = code.as_str();
+            assert!(
+                text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'),
+                "{text}"
+            );
+            assert!(seen.insert(text), "{text} twice");
+            assert!((400..=599).contains(&code.http_status()));
+        }
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up() {
+        assert_eq!(seconds_until(At(0), At(1)), 1);
+        assert_eq!(seconds_until(At(0), At(1_000_000)), 1);
+        assert_eq!(seconds_until(At(5), At(0)), 0);
+    }
+}

@@ -1,0 +1,69 @@
+//! A send on its way in: checked, priced and routed, not yet stored.
+
+use std::sync::Arc;
+
+use crate::carrier::{CarrierId, OrgId};
+use crate::id::PublicId;
+use crate::message::{Category, Encoding};
+use crate::money::Micros;
+
+/// One message that passed all pure checks.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    pub id: PublicId,
+    /// E.164 with `+`.
+    pub to: String,
+    pub from: String,
+    /// SMPP type of number of `from`: 5 alphanumeric, 1 international, 3 short code.
+    pub from_ton: u8,
+    pub body: String,
+    pub encoding: Encoding,
+    pub segments: u8,
+    pub category: Category,
+    /// Price of one part; the hold is this times `segments`. Zero for test messages.
+    pub unit_price: Micros,
+    pub mccmnc: Option<Arc<str>>,
+    pub carrier: CarrierId,
+    /// Why this carrier: kept in the message's first event.
+    pub route_reason: &'static str,
+    /// JSON object as text.
+    pub metadata: Option<String>,
+    pub test: bool,
+}
+
+impl NewMessage {
+    #[must_use]
+    pub fn hold(&self) -> Micros {
+        self.unit_price.times(i64::from(self.segments))
+    }
+}
+
+/// What makes a repeated request one effect.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Idempotency {
+    /// Method and canonical path.
+    pub route: &'static str,
+    pub key: String,
+    /// SHA-256 of the raw body.
+    pub fingerprint: [u8; 32],
+}
+
+/// One request, one item of the accept batch: stored whole or not at all.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub organization: OrgId,
+    /// The stored number of the API key; looked at again inside the transaction.
+    pub api_key: i64,
+    pub idempotency: Option<Idempotency>,
+    pub batch: Option<PublicId>,
+    pub messages: Vec<NewMessage>,
+}
+
+impl Submission {
+    #[must_use]
+    pub fn hold(&self) -> Micros {
+        self.messages
+            .iter()
+            .fold(Micros::ZERO, |sum, message| sum + message.hold())
+    }
+}
