@@ -1,2 +1,62 @@
-//! (scaffold)
-fn main() {}
+//! Load, peers and crashes for the switch, a subcommand per scenario.
+//!
+//! Each prints one line of JSON with its results on standard output and its progress on
+//! standard error. All traffic stays on loopback addresses, and every scenario is bounded
+//! in count and in time.
+
+mod client;
+mod histogram;
+mod peer;
+mod process;
+mod scenario;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+use tokio::task::LocalSet;
+
+use scenario::carrier;
+
+#[derive(Parser)]
+#[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// A fast SMSC with the quirks of real carriers.
+    Carrier(carrier::CarrierArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.scenario) {
+        Ok(result) => {
+            if let Some(value) = &result {
+                println!("{value}");
+            }
+            let failed = result.is_some_and(|value| value["passed"] == Value::Bool(false));
+            ExitCode::from(u8::from(failed))
+        }
+        Err(error) => {
+            eprintln!("load-tests: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(scenario: Scenario) -> Result<Option<Value>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = LocalSet::new();
+    runtime.block_on(local.run_until(async {
+        match scenario {
+            Scenario::Carrier(args) => carrier::run(args).await,
+        }
+    }))
+}

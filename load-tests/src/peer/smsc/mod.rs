@@ -1,0 +1,301 @@
+//! A fast SMSC with the quirks of real carriers, for one account on a loopback address.
+//!
+//! smsc            this file: listener, connections, inbound messages, flapping
+//! ├─ session      the protocol of one connection, without a socket
+//! ├─ center       what connections share: numbers, receipts, the backlog
+//! ├─ queue        what waits for its time, the window or an answer
+//! ├─ book         repeated submits and the log
+//! └─ wire, ids    octets
+//!
+//! It runs on one thread, reads until the socket is empty and answers all PDUs of a read
+//! with one write. Receipts are kept until acknowledged, over the end of their bind.
+
+mod book;
+mod center;
+mod ids;
+mod options;
+mod queue;
+mod session;
+mod stats;
+mod wire;
+
+use std::cell::RefCell;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::Interest;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use self::center::{Center, Seat};
+pub(crate) use self::options::SmscOptions;
+use self::session::{Ending, Session};
+use self::stats::add;
+pub(crate) use self::stats::{Counters, Stats};
+
+const READ_BYTES: usize = 64 * 1024;
+/// Read no further while this much input or output is unhandled.
+const BUFFER_BYTES_MAX: usize = 1024 * 1024;
+const INBOUND_STEP: Duration = Duration::from_millis(10);
+const LOG_STEP: Duration = Duration::from_millis(500);
+
+type Shared = Rc<RefCell<Center>>;
+
+/// An SMSC on a thread of its own; stops when dropped.
+pub(crate) struct Smsc {
+    pub(crate) address: SocketAddr,
+    pub(crate) counters: Arc<Counters>,
+    /// Its thread below `/proc`.
+    pub(crate) thread: Option<PathBuf>,
+    stop: Option<oneshot::Sender<()>>,
+    joined: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Smsc {
+    pub(crate) fn start(bind: SocketAddr, options: SmscOptions) -> Result<Self> {
+        let counters = Arc::new(Counters::default());
+        let shared = Arc::clone(&counters);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ready, started) = mpsc::channel();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let thread = crate::process::this_thread();
+            runtime.block_on(LocalSet::new().run_until(async move {
+                let said = move |address| {
+                    // The starter waits for exactly this.
+                    let _ = ready.send((address, thread));
+                };
+                let until = async {
+                    let _ = stopped.await;
+                };
+                run(bind, options, shared, said, until).await
+            }))
+        };
+        let joined = std::thread::Builder::new()
+            .name("smsc".into())
+            .spawn(move || {
+                let result: Result<()> = work();
+                if let Err(error) = result {
+                    eprintln!("smsc: {error:#}");
+                }
+            })?;
+        let (address, thread) = started.recv().context("the smsc did not start")?;
+        Ok(Self {
+            address,
+            counters,
+            thread,
+            stop: Some(stop),
+            joined: Some(joined),
+        })
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+}
+
+impl Drop for Smsc {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(joined) = self.joined.take() {
+            let _ = joined.join();
+        }
+    }
+}
+
+/// Serves until `until` completes; must run inside a `LocalSet`.
+pub(crate) async fn run(
+    bind: SocketAddr,
+    options: SmscOptions,
+    counters: Arc<Counters>,
+    ready: impl FnOnce(SocketAddr),
+    until: impl Future<Output = ()>,
+) -> Result<()> {
+    ensure!(bind.ip().is_loopback(), "loopback addresses only");
+    let listener = TcpListener::bind(bind).await?;
+    let address = listener.local_addr()?;
+    let center = Rc::new(RefCell::new(Center::new(options, counters)?));
+    ready(address);
+    let inbound = tokio::task::spawn_local(send_inbound(Rc::clone(&center)));
+    let flushing = tokio::task::spawn_local(flush_log(Rc::clone(&center)));
+    let result = tokio::select! {
+        result = listen(listener, address, &center) => result,
+        () = until => Ok(()),
+    };
+    inbound.abort();
+    flushing.abort();
+    kick_all(&center);
+    center.borrow_mut().book.flush()?;
+    result
+}
+
+async fn listen(listener: TcpListener, address: SocketAddr, center: &Shared) -> Result<()> {
+    let (flap, down) = {
+        let options = &center.borrow().options;
+        let seconds = Duration::from_secs;
+        (
+            (options.flap_s > 0).then(|| seconds(options.flap_s)),
+            seconds(options.down_s),
+        )
+    };
+    let mut listener = listener;
+    loop {
+        let Some(flap) = flap else {
+            return accept(&listener, center).await;
+        };
+        if let Ok(result) = tokio::time::timeout(flap, accept(&listener, center)).await {
+            return result;
+        }
+        drop(listener);
+        add(&center.borrow().counters.flaps, 1);
+        kick_all(center);
+        tokio::time::sleep(down).await;
+        listener = TcpListener::bind(address).await?;
+    }
+}
+
+async fn accept(listener: &TcpListener, center: &Shared) -> Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        add(&center.borrow().counters.connections, 1);
+        let center = Rc::clone(center);
+        tokio::task::spawn_local(async move {
+            let seat = {
+                let mut shared = center.borrow_mut();
+                let seat = Rc::new(Seat::new(shared.options.unacked_window));
+                shared.enter(&seat);
+                seat
+            };
+            // A lost connection is nothing to report: the counters show it.
+            let _ = serve(&stream, &center, &seat).await;
+            center.borrow_mut().leave(&seat, Instant::now());
+        });
+    }
+}
+
+fn kick_all(center: &Shared) {
+    for seat in center.borrow().seats() {
+        seat.kicked.set(true);
+        seat.wake.notify_one();
+    }
+}
+
+async fn serve(stream: &TcpStream, center: &Shared, seat: &Rc<Seat>) -> std::io::Result<()> {
+    let mut session = Session::new(Rc::clone(seat));
+    let mut input = Vec::with_capacity(READ_BYTES);
+    let mut out = Vec::with_capacity(READ_BYTES);
+    loop {
+        let now = Instant::now();
+        session.pump(&center.borrow(), now, &mut out);
+        write_some(stream, &mut out)?;
+        if out.is_empty() {
+            session.flushed();
+        }
+        if seat.kicked.get() || session.ending == Ending::Cut {
+            return Ok(());
+        }
+        if session.ending == Ending::Soon && out.is_empty() {
+            return Ok(());
+        }
+        let interest = match (out.is_empty(), out.len() > BUFFER_BYTES_MAX) {
+            (true, _) => Interest::READABLE,
+            (false, true) => Interest::WRITABLE,
+            (false, false) => Interest::READABLE | Interest::WRITABLE,
+        };
+        tokio::select! {
+            ready = stream.ready(interest) => {
+                if ready?.is_readable() {
+                    let ended = read_some(stream, &mut input)?;
+                    let now = Instant::now();
+                    let used = session.receive(&mut center.borrow_mut(), &input, now, &mut out);
+                    if used == input.len() {
+                        input.clear();
+                    } else {
+                        input.drain(..used);
+                    }
+                    if ended {
+                        return Ok(());
+                    }
+                }
+            }
+            () = seat.wake.notified() => {}
+            () = wait_until(session.due()) => {}
+        }
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads until nothing is there; true at the end of the stream.
+fn read_some(stream: &TcpStream, input: &mut Vec<u8>) -> std::io::Result<bool> {
+    while input.len() < BUFFER_BYTES_MAX {
+        input.reserve(READ_BYTES);
+        match stream.try_read_buf(input) {
+            Ok(0) => return Ok(true),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+fn write_some(stream: &TcpStream, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut written = 0;
+    while written < out.len() {
+        match stream.try_write(&out[written..]) {
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    if written == out.len() {
+        out.clear();
+    } else {
+        out.drain(..written);
+    }
+    Ok(())
+}
+
+async fn send_inbound(center: Shared) {
+    let rate = center.borrow().options.mo_rate;
+    if rate == 0 {
+        return;
+    }
+    let started = Instant::now();
+    let mut sent = 0;
+    loop {
+        tokio::time::sleep(INBOUND_STEP).await;
+        let now = Instant::now();
+        let wanted = (now.duration_since(started).as_secs_f64() * rate as f64) as u64;
+        center.borrow_mut().queue_inbound(wanted - sent, now);
+        sent = wanted;
+    }
+}
+
+async fn flush_log(center: Shared) {
+    loop {
+        tokio::time::sleep(LOG_STEP).await;
+        if let Err(error) = center.borrow_mut().book.flush() {
+            eprintln!("smsc: the log cannot be written: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

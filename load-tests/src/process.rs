@@ -1,0 +1,186 @@
+//! What the kernel says of a process or thread, and children that do not outlive us.
+//!
+//! CPU time comes from `/proc/<pid>/stat` (ten-millisecond ticks) for other processes and
+//! from `schedstat` (nanoseconds) for our own threads; memory is the peak resident set.
+//! A `Child` is killed when dropped, so a failed scenario leaves nothing running.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// `USER_HZ` is 100 on every Linux that Rust runs on.
+const TICK_MICROS: u64 = 10_000;
+
+/// A child process that dies with its owner.
+pub(crate) struct Child {
+    inner: std::process::Child,
+}
+
+/// A folder below the system's temporary one, removed when dropped.
+pub(crate) struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Child {
+    /// Starts a program with its output in `log`.
+    pub(crate) fn start(program: &Path, args: &[&str], log: &Path) -> Result<Self> {
+        let file = fs::OpenOptions::new().create(true).append(true).open(log)?;
+        let inner = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { inner })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.inner.id()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.inner.try_wait(), Ok(None))
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only when the process is gone already, which is what is wanted.
+        let _ = self.inner.kill();
+        let _ = self.inner.wait();
+    }
+
+    /// SIGTERM; SIGKILL when the process is still there after `patience`.
+    pub(crate) fn stop(&mut self, patience: Duration) {
+        let asked = Command::new("kill").arg(self.id().to_string()).status();
+        let deadline = Instant::now() + patience;
+        while asked.is_ok() && self.is_running() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.kill();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Scratch {
+    pub(crate) fn new(name: &str, keep: bool) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("orbit-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self { path, keep })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.keep {
+            eprintln!("files kept in {}", self.path.display());
+        } else if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!("cannot remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// User and system time of a process, with its reaped children, in microseconds.
+pub(crate) fn cpu_micros(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    ticks(&stat) * TICK_MICROS
+}
+
+/// The fields 14 to 17 of `stat`, counted behind the name, which may hold blanks.
+fn ticks(stat: &str) -> u64 {
+    let Some((_, fields)) = stat.rsplit_once(')') else {
+        return 0;
+    };
+    let times = fields.split_whitespace().skip(11).take(4);
+    times.filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// Peak resident set in kilobytes.
+pub(crate) fn peak_memory_kb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The calling thread, as the kernel names it: `<pid>/task/<tid>`.
+pub(crate) fn this_thread() -> Option<PathBuf> {
+    let link = fs::read_link("/proc/thread-self").ok()?;
+    Some(Path::new("/proc").join(link))
+}
+
+/// Time on a processor of a thread of ours, in microseconds.
+pub(crate) fn thread_cpu_micros(thread: &Path) -> u64 {
+    let stat = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+    let nanos = stat
+        .split_whitespace()
+        .next()
+        .and_then(|n| n.parse::<u64>().ok());
+    nanos.unwrap_or(0) / 1000
+}
+
+/// CPU time of all processes with this name, and their number.
+pub(crate) fn cpu_micros_of_all(name: &str) -> (u64, usize) {
+    let mut total = 0;
+    let mut found = 0;
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return (0, 0);
+    };
+    for entry in entries.flatten() {
+        let file_name = entry.file_name();
+        let Some(pid) = file_name.to_str().and_then(|text| text.parse::<u32>().ok()) else {
+            continue;
+        };
+        let comm = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        if comm.trim() == name {
+            total += cpu_micros(pid);
+            found += 1;
+        }
+    }
+    (total, found)
+}
+
+/// A loopback port that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_counted_behind_a_name_with_blanks() {
+        let stat = "12 (a (odd) name) S 1 2 3 4 5 6 7 8 9 10 100 20 3 1 20 0 1 0";
+        assert_eq!(ticks(stat), 124);
+    }
+
+    #[test]
+    fn our_own_thread_has_used_some_cpu_and_memory() {
+        let thread = this_thread().expect("linux has /proc/thread-self");
+        let mut sum = 0_u64;
+        while thread_cpu_micros(&thread) == 0 {
+            sum = sum.wrapping_add(1);
+        }
+        assert!(peak_memory_kb(std::process::id()) > 0);
+    }
+}

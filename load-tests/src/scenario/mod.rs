@@ -1,0 +1,3 @@
+//! One file per scenario; each is a subcommand that ends by itself and gives its results.
+
+pub(crate) mod carrier;
