@@ -5,10 +5,12 @@
 //! in count and in time.
 
 mod client;
+mod generator;
 mod histogram;
 mod peer;
 mod process;
 mod scenario;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -17,7 +19,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::carrier;
+use scenario::{carrier, http};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -30,6 +32,8 @@ struct Cli {
 enum Scenario {
     /// A fast SMSC with the quirks of real carriers.
     Carrier(carrier::CarrierArgs),
+    /// Sends by REST to a switch that is running.
+    Http(http::HttpArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +61,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
     runtime.block_on(local.run_until(async {
         match scenario {
             Scenario::Carrier(args) => carrier::run(args).await,
+            Scenario::Http(args) => http::run(args).await,
         }
     }))
 }

@@ -1,3 +1,4 @@
 //! One file per scenario; each is a subcommand that ends by itself and gives its results.
 
 pub(crate) mod carrier;
+pub(crate) mod http;

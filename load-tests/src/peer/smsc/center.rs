@@ -43,6 +43,7 @@ pub(crate) struct Center {
     seats: Vec<Rc<Seat>>,
     backlog: ByteQueue,
     chance: StdRng,
+    first_number: u64,
     next_number: u64,
     next_seat: usize,
     inbound: u64,
@@ -77,11 +78,13 @@ impl Center {
     pub(crate) fn new(options: SmscOptions, counters: Arc<Counters>) -> Result<Self> {
         let now = Instant::now();
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        // Another run of the SMSC does not repeat ids.
+        let first_number = epoch.as_secs() * 100_000;
         Ok(Self {
             book: Book::new(options.log.as_deref())?,
             chance: StdRng::seed_from_u64(options.smsc_seed),
-            // Another run of the SMSC does not repeat ids.
-            next_number: epoch.as_secs() * 100_000,
+            first_number,
+            next_number: first_number,
             options,
             counters,
             second: SlidingSecond::new(),
@@ -133,6 +136,12 @@ impl Center {
     pub(crate) fn next_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
+    }
+
+    /// Whether `--drop-every` ends the connection at this submit.
+    pub(crate) fn cuts_at(&self, number: u64) -> bool {
+        let every = self.options.drop_every;
+        every > 0 && (number - self.first_number).is_multiple_of(every)
     }
 
     pub(crate) fn hits(&mut self, percent: u32) -> bool {

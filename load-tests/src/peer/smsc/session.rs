@@ -221,8 +221,7 @@ impl Session {
         if center.options.never_answer {
             return;
         }
-        let every = center.options.drop_every;
-        if every > 0 && number.is_multiple_of(every) {
+        if center.cuts_at(number) {
             self.cut(center, header, now, out);
             return;
         }

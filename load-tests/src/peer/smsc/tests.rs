@@ -17,6 +17,7 @@ struct Esme {
 impl Esme {
     async fn connect(smsc: &Smsc) -> Self {
         let stream = TcpStream::connect(smsc.address).await.expect("listening");
+        stream.set_nodelay(true).expect("a socket");
         Self {
             stream,
             input: Vec::new(),
@@ -198,7 +199,7 @@ async fn receipts_can_come_twice_and_on_another_bind() {
 #[tokio::test]
 async fn delayed_answers_show_the_window_and_repeats_are_seen() {
     let options = SmscOptions {
-        answer_delay_ms: 20,
+        answer_delay_ms: 200,
         receipts: Receipts::Off,
         ..SmscOptions::default()
     };
