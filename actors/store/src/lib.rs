@@ -1,1 +1,47 @@
-//! (scaffold)
+//! The store: what the switch has promised, on SQLite or PostgreSQL.
+//!
+//! Two ways in. [`Lane`] is the one writer: batches of work, one transaction each, spoken to each
+//! database in its own best way. [`Store`] reads: one SQL text for both databases, tenants through
+//! [`Store::tenant`]. No column leaves this crate, and no other crate names sqlx.
+#![cfg_attr(
+    test,
+    expect(clippy::unwrap_used, reason = "a failing test should say where")
+)]
+
+mod accounts;
+mod bulk;
+mod error;
+mod json;
+pub mod lane;
+mod ledger;
+mod messages;
+mod open;
+mod outbox;
+mod schema;
+mod sweeps;
+
+pub use accounts::{KeyRow, OrganizationRow};
+pub use error::StoreError;
+pub use lane::Lane;
+pub use ledger::{Account, Imbalance, TransferKind, TransferRow, Wallet};
+pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailRow};
+pub use open::{Options, Store, Tenant};
+pub use outbox::{BacklogRow, WaitingRow};
+pub use sweeps::SweepRow;
+
+/// Declares a row struct read by column name, from either database.
+macro_rules! row {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident { $($(#[$fdoc:meta])* $fvis:vis $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        $vis struct $name { $($(#[$fdoc])* $fvis $field: $type,)+ }
+
+        impl sqlx::FromRow<'_, sqlx::any::AnyRow> for $name {
+            fn from_row(row: &sqlx::any::AnyRow) -> Result<Self, sqlx::Error> {
+                use sqlx::Row as _;
+                Ok(Self { $($field: row.try_get(stringify!($field))?,)+ })
+            }
+        }
+    };
+}
+pub(crate) use row;

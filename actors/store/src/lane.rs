@@ -1,0 +1,365 @@
+//! A lane: the one writer. Takes a batch of work, makes it one transaction, says what became of it.
+//!
+//! Tables: all but the accounts' cold ones. The writer actor owns a lane and feeds it; whatever
+//! arrives while a commit runs is the next batch. A batch that fails changed nothing, and is fed
+//! again in halves by its owner. Inside a transaction the order is: administration, accepts,
+//! claims, results, receipts, inbound; then the log and the ledger, once for all.
+
+mod accept;
+mod admin;
+mod handoff;
+mod inbound;
+mod receipts;
+mod sweep;
+mod work;
+
+use std::collections::HashMap;
+
+use model::carrier::{CarrierId, MessageKey, OrgId};
+use model::clock::At;
+use model::message::{EventKind, Status};
+use model::money::Micros;
+
+use crate::bulk::{Bulk, Column, Conn};
+use crate::error::StoreError;
+
+pub use admin::{Admin, AdminDone, NewKey};
+pub use inbound::{Inbound, InboundFate};
+pub use receipts::{Alternatives, Receipt, ReceiptFate};
+pub use sweep::Overdue;
+pub use work::{
+    AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
+    Quarantined, Work,
+};
+
+/// The writer's side of a store. One per store and process life.
+pub struct Lane {
+    conn: Conn,
+    id: i64,
+    next: i64,
+    alternatives: Alternatives,
+    /// Parked receipts by carrier, so that a result looks for one only where there may be one.
+    parked: HashMap<CarrierId, i64>,
+    id_rules: HashMap<CarrierId, i64>,
+    /// Set for the second run of a batch in which a result had lost its row.
+    checked: bool,
+}
+
+/// What one transaction gathers for the log and the ledger.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) events: Vec<EventRow>,
+    pub(crate) transfers: Vec<Transfer>,
+    /// Changes of wallets: available, held.
+    pub(crate) wallets: HashMap<OrgId, (Micros, Micros)>,
+    /// Changes to `Lane::parked` that hold once committed.
+    pub(crate) parked: HashMap<CarrierId, i64>,
+    pub(crate) id_rules: HashMap<CarrierId, i64>,
+}
+
+pub(crate) struct EventRow {
+    pub(crate) organization: OrgId,
+    pub(crate) message: MessageKey,
+    pub(crate) kind: EventKind,
+    pub(crate) status: Status,
+    pub(crate) detail: Option<String>,
+}
+
+/// A row of the ledger: `amount` goes from `debit` to `credit`.
+pub(crate) struct Transfer {
+    pub(crate) organization: OrgId,
+    pub(crate) message: Option<MessageKey>,
+    pub(crate) kind: crate::ledger::TransferKind,
+    pub(crate) amount: Micros,
+    pub(crate) note: Option<String>,
+}
+
+impl Gathered {
+    pub(crate) fn transfer(&mut self, transfer: Transfer) {
+        use crate::ledger::TransferKind::{Hold, Release, Settle, TopUp};
+        if transfer.amount == Micros::ZERO {
+            return;
+        }
+        let amount = transfer.amount;
+        let (available, held) = self.wallets.entry(transfer.organization).or_default();
+        match transfer.kind {
+            TopUp => *available += amount,
+            Hold => {
+                *available -= amount;
+                *held += amount;
+            }
+            Settle => *held -= amount,
+            Release => {
+                *held -= amount;
+                *available += amount;
+            }
+        }
+        self.transfers.push(transfer);
+    }
+}
+
+impl Lane {
+    pub(crate) async fn open(
+        mut conn: Conn,
+        alternatives: Alternatives,
+    ) -> Result<Self, StoreError> {
+        let id = conn
+            .fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])])
+            .await?;
+        let id = id
+            .first()
+            .ok_or(StoreError::Impossible("a lane without a number"))?
+            .int(0)?;
+        let one = [Column::Int(vec![0])];
+        let mut parked = HashMap::new();
+        for line in conn.fetch(&PARKED_COUNTS, &one).await? {
+            parked.insert(CarrierId(line.int(0)?), line.int(1)?);
+        }
+        let mut id_rules = HashMap::new();
+        for line in conn.fetch(&ID_RULES, &one).await? {
+            id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
+        }
+        Ok(Self {
+            conn,
+            id,
+            next: 0,
+            alternatives,
+            parked,
+            id_rules,
+            checked: false,
+        })
+    }
+
+    /// The number of this life of the writer: the high bits of its keys.
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// One transaction for all of it. An error means that nothing was stored, except
+    /// [`StoreError::Unknown`], where nobody can say.
+    pub async fn commit(&mut self, work: &Work) -> Result<Done, StoreError> {
+        self.checked = false;
+        match self.transact(work).await {
+            Err(StoreError::Stale) => {
+                self.checked = true;
+                self.transact(work).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn transact(&mut self, work: &Work) -> Result<Done, StoreError> {
+        let now = At::now();
+        self.conn.begin().await?;
+        let mut gathered = Gathered::default();
+        let done = match self.write(work, now, &mut gathered).await {
+            Ok(done) => done,
+            Err(error) => {
+                // The next `begin` fails too if this does, and the owner opens a new lane then.
+                self.conn.plain("rollback").await?;
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.conn.plain("commit").await {
+            return Err(self.failed_commit(error).await);
+        }
+        for (carrier, change) in gathered.parked {
+            *self.parked.entry(carrier).or_default() += change;
+        }
+        self.id_rules.extend(gathered.id_rules);
+        Ok(done)
+    }
+
+    async fn failed_commit(&mut self, error: sqlx::Error) -> StoreError {
+        if matches!(self.conn, Conn::Sqlite { .. }) {
+            // SQLite keeps the transaction open when COMMIT fails; undoing it makes that certain.
+            return match self.conn.plain("rollback").await {
+                Ok(_) => StoreError::from(error),
+                Err(_) => StoreError::Unknown(error),
+            };
+        }
+        match error {
+            sqlx::Error::Database(_) => StoreError::from(error),
+            other => StoreError::Unknown(other),
+        }
+    }
+
+    async fn write(
+        &mut self,
+        work: &Work,
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<Done, StoreError> {
+        let admin = self.administer(&work.admin, now, gathered).await?;
+        let accepts = self.accept(&work.accepts, now, gathered).await?;
+        let claims = self.claim(&work.claims, now).await?;
+        let (results, early) = self.results(&work.results, now, gathered).await?;
+        let receipts = self.receipts(&work.receipts, early, now, gathered).await?;
+        let inbound = self.inbound(&work.inbound, now, gathered).await?;
+        self.overdue(&work.overdue, now, gathered).await?;
+        self.quarantine(&work.quarantine, now).await?;
+        self.housekeeping(work, now).await?;
+        self.log(gathered, now).await?;
+        Ok(Done {
+            at: now,
+            admin,
+            accepts,
+            claims,
+            results,
+            receipts,
+            inbound,
+        })
+    }
+
+    /// A fresh number in this lane.
+    pub(crate) fn number(&mut self) -> i64 {
+        self.next += 1;
+        self.id << 40 | self.next
+    }
+
+    /// Writes the gathered events, transfers and wallets.
+    async fn log(&mut self, gathered: &Gathered, now: At) -> Result<(), StoreError> {
+        let wallets: Vec<_> = gathered
+            .wallets
+            .iter()
+            .filter(|(_, change)| **change != Default::default())
+            .collect();
+        if !wallets.is_empty() {
+            let columns = [
+                Column::Int(wallets.iter().map(|(org, _)| org.0).collect()),
+                Column::Int(wallets.iter().map(|(_, change)| change.0.0).collect()),
+                Column::Int(wallets.iter().map(|(_, change)| change.1.0).collect()),
+            ];
+            let touched = self.conn.run(&UPDATE_WALLETS, &columns).await?;
+            if touched != wallets.len() as u64 {
+                return Err(StoreError::Impossible("an organization without a wallet"));
+            }
+        }
+        let transfers = &gathered.transfers;
+        if !transfers.is_empty() {
+            let columns = [
+                Column::Int(transfers.iter().map(|t| t.organization.0).collect()),
+                Column::Int(transfers.iter().map(|_| self.number()).collect()),
+                Column::MaybeInt(transfers.iter().map(|t| t.message.map(|m| m.0)).collect()),
+                Column::Int(transfers.iter().map(|t| t.kind.code()).collect()),
+                Column::Int(
+                    transfers
+                        .iter()
+                        .map(|t| t.kind.accounts().0.code())
+                        .collect(),
+                ),
+                Column::Int(
+                    transfers
+                        .iter()
+                        .map(|t| t.kind.accounts().1.code())
+                        .collect(),
+                ),
+                Column::Int(transfers.iter().map(|t| t.amount.0).collect()),
+                Column::Int(vec![now.micros(); transfers.len()]),
+                Column::MaybeText(transfers.iter().map(|t| t.note.as_deref()).collect()),
+            ];
+            self.conn.run(&INSERT_LEDGER, &columns).await?;
+        }
+        let events = &gathered.events;
+        if !events.is_empty() {
+            let columns = [
+                Column::Int(events.iter().map(|_| self.number()).collect()),
+                Column::Int(events.iter().map(|e| e.organization.0).collect()),
+                Column::Int(events.iter().map(|e| e.message.0).collect()),
+                Column::Int(events.iter().map(|e| e.kind.code()).collect()),
+                Column::Int(events.iter().map(|e| e.status.code()).collect()),
+                Column::Int(vec![now.micros(); events.len()]),
+                Column::MaybeText(events.iter().map(|e| e.detail.as_deref()).collect()),
+            ];
+            self.conn.run(&INSERT_EVENTS, &columns).await?;
+        }
+        Ok(())
+    }
+
+    async fn quarantine(&mut self, items: &[Quarantined], now: At) -> Result<(), StoreError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let columns = [
+            Column::Int(items.iter().map(|_| self.number()).collect()),
+            Column::MaybeInt(items.iter().map(|q| q.carrier.map(|c| c.0)).collect()),
+            Column::MaybeInt(items.iter().map(|q| q.message.map(|m| m.0)).collect()),
+            Column::Text(items.iter().map(|q| q.reason.as_str()).collect()),
+            Column::Text(items.iter().map(|q| q.item.as_str()).collect()),
+            Column::Int(vec![now.micros(); items.len()]),
+        ];
+        self.conn.run(&INSERT_QUARANTINE, &columns).await?;
+        Ok(())
+    }
+}
+
+static NEW_LANE: Bulk = Bulk {
+    sqlite: (
+        "insert into lanes (started_at) select column1 from (values ",
+        ") where column1 is not null returning id",
+    ),
+    postgres: "insert into lanes (started_at) select * from unnest($1::bigint[]) returning id",
+};
+
+static PARKED_COUNTS: Bulk = Bulk {
+    sqlite: (
+        "select carrier_id, count(*) from parked, (values ",
+        ") where column1 is not null group by carrier_id",
+    ),
+    postgres: "select carrier_id, count(*) from parked, unnest($1::bigint[]) group by carrier_id",
+};
+
+static ID_RULES: Bulk = Bulk {
+    sqlite: (
+        "select id, id_rule from carriers, (values ",
+        ") where column1 is not null and id_rule is not null",
+    ),
+    postgres: "select id, id_rule from carriers, unnest($1::bigint[]) where id_rule is not null",
+};
+
+static UPDATE_WALLETS: Bulk = Bulk {
+    sqlite: (
+        "update wallets set available = available + v.column2, held = held + v.column3
+         from (values ",
+        ") v where organization_id = v.column1",
+    ),
+    postgres: "update wallets set available = available + v.a, held = held + v.h
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[]) v (o, a, h)
+         where organization_id = v.o",
+};
+
+static INSERT_LEDGER: Bulk = Bulk {
+    sqlite: (
+        "insert into ledger
+            (organization_id, seq, message_key, kind, debit, credit, amount, at, note)
+         select * from (values ",
+        ") where column1 is not null",
+    ),
+    postgres: "insert into ledger
+            (organization_id, seq, message_key, kind, debit, credit, amount, at, note)
+         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
+            $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])",
+};
+
+static INSERT_EVENTS: Bulk = Bulk {
+    sqlite: (
+        "insert into events (seq, organization_id, message_key, kind, status, at, detail)
+         select * from (values ",
+        ") where column1 is not null",
+    ),
+    postgres: "insert into events (seq, organization_id, message_key, kind, status, at, detail)
+         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
+            $5::bigint[], $6::bigint[], $7::text[])",
+};
+
+static INSERT_QUARANTINE: Bulk = Bulk {
+    sqlite: (
+        "insert into quarantine (seq, carrier_id, message_key, reason, item, at)
+         select * from (values ",
+        ") where column1 is not null",
+    ),
+    postgres: "insert into quarantine (seq, carrier_id, message_key, reason, item, at)
+         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
+            $6::bigint[])",
+};

@@ -1,0 +1,252 @@
+//! Administration: organizations, keys, money paid in, carriers. Rare, so one statement a row.
+//!
+//! Tables: organizations, api_keys, wallets, ledger (gathered), carriers.
+
+use model::api_key::Mode;
+use model::carrier::{CarrierId, OrgId};
+use model::clock::At;
+use model::id::PublicId;
+use model::money::Micros;
+
+use super::{Gathered, Lane, Transfer};
+use crate::bulk::{Bulk, Column};
+use crate::error::StoreError;
+use crate::ledger::TransferKind;
+
+/// A change of accounts or carriers.
+#[derive(Clone, Debug)]
+pub enum Admin {
+    CreateOrganization {
+        id: PublicId,
+        name: String,
+        credit: Micros,
+        sandbox: bool,
+        key: NewKey,
+    },
+    CreateKey {
+        organization: OrgId,
+        key: NewKey,
+    },
+    RevokeKey {
+        id: PublicId,
+    },
+    TopUp {
+        organization: OrgId,
+        amount: Micros,
+        note: String,
+    },
+    /// Makes the account known by name, and starts a new epoch of its owner.
+    OwnCarrier {
+        name: String,
+    },
+    PauseCarrier {
+        carrier: CarrierId,
+        paused: bool,
+    },
+}
+
+/// A key to store: its hash, never its text.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    pub id: PublicId,
+    pub hash: [u8; 32],
+    pub mode: Mode,
+    pub scopes: String,
+    pub name: String,
+    pub last4: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminDone {
+    Organization(OrgId),
+    Key(i64),
+    Revoked(bool),
+    ToppedUp,
+    Carrier {
+        id: CarrierId,
+        epoch: i64,
+        paused: bool,
+    },
+    Paused,
+}
+
+impl Lane {
+    pub(super) async fn administer(
+        &mut self,
+        changes: &[Admin],
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<Vec<AdminDone>, StoreError> {
+        let mut done = Vec::with_capacity(changes.len());
+        for change in changes {
+            done.push(match change {
+                Admin::CreateOrganization {
+                    id,
+                    name,
+                    credit,
+                    sandbox,
+                    key,
+                } => {
+                    let organization = self.organization(*id, name, *sandbox, now).await?;
+                    self.key(organization, key, now).await?;
+                    gathered.transfer(top_up(organization, *credit, "opening credit"));
+                    AdminDone::Organization(organization)
+                }
+                Admin::CreateKey { organization, key } => {
+                    AdminDone::Key(self.key(*organization, key, now).await?)
+                }
+                Admin::RevokeKey { id } => {
+                    let columns = [
+                        Column::Blob(vec![id.as_bytes()]),
+                        Column::Int(vec![now.micros()]),
+                    ];
+                    AdminDone::Revoked(self.conn.run(&REVOKE_KEY, &columns).await? > 0)
+                }
+                Admin::TopUp {
+                    organization,
+                    amount,
+                    note,
+                } => {
+                    gathered.transfer(top_up(*organization, *amount, note));
+                    AdminDone::ToppedUp
+                }
+                Admin::OwnCarrier { name } => self.own_carrier(name).await?,
+                Admin::PauseCarrier { carrier, paused } => {
+                    let at = paused.then_some(now.micros());
+                    let columns = [Column::Int(vec![carrier.0]), Column::MaybeInt(vec![at])];
+                    self.conn.run(&PAUSE_CARRIER, &columns).await?;
+                    AdminDone::Paused
+                }
+            });
+        }
+        Ok(done)
+    }
+
+    async fn organization(
+        &mut self,
+        id: PublicId,
+        name: &str,
+        sandbox: bool,
+        now: At,
+    ) -> Result<OrgId, StoreError> {
+        let organization = OrgId(self.number());
+        let columns = [
+            Column::Int(vec![organization.0]),
+            Column::Blob(vec![id.as_bytes()]),
+            Column::Text(vec![name]),
+            Column::Int(vec![i64::from(sandbox)]),
+            Column::Int(vec![now.micros()]),
+        ];
+        self.conn.run(&INSERT_ORGANIZATION, &columns).await?;
+        self.conn
+            .run(&INSERT_WALLET, &[Column::Int(vec![organization.0])])
+            .await?;
+        Ok(organization)
+    }
+
+    async fn key(&mut self, organization: OrgId, key: &NewKey, now: At) -> Result<i64, StoreError> {
+        let id = self.number();
+        let columns = [
+            Column::Int(vec![id]),
+            Column::Blob(vec![key.id.as_bytes()]),
+            Column::Int(vec![organization.0]),
+            Column::Blob(vec![&key.hash]),
+            Column::Text(vec![key.mode.as_str()]),
+            Column::Text(vec![&key.scopes]),
+            Column::Text(vec![&key.name]),
+            Column::Text(vec![&key.last4]),
+            Column::Int(vec![now.micros()]),
+        ];
+        self.conn.run(&INSERT_KEY, &columns).await?;
+        Ok(id)
+    }
+
+    async fn own_carrier(&mut self, name: &str) -> Result<AdminDone, StoreError> {
+        let columns = [Column::Text(vec![name])];
+        let lines = self.conn.fetch(&OWN_CARRIER, &columns).await?;
+        let line = lines
+            .first()
+            .ok_or(StoreError::Impossible("a carrier without a row"))?;
+        Ok(AdminDone::Carrier {
+            id: CarrierId(line.int(0)?),
+            epoch: line.int(1)?,
+            paused: line.maybe_int(2)?.is_some(),
+        })
+    }
+}
+
+fn top_up(organization: OrgId, amount: Micros, note: &str) -> Transfer {
+    let note = Some(note.to_owned());
+    Transfer {
+        organization,
+        message: None,
+        kind: TransferKind::TopUp,
+        amount,
+        note,
+    }
+}
+
+static INSERT_ORGANIZATION: Bulk = Bulk {
+    sqlite: (
+        "insert into organizations (id, public_id, name, is_sandbox, created_at)
+         select * from (values ",
+        ") where column1 is not null",
+    ),
+    postgres: "insert into organizations (id, public_id, name, is_sandbox, created_at)
+         select * from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[])",
+};
+
+static INSERT_WALLET: Bulk = Bulk {
+    sqlite: (
+        "insert into wallets (organization_id, available, held)
+         select column1, 0, 0 from (values ",
+        ") where column1 is not null",
+    ),
+    postgres: "insert into wallets (organization_id, available, held)
+         select v.o, 0, 0 from unnest($1::bigint[]) v (o)",
+};
+
+static INSERT_KEY: Bulk = Bulk {
+    sqlite: (
+        "insert into api_keys
+            (id, public_id, organization_id, hash, mode, scopes, name, last4, created_at)
+         select * from (values ",
+        ") where column1 is not null",
+    ),
+    postgres: "insert into api_keys
+            (id, public_id, organization_id, hash, mode, scopes, name, last4, created_at)
+         select * from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[], $5::text[],
+            $6::text[], $7::text[], $8::text[], $9::bigint[])",
+};
+
+static REVOKE_KEY: Bulk = Bulk {
+    sqlite: (
+        "update api_keys set revoked_at = v.column2 from (values ",
+        ") v where public_id = v.column1 and revoked_at is null",
+    ),
+    postgres: "update api_keys set revoked_at = v.n
+         from unnest($1::bytea[], $2::bigint[]) v (i, n)
+         where public_id = v.i and revoked_at is null",
+};
+
+static OWN_CARRIER: Bulk = Bulk {
+    sqlite: (
+        "insert into carriers (name, epoch) select column1, 1 from (values ",
+        ") where column1 is not null
+         on conflict (name) do update set epoch = carriers.epoch + 1
+         returning id, epoch, paused_at",
+    ),
+    postgres: "insert into carriers (name, epoch)
+         select v.n, 1 from unnest($1::text[]) v (n)
+         on conflict (name) do update set epoch = carriers.epoch + 1
+         returning id, epoch, paused_at",
+};
+
+static PAUSE_CARRIER: Bulk = Bulk {
+    sqlite: (
+        "update carriers set paused_at = v.column2 from (values ",
+        ") v where id = v.column1",
+    ),
+    postgres: "update carriers set paused_at = v.p
+         from unnest($1::bigint[], $2::bigint[]) v (c, p) where id = v.c",
+};

@@ -1,0 +1,616 @@
+//! Hand-off to a carrier: the intent before bytes leave, the result after the answer.
+//!
+//! A result counts only while its outbox row carries our intent, so it is settled exactly once.
+//! Tables: outbox, messages, parts, parked; transfers and events are gathered.
+
+use std::collections::{HashMap, HashSet};
+
+use model::carrier::CarrierId;
+use model::clock::At;
+use model::message::{EventKind, Status};
+use model::refusal::MessageError;
+
+use super::receipts::Matched;
+use super::work::{Claim, Fate, HandoffResult, OutboxRef, Outcome, PartId};
+use super::{EventRow, Gathered, Lane, Transfer};
+use crate::bulk::{Bulk, Column};
+use crate::error::StoreError;
+use crate::json::quoted;
+use crate::ledger::TransferKind;
+
+/// How a message stands once its outbox row is gone.
+struct Closing<'a> {
+    at: usize,
+    status: Status,
+    reason: Option<&'static str>,
+    error: Option<MessageError>,
+    carrier_error: Option<&'a str>,
+    external_id: Option<&'a str>,
+    submitted: u8,
+    parts: &'a [PartId],
+}
+
+impl Lane {
+    pub(super) async fn claim(
+        &mut self,
+        claims: &[Claim],
+        now: At,
+    ) -> Result<Vec<bool>, StoreError> {
+        if claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<OutboxRef> = claims.iter().map(|c| c.row).collect();
+        let [carriers, classes, organizations, keys] = columns_of(&rows);
+        let epochs = Column::Int(claims.iter().map(|c| c.epoch).collect());
+        let columns = [
+            carriers,
+            classes,
+            organizations,
+            keys,
+            epochs,
+            Column::Int(vec![now.micros(); claims.len()]),
+        ];
+        let claimed = self.conn.run(&CLAIM, &columns).await?;
+        if claimed == claims.len() as u64 {
+            return Ok(vec![true; claims.len()]);
+        }
+        let lines = self.conn.fetch(&CLAIMED, &columns).await?;
+        let ours = lines
+            .iter()
+            .map(|l| l.int(0))
+            .collect::<Result<HashSet<i64>, _>>()?;
+        Ok(claims.iter().map(|c| ours.contains(&c.row.key.0)).collect())
+    }
+
+    /// Settles results. Also answers the parked receipts that turn out to belong to them.
+    pub(super) async fn results(
+        &mut self,
+        results: &[HandoffResult],
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<(Vec<Fate>, Vec<Matched>), StoreError> {
+        if results.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let mut fates = vec![Fate::Closed; results.len()];
+        let resolved = self.resolve(results).await?;
+        let mut again: Vec<(usize, At, i64)> = Vec::new();
+        let mut doubts: Vec<(usize, At)> = Vec::new();
+        let mut closings: Vec<Closing<'_>> = Vec::new();
+        for (at, result) in results.iter().enumerate() {
+            match &result.outcome {
+                Outcome::Sent { parts, external_id } => {
+                    let submitted = result.segments;
+                    closings.push(Closing::sent(at, parts, external_id, submitted));
+                }
+                Outcome::Ended {
+                    status,
+                    reason,
+                    error,
+                    carrier_error,
+                    submitted,
+                    parts,
+                } => {
+                    closings.push(Closing {
+                        at,
+                        status: *status,
+                        reason: *reason,
+                        error: *error,
+                        carrier_error: carrier_error.as_deref(),
+                        external_id: None,
+                        submitted: *submitted,
+                        parts,
+                    });
+                }
+                Outcome::Retry {
+                    due_at, attempts, ..
+                } => again.push((at, *due_at, *attempts)),
+                Outcome::InDoubt { due_at } => doubts.push((at, *due_at)),
+                Outcome::Resolve {
+                    resend,
+                    attempts,
+                    submitted,
+                    ..
+                } => {
+                    if let Some(found) = resolved.get(&at) {
+                        let submitted = result.segments;
+                        closings.push(Closing::sent(at, &found.parts, &found.raw_id, submitted));
+                    } else if *resend {
+                        again.push((at, now, *attempts));
+                    } else {
+                        closings.push(Closing::unanswered(at, *submitted));
+                    }
+                }
+            }
+        }
+        self.put_back(results, &again, &mut fates, gathered).await?;
+        self.keep_in_doubt(results, &doubts, &mut fates, gathered)
+            .await?;
+        self.close(results, closings, now, &mut fates, gathered)
+            .await?;
+        let early = self.early_receipts(results, &fates, &resolved).await?;
+        Ok((fates, early))
+    }
+
+    /// Looks for a parked receipt that shows a part in doubt did arrive.
+    async fn resolve(
+        &mut self,
+        results: &[HandoffResult],
+    ) -> Result<HashMap<usize, Witness>, StoreError> {
+        let mut found = HashMap::new();
+        let mut taken = HashSet::new();
+        for (at, result) in results.iter().enumerate() {
+            let Outcome::Resolve {
+                to, from, since, ..
+            } = &result.outcome
+            else {
+                continue;
+            };
+            let carrier = result.row.carrier;
+            if self.parked.get(&carrier).copied().unwrap_or(0) <= 0 {
+                continue;
+            }
+            let columns = [
+                Column::Int(vec![carrier.0]),
+                Column::Text(vec![to]),
+                Column::Text(vec![from]),
+                Column::Int(vec![since.micros()]),
+            ];
+            for line in self.conn.fetch(&WITNESSES, &columns).await? {
+                let seq = line.int(0)?;
+                if taken.insert(seq) {
+                    let parts = vec![PartId {
+                        part: 1,
+                        id: line.text(1)?,
+                    }];
+                    found.insert(
+                        at,
+                        Witness {
+                            parts,
+                            raw_id: line.text(2)?,
+                        },
+                    );
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn put_back(
+        &mut self,
+        results: &[HandoffResult],
+        again: &[(usize, At, i64)],
+        fates: &mut [Fate],
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        if again.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<OutboxRef> = again.iter().map(|(at, ..)| results[*at].row).collect();
+        let [carriers, classes, organizations, keys] = columns_of(&rows);
+        let columns = [
+            carriers,
+            classes,
+            organizations,
+            keys,
+            Column::Int(again.iter().map(|(at, ..)| results[*at].epoch).collect()),
+            Column::Int(again.iter().map(|(_, due, _)| due.micros()).collect()),
+            Column::Int(again.iter().map(|(.., attempts)| *attempts).collect()),
+        ];
+        let ours = self.ours(results, again.iter().map(|(at, ..)| *at)).await?;
+        self.conn.run(&PUT_BACK, &columns).await?;
+        for (at, _, attempts) in again {
+            if !ours.contains(&results[*at].row.key.0) {
+                fates[*at] = Fate::Stale;
+                continue;
+            }
+            fates[*at] = Fate::Again;
+            let error = match &results[*at].outcome {
+                Outcome::Retry { carrier_error, .. } => carrier_error.as_deref(),
+                _ => None,
+            };
+            let error = error.map_or(String::from("null"), quoted);
+            let detail = format!("{{\"attempt\":{attempts},\"carrier_error\":{error}}}");
+            let (kind, status) = (EventKind::Retried, Status::Queued);
+            gathered
+                .events
+                .push(event(&results[*at], kind, status, Some(detail)));
+        }
+        Ok(())
+    }
+
+    async fn keep_in_doubt(
+        &mut self,
+        results: &[HandoffResult],
+        doubts: &[(usize, At)],
+        fates: &mut [Fate],
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        if doubts.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<OutboxRef> = doubts.iter().map(|(at, _)| results[*at].row).collect();
+        let [carriers, classes, organizations, keys] = columns_of(&rows);
+        let columns = [
+            carriers,
+            classes,
+            organizations,
+            keys,
+            Column::Int(doubts.iter().map(|(at, _)| results[*at].epoch).collect()),
+            Column::Int(doubts.iter().map(|(_, due)| due.micros()).collect()),
+        ];
+        let ours = self.ours(results, doubts.iter().map(|(at, _)| *at)).await?;
+        self.conn.run(&KEEP_IN_DOUBT, &columns).await?;
+        for (at, _) in doubts {
+            if !ours.contains(&results[*at].row.key.0) {
+                fates[*at] = Fate::Stale;
+                continue;
+            }
+            fates[*at] = Fate::Waiting;
+            let (kind, status) = (EventKind::InDoubt, Status::Sending);
+            gathered
+                .events
+                .push(event(&results[*at], kind, status, None));
+        }
+        Ok(())
+    }
+
+    /// Which of these results still hold their outbox row.
+    async fn ours(
+        &mut self,
+        results: &[HandoffResult],
+        which: impl Iterator<Item = usize>,
+    ) -> Result<HashSet<i64>, StoreError> {
+        let which: Vec<usize> = which.collect();
+        let rows: Vec<OutboxRef> = which.iter().map(|at| results[*at].row).collect();
+        let [carriers, classes, organizations, keys] = columns_of(&rows);
+        let epochs = Column::Int(which.iter().map(|at| results[*at].epoch).collect());
+        let columns = [carriers, classes, organizations, keys, epochs];
+        let lines = self.conn.fetch(&STILL_OURS, &columns).await?;
+        Ok(lines
+            .iter()
+            .map(|line| line.int(0))
+            .collect::<Result<_, _>>()?)
+    }
+
+    async fn close(
+        &mut self,
+        results: &[HandoffResult],
+        mut closings: Vec<Closing<'_>>,
+        now: At,
+        fates: &mut [Fate],
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        if closings.is_empty() {
+            return Ok(());
+        }
+        let held = self.delete_rows(results, &closings).await?;
+        if let Some(held) = held {
+            closings.retain(|closing| {
+                let ours = held.contains(&results[closing.at].row.key.0);
+                if !ours {
+                    fates[closing.at] = Fate::Stale;
+                }
+                ours
+            });
+        }
+        self.update_messages(results, &closings, now).await?;
+        self.insert_parts(results, &closings).await?;
+        for closing in &closings {
+            closing.gather(&results[closing.at], gathered);
+        }
+        Ok(())
+    }
+
+    /// Removes the outbox rows that carry our intent. `None`: all of them did.
+    async fn delete_rows(
+        &mut self,
+        results: &[HandoffResult],
+        closings: &[Closing<'_>],
+    ) -> Result<Option<HashSet<i64>>, StoreError> {
+        let rows: Vec<OutboxRef> = closings.iter().map(|c| results[c.at].row).collect();
+        let [carriers, classes, organizations, keys] = columns_of(&rows);
+        let epochs = Column::Int(closings.iter().map(|c| results[c.at].epoch).collect());
+        let columns = [carriers, classes, organizations, keys, epochs];
+        if self.checked {
+            let ours = self.ours(results, closings.iter().map(|c| c.at)).await?;
+            self.conn.run(&DELETE_OUTBOX, &columns).await?;
+            return Ok(Some(ours));
+        }
+        // Deleting and counting is cheaper than asking each row back.
+        let deleted = self.conn.run(&DELETE_OUTBOX, &columns).await?;
+        if deleted == closings.len() as u64 {
+            return Ok(None);
+        }
+        Err(StoreError::Stale)
+    }
+
+    async fn update_messages(
+        &mut self,
+        results: &[HandoffResult],
+        closings: &[Closing<'_>],
+        now: At,
+    ) -> Result<(), StoreError> {
+        let time = |wanted: fn(&Closing<'_>) -> bool| {
+            Column::MaybeInt(
+                closings
+                    .iter()
+                    .map(|c| wanted(c).then_some(now.micros()))
+                    .collect(),
+            )
+        };
+        let columns = [
+            Column::Int(closings.iter().map(|c| results[c.at].row.key.0).collect()),
+            Column::Int(closings.iter().map(|c| c.status.code()).collect()),
+            time(|c| c.submitted > 0),
+            time(|c| c.status.is_final()),
+            Column::MaybeText(closings.iter().map(|c| c.external_id).collect()),
+            Column::MaybeText(closings.iter().map(|c| c.reason).collect()),
+            Column::MaybeText(
+                closings
+                    .iter()
+                    .map(|c| c.error.map(MessageError::as_str))
+                    .collect(),
+            ),
+            Column::MaybeText(closings.iter().map(|c| c.carrier_error).collect()),
+        ];
+        self.conn.run(&UPDATE_MESSAGES, &columns).await?;
+        Ok(())
+    }
+
+    async fn insert_parts(
+        &mut self,
+        results: &[HandoffResult],
+        closings: &[Closing<'_>],
+    ) -> Result<(), StoreError> {
+        let parts: Vec<(OutboxRef, &PartId)> = closings
+            .iter()
+            .flat_map(|c| c.parts.iter().map(|part| (results[c.at].row, part)))
+            .collect();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let columns = [
+            Column::Int(parts.iter().map(|(row, _)| row.carrier.0).collect()),
+            Column::Text(parts.iter().map(|(_, part)| part.id.as_str()).collect()),
+            Column::Int(parts.iter().map(|(row, _)| row.key.0).collect()),
+            Column::Int(parts.iter().map(|(_, part)| i64::from(part.part)).collect()),
+        ];
+        self.conn.run(&INSERT_PARTS, &columns).await?;
+        Ok(())
+    }
+
+    /// Parked receipts whose part is known from now on.
+    async fn early_receipts(
+        &mut self,
+        results: &[HandoffResult],
+        fates: &[Fate],
+        resolved: &HashMap<usize, Witness>,
+    ) -> Result<Vec<Matched>, StoreError> {
+        let mut wanted: Vec<(CarrierId, String, i64, i64)> = Vec::new();
+        for (at, (result, fate)) in results.iter().zip(fates).enumerate() {
+            let carrier = result.row.carrier;
+            if *fate != Fate::Closed || self.parked.get(&carrier).copied().unwrap_or(0) <= 0 {
+                continue;
+            }
+            let parts = match &result.outcome {
+                Outcome::Sent { parts, .. } | Outcome::Ended { parts, .. } => parts.as_slice(),
+                _ => resolved.get(&at).map_or(&[][..], |witness| &witness.parts),
+            };
+            for part in parts {
+                let key = result.row.key.0;
+                wanted.push((carrier, part.id.clone(), key, i64::from(part.part)));
+                for (_, id) in (self.alternatives)(&part.id) {
+                    wanted.push((carrier, id, key, i64::from(part.part)));
+                }
+            }
+        }
+        self.unpark(&wanted).await
+    }
+}
+
+/// A parked receipt that shows a part in doubt did arrive.
+struct Witness {
+    parts: Vec<PartId>,
+    raw_id: String,
+}
+
+impl<'a> Closing<'a> {
+    fn sent(at: usize, parts: &'a [PartId], external_id: &'a str, submitted: u8) -> Self {
+        Self {
+            at,
+            status: Status::Sent,
+            reason: None,
+            error: None,
+            carrier_error: None,
+            external_id: Some(external_id),
+            submitted,
+            parts,
+        }
+    }
+
+    fn unanswered(at: usize, submitted: u8) -> Self {
+        Self {
+            at,
+            status: Status::SubmittedNoReceipt,
+            reason: Some("ack_timeout"),
+            error: None,
+            carrier_error: None,
+            external_id: None,
+            submitted,
+            parts: &[],
+        }
+    }
+
+    /// The hold is closed here, once: what was submitted is settled, the rest released.
+    fn gather(&self, result: &HandoffResult, gathered: &mut Gathered) {
+        let submitted = i64::from(self.submitted.min(result.segments));
+        let rest = i64::from(result.segments) - submitted;
+        for (kind, parts) in [
+            (TransferKind::Settle, submitted),
+            (TransferKind::Release, rest),
+        ] {
+            gathered.transfer(Transfer {
+                organization: result.row.organization,
+                message: Some(result.row.key),
+                kind,
+                amount: result.unit_price.times(parts),
+                note: None,
+            });
+        }
+        let detail = match (self.carrier_error, self.reason) {
+            (Some(error), _) => Some(format!("{{\"carrier_error\":{}}}", quoted(error))),
+            (None, Some(reason)) => Some(format!("{{\"reason\":{}}}", quoted(reason))),
+            (None, None) => None,
+        };
+        let kind = EventKind::of(self.status);
+        gathered
+            .events
+            .push(event(result, kind, self.status, detail));
+    }
+}
+
+fn event(
+    result: &HandoffResult,
+    kind: EventKind,
+    status: Status,
+    detail: Option<String>,
+) -> EventRow {
+    EventRow {
+        organization: result.row.organization,
+        message: result.row.key,
+        kind,
+        status,
+        detail,
+    }
+}
+
+fn columns_of(rows: &[OutboxRef]) -> [Column<'static>; 4] {
+    [
+        Column::Int(rows.iter().map(|r| r.carrier.0).collect()),
+        Column::Int(rows.iter().map(|r| r.class).collect()),
+        Column::Int(rows.iter().map(|r| r.organization.0).collect()),
+        Column::Int(rows.iter().map(|r| r.key.0).collect()),
+    ]
+}
+
+static CLAIM: Bulk = Bulk {
+    sqlite: (
+        "update outbox set intent = v.column5, intent_at = v.column6 from (values ",
+        ") v where carrier_id = v.column1 and class = v.column2 and organization_id = v.column3
+         and key = v.column4 and intent is null",
+    ),
+    postgres: "update outbox set intent = v.e, intent_at = v.n
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+            $6::bigint[]) v (c, l, o, k, e, n)
+         where carrier_id = v.c and class = v.l and organization_id = v.o and key = v.k
+         and intent is null",
+};
+
+static CLAIMED: Bulk = Bulk {
+    sqlite: (
+        "select o.key from (values ",
+        ") v join outbox o on o.carrier_id = v.column1 and o.class = v.column2
+         and o.organization_id = v.column3 and o.key = v.column4
+         where o.intent = v.column5 and o.intent_at = v.column6",
+    ),
+    postgres: "select o.key
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+            $6::bigint[]) v (c, l, o, k, e, n)
+         join outbox o on o.carrier_id = v.c and o.class = v.l and o.organization_id = v.o
+         and o.key = v.k where o.intent = v.e and o.intent_at = v.n",
+};
+
+static STILL_OURS: Bulk = Bulk {
+    sqlite: (
+        "select o.key from (values ",
+        ") v join outbox o on o.carrier_id = v.column1 and o.class = v.column2
+         and o.organization_id = v.column3 and o.key = v.column4 where o.intent = v.column5",
+    ),
+    postgres: "select o.key
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+            v (c, l, o, k, e)
+         join outbox o on o.carrier_id = v.c and o.class = v.l and o.organization_id = v.o
+         and o.key = v.k where o.intent = v.e",
+};
+
+static PUT_BACK: Bulk = Bulk {
+    sqlite: (
+        "update outbox set intent = null, intent_at = null, due_at = v.column6,
+         attempts = v.column7 from (values ",
+        ") v where carrier_id = v.column1 and class = v.column2 and organization_id = v.column3
+         and key = v.column4 and intent = v.column5",
+    ),
+    postgres: "update outbox set intent = null, intent_at = null, due_at = v.d, attempts = v.a
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+            $6::bigint[], $7::bigint[]) v (c, l, o, k, e, d, a)
+         where carrier_id = v.c and class = v.l and organization_id = v.o and key = v.k
+         and intent = v.e",
+};
+
+static KEEP_IN_DOUBT: Bulk = Bulk {
+    sqlite: (
+        "update outbox set due_at = v.column6 from (values ",
+        ") v where carrier_id = v.column1 and class = v.column2 and organization_id = v.column3
+         and key = v.column4 and intent = v.column5",
+    ),
+    postgres: "update outbox set due_at = v.d
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+            $6::bigint[]) v (c, l, o, k, e, d)
+         where carrier_id = v.c and class = v.l and organization_id = v.o and key = v.k
+         and intent = v.e",
+};
+
+static DELETE_OUTBOX: Bulk = Bulk {
+    sqlite: (
+        "delete from outbox where (carrier_id, class, organization_id, key, intent) in
+         (select * from (values ",
+        ") where column1 is not null)",
+    ),
+    postgres: "delete from outbox o
+         using unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+            v (c, l, g, k, e)
+         where o.carrier_id = v.c and o.class = v.l and o.organization_id = v.g and o.key = v.k
+         and o.intent = v.e",
+};
+
+static UPDATE_MESSAGES: Bulk = Bulk {
+    sqlite: (
+        "update messages set status = v.column2, sent_at = v.column3, done_at = v.column4,
+         external_id = v.column5, status_reason = v.column6, error_code = v.column7,
+         carrier_error = v.column8 from (values ",
+        ") v where key = v.column1",
+    ),
+    postgres: "update messages set status = v.s, sent_at = v.t, done_at = v.d, external_id = v.x,
+         status_reason = v.r, error_code = v.e, carrier_error = v.c
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
+            $6::text[], $7::text[], $8::text[]) v (k, s, t, d, x, r, e, c)
+         where key = v.k",
+};
+
+static INSERT_PARTS: Bulk = Bulk {
+    sqlite: (
+        "insert into parts (carrier_id, external_id, message_key, part)
+         select * from (values ",
+        ") where column1 is not null on conflict do nothing",
+    ),
+    postgres: "insert into parts (carrier_id, external_id, message_key, part)
+         select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+         on conflict do nothing",
+};
+
+static WITNESSES: Bulk = Bulk {
+    sqlite: (
+        "select p.seq, p.external_id, p.raw_id from (values ",
+        ") v join parked p on p.carrier_id = v.column1 and p.at >= v.column4
+         and (p.source = v.column2 and p.destination = v.column3
+            or p.source = v.column3 and p.destination = v.column2)
+         order by p.seq limit 20",
+    ),
+    postgres: "select p.seq, p.external_id, p.raw_id
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) v (c, t, f, s)
+         join parked p on p.carrier_id = v.c and p.at >= v.s
+         and (p.source = v.t and p.destination = v.f or p.source = v.f and p.destination = v.t)
+         order by p.seq limit 20",
+};

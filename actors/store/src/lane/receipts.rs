@@ -1,0 +1,563 @@
+//! Receipts: matched to the part they speak of, folded into the message's state, or parked.
+//!
+//! The exact id is looked up first; other readings of it (hex against decimal) only for what is
+//! left, and only where the recipient agrees. The reading that won is remembered per carrier.
+//! Tables: parts, messages, parked, carriers.
+
+use std::collections::HashMap;
+
+use model::carrier::{CarrierId, MessageKey, OrgId};
+use model::clock::At;
+use model::message::{EventKind, Status};
+use model::refusal::MessageError;
+
+use super::{EventRow, Gathered, Lane};
+use crate::bulk::{Bulk, Column, Line};
+use crate::error::StoreError;
+use crate::json::quoted;
+
+/// Other ways to read a canonical id, each with the number of its rule.
+pub type Alternatives = fn(&str) -> Vec<(i64, String)>;
+
+/// A delivery receipt as a carrier sent it.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    pub carrier: CarrierId,
+    /// In canonical form.
+    pub external_id: String,
+    pub raw_id: String,
+    /// What it says: a status, or nothing when it is only on its way.
+    pub status: Option<Status>,
+    pub reason: Option<&'static str>,
+    /// The network's error code, as text.
+    pub error: Option<String>,
+    /// Addresses of the receipt's PDU, as the API writes them.
+    pub source: String,
+    pub destination: String,
+}
+
+/// What became of a receipt. Each is stored before its PDU is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptFate {
+    /// It changed its message's status.
+    Applied(Status),
+    /// It is in the message's history and changed nothing.
+    Noted,
+    /// No message is known for it yet.
+    Parked,
+}
+
+/// A receipt and the message part it belongs to.
+pub(crate) struct Matched {
+    /// Which of the batch's receipts it is; none for one that had been parked.
+    at: Option<usize>,
+    key: MessageKey,
+    part: i64,
+    receipt: Receipt,
+}
+
+/// What a message is before and after its receipts.
+struct Folded {
+    organization: OrgId,
+    status: Status,
+    segments: i64,
+    delivered_parts: i64,
+    to: String,
+    from: String,
+    from_delivered: Option<String>,
+    reason: Option<&'static str>,
+    error: Option<MessageError>,
+    carrier_error: Option<String>,
+    changed: bool,
+}
+
+impl Lane {
+    pub(super) async fn receipts(
+        &mut self,
+        receipts: &[Receipt],
+        early: Vec<Matched>,
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<Vec<ReceiptFate>, StoreError> {
+        let mut fates = vec![ReceiptFate::Parked; receipts.len()];
+        let mut matched = early;
+        for found in &matched {
+            *gathered.parked.entry(found.receipt.carrier).or_default() -= 1;
+        }
+        let known = self.exact(receipts).await?;
+        let mut missing = Vec::new();
+        for (at, receipt) in receipts.iter().enumerate() {
+            match known.get(&at) {
+                Some((key, part)) => {
+                    let (key, part, receipt) = (*key, *part, receipt.clone());
+                    matched.push(Matched {
+                        at: Some(at),
+                        key,
+                        part,
+                        receipt,
+                    });
+                }
+                None => missing.push(at),
+            }
+        }
+        if !missing.is_empty() {
+            let missing = self
+                .other_readings(receipts, missing, &mut matched, gathered)
+                .await?;
+            self.park(receipts, &missing, now, gathered).await?;
+        }
+        self.apply(matched, &mut fates, now, gathered).await?;
+        Ok(fates)
+    }
+
+    /// Looks receipts up by their id, read as this carrier's ids have been read so far.
+    async fn exact(
+        &mut self,
+        receipts: &[Receipt],
+    ) -> Result<HashMap<usize, (MessageKey, i64)>, StoreError> {
+        let mut found = HashMap::new();
+        if receipts.is_empty() {
+            return Ok(found);
+        }
+        let ids: Vec<String> = receipts
+            .iter()
+            .map(|r| match self.id_rules.get(&r.carrier) {
+                None => r.external_id.clone(),
+                Some(rule) => (self.alternatives)(&r.external_id)
+                    .into_iter()
+                    .find(|(number, _)| number == rule)
+                    .map_or_else(|| r.external_id.clone(), |(_, id)| id),
+            })
+            .collect();
+        let columns = [
+            Column::Int((0_i64..).take(receipts.len()).collect()),
+            Column::Int(receipts.iter().map(|r| r.carrier.0).collect()),
+            Column::Text(ids.iter().map(String::as_str).collect()),
+        ];
+        // Ids come back after days: of several messages the newest is meant.
+        for line in self.conn.fetch(&PARTS_BY_ID, &columns).await? {
+            let at = usize::try_from(line.int(0)?).unwrap_or(usize::MAX);
+            let key = MessageKey(line.int(1)?);
+            let part = line.int(2)?;
+            let best = found.entry(at).or_insert((key, part));
+            if key > best.0 {
+                *best = (key, part);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Tries each other reading of an id; the recipient must agree. Returns what is still missing.
+    async fn other_readings(
+        &mut self,
+        receipts: &[Receipt],
+        missing: Vec<usize>,
+        matched: &mut Vec<Matched>,
+        gathered: &mut Gathered,
+    ) -> Result<Vec<usize>, StoreError> {
+        let mut tries: Vec<(usize, i64, String)> = Vec::new();
+        for at in &missing {
+            let receipt = &receipts[*at];
+            if self.id_rules.contains_key(&receipt.carrier) {
+                tries.push((*at, 0, receipt.external_id.clone()));
+            }
+            for (rule, id) in (self.alternatives)(&receipt.external_id) {
+                tries.push((*at, rule, id));
+            }
+        }
+        let columns = [
+            Column::Int((0_i64..).take(tries.len()).collect()),
+            Column::Int(
+                tries
+                    .iter()
+                    .map(|(at, ..)| receipts[*at].carrier.0)
+                    .collect(),
+            ),
+            Column::Text(tries.iter().map(|(_, _, id)| id.as_str()).collect()),
+        ];
+        let mut found: HashMap<usize, (i64, MessageKey, i64)> = HashMap::new();
+        for line in self.conn.fetch(&PARTS_AND_ADDRESSES, &columns).await? {
+            let index = usize::try_from(line.int(0)?).unwrap_or(usize::MAX);
+            let Some((at, rule, _)) = tries.get(index) else {
+                continue;
+            };
+            let to = line.text(3)?;
+            let receipt = &receipts[*at];
+            if same_number(&to, &receipt.source) || same_number(&to, &receipt.destination) {
+                found.insert(*at, (*rule, MessageKey(line.int(1)?), line.int(2)?));
+            }
+        }
+        let mut left = Vec::new();
+        for at in missing {
+            let Some((rule, key, part)) = found.get(&at).copied() else {
+                left.push(at);
+                continue;
+            };
+            let receipt = receipts[at].clone();
+            if rule != 0 && !self.id_rules.contains_key(&receipt.carrier) {
+                gathered.id_rules.insert(receipt.carrier, rule);
+            }
+            matched.push(Matched {
+                at: Some(at),
+                key,
+                part,
+                receipt,
+            });
+        }
+        if !gathered.id_rules.is_empty() {
+            let columns = [
+                Column::Int(gathered.id_rules.keys().map(|c| c.0).collect()),
+                Column::Int(gathered.id_rules.values().copied().collect()),
+            ];
+            self.conn.run(&LEARN_RULE, &columns).await?;
+        }
+        Ok(left)
+    }
+
+    async fn park(
+        &mut self,
+        receipts: &[Receipt],
+        which: &[usize],
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        if which.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<&Receipt> = which.iter().map(|at| &receipts[*at]).collect();
+        let columns = [
+            Column::Int(rows.iter().map(|_| self.number()).collect()),
+            Column::Int(rows.iter().map(|r| r.carrier.0).collect()),
+            Column::Text(rows.iter().map(|r| r.external_id.as_str()).collect()),
+            Column::Text(rows.iter().map(|r| r.raw_id.as_str()).collect()),
+            Column::Int(
+                rows.iter()
+                    .map(|r| r.status.map_or(0, Status::code))
+                    .collect(),
+            ),
+            Column::MaybeText(rows.iter().map(|r| r.error.as_deref()).collect()),
+            Column::Text(rows.iter().map(|r| r.source.as_str()).collect()),
+            Column::Text(rows.iter().map(|r| r.destination.as_str()).collect()),
+            Column::Int(vec![now.micros(); rows.len()]),
+        ];
+        self.conn.run(&PARK, &columns).await?;
+        for receipt in rows {
+            *gathered.parked.entry(receipt.carrier).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes parked receipts that belong to parts known from now on.
+    pub(super) async fn unpark(
+        &mut self,
+        wanted: &[(CarrierId, String, i64, i64)],
+    ) -> Result<Vec<Matched>, StoreError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let columns = [
+            Column::Int((0_i64..).take(wanted.len()).collect()),
+            Column::Int(wanted.iter().map(|(carrier, ..)| carrier.0).collect()),
+            Column::Text(wanted.iter().map(|(_, id, ..)| id.as_str()).collect()),
+        ];
+        let lines = self.conn.fetch(&PARKED_BY_ID, &columns).await?;
+        let mut matched = Vec::with_capacity(lines.len());
+        let mut taken = Vec::with_capacity(lines.len());
+        for line in &lines {
+            let seq = line.int(1)?;
+            let index = usize::try_from(line.int(0)?).unwrap_or(usize::MAX);
+            let Some((carrier, _, key, part)) = wanted.get(index) else {
+                continue;
+            };
+            if taken.contains(&seq) {
+                continue;
+            }
+            taken.push(seq);
+            let receipt = parked_receipt(*carrier, line)?;
+            matched.push(Matched {
+                at: None,
+                key: MessageKey(*key),
+                part: *part,
+                receipt,
+            });
+        }
+        if !taken.is_empty() {
+            self.conn.run(&UNPARK, &[Column::Int(taken)]).await?;
+        }
+        Ok(matched)
+    }
+
+    /// Folds all receipts of a message into its state and writes each message once.
+    async fn apply(
+        &mut self,
+        matched: Vec<Matched>,
+        fates: &mut [ReceiptFate],
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        if matched.is_empty() {
+            return Ok(());
+        }
+        let mut keys: Vec<i64> = matched.iter().map(|m| m.key.0).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut states: HashMap<MessageKey, Folded> = HashMap::with_capacity(keys.len());
+        for line in self
+            .conn
+            .fetch(&MESSAGE_STATES, &[Column::Int(keys)])
+            .await?
+        {
+            states.insert(MessageKey(line.int(0)?), folded(&line)?);
+        }
+        for Matched {
+            at,
+            key,
+            part,
+            receipt,
+        } in matched
+        {
+            let Some(state) = states.get_mut(&key) else {
+                return Err(StoreError::Impossible("a part without a message"));
+            };
+            let before = state.status;
+            let fate = state.fold(part, &receipt);
+            if let Some(at) = at {
+                fates[at] = fate;
+            }
+            let (kind, status) = match fate {
+                ReceiptFate::Applied(status) => (EventKind::of(status), status),
+                ReceiptFate::Noted | ReceiptFate::Parked => (EventKind::Receipt, before),
+            };
+            let detail = detail(part, state.segments, &receipt);
+            let organization = state.organization;
+            gathered.events.push(EventRow {
+                organization,
+                message: key,
+                kind,
+                status,
+                detail,
+            });
+        }
+        let changed: Vec<(&MessageKey, &Folded)> =
+            states.iter().filter(|(_, s)| s.changed).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let columns = [
+            Column::Int(changed.iter().map(|(key, _)| key.0).collect()),
+            Column::Int(changed.iter().map(|(_, s)| s.status.code()).collect()),
+            Column::Int(changed.iter().map(|(_, s)| s.delivered_parts).collect()),
+            Column::MaybeInt(
+                changed
+                    .iter()
+                    .map(|(_, s)| s.status.is_final().then_some(now.micros()))
+                    .collect(),
+            ),
+            Column::MaybeText(
+                changed
+                    .iter()
+                    .map(|(_, s)| s.from_delivered.as_deref())
+                    .collect(),
+            ),
+            Column::MaybeText(changed.iter().map(|(_, s)| s.reason).collect()),
+            Column::MaybeText(
+                changed
+                    .iter()
+                    .map(|(_, s)| s.error.map(MessageError::as_str))
+                    .collect(),
+            ),
+            Column::MaybeText(
+                changed
+                    .iter()
+                    .map(|(_, s)| s.carrier_error.as_deref())
+                    .collect(),
+            ),
+        ];
+        self.conn.run(&UPDATE_BY_RECEIPT, &columns).await?;
+        Ok(())
+    }
+}
+
+impl Folded {
+    /// All parts delivered is delivered; the first bad news wins; final states absorb.
+    fn fold(&mut self, part: i64, receipt: &Receipt) -> ReceiptFate {
+        let Some(status) = receipt.status else {
+            return ReceiptFate::Noted;
+        };
+        if !self.status.awaits_receipt() {
+            return ReceiptFate::Noted;
+        }
+        if status == Status::Delivered {
+            self.delivered_parts |= 1 << (part - 1).clamp(0, 62);
+            self.changed = true;
+            let rewritten = !receipt.destination.is_empty()
+                && same_number(&receipt.source, &self.to)
+                && !same_number(&receipt.destination, &self.from);
+            if rewritten {
+                self.from_delivered = Some(receipt.destination.clone());
+            }
+            if self.delivered_parts.count_ones() < u32::try_from(self.segments).unwrap_or(1) {
+                return ReceiptFate::Noted;
+            }
+            self.reason = None;
+        } else {
+            if status == self.status && self.reason == receipt.reason {
+                return ReceiptFate::Noted;
+            }
+            self.changed = true;
+            self.reason = receipt.reason;
+            self.error = match status {
+                Status::Expired => Some(MessageError::Expired),
+                Status::Undelivered => Some(MessageError::UnreachableHandset),
+                Status::Rejected => Some(MessageError::CarrierRejected),
+                Status::SubmittedNoReceipt => None,
+                _ => Some(MessageError::UnknownCarrierError),
+            };
+            self.carrier_error.clone_from(&receipt.error);
+        }
+        self.status = status;
+        ReceiptFate::Applied(status)
+    }
+}
+
+/// True when two addresses are the same number, `+` and leading zeros aside.
+fn same_number(a: &str, b: &str) -> bool {
+    let bare = |text: &'_ str| -> String { text.trim_start_matches(['+', '0']).to_owned() };
+    a == b || bare(a) == bare(b)
+}
+
+fn detail(part: i64, segments: i64, receipt: &Receipt) -> Option<String> {
+    let mut fields = Vec::new();
+    if segments > 1 {
+        fields.push(format!("\"segment_no\":{part}"));
+    }
+    fields.push(format!(
+        "\"carrier_state\":\"{}\"",
+        receipt.status.map_or("en_route", Status::as_str)
+    ));
+    if let Some(error) = &receipt.error {
+        fields.push(format!("\"carrier_error\":{}", quoted(error)));
+    }
+    Some(format!("{{{}}}", fields.join(",")))
+}
+
+fn folded(line: &Line) -> Result<Folded, StoreError> {
+    let status = Status::from_code(line.int(2)?)
+        .ok_or(StoreError::Impossible("a message of no known status"))?;
+    Ok(Folded {
+        organization: OrgId(line.int(1)?),
+        status,
+        segments: line.int(3)?,
+        delivered_parts: line.int(4)?,
+        to: line.text(5)?,
+        from: line.text(6)?,
+        from_delivered: line.maybe_text(7)?,
+        reason: None,
+        error: None,
+        carrier_error: None,
+        changed: false,
+    })
+}
+
+fn parked_receipt(carrier: CarrierId, line: &Line) -> Result<Receipt, StoreError> {
+    let status = Status::from_code(line.int(4)?);
+    let unknown = status == Some(Status::SubmittedNoReceipt);
+    Ok(Receipt {
+        carrier,
+        external_id: line.text(2)?,
+        raw_id: line.text(3)?,
+        status,
+        reason: unknown.then_some("unknown"),
+        error: line.maybe_text(5)?,
+        source: line.text(6)?,
+        destination: line.text(7)?,
+    })
+}
+
+static PARTS_BY_ID: Bulk = Bulk {
+    sqlite: (
+        "select v.column1, p.message_key, p.part from (values ",
+        ") v join parts p on p.carrier_id = v.column2 and p.external_id = v.column3",
+    ),
+    postgres: "select v.i, p.message_key, p.part
+         from unnest($1::bigint[], $2::bigint[], $3::text[]) v (i, c, x)
+         join parts p on p.carrier_id = v.c and p.external_id = v.x",
+};
+
+static PARTS_AND_ADDRESSES: Bulk = Bulk {
+    sqlite: (
+        "select v.column1, p.message_key, p.part, m.to_addr from (values ",
+        ") v join parts p on p.carrier_id = v.column2 and p.external_id = v.column3
+         join messages m on m.key = p.message_key",
+    ),
+    postgres: "select v.i, p.message_key, p.part, m.to_addr
+         from unnest($1::bigint[], $2::bigint[], $3::text[]) v (i, c, x)
+         join parts p on p.carrier_id = v.c and p.external_id = v.x
+         join messages m on m.key = p.message_key",
+};
+
+static LEARN_RULE: Bulk = Bulk {
+    sqlite: (
+        "update carriers set id_rule = v.column2 from (values ",
+        ") v where id = v.column1",
+    ),
+    postgres: "update carriers set id_rule = v.r
+         from unnest($1::bigint[], $2::bigint[]) v (c, r) where id = v.c",
+};
+
+static PARK: Bulk = Bulk {
+    sqlite: (
+        "insert into parked (seq, carrier_id, external_id, raw_id, state, error, source,
+            destination, at) select * from (values ",
+        ") where column1 is not null",
+    ),
+    postgres: "insert into parked (seq, carrier_id, external_id, raw_id, state, error, source,
+            destination, at)
+         select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[],
+            $6::text[], $7::text[], $8::text[], $9::bigint[])",
+};
+
+static PARKED_BY_ID: Bulk = Bulk {
+    sqlite: (
+        "select v.column1, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source,
+            p.destination from (values ",
+        ") v join parked p on p.carrier_id = v.column2 and p.external_id = v.column3 order by p.seq",
+    ),
+    postgres: "select v.i, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source,
+            p.destination
+         from unnest($1::bigint[], $2::bigint[], $3::text[]) v (i, c, x)
+         join parked p on p.carrier_id = v.c and p.external_id = v.x order by p.seq",
+};
+
+static UNPARK: Bulk = Bulk {
+    sqlite: (
+        "delete from parked where seq in (select column1 from (values ",
+        ") where column1 is not null)",
+    ),
+    postgres: "delete from parked where seq = any($1::bigint[])",
+};
+
+static MESSAGE_STATES: Bulk = Bulk {
+    sqlite: (
+        "select m.key, m.organization_id, m.status, m.segments, m.delivered_parts, m.to_addr,
+            m.from_addr, m.from_delivered from (values ",
+        ") v join messages m on m.key = v.column1",
+    ),
+    postgres: "select m.key, m.organization_id, m.status, m.segments, m.delivered_parts,
+            m.to_addr, m.from_addr, m.from_delivered
+         from unnest($1::bigint[]) v (k) join messages m on m.key = v.k",
+};
+
+static UPDATE_BY_RECEIPT: Bulk = Bulk {
+    sqlite: (
+        "update messages set status = v.column2, delivered_parts = v.column3,
+         done_at = v.column4, from_delivered = v.column5, status_reason = v.column6,
+         error_code = v.column7, carrier_error = v.column8 from (values ",
+        ") v where key = v.column1",
+    ),
+    postgres: "update messages set status = v.s, delivered_parts = v.p, done_at = v.d,
+         from_delivered = v.f, status_reason = v.r, error_code = v.e, carrier_error = v.c
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
+            $6::text[], $7::text[], $8::text[]) v (k, s, p, d, f, r, e, c)
+         where key = v.k",
+};

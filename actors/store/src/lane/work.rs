@@ -1,0 +1,168 @@
+//! What a lane is given and what it answers: plain values, no columns.
+
+use model::carrier::{CarrierId, MessageKey, OrgId};
+use model::clock::At;
+use model::id::PublicId;
+use model::message::{Category, Status};
+use model::money::Micros;
+use model::refusal::{MessageError, Refusal};
+use model::submission::Submission;
+
+use super::{Admin, AdminDone, Inbound, InboundFate, Overdue, Receipt, ReceiptFate};
+
+/// One batch.
+#[derive(Debug, Default)]
+pub struct Work {
+    pub admin: Vec<Admin>,
+    pub accepts: Vec<Submission>,
+    pub claims: Vec<Claim>,
+    pub results: Vec<HandoffResult>,
+    pub receipts: Vec<Receipt>,
+    pub inbound: Vec<Inbound>,
+    pub overdue: Vec<Overdue>,
+    pub quarantine: Vec<Quarantined>,
+    /// Idempotency keys older than this are dropped, a few at a time.
+    pub forget_keys_before: Option<At>,
+    /// Parked receipts and inbound fingerprints older than this are dropped, a few at a time.
+    pub forget_parked_before: Option<At>,
+    /// Where the search for missing receipts stands now: lane, carrier, event number.
+    pub sweep_cursors: Vec<(i64, CarrierId, i64)>,
+}
+
+impl Work {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.admin.len()
+            + self.accepts.len()
+            + self.claims.len()
+            + self.results.len()
+            + self.receipts.len()
+            + self.inbound.len()
+            + self.overdue.len()
+            + self.quarantine.len()
+            + self.sweep_cursors.len()
+            + usize::from(self.forget_keys_before.is_some())
+            + usize::from(self.forget_parked_before.is_some())
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Answers in the order of the work.
+#[derive(Debug)]
+pub struct Done {
+    /// The moment written on all rows of this transaction.
+    pub at: At,
+    pub admin: Vec<AdminDone>,
+    pub accepts: Vec<AcceptAnswer>,
+    /// False: the row is gone or somebody else's; do not send.
+    pub claims: Vec<bool>,
+    pub results: Vec<Fate>,
+    pub receipts: Vec<ReceiptFate>,
+    pub inbound: Vec<InboundFate>,
+}
+
+pub type AcceptAnswer = Result<Accepted, Refusal>;
+
+/// What an accepted submission became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// Stored now; the keys of its messages count up from the first.
+    Fresh { at: At, first: MessageKey },
+    /// An earlier request with this key did it: the id of its message or batch.
+    Replayed { reference: PublicId },
+}
+
+/// Where a waiting message's outbox row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutboxRef {
+    pub carrier: CarrierId,
+    pub class: i64,
+    pub organization: OrgId,
+    pub key: MessageKey,
+}
+
+/// The intent to send, stored before any byte leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub row: OutboxRef,
+    pub epoch: i64,
+}
+
+/// What a carrier made of one message.
+#[derive(Clone, Debug)]
+pub struct HandoffResult {
+    pub row: OutboxRef,
+    pub epoch: i64,
+    pub category: Category,
+    pub segments: u8,
+    /// Price of one part, as held.
+    pub unit_price: Micros,
+    pub outcome: Outcome,
+}
+
+/// A part and the id the carrier gave it, in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartId {
+    pub part: u8,
+    pub id: String,
+}
+
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Every part was acknowledged.
+    Sent {
+        parts: Vec<PartId>,
+        external_id: String,
+    },
+    /// Over, without a receipt to come; `submitted` parts left and are charged.
+    Ended {
+        status: Status,
+        reason: Option<&'static str>,
+        error: Option<MessageError>,
+        carrier_error: Option<String>,
+        submitted: u8,
+        parts: Vec<PartId>,
+    },
+    /// Refused for now, certainly not sent; to be tried again at `due_at`.
+    Retry {
+        due_at: At,
+        attempts: i64,
+        carrier_error: Option<String>,
+    },
+    /// Bytes may have left and no answer came: keep the intent, decide at `due_at`.
+    InDoubt { due_at: At },
+    /// Decide now: a parked receipt settles it; else send again, or give up waiting.
+    Resolve {
+        to: String,
+        from: String,
+        since: At,
+        resend: bool,
+        attempts: i64,
+        submitted: u8,
+    },
+}
+
+/// What became of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Closed,
+    /// Back in the outbox without an intent: claim it again when due.
+    Again,
+    /// Still in doubt, intent kept.
+    Waiting,
+    /// The row was not ours any more: nothing was written.
+    Stale,
+}
+
+/// An item set aside, for a person to look at.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    pub carrier: Option<CarrierId>,
+    pub message: Option<MessageKey>,
+    pub reason: String,
+    pub item: String,
+}

@@ -1,0 +1,331 @@
+//! Messages and their history, as read. Tables: messages, outbox, events, carriers, parked,
+//! quarantine.
+
+use model::carrier::{MessageKey, OrgId};
+use model::id::PublicId;
+
+use crate::error::StoreError;
+use crate::{Store, row};
+
+row! {
+    /// A message as its organization sees it.
+    pub struct MessageRow {
+        pub key: i64,
+        pub id: Vec<u8>,
+        pub direction: i64,
+        /// `queued` here may be `sending`: see `intent`.
+        pub status: i64,
+        pub intent: Option<i64>,
+        pub attempts: Option<i64>,
+        pub category: i64,
+        pub encoding: i64,
+        pub segments: i64,
+        pub test_mode: i64,
+        pub carrier: Option<String>,
+        pub unit_price: i64,
+        pub created_at: i64,
+        pub sent_at: Option<i64>,
+        pub done_at: Option<i64>,
+        pub to_addr: String,
+        pub from_addr: String,
+        pub from_delivered: Option<String>,
+        pub body: String,
+        pub mccmnc: Option<String>,
+        pub metadata: Option<String>,
+        pub batch_id: Option<Vec<u8>>,
+        pub external_id: Option<String>,
+        pub status_reason: Option<String>,
+        pub error_code: Option<String>,
+        pub carrier_error: Option<String>,
+    }
+}
+
+row! {
+    /// One line of a message's history.
+    pub struct EventRow {
+        pub seq: i64,
+        pub kind: i64,
+        pub status: i64,
+        pub at: i64,
+        pub detail: Option<String>,
+    }
+}
+
+row! {
+    /// One line of the log of all organizations, for an operator.
+    pub struct TailRow {
+        pub seq: i64,
+        pub at: i64,
+        pub kind: i64,
+        pub status: i64,
+        pub detail: Option<String>,
+        pub id: Vec<u8>,
+        pub to_addr: String,
+        pub from_addr: String,
+        pub segments: i64,
+        pub carrier: Option<String>,
+        pub status_reason: Option<String>,
+        pub error_code: Option<String>,
+    }
+}
+
+row! {
+    /// A receipt that matched nothing.
+    pub struct OrphanRow {
+        pub seq: i64,
+        pub carrier: Option<String>,
+        pub raw_id: String,
+        pub state: i64,
+        pub error: Option<String>,
+        pub source: String,
+        pub destination: String,
+        pub at: i64,
+    }
+}
+
+row! {
+    pub struct QuarantineRow {
+        pub seq: i64,
+        pub carrier: Option<String>,
+        pub message_key: Option<i64>,
+        pub reason: String,
+        pub item: String,
+        pub at: i64,
+    }
+}
+
+row! {
+    struct Count {
+        n: i64,
+    }
+}
+
+/// What a list is narrowed to. Each is optional.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub status: Option<i64>,
+    pub direction: Option<i64>,
+    pub to: Option<String>,
+    pub from: Option<String>,
+    pub batch: Option<PublicId>,
+    pub created_after: Option<i64>,
+    pub created_before: Option<i64>,
+}
+
+impl Filter {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.status.is_none()
+            && self.direction.is_none()
+            && self.to.is_none()
+            && self.from.is_none()
+            && self.batch.is_none()
+            && self.created_after.is_none()
+            && self.created_before.is_none()
+    }
+}
+
+/// The columns of [`MessageRow`]; statements add what they select by.
+macro_rules! select_messages {
+    ($rest:literal) => {
+        concat!(
+            "select m.key, m.id, m.direction, m.status, o.intent, o.attempts, m.category,
+                m.encoding, m.segments, m.test_mode, c.name as carrier, m.unit_price,
+                m.created_at, m.sent_at, m.done_at, m.to_addr, m.from_addr, m.from_delivered,
+                m.body, m.mccmnc, m.metadata, m.batch_id, m.external_id, m.status_reason,
+                m.error_code, m.carrier_error
+            from messages m
+            left join carriers c on c.id = m.carrier_id
+            left join outbox o on m.status = 1 and o.carrier_id = m.carrier_id
+                and o.class = (case when m.category = 2 then 0 else 1 end)
+                and o.organization_id = m.organization_id and o.key = m.key ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    pub async fn message(
+        &self,
+        organization: OrgId,
+        id: PublicId,
+    ) -> Result<Option<MessageRow>, StoreError> {
+        let mut tenant = self.tenant(organization).await?;
+        let found = sqlx::query_as(select_messages!(
+            "where m.organization_id = $1 and m.id = $2"
+        ))
+        .bind(organization.0)
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(tenant.conn())
+        .await?;
+        tenant.close().await?;
+        Ok(found)
+    }
+
+    /// Newest first, below `before`. A null filter takes all.
+    pub async fn messages(
+        &self,
+        organization: OrgId,
+        filter: &Filter,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let mut tenant = self.tenant(organization).await?;
+        let sql = select_messages!(
+            "where m.organization_id = $1 and m.key < $2
+                and ($3 is null or (m.status = $4 and (m.status <> 1 or o.intent is null)
+                    or $5 = 2 and m.status = 1 and o.intent is not null))
+                and ($6 is null or m.direction = $7)
+                and ($8 is null or m.to_addr = $9)
+                and ($10 is null or m.from_addr = $11)
+                and ($12 is null or m.batch_id = $13)
+                and m.created_at >= $14 and m.created_at < $15
+            order by m.key desc limit $16"
+        );
+        let batch = filter.batch.map(|b| b.as_bytes().to_vec());
+        // Each optional bind comes twice: once as a flag, since PostgreSQL cannot type a lone null.
+        let flag = |given: bool| given.then_some(1_i64);
+        let rows = sqlx::query_as(sql)
+            .bind(organization.0)
+            .bind(before)
+            .bind(flag(filter.status.is_some()))
+            .bind(filter.status.unwrap_or(0))
+            .bind(filter.status.unwrap_or(0))
+            .bind(flag(filter.direction.is_some()))
+            .bind(filter.direction.unwrap_or(0))
+            .bind(flag(filter.to.is_some()))
+            .bind(filter.to.clone().unwrap_or_default())
+            .bind(flag(filter.from.is_some()))
+            .bind(filter.from.clone().unwrap_or_default())
+            .bind(flag(batch.is_some()))
+            .bind(batch.unwrap_or_default())
+            .bind(filter.created_after.unwrap_or(i64::MIN))
+            .bind(filter.created_before.unwrap_or(i64::MAX))
+            .bind(limit)
+            .fetch_all(tenant.conn())
+            .await?;
+        tenant.close().await?;
+        Ok(rows)
+    }
+
+    /// How many messages an organization has, counted to `most` and no further.
+    pub async fn count_messages(
+        &self,
+        organization: OrgId,
+        status: Option<i64>,
+        most: i64,
+    ) -> Result<i64, StoreError> {
+        let mut tenant = self.tenant(organization).await?;
+        let sql = "select count(*) as n from (
+            select 1 from messages where organization_id = $1 and ($2 is null or status = $3)
+            limit $4) counted";
+        let count: Count = sqlx::query_as(sql)
+            .bind(organization.0)
+            .bind(status.map(|_| 1_i64))
+            .bind(status.unwrap_or(0))
+            .bind(most)
+            .fetch_one(tenant.conn())
+            .await?;
+        tenant.close().await?;
+        Ok(count.n)
+    }
+
+    /// The messages of one batch, in the order they were given.
+    pub async fn batch(
+        &self,
+        organization: OrgId,
+        batch: PublicId,
+        limit: i64,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let mut tenant = self.tenant(organization).await?;
+        let sql = select_messages!(
+            "where m.batch_id = $1 and m.organization_id = $2 order by m.key limit $3"
+        );
+        let rows = sqlx::query_as(sql)
+            .bind(&batch.as_bytes()[..])
+            .bind(organization.0)
+            .bind(limit)
+            .fetch_all(tenant.conn())
+            .await?;
+        tenant.close().await?;
+        Ok(rows)
+    }
+
+    /// A message's history, oldest first, above `after`.
+    pub async fn events(
+        &self,
+        organization: OrgId,
+        message: MessageKey,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let mut tenant = self.tenant(organization).await?;
+        let sql = "select seq, kind, status, at, detail from events
+            where message_key = $1 and organization_id = $2 and seq > $3 order by seq limit $4";
+        let rows = sqlx::query_as(sql)
+            .bind(message.0)
+            .bind(organization.0)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(tenant.conn())
+            .await?;
+        tenant.close().await?;
+        Ok(rows)
+    }
+
+    /// The log of all organizations above `after`, oldest first.
+    pub async fn tail(&self, after: i64, limit: i64) -> Result<Vec<TailRow>, StoreError> {
+        let sql = "select e.seq, e.at, e.kind, e.status, e.detail, m.id, m.to_addr, m.from_addr,
+                m.segments, c.name as carrier, m.status_reason, m.error_code
+            from events e join messages m on m.key = e.message_key
+            left join carriers c on c.id = m.carrier_id
+            where e.seq > $1 order by e.seq limit $2";
+        Ok(sqlx::query_as(sql)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.engine())
+            .await?)
+    }
+
+    /// The number of the newest line of the log; 0 when there is none.
+    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+        let sql = "select coalesce(max(seq), 0) as n from events";
+        let newest: Count = sqlx::query_as(sql).fetch_one(self.engine()).await?;
+        Ok(newest.n)
+    }
+
+    /// Receipts that matched nothing since before `parked_before`, newest first.
+    pub async fn orphans(
+        &self,
+        parked_before: i64,
+        below: i64,
+        limit: i64,
+    ) -> Result<Vec<OrphanRow>, StoreError> {
+        let sql = "select p.seq, c.name as carrier, p.raw_id, p.state, p.error, p.source,
+                p.destination, p.at
+            from parked p left join carriers c on c.id = p.carrier_id
+            where p.at < $1 and p.seq < $2 order by p.seq desc limit $3";
+        Ok(sqlx::query_as(sql)
+            .bind(parked_before)
+            .bind(below)
+            .bind(limit)
+            .fetch_all(self.engine())
+            .await?)
+    }
+
+    /// What was set aside, newest first.
+    pub async fn quarantined(
+        &self,
+        below: i64,
+        limit: i64,
+    ) -> Result<Vec<QuarantineRow>, StoreError> {
+        let sql = "select q.seq, c.name as carrier, q.message_key, q.reason, q.item, q.at
+            from quarantine q left join carriers c on c.id = q.carrier_id
+            where q.seq < $1 order by q.seq desc limit $2";
+        Ok(sqlx::query_as(sql)
+            .bind(below)
+            .bind(limit)
+            .fetch_all(self.engine())
+            .await?)
+    }
+}

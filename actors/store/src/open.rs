@@ -1,0 +1,243 @@
+//! Opening a store: files, pools, roles, locks.
+//!
+//! On SQLite the writer has a connection of its own and the readers a pool that cannot write. On
+//! PostgreSQL readers for tenants act as `orbit_api` under row-level security, everything else as
+//! `orbit_engine`; neither owns a table. The writer's connection holds an advisory lock, so that a
+//! second process on the same database refuses to start.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use model::carrier::OrgId;
+use sqlx::any::AnyPoolOptions;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    Any, AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Transaction,
+};
+
+use crate::bulk::Conn;
+use crate::error::StoreError;
+use crate::lane::{Alternatives, Lane};
+use crate::schema;
+
+/// One number per product, so that other programs' advisory locks do not meet ours.
+const SERVE_LOCK: i64 = 0x4f52_4249_5401;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `sqlite://PATH` or `postgres://…`.
+    pub url: String,
+    pub readers_max: u32,
+    pub reader_wait: Duration,
+    /// Pages of the write-ahead log after which SQLite copies it into the database.
+    pub sqlite_checkpoint_pages: u32,
+}
+
+impl Options {
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            readers_max: 4,
+            reader_wait: Duration::from_secs(5),
+            sqlite_checkpoint_pages: 2_000,
+        }
+    }
+
+    fn is_postgres(&self) -> Result<bool, StoreError> {
+        if self.url.starts_with("postgres://") || self.url.starts_with("postgresql://") {
+            return Ok(true);
+        }
+        if self.url.starts_with("sqlite:") {
+            return Ok(false);
+        }
+        Err(StoreError::Url(String::from(
+            "neither sqlite://PATH nor postgres://…",
+        )))
+    }
+}
+
+/// The reading side. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    options: Options,
+    postgres: bool,
+    tenants: AnyPool,
+    engine: AnyPool,
+}
+
+/// A reader that sees one organization's rows and no others.
+pub enum Tenant {
+    Sqlite(PoolConnection<Any>),
+    Postgres(Transaction<'static, Any>),
+}
+
+impl Tenant {
+    pub(crate) fn conn(&mut self) -> &mut AnyConnection {
+        match self {
+            Self::Sqlite(conn) => conn,
+            Self::Postgres(tx) => tx,
+        }
+    }
+
+    pub(crate) async fn close(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(tx) => Ok(tx.commit().await?),
+        }
+    }
+}
+
+impl Store {
+    /// Connects and brings the schema up to date. Fails on a schema newer than this program.
+    pub async fn open(options: Options) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let postgres = options.is_postgres()?;
+        migrate(&options, postgres).await?;
+        let tenants = pool(&options, postgres, "set role orbit_api").await?;
+        let engine = pool(&options, postgres, "set role orbit_engine").await?;
+        Ok(Self {
+            options,
+            postgres,
+            tenants,
+            engine,
+        })
+    }
+
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.postgres
+    }
+
+    /// Reads as one organization.
+    pub async fn tenant(&self, organization: OrgId) -> Result<Tenant, StoreError> {
+        if !self.postgres {
+            return Ok(Tenant::Sqlite(self.tenants.acquire().await?));
+        }
+        let mut tx = self.tenants.begin().await?;
+        sqlx::query("select set_config('orbit.org', $1, true)")
+            .bind(organization.0.to_string())
+            .execute(&mut *tx)
+            .await?;
+        Ok(Tenant::Postgres(tx))
+    }
+
+    pub(crate) fn engine(&self) -> &AnyPool {
+        &self.engine
+    }
+
+    /// True when the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.engine).await?;
+        Ok(())
+    }
+
+    /// Opens the writer. `exclusive` on PostgreSQL: refuse while another process serves this
+    /// database. On SQLite the data folder's lock file says so.
+    pub async fn lane(
+        &self,
+        alternatives: Alternatives,
+        exclusive: bool,
+    ) -> Result<Lane, StoreError> {
+        let conn = if self.postgres {
+            let mut conn = PgConnectOptions::from_str(&self.options.url)?
+                .application_name("orbit lane")
+                .statement_cache_capacity(500)
+                .connect()
+                .await?;
+            if exclusive {
+                let sql = "select pg_try_advisory_lock($1)";
+                let free: bool = sqlx::query_scalar(sql)
+                    .bind(SERVE_LOCK)
+                    .fetch_one(&mut conn)
+                    .await?;
+                if !free {
+                    let whose = String::from("its advisory lock is held on this database");
+                    return Err(StoreError::InUse(whose));
+                }
+            }
+            for sql in [
+                "set role orbit_engine",
+                "set enable_seqscan = off",
+                "set enable_hashjoin = off",
+                "set enable_mergejoin = off",
+                "set jit = off",
+                "set plan_cache_mode = force_generic_plan",
+                "set statement_timeout = '30s'",
+            ] {
+                conn.execute(sql).await?;
+            }
+            Conn::Postgres(conn)
+        } else {
+            let conn = sqlite_options(&self.options)?
+                .pragma(
+                    "wal_autocheckpoint",
+                    self.options.sqlite_checkpoint_pages.to_string(),
+                )
+                .pragma("cache_size", "-2000")
+                .statement_cache_capacity(600)
+                .connect()
+                .await?;
+            Conn::sqlite(conn)
+        };
+        Lane::open(conn, alternatives).await
+    }
+
+    /// Closes the pools once their last query is done.
+    pub async fn close(&self) {
+        self.tenants.close().await;
+        self.engine.close().await;
+    }
+}
+
+fn sqlite_options(options: &Options) -> Result<SqliteConnectOptions, StoreError> {
+    Ok(SqliteConnectOptions::from_str(&options.url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(false)
+        .busy_timeout(Duration::from_secs(5)))
+}
+
+async fn migrate(options: &Options, postgres: bool) -> Result<(), StoreError> {
+    let migrator = schema::migrator(postgres);
+    if postgres {
+        let mut conn = PgConnectOptions::from_str(&options.url)?.connect().await?;
+        migrator.run(&mut conn).await.map_err(schema::explain)?;
+        conn.close().await?;
+    } else {
+        let mut conn = sqlite_options(options)?.connect().await?;
+        migrator.run(&mut conn).await.map_err(schema::explain)?;
+        conn.close().await?;
+    }
+    Ok(())
+}
+
+async fn pool(
+    options: &Options,
+    postgres: bool,
+    role: &'static str,
+) -> Result<AnyPool, StoreError> {
+    let pool = AnyPoolOptions::new()
+        .max_connections(options.readers_max)
+        .acquire_timeout(options.reader_wait)
+        .after_connect(move |conn, _| {
+            Box::pin(async move {
+                let setup = if postgres {
+                    [role, "set statement_timeout = '10s'"]
+                } else {
+                    ["pragma query_only = on", "pragma busy_timeout = 5000"]
+                };
+                for sql in setup {
+                    conn.execute(sql).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect(&options.url)
+        .await?;
+    Ok(pool)
+}

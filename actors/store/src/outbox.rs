@@ -1,0 +1,102 @@
+//! What waits for a carrier, as its owner reads it. Tables: outbox, messages.
+
+use model::carrier::{CarrierId, OrgId};
+
+use crate::error::StoreError;
+use crate::{Store, row};
+
+row! {
+    /// A waiting message with all that its hand-off needs.
+    pub struct WaitingRow {
+        pub key: i64,
+        pub class: i64,
+        pub organization_id: i64,
+        pub due_at: i64,
+        pub attempts: i64,
+        pub intent: Option<i64>,
+        pub intent_at: Option<i64>,
+        pub id: Vec<u8>,
+        pub category: i64,
+        pub encoding: i64,
+        pub segments: i64,
+        pub unit_price: i64,
+        pub from_ton: i64,
+        pub created_at: i64,
+        pub to_addr: String,
+        pub from_addr: String,
+        pub body: String,
+    }
+}
+
+row! {
+    /// How much waits, by class and organization.
+    pub struct BacklogRow {
+        pub class: i64,
+        pub organization_id: i64,
+        pub waiting: i64,
+        pub oldest: i64,
+    }
+}
+
+impl Store {
+    /// Waiting rows of one class and organization, above `after`, oldest first.
+    pub async fn waiting(
+        &self,
+        carrier: CarrierId,
+        class: i64,
+        organization: OrgId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<WaitingRow>, StoreError> {
+        let sql = "select o.key, o.class, o.organization_id, o.due_at, o.attempts, o.intent,
+                o.intent_at, m.id, m.category, m.encoding, m.segments, m.unit_price, m.from_ton,
+                m.created_at, m.to_addr, m.from_addr, m.body
+            from outbox o join messages m on m.key = o.key
+            where o.carrier_id = $1 and o.class = $2 and o.organization_id = $3 and o.key > $4
+                and o.intent is null
+            order by o.key limit $5";
+        Ok(sqlx::query_as(sql)
+            .bind(carrier.0)
+            .bind(class)
+            .bind(organization.0)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.engine())
+            .await?)
+    }
+
+    /// Rows whose intent an earlier owner stored: bytes may have left, nobody knows.
+    pub async fn in_doubt(
+        &self,
+        carrier: CarrierId,
+        epoch: i64,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<WaitingRow>, StoreError> {
+        let sql = "select o.key, o.class, o.organization_id, o.due_at, o.attempts, o.intent,
+                o.intent_at, m.id, m.category, m.encoding, m.segments, m.unit_price, m.from_ton,
+                m.created_at, m.to_addr, m.from_addr, m.body
+            from outbox o join messages m on m.key = o.key
+            where o.carrier_id = $1 and o.intent is not null and o.intent <> $2 and o.key > $3
+            order by o.key limit $4";
+        Ok(sqlx::query_as(sql)
+            .bind(carrier.0)
+            .bind(epoch)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.engine())
+            .await?)
+    }
+
+    /// What waits for a carrier now, in doubt aside.
+    pub async fn backlog(&self, carrier: CarrierId) -> Result<Vec<BacklogRow>, StoreError> {
+        let sql = "select o.class, o.organization_id, count(*) as waiting,
+                cast(min(o.due_at) as bigint) as oldest
+            from outbox o where o.carrier_id = $1 and o.intent is null
+            group by o.class, o.organization_id";
+        Ok(sqlx::query_as(sql)
+            .bind(carrier.0)
+            .fetch_all(self.engine())
+            .await?)
+    }
+}

@@ -1,0 +1,54 @@
+//! Migrations: numbered steps, one text per database, never edited once released.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+
+use crate::error::StoreError;
+
+struct Step {
+    version: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const STEPS: &[Step] = &[Step {
+    version: 1,
+    name: "spine",
+    sqlite: include_str!("migrations/sqlite/0001_spine.sql"),
+    postgres: include_str!("migrations/postgres/0001_spine.sql"),
+}];
+
+pub(crate) fn migrator(postgres: bool) -> Migrator {
+    let steps = STEPS
+        .iter()
+        .map(|step| {
+            let sql = if postgres { step.postgres } else { step.sqlite };
+            Migration::new(
+                step.version,
+                Cow::Borrowed(step.name),
+                MigrationType::Simple,
+                AssertSqlSafe(sql).into_sql_str(),
+                false,
+            )
+        })
+        .collect();
+    Migrator::with_migrations(steps)
+}
+
+/// Says in words what a failed migration means for the operator.
+pub(crate) fn explain(error: sqlx::migrate::MigrateError) -> StoreError {
+    use sqlx::migrate::MigrateError::{VersionMismatch, VersionMissing};
+    StoreError::Schema(match error {
+        VersionMissing(version) => format!(
+            "the database has schema step {version}, which this program does not know: \
+             it was written by a newer version; start that one"
+        ),
+        VersionMismatch(version) => {
+            format!("schema step {version} in the database differs from this program's")
+        }
+        other => format!("migration: {other}"),
+    })
+}
