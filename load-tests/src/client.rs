@@ -52,6 +52,16 @@ impl Client {
         }
     }
 
+    /// Opens the connection, so that the first request need not.
+    pub(crate) async fn connect(&mut self) -> std::io::Result<()> {
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(self.address).await?;
+            stream.set_nodelay(true)?;
+            self.stream = Some(stream);
+        }
+        Ok(())
+    }
+
     /// Sends one whole request and waits for its answer.
     pub(crate) async fn send(&mut self, request: &[u8]) -> std::io::Result<Response<'_>> {
         let result = self.exchange(request).await;
@@ -98,13 +108,9 @@ impl Client {
     async fn exchange(&mut self, request: &[u8]) -> std::io::Result<(u16, bool)> {
         self.input.clear();
         self.body.clear();
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(self.address).await?;
-                stream.set_nodelay(true)?;
-                stream
-            }
+        self.connect().await?;
+        let Some(mut stream) = self.stream.take() else {
+            return Err(ErrorKind::NotConnected.into());
         };
         stream.write_all(request).await?;
         let head = loop {

@@ -12,7 +12,7 @@ use std::io::{BufWriter, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use tokio::task::LocalSet;
 
@@ -109,8 +109,8 @@ pub(crate) async fn run(
     keep: Keep,
     stop: Rc<Cell<bool>>,
 ) -> Result<(LoadReport, Keep)> {
+    let clients = connect(&plan, &target).await?;
     let started = Instant::now();
-    let connections = plan.connections;
     let shared = Rc::new(Shared {
         state: RefCell::new(State {
             next: plan.first,
@@ -130,8 +130,8 @@ pub(crate) async fn run(
         stop,
     });
     let workers = LocalSet::new();
-    for _ in 0..connections {
-        workers.spawn_local(work(Rc::clone(&shared)));
+    for client in clients {
+        workers.spawn_local(work(Rc::clone(&shared), client));
     }
     workers.await;
     let mut state = shared.state.borrow_mut();
@@ -140,6 +140,20 @@ pub(crate) async fn run(
     }
     let report = state.report(&shared.plan, started);
     Ok((report, std::mem::replace(&mut state.keep, Keep::Nothing)))
+}
+
+/// Opens all connections before the clock runs: a small listen queue would cost seconds.
+async fn connect(plan: &Plan, target: &Target) -> Result<Vec<Client>> {
+    let mut clients = Vec::with_capacity(plan.connections);
+    for _ in 0..plan.connections {
+        let mut client = Client::new(target.address);
+        let connected = client.connect().await;
+        if !plan.retry {
+            connected.context("the target does not listen")?;
+        }
+        clients.push(client);
+    }
+    Ok(clients)
 }
 
 impl Keep {
@@ -215,8 +229,7 @@ impl Shared {
     }
 }
 
-async fn work(shared: Rc<Shared>) {
-    let mut client = Client::new(shared.target.address);
+async fn work(shared: Rc<Shared>, mut client: Client) {
     let mut request = Vec::with_capacity(512);
     let mut body = Vec::with_capacity(512);
     while let Some((number, due)) = shared.next() {

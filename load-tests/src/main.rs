@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{carrier, http};
+use scenario::{carrier, http, kannel};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -34,6 +34,8 @@ enum Scenario {
     Carrier(carrier::CarrierArgs),
     /// Sends by REST to a switch that is running.
     Http(http::HttpArgs),
+    /// Sends, carrier and receipts through Kannel.
+    Kannel(kannel::KannelArgs),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +64,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
         match scenario {
             Scenario::Carrier(args) => carrier::run(args).await,
             Scenario::Http(args) => http::run(args).await,
+            Scenario::Kannel(args) => kannel::run(args).await,
         }
     }))
 }

@@ -1,4 +1,6 @@
 //! One file per scenario; each is a subcommand that ends by itself and gives its results.
 
 pub(crate) mod carrier;
+mod flow;
 pub(crate) mod http;
+pub(crate) mod kannel;
