@@ -4,12 +4,14 @@
 //! standard error. All traffic stays on loopback addresses, and every scenario is bounded
 //! in count and in time.
 
+mod api;
 mod client;
 mod generator;
 mod histogram;
 mod peer;
 mod process;
 mod scenario;
+mod switch;
 mod traffic;
 
 use std::process::ExitCode;
@@ -19,7 +21,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{carrier, http, kannel};
+use scenario::{carrier, crash, http, kannel, sms};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -34,8 +36,12 @@ enum Scenario {
     Carrier(carrier::CarrierArgs),
     /// Sends by REST to a switch that is running.
     Http(http::HttpArgs),
+    /// REST send, carrier, receipt and `delivered`, through the switch.
+    Sms(sms::SmsArgs),
     /// Sends, carrier and receipts through Kannel.
     Kannel(kannel::KannelArgs),
+    /// Kills the switch under load and counts what is lost or doubled.
+    Crash(crash::CrashArgs),
 }
 
 fn main() -> ExitCode {
@@ -64,7 +70,9 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
         match scenario {
             Scenario::Carrier(args) => carrier::run(args).await,
             Scenario::Http(args) => http::run(args).await,
+            Scenario::Sms(args) => sms::run(args).await,
             Scenario::Kannel(args) => kannel::run(args).await,
+            Scenario::Crash(args) => crash::run(args).await,
         }
     }))
 }

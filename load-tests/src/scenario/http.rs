@@ -15,13 +15,14 @@ use crate::generator::{self, Keep, Plan};
 use crate::process;
 use crate::traffic::{Form, Recipients, Target, fresh_seed};
 
+const CONNECTIONS: u64 = 32;
 /// Without `--seconds` a scenario may last this long.
 const SECONDS_MAX: u64 = 3600;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoadArgs {
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    pub(crate) connections: u64,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) connections: Option<u64>,
     /// How many; 20000 when no time is given either.
     #[arg(long)]
     pub(crate) requests: Option<u64>,
@@ -65,10 +66,11 @@ pub(crate) struct HttpArgs {
 }
 
 impl LoadArgs {
-    pub(crate) fn plan(&self) -> Plan {
+    /// With so many connections unless the command line says otherwise.
+    pub(crate) fn plan(&self, connections: u64) -> Plan {
         let unbounded = self.requests.is_none() && self.seconds.is_none();
         Plan {
-            connections: self.connections as usize,
+            connections: self.connections.unwrap_or(connections) as usize,
             first: 0,
             requests: self.requests.or(unbounded.then_some(20_000)),
             time: Duration::from_secs(self.seconds.unwrap_or(SECONDS_MAX)),
@@ -89,7 +91,7 @@ pub(crate) async fn run(args: HttpArgs) -> Result<Option<Value>> {
     let plan = Plan {
         retry: args.retry,
         last_retries: Duration::from_secs(if args.retry { 30 } else { 0 }),
-        ..args.load.plan()
+        ..args.load.plan(CONNECTIONS)
     };
     let target = Target {
         address,

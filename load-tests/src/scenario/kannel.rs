@@ -22,6 +22,7 @@ use crate::peer::smsc::{Smsc, SmscOptions};
 use crate::process::{Child, Scratch, free_port};
 use crate::traffic::{Form, Target};
 
+const CONNECTIONS: u64 = 256;
 const START_TIME: Duration = Duration::from_secs(20);
 /// Warm-up requests have numbers of their own.
 const WARM_UP_FIRST: u64 = 1 << 40;
@@ -111,7 +112,7 @@ async fn drive(
         first: WARM_UP_FIRST,
         requests: Some(args.warm_up),
         rate: None,
-        ..args.load.plan()
+        ..args.load.plan(CONNECTIONS)
     };
     let (warmed, _) = generator::run(warm_up, target()?, Keep::Nothing, Rc::default()).await?;
     ensure!(
@@ -137,7 +138,7 @@ async fn drive(
     };
     let mark = meters.mark();
     let started = Instant::now();
-    let plan = args.load.plan();
+    let plan = args.load.plan(CONNECTIONS);
     let connections = plan.connections;
     let (load, _) = generator::run(plan, target()?, Keep::Nothing, Rc::default()).await?;
     eprintln!(

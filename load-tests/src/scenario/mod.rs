@@ -1,6 +1,8 @@
 //! One file per scenario; each is a subcommand that ends by itself and gives its results.
 
 pub(crate) mod carrier;
+pub(crate) mod crash;
 mod flow;
 pub(crate) mod http;
 pub(crate) mod kannel;
+pub(crate) mod sms;

@@ -53,7 +53,8 @@ pub(crate) struct Outbox {
 }
 
 impl ByteQueue {
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.items.len()
     }
 
@@ -125,7 +126,8 @@ impl Outbox {
         self.waiting.push(due, kind, write)
     }
 
-    pub(crate) fn unanswered(&self) -> usize {
+    #[cfg(test)]
+    fn unanswered(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 

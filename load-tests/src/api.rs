@@ -1,0 +1,230 @@
+//! Reads what the switch says of messages and money, as any customer would.
+//!
+//! All knowledge of the shapes of its answers is here.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::client::Client;
+
+const PAGE: usize = 200;
+/// A list that never ends is a fault, not a reason to go on.
+const PAGES_MAX: usize = 50_000;
+
+/// No final state yet.
+pub(crate) const IN_FLIGHT: [&str; 5] = ["pending", "queued", "sending", "accepted", "sent"];
+
+pub(crate) struct Api {
+    client: Client,
+    key: String,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) status: String,
+    /// The first word of the text.
+    pub(crate) token: String,
+    /// From accepted to delivered.
+    pub(crate) delivery_micros: Option<u64>,
+    pub(crate) price_micros: i64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Balance {
+    pub(crate) available_micros: i64,
+    pub(crate) held_micros: i64,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Transaction {
+    pub(crate) kind: String,
+    pub(crate) message_id: Option<String>,
+    /// Positive when the balance grows.
+    pub(crate) amount_micros: i64,
+}
+
+impl Api {
+    pub(crate) fn new(address: SocketAddr, key: &str) -> Self {
+        Self {
+            client: Client::new(address),
+            key: key.to_owned(),
+        }
+    }
+
+    /// How many messages are in this state.
+    pub(crate) async fn total(&mut self, status: &str) -> Result<u64> {
+        let path = format!("/api/v1/messages?status={status}&limit=1");
+        let page = self.get(&path).await?;
+        match page["meta"]["pagination"]["total"].as_u64() {
+            Some(total) => Ok(total),
+            // The total is optional in the documented interface.
+            None => self.count(status).await,
+        }
+    }
+
+    async fn count(&mut self, status: &str) -> Result<u64> {
+        let path = format!("/api/v1/messages?status={status}");
+        let mut count = 0;
+        self.pages(&path, |_| count += 1).await?;
+        Ok(count)
+    }
+
+    pub(crate) async fn messages(&mut self) -> Result<Vec<Message>> {
+        let mut all = Vec::new();
+        self.pages("/api/v1/messages?direction=outbound", |item| {
+            all.push(message(item))
+        })
+        .await?;
+        all.into_iter().collect()
+    }
+
+    pub(crate) async fn balance(&mut self) -> Result<Balance> {
+        let answer = self.get("/api/v1/billing/balance").await?;
+        let data = &answer["data"];
+        let field = |name: &str| {
+            data[name]
+                .as_i64()
+                .with_context(|| format!("{name} in {data}"))
+        };
+        Ok(Balance {
+            available_micros: field("available_micros")?,
+            held_micros: field("held_micros")?,
+        })
+    }
+
+    pub(crate) async fn transactions(&mut self) -> Result<Vec<Transaction>> {
+        let mut all = Vec::new();
+        self.pages("/api/v1/billing/transactions?", |item| {
+            all.push(transaction(item))
+        })
+        .await?;
+        all.into_iter().collect()
+    }
+
+    async fn pages(&mut self, path: &str, mut each: impl FnMut(&Value)) -> Result<()> {
+        let mut cursor = String::new();
+        for _ in 0..PAGES_MAX {
+            let page = self.get(&format!("{path}&limit={PAGE}{cursor}")).await?;
+            let items = page["data"].as_array().context("a list")?;
+            items.iter().for_each(&mut each);
+            let place = &page["meta"]["pagination"];
+            let next = place["cursor"].as_str();
+            match (place["has_more"].as_bool(), next) {
+                (Some(true), Some(next)) => cursor = format!("&cursor={}", encoded(next)),
+                (Some(true), None) => bail!("more, but no cursor"),
+                _ => return Ok(()),
+            }
+        }
+        bail!("more than {PAGES_MAX} pages of {path}")
+    }
+
+    async fn get(&mut self, path: &str) -> Result<Value> {
+        let (status, body) = self.client.get(path, &self.key).await?;
+        ensure!(status == 200, "{path}: {status} {body}");
+        Ok(body)
+    }
+}
+
+fn message(item: &Value) -> Result<Message> {
+    let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+    let id = text("id");
+    ensure!(!id.is_empty(), "a message without id: {item}");
+    let (created, delivered) = (time(item, "created_at"), time(item, "delivered_at"));
+    let delivery = created
+        .zip(delivered)
+        .map(|(from, to)| (to - from).max(0) as u64);
+    let body = text("body");
+    Ok(Message {
+        id,
+        status: text("status"),
+        token: body.split(' ').next().unwrap_or_default().to_owned(),
+        delivery_micros: delivery,
+        price_micros: micros(&item["price"]),
+    })
+}
+
+fn transaction(item: &Value) -> Result<Transaction> {
+    let first = |names: &[&str]| {
+        let mut found = names.iter().filter_map(|name| item[*name].as_str());
+        found.next().map(str::to_owned)
+    };
+    Ok(Transaction {
+        kind: first(&["type", "kind"]).with_context(|| format!("no type: {item}"))?,
+        message_id: first(&["message_id", "reference_id", "resource_id"]),
+        amount_micros: match item["amount_micros"].as_i64() {
+            Some(micros) => micros,
+            None => bail!("no amount_micros: {item}"),
+        },
+    })
+}
+
+/// A price is whole micros, or an amount in dollars as text or number.
+fn micros(price: &Value) -> i64 {
+    if let Some(micros) = price["amount_micros"].as_i64().or(price["micros"].as_i64()) {
+        return micros;
+    }
+    let amount = &price["amount"];
+    let dollars = match amount.as_str() {
+        Some(text) => text.parse::<f64>().ok(),
+        None => amount.as_f64(),
+    };
+    dollars.map_or(0, |dollars| (dollars * 1e6).round() as i64)
+}
+
+fn time(item: &Value, name: &str) -> Option<i64> {
+    let stamp: jiff::Timestamp = item[name].as_str()?.parse().ok()?;
+    Some(stamp.as_microsecond())
+}
+
+/// For a query: cursors may hold `+`, `/` and `=`.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(octet));
+            }
+            _ => out.push_str(&format!("%{octet:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_message_gives_token_price_and_latency() {
+        let item = json!({
+            "id": "msg_1", "status": "delivered", "body": "t1-2 hello",
+            "price": {"amount": "0.0075", "currency": "USD"},
+            "created_at": "2026-01-02T03:04:05.000006Z",
+            "delivered_at": "2026-01-02T03:04:05.250Z",
+        });
+        let message = message(&item).expect("well formed");
+        assert_eq!(
+            (message.token.as_str(), message.price_micros),
+            ("t1-2", 7_500)
+        );
+        assert_eq!(message.delivery_micros, Some(249_994));
+    }
+
+    #[test]
+    fn a_transaction_needs_a_kind_and_an_amount() {
+        let item = json!({"type": "hold", "message_id": "msg_1", "amount_micros": -7500});
+        let hold = transaction(&item).expect("well formed");
+        assert_eq!((hold.kind.as_str(), hold.amount_micros), ("hold", -7_500));
+        assert!(transaction(&json!({"type": "hold"})).is_err());
+    }
+
+    #[test]
+    fn cursors_are_encoded_for_a_query() {
+        assert_eq!(encoded("a+/=_"), "a%2B%2F%3D_");
+    }
+}
