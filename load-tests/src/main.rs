@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{carrier, crash, http, kannel, sms};
+use scenario::{carrier, crash, http, kannel, sms, store as store_lane};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -42,6 +42,8 @@ enum Scenario {
     Kannel(kannel::KannelArgs),
     /// Kills the switch under load and counts what is lost or doubled.
     Crash(crash::CrashArgs),
+    /// The store alone: accepts, and whole message lives.
+    Store(store_lane::StoreArgs),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +75,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Sms(args) => sms::run(args).await,
             Scenario::Kannel(args) => kannel::run(args).await,
             Scenario::Crash(args) => crash::run(args).await,
+            Scenario::Store(args) => store_lane::run(args).await,
         }
     }))
 }

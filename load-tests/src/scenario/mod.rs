@@ -6,3 +6,4 @@ mod flow;
 pub(crate) mod http;
 pub(crate) mod kannel;
 pub(crate) mod sms;
+pub(crate) mod store;
