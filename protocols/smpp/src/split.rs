@@ -12,7 +12,7 @@
 
 use thiserror::Error;
 
-use crate::{gsm7, tlv};
+use crate::{gsm7, tlv, ucs2};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
@@ -56,7 +56,12 @@ pub enum SplitError {
     NotGsm(char),
     #[error("the text needs {0} parts, and 255 is the most")]
     TooManyParts(usize),
+    #[error("a message_payload takes {LONGEST_PAYLOAD} octets, not {0}")]
+    PayloadTooLong(usize),
 }
+
+/// What a message_payload holds with room left for the rest of a PDU of 64 KiB.
+const LONGEST_PAYLOAD: usize = 64_000;
 
 impl Encoding {
     /// The data_coding that announces it.
@@ -128,26 +133,34 @@ pub fn measure_as(
     encoding: Option<Encoding>,
     concat: Concat,
 ) -> Result<Measured, SplitError> {
-    let encoding = encoding.unwrap_or_else(|| Encoding::of(text));
-    let limit = encoding.per_part(concat);
-    let (mut units, mut parts, mut filled) = (0, 1, 0);
-    for c in text.chars() {
-        let width = encoding.units(c)?;
-        units += width;
-        if filled + width > limit {
-            parts += 1;
-            filled = 0;
-        }
-        filled += width;
-    }
-    if units <= encoding.single() {
-        parts = 1;
-    }
-    Ok(Measured {
+    let septets = if encoding == Some(Encoding::Ucs2) {
+        None
+    } else {
+        gsm7::septets(text)
+    };
+    let (encoding, units) = match (encoding, septets) {
+        (_, Some(septets)) => (Encoding::Gsm7, septets),
+        (Some(Encoding::Gsm7), None) => return Err(not_gsm(text)),
+        (_, None) => (Encoding::Ucs2, ucs2::units(text)),
+    };
+    let mut measured = Measured {
         encoding,
         units,
-        parts,
-    })
+        parts: 1,
+    };
+    if units > encoding.single() {
+        let limit = encoding.per_part(concat);
+        let mut filled = 0;
+        for c in text.chars() {
+            let width = encoding.units(c)?;
+            if filled + width > limit {
+                measured.parts += 1;
+                filled = 0;
+            }
+            filled += width;
+        }
+    }
+    Ok(measured)
 }
 
 /// Encodes a text as the parts to submit; one part when it fits alone.
@@ -184,18 +197,27 @@ pub fn parts(
 }
 
 fn alone(text: &str, encoding: Encoding, in_payload: bool) -> Result<Part, SplitError> {
+    let octets = match encoding {
+        Encoding::Gsm7 => gsm7::encode(text).ok_or_else(|| not_gsm(text))?,
+        Encoding::Ucs2 => ucs2::encode(text),
+    };
+    if !in_payload {
+        return Ok(Part {
+            user_data: octets,
+            ..Part::default()
+        });
+    }
+    if octets.len() > LONGEST_PAYLOAD {
+        return Err(SplitError::PayloadTooLong(octets.len()));
+    }
     let mut part = Part::default();
-    for c in text.chars() {
-        encoding.put(&mut part.user_data, c)?;
-    }
-    if in_payload {
-        if part.user_data.len() > usize::from(u16::MAX) {
-            return Err(SplitError::TooManyParts(part.user_data.len().div_ceil(134)));
-        }
-        tlv::write(&mut part.tlvs, tlv::MESSAGE_PAYLOAD, &part.user_data);
-        part.user_data.clear();
-    }
+    tlv::write(&mut part.tlvs, tlv::MESSAGE_PAYLOAD, &octets);
     Ok(part)
+}
+
+fn not_gsm(text: &str) -> SplitError {
+    let outside = text.chars().find(|&c| gsm7::code(c).is_none());
+    SplitError::NotGsm(outside.unwrap_or(char::REPLACEMENT_CHARACTER))
 }
 
 /// A part with its header or its TLVs, and no text yet.
@@ -323,6 +345,13 @@ mod tests {
                 ..Part::default()
             }]
         );
+    }
+
+    #[test]
+    fn a_payload_longer_than_a_pdu_is_refused() {
+        let payload = |n| parts(&"a".repeat(n), Encoding::Gsm7, Concat::MessagePayload, 1);
+        assert!(payload(64_000).is_ok());
+        assert_eq!(payload(64_001), Err(SplitError::PayloadTooLong(64_001)));
     }
 
     #[test]

@@ -65,7 +65,10 @@ pub fn decode_as(default: DefaultAlphabet, data_coding: u8, bytes: &[u8]) -> Str
 
 /// Each octet as the character of the same number.
 pub fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().map(|&b| char::from(b)).collect()
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => text.to_owned(),
+        _ => bytes.iter().map(|&b| char::from(b)).collect(),
+    }
 }
 
 fn general(data_coding: u8) -> Alphabet {

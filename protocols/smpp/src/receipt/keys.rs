@@ -125,38 +125,41 @@ fn find(text: &str) -> Vec<(Key, usize, usize)> {
     let bytes = text.as_bytes();
     let mut found = Vec::with_capacity(8);
     let mut at = 0;
+    // At the start, after a separator, and right after a key: `id:sub:1`.
+    let mut may_begin = true;
     while at < bytes.len().min(LONGEST) {
-        let may_begin = at == 0 || separator(char::from(bytes[at - 1]));
-        match if may_begin {
+        let here = if may_begin {
             key_at(&bytes[at..])
         } else {
             None
-        } {
-            Some((name, key)) => {
-                found.push((key, at + name.len(), at));
-                at += name.len();
-                if key == Key::Text {
-                    break;
-                }
-                // `id:sub:1`: the next key may follow without a blank.
-                if let Some((name, key)) = key_at(&bytes[at..]) {
-                    found.push((key, at + name.len(), at));
-                    at += name.len();
-                }
-            }
-            None => at += 1,
+        };
+        let Some((name, key)) = here else {
+            may_begin = separator(char::from(bytes[at]));
+            at += 1;
+            continue;
+        };
+        found.push((key, at + name.len(), at));
+        at += name.len();
+        may_begin = true;
+        if key == Key::Text {
+            break;
         }
     }
     found
 }
 
 fn key_at(bytes: &[u8]) -> Option<(&'static str, Key)> {
+    let first = bytes.first()?.to_ascii_lowercase();
+    if !matches!(first, b'i' | b'm' | b's' | b'd' | b'e' | b't') {
+        return None;
+    }
     let begins = |name: &str| {
-        bytes
-            .get(..name.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+        name.as_bytes()[0] == first
+            && bytes
+                .get(..name.len())
+                .is_some_and(|b| b.eq_ignore_ascii_case(name.as_bytes()))
     };
-    KEYS.into_iter().find(|(name, _)| begins(name))
+    KEYS.iter().find(|(name, _)| begins(name)).copied()
 }
 
 fn separator(c: char) -> bool {
