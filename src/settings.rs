@@ -1,0 +1,360 @@
+//! The settings: one struct per section, and how their layers are laid over each other.
+//!
+//! `config/default.toml` (in the program) < file < `ORBIT__SECTION__KEY` < explicit overrides.
+//! Unknown keys are refused, and every fault names its key. The only reader of the environment
+//! is [`environment`]; everything else takes what it is given.
+
+mod carrier;
+mod serving;
+mod traffic;
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use config::{Config, ConfigError, File, FileFormat};
+use model::rates::{BadRate, Rates};
+use serde::{Deserialize, Deserializer, Serialize};
+use thiserror::Error;
+
+pub use carrier::{Carrier, Concat, Secret};
+pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
+pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Senders, Smpp};
+
+/// Every key with its default and what it means.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// The prices in force when no file is named.
+pub const DEFAULT_RATES: &str = include_str!("../config/rates.csv");
+
+const PREFIX: &str = "ORBIT__";
+const SENDER: &str = "+ and a phone number, 3 to 8 digits, or 3 to 11 letters and digits";
+
+/// All settings of one process.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub drain_grace_s: u64,
+    pub http: Http,
+    pub database: Database,
+    pub data: Data,
+    pub log: Log,
+    pub limits: Limits,
+    pub smpp: Smpp,
+    pub in_doubt: InDoubt,
+    pub gates: Gates,
+    pub sandbox: Sandbox,
+    pub rates: RateTable,
+    pub senders: Senders,
+    #[serde(default)]
+    pub carriers: Vec<Carrier>,
+}
+
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    #[error("settings: {0}")]
+    Unreadable(#[from] ConfigError),
+    #[error("settings: {0}")]
+    Invalid(String),
+    #[error("settings: rates.file {path}: {error}")]
+    RatesFile { path: String, error: std::io::Error },
+    #[error("settings: rates.file: {0}")]
+    Rates(#[from] BadRate),
+}
+
+/// The variables that are meant for us.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    let ours = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
+        let key = key.into_string().ok()?;
+        let value = value.into_string().ok()?;
+        key.starts_with(PREFIX).then_some((key, value))
+    };
+    std::env::vars_os().filter_map(ours).collect()
+}
+
+impl Settings {
+    /// Lays the layers over each other and checks the whole. `overrides` are pairs such as
+    /// `("http.bind", "0.0.0.0:80")`.
+    pub fn load(
+        file: Option<&Path>,
+        environment: Vec<(String, String)>,
+        overrides: Vec<(String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(file) = file {
+            builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+        }
+        let mut variables: Vec<_> = environment
+            .into_iter()
+            .filter_map(|(name, value)| Some((path_of(&name)?, value)))
+            .collect();
+        variables.sort();
+        for (path, value) in variables.into_iter().chain(overrides) {
+            builder = builder.set_override(path, value)?;
+        }
+        let settings: Self = builder.build()?.try_deserialize()?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Where the database is: as set, or in the data folder.
+    #[must_use]
+    pub fn database_url(&self) -> String {
+        self.database
+            .url
+            .clone()
+            .unwrap_or_else(|| format!("sqlite://{}", self.data.dir.join("orbit.db").display()))
+    }
+
+    /// Reads the price table in force.
+    pub fn read_rates(&self) -> Result<Rates, SettingsError> {
+        let Some(path) = self.rates.path() else {
+            return Ok(Rates::from_csv(DEFAULT_RATES)?);
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| SettingsError::RatesFile {
+            path: path.display().to_string(),
+            error,
+        })?;
+        Ok(Rates::from_csv(&text)?)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let mut faults = Faults::default();
+        faults.range(self.drain_grace_s, 0..=3_600, "", "drain_grace_s");
+        self.http.check(&mut faults);
+        self.database.check(&mut faults);
+        self.smpp.check(&mut faults);
+        self.in_doubt.check(&mut faults);
+        self.gates.check(&mut faults);
+        self.sandbox.check(&mut faults);
+        self.senders.check(&mut faults);
+        let mut names = HashSet::new();
+        for (at, carrier) in self.carriers.iter().enumerate() {
+            let key = format!("carriers[{at}]");
+            carrier.check(&key, &mut faults);
+            let fresh = names.insert(carrier.name.to_ascii_lowercase());
+            let expected = format!("unique; \"{}\" is there already", carrier.name);
+            faults.unless(fresh, &key, "name", &expected);
+        }
+        faults.into_result()
+    }
+}
+
+/// `ORBIT__CARRIERS__0__PASSWORD` is `carriers[0].password`.
+fn path_of(variable: &str) -> Option<String> {
+    let mut path = String::new();
+    for part in variable.strip_prefix(PREFIX)?.split("__") {
+        if !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) {
+            path.push_str(&format!("[{part}]"));
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&part.to_ascii_lowercase());
+        }
+    }
+    Some(path)
+}
+
+/// Empty text is no value: TOML has no other way to list a key that is not set.
+fn some_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+/// What is wrong, all of it, each with its key.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn unless(&mut self, holds: bool, section: &str, key: &str, expected: &str) {
+        if !holds {
+            let dot = if section.is_empty() { "" } else { "." };
+            self.0
+                .push(format!("{section}{dot}{key} must be {expected}"));
+        }
+    }
+
+    fn range(&mut self, value: u64, allowed: RangeInclusive<u64>, section: &str, key: &str) {
+        let expected = format!("{} to {}, not {value}", allowed.start(), allowed.end());
+        self.unless(allowed.contains(&value), section, key, &expected);
+    }
+
+    fn into_result(self) -> Result<(), SettingsError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(SettingsError::Invalid(self.0.join("; ")))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
+mod tests {
+    use super::*;
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        list.iter().map(owned).collect()
+    }
+
+    fn with_file(text: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let name = format!("orbit-settings-{}-{:p}.toml", std::process::id(), text);
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        let settings = Settings::load(Some(&path), pairs(environment), Vec::new());
+        std::fs::remove_file(&path).unwrap();
+        settings
+    }
+
+    const CARRIER: &str = "[[carriers]]\nname = \"a\"\nhost = \"h\"\nsystem_id = \"s\"\n";
+
+    /// The leaves of a document, as `section.key`.
+    fn keys(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, inner) in fields {
+                    keys(inner, &format!("{path}.{name}"), found);
+                }
+            }
+            _ => found.push(path.to_owned()),
+        }
+    }
+
+    #[test]
+    fn default_toml_lists_every_key() {
+        let listed: serde_json::Value = Config::builder()
+            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+            .build()
+            .unwrap()
+            .try_deserialize()
+            .unwrap();
+        let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        let mut known = serde_json::to_value(settings).unwrap();
+        known.as_object_mut().unwrap().remove("carriers");
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        keys(&listed, "", &mut left);
+        keys(&known, "", &mut right);
+        left.sort();
+        right.sort();
+        assert_eq!(left, right);
+    }
+
+    #[test]
+    fn default_toml_shows_every_key_of_a_carrier() {
+        let shown: Vec<&str> = DEFAULTS
+            .lines()
+            .skip_while(|line| *line != "# [[carriers]]")
+            .filter_map(|line| {
+                line.strip_prefix("# ")?
+                    .split_once(" = ")
+                    .map(|(key, _)| key)
+            })
+            .collect();
+        let text = format!("{CARRIER}password = \"p\"");
+        let carrier = with_file(&text, &[]).unwrap().carriers.remove(0);
+        let known = serde_json::to_value(carrier).unwrap();
+        for key in known.as_object().unwrap().keys() {
+            assert!(shown.contains(&key.as_str()), "{key}");
+        }
+        assert_eq!(shown.len(), known.as_object().unwrap().len());
+    }
+
+    #[test]
+    fn the_files_we_ship_are_valid() {
+        with_file(include_str!("../config/production.toml"), &[]).unwrap();
+        let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        assert!(!settings.read_rates().unwrap().is_empty());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        for text in ["[http]\nbynd = \"x\"", "[htp]\nbind = \"x\"", "colour = 1"] {
+            let error = with_file(text, &[]).unwrap_err().to_string();
+            assert!(error.contains("unknown field"), "{error}");
+        }
+        let error = with_file("[http]\nbynd = 1", &[]).unwrap_err().to_string();
+        assert!(error.contains("bynd"), "{error}");
+        let stray = pairs(&[("ORBIT__HTTP__BYND", "1")]);
+        assert!(Settings::load(None, stray, Vec::new()).is_err());
+    }
+
+    #[test]
+    fn the_environment_goes_over_the_file_and_overrides_over_both() {
+        let file = "[http]\nbind = \"127.0.0.1:1\"\nconnections_max = 7";
+        let environment = [
+            ("ORBIT__HTTP__BIND", "127.0.0.1:2"),
+            ("ORBIT__SANDBOX__ENABLED", "false"),
+            ("ORBIT__DRAIN_GRACE_S", "3"),
+            ("PATH", "/bin"),
+        ];
+        let settings = with_file(file, &environment).unwrap();
+        assert_eq!(settings.http.bind.port(), 2);
+        assert_eq!(settings.http.connections_max, 7);
+        assert!(!settings.sandbox.enabled);
+        assert_eq!(settings.drain_grace_s, 3);
+        let overrides = pairs(&[("http.bind", "127.0.0.1:3")]);
+        let settings = Settings::load(None, pairs(&environment), overrides).unwrap();
+        assert_eq!(settings.http.bind.port(), 3);
+    }
+
+    #[test]
+    fn a_carriers_password_can_come_from_the_environment_and_is_never_shown() {
+        let secret = [("ORBIT__CARRIERS__0__PASSWORD", "hunter2")];
+        let settings = with_file(CARRIER, &secret).unwrap();
+        assert_eq!(settings.carriers[0].password.reveal(), "hunter2");
+        assert_eq!(settings.carriers[0].window_size, 100);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        assert!(
+            !serde_json::to_string(&settings)
+                .unwrap()
+                .contains("hunter2")
+        );
+    }
+
+    #[test]
+    fn a_database_password_is_not_listed() {
+        let url = "postgres://orbit:hunter2@db/orbit";
+        assert_eq!(
+            serving::without_password(url),
+            "postgres://orbit:***@db/orbit"
+        );
+        assert_eq!(serving::without_password("sqlite://a@b"), "sqlite://a@b");
+    }
+
+    #[test]
+    fn two_carriers_of_one_name_are_refused() {
+        let one = format!("{CARRIER}password = \"p\"\n");
+        let error = with_file(&format!("{one}{one}"), &[])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("carriers[1].name"), "{error}");
+    }
+
+    #[test]
+    fn every_fault_names_its_key() {
+        let bad = [
+            ("ORBIT__HTTP__BODY_LIMIT_BYTES", "1"),
+            ("ORBIT__SMPP__RECONNECT_MAX_S", "0"),
+            ("ORBIT__DATABASE__URL", "mysql://x"),
+            ("ORBIT__HTTP__TLS_CERT", "cert.pem"),
+        ];
+        let error = Settings::load(None, pairs(&bad), Vec::new())
+            .unwrap_err()
+            .to_string();
+        for key in [
+            "http.body_limit_bytes",
+            "smpp.reconnect_max_s",
+            "database.url",
+            "http.tls_key",
+        ] {
+            assert!(error.contains(key), "{key}: {error}");
+        }
+        let typed = pairs(&[("ORBIT__HTTP__CONNECTIONS_MAX", "many")]);
+        let error = Settings::load(None, typed, Vec::new())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("http.connections_max"), "{error}");
+    }
+}

@@ -1,0 +1,135 @@
+//! One upstream SMPP account: `[[carriers]]`.
+
+use std::fmt;
+
+use model::address::SenderKind;
+use model::id::{Kind, PublicId};
+use serde::{Deserialize, Serialize};
+
+use super::{Faults, some_text};
+
+/// A text that no log, error or listing shows.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"***\"")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+/// How the parts of a long message are marked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Concat {
+    #[default]
+    Udh8,
+    Udh16,
+    SarTlv,
+    MessagePayload,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Carrier {
+    /// Names the account in the database; must not change once messages were sent.
+    pub name: String,
+    pub host: String,
+    #[serde(default = "smpp_port")]
+    pub port: u16,
+    pub system_id: String,
+    pub password: Secret,
+    #[serde(default)]
+    pub system_type: String,
+    #[serde(default = "one")]
+    pub connections: u32,
+    #[serde(default = "hundred")]
+    pub window_size: u32,
+    /// Submits per second of the whole account; 0 is no limit.
+    #[serde(default)]
+    pub tps: u32,
+    /// The only organization it serves; none: all.
+    #[serde(default, deserialize_with = "some_text")]
+    pub organization: Option<String>,
+    #[serde(default, deserialize_with = "some_text")]
+    pub default_sender: Option<String>,
+    /// Lower goes first.
+    #[serde(default)]
+    pub priority: i32,
+    /// Of recipients' digits; empty: all.
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+    #[serde(default)]
+    pub concat: Concat,
+}
+
+fn smpp_port() -> u16 {
+    2775
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+impl Carrier {
+    /// The organization it serves alone.
+    #[must_use]
+    pub fn organization_id(&self) -> Option<PublicId> {
+        PublicId::parse(Kind::Organization, self.organization.as_deref()?)
+    }
+
+    pub(super) fn check(&self, key: &str, faults: &mut Faults) {
+        let name_fits = (1..=64).contains(&self.name.len())
+            && self
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        faults.unless(name_fits, key, "name", "1 to 64 letters, digits, - _ .");
+        faults.unless(!self.host.is_empty(), key, "host", "a host name or address");
+        faults.unless(self.port != 0, key, "port", "1 to 65535");
+        let system_id = (1..=15).contains(&self.system_id.len()) && self.system_id.is_ascii();
+        faults.unless(system_id, key, "system_id", "1 to 15 ASCII characters");
+        let password = self.password.reveal();
+        let fits = password.len() <= 64 && password.is_ascii() && !password.contains('\0');
+        faults.unless(fits, key, "password", "at most 64 ASCII characters");
+        let fits = self.system_type.len() <= 12 && self.system_type.is_ascii();
+        faults.unless(fits, key, "system_type", "at most 12 ASCII characters");
+        faults.range(u64::from(self.connections), 1..=10, key, "connections");
+        faults.range(u64::from(self.window_size), 1..=10_000, key, "window_size");
+        faults.range(u64::from(self.tps), 0..=100_000, key, "tps");
+        let known = self.organization.is_none() || self.organization_id().is_some();
+        let expected = "org_ and 32 hexadecimal digits, or empty";
+        faults.unless(known, key, "organization", expected);
+        let sender = self.default_sender.as_deref();
+        let fits = sender.is_none_or(|sender| SenderKind::of(sender).is_some());
+        faults.unless(fits, key, "default_sender", super::SENDER);
+        let digits =
+            |p: &String| (1..=15).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
+        let fits = self.prefixes.iter().all(digits);
+        faults.unless(fits, key, "prefixes", "texts of 1 to 15 digits, without +");
+    }
+}

@@ -1,0 +1,171 @@
+//! How messages travel: `[smpp] [in_doubt] [gates] [sandbox] [rates] [senders]`.
+
+use std::path::PathBuf;
+
+use model::address::SenderKind;
+use model::message::Category;
+use serde::{Deserialize, Serialize};
+
+use super::{Faults, some_text};
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smpp {
+    pub enquire_link_s: u64,
+    pub response_timeout_s: u64,
+    pub bind_timeout_s: u64,
+    pub reconnect_min_s: u64,
+    pub reconnect_max_s: u64,
+    pub receipt_timeout_h: u64,
+    pub retry_attempts: u32,
+    pub retry_base_ms: u64,
+    pub inbound_window: usize,
+}
+
+impl Smpp {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.range(self.enquire_link_s, 1..=3_600, "smpp", "enquire_link_s");
+        faults.range(
+            self.response_timeout_s,
+            1..=600,
+            "smpp",
+            "response_timeout_s",
+        );
+        faults.range(self.bind_timeout_s, 1..=600, "smpp", "bind_timeout_s");
+        faults.range(self.reconnect_min_s, 1..=3_600, "smpp", "reconnect_min_s");
+        let longest = self.reconnect_min_s..=86_400;
+        faults.range(self.reconnect_max_s, longest, "smpp", "reconnect_max_s");
+        faults.range(self.receipt_timeout_h, 1..=720, "smpp", "receipt_timeout_h");
+        faults.range(
+            u64::from(self.retry_attempts),
+            0..=100,
+            "smpp",
+            "retry_attempts",
+        );
+        faults.range(self.retry_base_ms, 1..=600_000, "smpp", "retry_base_ms");
+        faults.range(
+            self.inbound_window as u64,
+            1..=100_000,
+            "smpp",
+            "inbound_window",
+        );
+    }
+}
+
+/// What to do with a message that may have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    Resend,
+    GiveUp,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct InDoubt {
+    pub otp: Doubt,
+    pub transactional: Doubt,
+    pub service: Doubt,
+    pub marketing: Doubt,
+    pub wait_s: u64,
+}
+
+impl InDoubt {
+    #[must_use]
+    pub fn of(&self, category: Category) -> Doubt {
+        match category {
+            Category::Otp => self.otp,
+            Category::Transactional => self.transactional,
+            Category::Service => self.service,
+            Category::Marketing => self.marketing,
+        }
+    }
+
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.range(self.wait_s, 0..=86_400, "in_doubt", "wait_s");
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    pub accepts_max: usize,
+    pub receipts_max: usize,
+    pub inbound_max: usize,
+    pub backlog_per_organization_max: u64,
+}
+
+impl Gates {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        let many = 1..=10_000_000;
+        faults.range(
+            self.accepts_max as u64,
+            many.clone(),
+            "gates",
+            "accepts_max",
+        );
+        faults.range(
+            self.receipts_max as u64,
+            many.clone(),
+            "gates",
+            "receipts_max",
+        );
+        faults.range(self.inbound_max as u64, many, "gates", "inbound_max");
+        let key = "backlog_per_organization_max";
+        faults.range(
+            self.backlog_per_organization_max,
+            1..=1_000_000_000,
+            "gates",
+            key,
+        );
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    pub enabled: bool,
+    pub receipt_timeout_s: u64,
+}
+
+impl Sandbox {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.range(
+            self.receipt_timeout_s,
+            1..=86_400,
+            "sandbox",
+            "receipt_timeout_s",
+        );
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateTable {
+    #[serde(deserialize_with = "some_text")]
+    pub file: Option<String>,
+}
+
+impl RateTable {
+    /// The table's file; none: the one in the program.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        self.file.as_deref().map(PathBuf::from)
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Senders {
+    #[serde(deserialize_with = "some_text")]
+    pub default_sender: Option<String>,
+    pub require_owned: bool,
+}
+
+impl Senders {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        let sender = self.default_sender.as_deref();
+        let fits = sender.is_none_or(|sender| SenderKind::of(sender).is_some());
+        faults.unless(fits, "senders", "default_sender", super::SENDER);
+    }
+}
