@@ -170,6 +170,17 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_goes_back_does_not_hide_a_deadline() {
+        let now = Instant::now() + S * 100;
+        let mut window = Window::new(10, S);
+        window.insert(1, now, 1).unwrap();
+        window.insert(2, now - S * 50, 2).unwrap();
+        assert_eq!(window.expire(now), None);
+        assert_eq!(window.expire(now + S), Some((1, 1)));
+        assert_eq!(window.deadline(), Some(now + S));
+    }
+
+    #[test]
     fn numbers_wrap_past_the_last() {
         let now = Instant::now();
         let mut window = Window::new(100, S);

@@ -565,3 +565,39 @@ fn the_owner_may_gather_many_steps_into_one_write() {
     assert!(out.is_empty());
     assert_eq!(wire.len(), 2 * encoded(&message, 1).len());
 }
+
+#[test]
+fn a_carrier_may_deliver_before_its_bind_response() {
+    let mut rig = Rig::esme();
+    let out = rig.bytes(&encoded(&hello(CommandId::DELIVER_SM), 5));
+    assert!(matches!(out[..], [Output::Request { sequence: 5, .. }]));
+}
+
+#[test]
+fn messages_that_go_the_wrong_way_are_refused() {
+    let cases = [
+        (Rig::bound_esme(), CommandId::SUBMIT_SM),
+        (
+            Rig::bound_smsc(BindKind::Transceiver),
+            CommandId::DELIVER_SM,
+        ),
+    ];
+    for (mut rig, command) in cases {
+        rig.sent();
+        assert_eq!(rig.bytes(&encoded(&hello(command), 5)), []);
+        assert_eq!(
+            rig.sent(),
+            [(command.response(), 5, CommandStatus::INVBNDSTS)]
+        );
+    }
+}
+
+#[test]
+fn a_refusal_is_never_told_as_ok() {
+    let mut rig = Rig::open(Role::Smsc);
+    let mut wire = Vec::new();
+    Bind::default().encode(&mut wire, 1);
+    rig.bytes(&wire);
+    rig.step(Input::Refuse(CommandStatus::OK));
+    assert_eq!(rig.sent()[0].2, CommandStatus::BINDFAIL);
+}
