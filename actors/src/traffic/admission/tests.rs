@@ -1,0 +1,291 @@
+//! What the door lets in, what it refuses, and which way it sends each message.
+
+use super::*;
+
+const NOW: At = At(1_800_000_000_000_000);
+const US: &str = "+14155550123";
+const OWN: OrgId = OrgId(7);
+const OTHER: OrgId = OrgId(8);
+
+fn rates() -> Rates {
+    Rates::from_csv(
+        "prefix,price_micros,mccmnc,valid_from\n1,7900,310,\n44,40000,,\n447,30000,234,\n",
+    )
+    .unwrap()
+}
+
+fn carrier(id: i64, name: &str, prefixes: &[&str]) -> CarrierRoute {
+    CarrierRoute {
+        id: CarrierId(id),
+        name: Arc::from(name),
+        priority: 0,
+        prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
+        organization: None,
+        default_sender: None,
+        concat: Concat::Udh8,
+    }
+}
+
+fn routes(carriers: Vec<CarrierRoute>) -> Routes {
+    Routes {
+        carriers,
+        sandbox: Some(CarrierId(90)),
+        sandbox_live: None,
+        rates: rates(),
+        default_sender: Some(String::from("Switch")),
+    }
+}
+
+fn sms(to: &str, body: &str) -> SendRequest {
+    SendRequest {
+        to: to.to_owned(),
+        from: None,
+        body: body.to_owned(),
+        encoding: None,
+        category: Category::Transactional,
+        metadata: None,
+        test: false,
+    }
+}
+
+fn test_sms(body: &str) -> SendRequest {
+    SendRequest {
+        test: true,
+        ..sms("+15005550002", body)
+    }
+}
+
+fn check(routes: Routes, request: SendRequest) -> Result<NewMessage, Refusal> {
+    Admission::new(routes).check(OWN, request, NOW)
+}
+
+fn refused(routes: Routes, request: SendRequest) -> (Code, Option<String>) {
+    let refusal = check(routes, request).unwrap_err();
+    (refusal.code, refusal.field.map(|field| field.into_owned()))
+}
+
+fn at(code: Code, field: &str) -> (Code, Option<String>) {
+    (code, Some(field.to_owned()))
+}
+
+fn segments(body: &str) -> Result<(Encoding, u8), Code> {
+    check(routes(Vec::new()), test_sms(body))
+        .map(|m| (m.encoding, m.segments))
+        .map_err(|refusal| refusal.code)
+}
+
+fn way(routes: &Routes, organization: OrgId, to: &str) -> (i64, &'static str) {
+    let admission = Admission::new(routes.clone());
+    let message = admission.check(organization, sms(to, "hi"), NOW).unwrap();
+    (message.carrier.0, message.route_reason)
+}
+
+#[test]
+fn segments_begin_where_the_book_puts_them() {
+    use Encoding::{Gsm7, Ucs2};
+    assert_eq!(segments(&"a".repeat(160)), Ok((Gsm7, 1)));
+    assert_eq!(segments(&"a".repeat(161)), Ok((Gsm7, 2)));
+    assert_eq!(segments(&"€".repeat(80)), Ok((Gsm7, 1)));
+    assert_eq!(segments(&"€".repeat(81)), Ok((Gsm7, 2)));
+    assert_eq!(segments(&"😀".repeat(35)), Ok((Ucs2, 1)));
+    assert_eq!(segments(&"😀".repeat(36)), Ok((Ucs2, 2)));
+    assert_eq!(segments(&"a".repeat(1530)), Ok((Gsm7, 10)));
+    assert_eq!(segments(&"a".repeat(1531)), Err(Code::MessageTooLong));
+    assert_eq!(segments(&"я".repeat(670)), Ok((Ucs2, 10)));
+    assert_eq!(segments(&"я".repeat(671)), Err(Code::MessageTooLong));
+    assert_eq!(segments(&"a".repeat(1601)), Err(Code::MessageTooLong));
+}
+
+#[test]
+fn a_carrier_with_16_bit_references_takes_shorter_texts() {
+    let wide = CarrierRoute {
+        concat: Concat::Udh16,
+        ..carrier(1, "wide", &[])
+    };
+    let taken = |n| check(routes(vec![wide.clone()]), sms(US, &"a".repeat(n)));
+    assert_eq!(taken(1520).unwrap().segments, 10);
+    assert_eq!(taken(1521).unwrap_err().code, Code::MessageTooLong);
+}
+
+#[test]
+fn a_forced_encoding_is_kept_or_refused() {
+    let forced = |encoding, body: &str| SendRequest {
+        encoding: Some(encoding),
+        ..test_sms(body)
+    };
+    let message = check(routes(Vec::new()), forced(Encoding::Ucs2, "abc")).unwrap();
+    assert_eq!(message.encoding, Encoding::Ucs2);
+    assert_eq!(
+        refused(routes(Vec::new()), forced(Encoding::Gsm7, "я")),
+        at(Code::ValidationError, "encoding")
+    );
+}
+
+#[test]
+fn the_first_fault_is_named_with_its_field() {
+    let none = || routes(Vec::new());
+    let mut request = sms("15005550002", "");
+    request.from = Some(String::from("!"));
+    assert_eq!(
+        refused(none(), request.clone()),
+        at(Code::InvalidPhoneNumber, "to")
+    );
+    request.to = US.to_owned();
+    assert_eq!(
+        refused(none(), request.clone()),
+        at(Code::MissingRequiredField, "body")
+    );
+    request.body = String::from("a\0b");
+    assert_eq!(
+        refused(none(), request.clone()),
+        at(Code::ValidationError, "body")
+    );
+    request.body = "a".repeat(1531);
+    assert_eq!(
+        refused(none(), request.clone()),
+        at(Code::MessageTooLong, "body")
+    );
+    request.body = String::from("hi");
+    assert_eq!(
+        refused(none(), request.clone()),
+        at(Code::InvalidSender, "from")
+    );
+    request.from = None;
+    assert_eq!(refused(none(), request.clone()), at(Code::NoRoute, "to"));
+    request.to = String::from("+33612345678");
+    let all = routes(vec![carrier(1, "all", &[])]);
+    assert_eq!(refused(all, request), at(Code::NoPrice, "to"));
+}
+
+#[test]
+fn a_nul_in_metadata_is_refused() {
+    let request = SendRequest {
+        metadata: Some(String::from("{\"a\":\"\0\"}")),
+        ..test_sms("hi")
+    };
+    assert_eq!(
+        refused(routes(Vec::new()), request),
+        at(Code::ValidationError, "metadata")
+    );
+}
+
+#[test]
+fn a_sender_is_the_given_one_else_the_nearest_default() {
+    let named = CarrierRoute {
+        default_sender: Some(String::from("+14155550100")),
+        ..carrier(1, "named", &["1"])
+    };
+    let both = routes(vec![named, carrier(2, "plain", &["44"])]);
+    let sender = |routes: &Routes, to: &str, from: Option<&str>| {
+        let request = SendRequest {
+            from: from.map(str::to_owned),
+            ..sms(to, "hi")
+        };
+        check(routes.clone(), request).map(|m| (m.from, m.from_ton))
+    };
+    let is = |text: &str, ton| Ok((text.to_owned(), ton));
+    assert_eq!(sender(&both, US, Some("12345")), is("12345", 3));
+    assert_eq!(sender(&both, US, None), is("+14155550100", 1));
+    assert_eq!(sender(&both, "+447911123456", None), is("Switch", 5));
+    let bare = Routes {
+        default_sender: None,
+        ..both
+    };
+    let refusal = sender(&bare, "+447911123456", None).unwrap_err();
+    assert_eq!(refusal.code, Code::InvalidSender);
+    let message = check(bare, test_sms("hi")).unwrap();
+    assert_eq!(message.from, "Orbit");
+}
+
+#[test]
+fn the_longest_prefix_wins_then_priority_then_name() {
+    let strong = CarrierRoute {
+        priority: 5,
+        ..carrier(3, "strong", &["44"])
+    };
+    let table = routes(vec![
+        carrier(1, "b", &[]),
+        carrier(2, "weak", &["44"]),
+        strong,
+        carrier(4, "mobile", &["447", "1415"]),
+        carrier(5, "a", &[]),
+    ]);
+    let prefix = "platform_carrier_prefix";
+    assert_eq!(way(&table, OWN, "+447911123456"), (4, prefix));
+    assert_eq!(way(&table, OWN, "+442071234567"), (3, prefix));
+    assert_eq!(way(&table, OWN, US), (4, prefix));
+    assert_eq!(
+        way(&table, OWN, "+12125550123"),
+        (5, "platform_carrier_default")
+    );
+}
+
+#[test]
+fn an_organization_goes_by_its_own_carrier_and_no_one_elses() {
+    let own = CarrierRoute {
+        organization: Some(OWN),
+        ..carrier(1, "own", &["1"])
+    };
+    let any = CarrierRoute {
+        organization: Some(OTHER),
+        ..carrier(2, "other", &[])
+    };
+    let table = routes(vec![own, any, carrier(3, "platform", &["1415", "44"])]);
+    assert_eq!(way(&table, OWN, US), (1, "organization_carrier_prefix"));
+    assert_eq!(way(&table, OTHER, US), (2, "organization_carrier_default"));
+    assert_eq!(way(&table, OrgId(9), US), (3, "platform_carrier_prefix"));
+    assert_eq!(
+        way(&table, OWN, "+447911123456"),
+        (3, "platform_carrier_prefix")
+    );
+}
+
+#[test]
+fn test_messages_meet_the_sandbox_and_cost_nothing() {
+    let mut table = routes(vec![carrier(1, "all", &[]), carrier(90, "sandbox", &[])]);
+    let message = check(table.clone(), test_sms("hi")).unwrap();
+    assert_eq!(
+        (message.carrier, message.route_reason),
+        (CarrierId(90), "sandbox_test")
+    );
+    assert_eq!((message.unit_price, message.mccmnc), (Micros::ZERO, None));
+    assert!(message.test);
+    table.carriers.remove(0);
+    assert_eq!(
+        refused(table.clone(), sms(US, "hi")),
+        at(Code::NoRoute, "to"),
+        "the sandbox takes no live message"
+    );
+    table.sandbox = None;
+    assert_eq!(refused(table, test_sms("hi")), at(Code::NoRoute, "to"));
+}
+
+#[test]
+fn live_messages_without_a_carrier_meet_the_live_sandbox_at_the_full_price() {
+    let table = Routes {
+        sandbox_live: Some(CarrierId(91)),
+        ..routes(vec![carrier(1, "british", &["44"])])
+    };
+    let message = check(table.clone(), sms(US, &"a".repeat(161))).unwrap();
+    assert_eq!(
+        (message.carrier, message.route_reason),
+        (CarrierId(91), "sandbox_default")
+    );
+    assert_eq!(message.hold(), Micros(2 * 7_900));
+    assert_eq!(message.mccmnc.as_deref(), Some("310"));
+    assert_eq!(way(&table, OWN, "+447911123456").0, 1);
+    assert_eq!(
+        refused(table, sms("+33612345678", "hi")),
+        at(Code::NoPrice, "to")
+    );
+}
+
+#[test]
+fn replaced_routes_are_seen_by_every_clone() {
+    let admission = Admission::new(routes(Vec::new()));
+    let clone = admission.clone();
+    admission.replace(routes(vec![carrier(1, "new", &[])]));
+    assert!(clone.check(OWN, sms(US, "hi"), NOW).is_ok());
+    let listed: Vec<_> = clone.carriers().iter().map(|(id, _)| id.0).collect();
+    assert_eq!(listed, [1, 90]);
+}
