@@ -296,4 +296,19 @@ mod tests {
         assert_eq!(cut(&mut frames, &pdu(1, &[0; 84])).len(), 1);
         assert!(frames.next(&mut &pdu(1, &[0; 85])[..]).is_err());
     }
+
+    #[test]
+    fn a_large_buffer_is_given_back() {
+        let mut frames = Frames::default();
+        let large = pdu(1, &[0; 60_000]);
+        let (first, second) = large.split_at(30_000);
+        assert_eq!(
+            (
+                cut(&mut frames, first).len(),
+                cut(&mut frames, second).len()
+            ),
+            (0, 1)
+        );
+        assert_eq!((frames.partial.capacity(), frames.buffered()), (0, 0));
+    }
 }

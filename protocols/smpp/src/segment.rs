@@ -121,6 +121,11 @@ mod tests {
 
     #[test]
     fn impossible_numbers_are_no_segment() {
+        assert_eq!(
+            Segment::of(&with_udh(b"\x05\0\x03\x01\x01\x01").view()),
+            None,
+            "alone"
+        );
         for data in [
             &b"\x05\0\x03\x01\x00\x01"[..],
             b"\x05\0\x03\x01\x02\x03",

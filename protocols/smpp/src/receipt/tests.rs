@@ -89,6 +89,15 @@ fn keys_come_in_any_case_order_and_spacing() {
 }
 
 #[test]
+fn a_key_counts_only_at_the_start_of_a_word_and_the_first_time() {
+    let receipt = parse("xid:9 id:7 substat:EXPIRED stat:DELIVRD id:8 stat:REJECTD");
+    assert_eq!(
+        (id(&receipt), receipt.state),
+        (Some("7"), Some(State::Delivered))
+    );
+}
+
+#[test]
 fn odd_words_have_a_state_and_unknown_words_are_kept() {
     for (word, state) in [
         ("DELIVRD", Some(State::Delivered)),

@@ -601,3 +601,13 @@ fn a_refusal_is_never_told_as_ok() {
     rig.step(Input::Refuse(CommandStatus::OK));
     assert_eq!(rig.sent()[0].2, CommandStatus::BINDFAIL);
 }
+
+#[test]
+fn a_chosen_first_number_is_brought_into_range() {
+    for (chosen, used) in [(0, 1), (9, 9), (u32::MAX, 0x7FFF_FFFF)] {
+        let mut rig = Rig::open(Role::Esme(Bind::default()));
+        rig.session = rig.session.with_sequence(chosen);
+        rig.step(Input::Connected);
+        assert_eq!(rig.sent()[0].1, used);
+    }
+}

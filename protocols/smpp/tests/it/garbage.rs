@@ -32,7 +32,7 @@ fn a_well_formed_message_comes_back_octet_for_octet() {
 fn what_can_be_read_at_all_can_be_written_and_read_the_same() {
     let mut rng = rng(2);
     let mut read = 0;
-    for _ in 0..ROUNDS * 5 {
+    for _ in 0..ROUNDS * 2 {
         let command = well_formed(&mut rng).command;
         let body = mangled_body(&mut rng);
         let Ok(message) = Message::decode(command, &body) else {
@@ -42,7 +42,7 @@ fn what_can_be_read_at_all_can_be_written_and_read_the_same() {
         let again = encoded(&message, 1);
         assert_eq!(Message::decode(command, &again[16..]), Ok(message));
     }
-    assert!(read > ROUNDS, "only {read} were read");
+    assert!(read > ROUNDS / 3, "only {read} were read");
 }
 
 #[test]
