@@ -42,8 +42,34 @@ pub(crate) struct Balance {
 pub(crate) struct Transaction {
     pub(crate) kind: String,
     pub(crate) message_id: Option<String>,
-    /// Positive when the balance grows.
     pub(crate) amount_micros: i64,
+}
+
+impl Transaction {
+    /// What it does to the money available and held; `None` for a kind that moves none.
+    pub(crate) fn effect(&self) -> Option<Balance> {
+        let amount = self.amount_micros.abs();
+        let (available_micros, held_micros) = match self.kind.as_str() {
+            "top_up" => (amount, 0),
+            "hold" => (-amount, amount),
+            "settle" => (0, -amount),
+            "release" | "void" => (amount, -amount),
+            _ => return None,
+        };
+        Some(Balance {
+            available_micros,
+            held_micros,
+        })
+    }
+}
+
+impl std::iter::Sum for Balance {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            available_micros: sum.available_micros + one.available_micros,
+            held_micros: sum.held_micros + one.held_micros,
+        })
+    }
 }
 
 impl Api {
@@ -220,6 +246,14 @@ mod tests {
         let item = json!({"type": "hold", "message_id": "msg_1", "amount_micros": -7500});
         let hold = transaction(&item).expect("well formed");
         assert_eq!((hold.kind.as_str(), hold.amount_micros), ("hold", -7_500));
+        let after: Balance = [hold.clone(), hold]
+            .iter()
+            .filter_map(Transaction::effect)
+            .sum();
+        assert_eq!(
+            (after.available_micros, after.held_micros),
+            (-15_000, 15_000)
+        );
         assert!(transaction(&json!({"type": "hold"})).is_err());
     }
 

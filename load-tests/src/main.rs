@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{carrier, crash, http, kannel, sms, store as store_lane};
+use scenario::{bare, carrier, crash, http, kannel, sms, store as store_lane};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -34,6 +34,8 @@ struct Cli {
 enum Scenario {
     /// A fast SMSC with the quirks of real carriers.
     Carrier(carrier::CarrierArgs),
+    /// Submits straight into the SMSC: the ceiling of the carrier.
+    Bare(bare::BareArgs),
     /// Sends by REST to a switch that is running.
     Http(http::HttpArgs),
     /// REST send, carrier, receipt and `delivered`, through the switch.
@@ -71,6 +73,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
     runtime.block_on(local.run_until(async {
         match scenario {
             Scenario::Carrier(args) => carrier::run(args).await,
+            Scenario::Bare(args) => bare::run(args).await,
             Scenario::Http(args) => http::run(args).await,
             Scenario::Sms(args) => sms::run(args).await,
             Scenario::Kannel(args) => kannel::run(args).await,

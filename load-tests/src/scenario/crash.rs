@@ -66,6 +66,8 @@ struct CrashReport {
     /// Accepted once by the client, but there twice.
     created_twice: usize,
     charged_twice: usize,
+    /// Messages whose hold was not closed, or closed for another amount.
+    holds_open: usize,
     stuck: usize,
     doubled_at_carrier: u64,
     doubled_max_per_kill: u64,
@@ -226,6 +228,7 @@ fn report(
         mixed_up: accepted.iter().filter(is_other).count(),
         created_twice: messages.len() - tokens.len(),
         charged_twice: 0,
+        holds_open: 0,
         stuck,
         doubled_at_carrier: carrier.duplicates,
         doubled_max_per_kill: 0,
@@ -243,20 +246,29 @@ fn report(
 }
 
 impl CrashReport {
-    /// One transaction of each kind per message, and their sum is what the balance became.
+    /// One transaction of each kind per message, each hold closed in full, and their sum is
+    /// what the balance became.
     fn judge_money(&mut self, transactions: &[Transaction], opening: Balance, closing: Balance) {
-        let mut seen = HashMap::<(&str, &str), usize>::new();
+        let mut kinds = HashMap::<(&str, &str), usize>::new();
+        let mut open = HashMap::<&str, i64>::new();
         for transaction in transactions {
             if let Some(id) = &transaction.message_id {
-                *seen.entry((id, &transaction.kind)).or_default() += 1;
+                *kinds.entry((id, &transaction.kind)).or_default() += 1;
+                let held = transaction.effect().map_or(0, |effect| effect.held_micros);
+                *open.entry(id).or_default() += held;
             }
         }
-        self.charged_twice = seen.values().filter(|&&count| count > 1).count();
-        let sum: i64 = transactions.iter().map(|t| t.amount_micros).sum();
-        let owned = closing.available_micros + closing.held_micros;
-        // With or without the opening credit among the transactions.
-        let sums = [sum, opening.available_micros + sum];
-        self.ledger_agrees = sums.contains(&owned) || sums.contains(&closing.available_micros);
+        self.charged_twice = kinds.values().filter(|&&count| count > 1).count();
+        self.holds_open = open.values().filter(|&&held| held != 0).count();
+        let credited = transactions.iter().any(|one| one.kind == "top_up");
+        let start = if credited {
+            Balance::default()
+        } else {
+            opening
+        };
+        let effects = transactions.iter().filter_map(Transaction::effect);
+        let sum: Balance = effects.chain([start]).sum();
+        self.ledger_agrees = sum == closing;
         self.balance_available_micros = closing.available_micros;
         self.balance_held_micros = closing.held_micros;
     }
@@ -276,6 +288,10 @@ impl CrashReport {
         problem(
             self.charged_twice > 0,
             format!("{} charged twice", self.charged_twice),
+        );
+        problem(
+            self.holds_open > 0,
+            format!("{} holds open", self.holds_open),
         );
         problem(self.stuck > 0, format!("{} stuck", self.stuck));
         problem(

@@ -17,7 +17,7 @@ mod options;
 mod queue;
 mod session;
 mod stats;
-mod wire;
+pub(crate) mod wire;
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -35,7 +35,7 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use self::center::{Center, Seat};
-pub(crate) use self::options::SmscOptions;
+pub(crate) use self::options::{Receipts, SmscOptions};
 use self::session::{Ending, Session};
 use self::stats::add;
 pub(crate) use self::stats::{Counters, Stats};
