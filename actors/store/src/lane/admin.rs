@@ -68,6 +68,8 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    /// The database takes this change in no way; it is in quarantine.
+    Failed,
 }
 
 impl Lane {

@@ -1,0 +1,228 @@
+//! What waits for one carrier, in memory as far as it fits: who goes next, and what to read.
+//!
+//! Pure: no clock, no store. One-time codes go before all else; within a class organizations take
+//! turns by deficit round robin, so that one tenant's million does not delay another's one. A queue
+//! that is full stops taking payloads and remembers that rows wait in the store; it reads them
+//! there, by key, once it has room.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use model::carrier::OrgId;
+
+use super::job::Job;
+
+/// Parts an organization may send per turn.
+const QUANTUM: usize = 16;
+const CLASSES: usize = 2;
+
+/// A stretch of rows to read from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    pub class: i64,
+    pub organization: OrgId,
+    pub after: i64,
+    pub limit: usize,
+}
+
+#[derive(Debug)]
+pub struct Backlog {
+    classes: [Class; CLASSES],
+    per_flow_max: usize,
+    in_memory: usize,
+    in_memory_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Class {
+    flows: BTreeMap<OrgId, Flow>,
+    /// Organizations with something in memory, in turn.
+    turns: VecDeque<OrgId>,
+}
+
+#[derive(Debug, Default)]
+struct Flow {
+    queue: VecDeque<Arc<Job>>,
+    deficit: usize,
+    in_turn: bool,
+    /// The highest key that was in memory: rows above it may wait in the store.
+    cursor: i64,
+    /// The highest key ever announced.
+    announced: i64,
+    /// True while rows above the cursor wait in the store.
+    spilled: bool,
+    loading: bool,
+}
+
+impl Backlog {
+    #[must_use]
+    pub fn new(per_flow_max: usize, in_memory_max: usize) -> Self {
+        Self {
+            classes: Default::default(),
+            per_flow_max: per_flow_max.max(1),
+            in_memory: 0,
+            in_memory_max: in_memory_max.max(1),
+        }
+    }
+
+    /// Jobs in memory.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        self.in_memory
+    }
+
+    /// Rows of an earlier life wait in the store.
+    pub fn stored(&mut self, class: i64, organization: OrgId) {
+        self.flow(class, organization).spilled = true;
+    }
+
+    /// A job that was just committed. Keys of one organization and class come in rising order.
+    pub fn announce(&mut self, job: Job) {
+        let full = self.in_memory >= self.in_memory_max;
+        let most = self.per_flow_max;
+        let (class, organization, key) = (job.class(), job.organization, job.key.0);
+        let flow = self.flow(class, organization);
+        flow.announced = flow.announced.max(key);
+        if key <= flow.cursor {
+            // Read from the store before its announcement arrived.
+            return;
+        }
+        if flow.spilled || full || flow.queue.len() >= most {
+            flow.spilled = true;
+            return;
+        }
+        flow.cursor = key;
+        self.push(class, organization, Arc::new(job));
+    }
+
+    /// A job whose turn has come again. It may be older than the cursor.
+    pub fn again(&mut self, job: Arc<Job>) {
+        let (class, organization) = (job.class(), job.organization);
+        self.push(class, organization, job);
+    }
+
+    /// The next jobs, at most `parts` parts in all (one job may go over, when it comes first).
+    pub fn next(&mut self, parts: usize) -> Vec<Arc<Job>> {
+        let mut taken = Vec::new();
+        let mut left = parts;
+        for class in &mut self.classes {
+            class.next(&mut left, &mut taken);
+        }
+        self.in_memory -= taken.len();
+        taken
+    }
+
+    /// What should be read from the store now, each stretch once.
+    pub fn loads(&mut self) -> Vec<Load> {
+        let mut loads = Vec::new();
+        let mut room = self.in_memory_max.saturating_sub(self.in_memory);
+        for (class, flows) in (0_i64..).zip(&mut self.classes) {
+            for (organization, flow) in &mut flows.flows {
+                let wanted = self.per_flow_max.saturating_sub(flow.queue.len()).min(room);
+                let low = flow.queue.len() <= self.per_flow_max / 2;
+                if !flow.spilled || flow.loading || !low || wanted == 0 {
+                    continue;
+                }
+                flow.loading = true;
+                room -= wanted;
+                let (organization, after) = (*organization, flow.cursor);
+                loads.push(Load {
+                    class,
+                    organization,
+                    after,
+                    limit: wanted,
+                });
+            }
+        }
+        loads
+    }
+
+    /// The rows of a stretch, in order of their keys. Those for later are given back.
+    pub fn loaded(&mut self, load: Load, jobs: Vec<Job>, now: model::clock::At) -> Vec<Arc<Job>> {
+        let Load {
+            class,
+            organization,
+            limit,
+            ..
+        } = load;
+        let complete = jobs.len() < limit;
+        let mut later = Vec::new();
+        for job in jobs {
+            let flow = self.flow(class, organization);
+            if job.key.0 <= flow.cursor {
+                continue;
+            }
+            flow.cursor = job.key.0;
+            if job.due_at > now {
+                later.push(Arc::new(job));
+            } else {
+                self.push(class, organization, Arc::new(job));
+            }
+        }
+        let flow = self.flow(class, organization);
+        flow.loading = false;
+        // A row may have been committed after the read and announced before this: read again then.
+        flow.spilled = !complete || flow.announced > flow.cursor;
+        later
+    }
+
+    /// A stretch could not be read; it will be asked for again.
+    pub fn load_failed(&mut self, load: Load) {
+        self.flow(load.class, load.organization).loading = false;
+    }
+
+    fn flow(&mut self, class: i64, organization: OrgId) -> &mut Flow {
+        let class = usize::try_from(class)
+            .unwrap_or(CLASSES - 1)
+            .min(CLASSES - 1);
+        self.classes[class].flows.entry(organization).or_default()
+    }
+
+    fn push(&mut self, class: i64, organization: OrgId, job: Arc<Job>) {
+        let at = usize::try_from(class)
+            .unwrap_or(CLASSES - 1)
+            .min(CLASSES - 1);
+        let flow = self.flow(class, organization);
+        flow.queue.push_back(job);
+        if !flow.in_turn {
+            flow.in_turn = true;
+            self.classes[at].turns.push_back(organization);
+        }
+        self.in_memory += 1;
+    }
+}
+
+impl Class {
+    fn next(&mut self, left: &mut usize, taken: &mut Vec<Arc<Job>>) {
+        while *left > 0
+            && let Some(organization) = self.turns.front().copied()
+        {
+            let Some(flow) = self.flows.get_mut(&organization) else {
+                self.turns.pop_front();
+                continue;
+            };
+            if flow.deficit == 0 {
+                flow.deficit = QUANTUM;
+            }
+            while *left > 0 && flow.deficit > 0 {
+                let Some(job) = flow.queue.pop_front() else {
+                    break;
+                };
+                let parts = usize::from(job.segments).max(1);
+                flow.deficit = flow.deficit.saturating_sub(parts);
+                *left = left.saturating_sub(parts);
+                taken.push(job);
+            }
+            if flow.queue.is_empty() {
+                flow.deficit = 0;
+                flow.in_turn = false;
+                self.turns.pop_front();
+            } else if flow.deficit == 0 {
+                self.turns.rotate_left(1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Who goes next, and that nothing is forgotten or doubled between memory and store.
+
+use model::carrier::MessageKey;
+use model::clock::At;
+use model::message::{Category, Encoding};
+use model::money::Micros;
+
+use super::*;
+
+fn job(key: i64, organization: i64, category: Category) -> Job {
+    Job {
+        key: MessageKey(key),
+        organization: OrgId(organization),
+        category,
+        encoding: Encoding::Gsm7,
+        segments: 1,
+        unit_price: Micros(0),
+        from_ton: 5,
+        attempts: 0,
+        created_at: At(0),
+        due_at: At(0),
+        to: String::new(),
+        from: String::new(),
+        body: String::new(),
+    }
+}
+
+fn bulk(key: i64, organization: i64) -> Job {
+    job(key, organization, Category::Marketing)
+}
+
+fn keys(jobs: &[Arc<Job>]) -> Vec<i64> {
+    jobs.iter().map(|job| job.key.0).collect()
+}
+
+#[test]
+fn one_time_codes_go_first() {
+    let mut backlog = Backlog::new(100, 1_000);
+    backlog.announce(bulk(1, 1));
+    backlog.announce(job(2, 1, Category::Otp));
+    assert_eq!(keys(&backlog.next(10)), [2, 1]);
+    assert_eq!(backlog.in_memory(), 0);
+}
+
+#[test]
+fn a_crowd_of_one_tenant_does_not_delay_anothers_single_message() {
+    let mut backlog = Backlog::new(10_000, 100_000);
+    for key in 1..=5_000 {
+        backlog.announce(bulk(key, 1));
+    }
+    backlog.announce(bulk(5_001, 2));
+    let first = backlog.next(20);
+    assert!(keys(&first).contains(&5_001), "{:?}", keys(&first));
+}
+
+#[test]
+fn tenants_take_turns_by_parts_not_by_messages() {
+    let mut backlog = Backlog::new(100, 1_000);
+    for key in 0..10 {
+        let mut long = bulk(100 + key, 1);
+        long.segments = 8;
+        backlog.announce(long);
+        backlog.announce(bulk(200 + key, 2));
+    }
+    let first = backlog.next(QUANTUM + 10);
+    let long = first
+        .iter()
+        .filter(|job| job.organization == OrgId(1))
+        .count();
+    assert_eq!(long, QUANTUM / 8);
+}
+
+#[test]
+fn what_does_not_fit_is_read_later_and_nothing_twice() {
+    let mut backlog = Backlog::new(4, 1_000);
+    for key in 1..=10 {
+        backlog.announce(bulk(key, 1));
+    }
+    assert_eq!(backlog.in_memory(), 4);
+    assert!(backlog.loads().is_empty(), "no room yet");
+    assert_eq!(keys(&backlog.next(3)), [1, 2, 3]);
+    let load = backlog.loads()[0];
+    assert_eq!((load.after, load.limit), (4, 3));
+    assert!(backlog.loads().is_empty(), "one read at a time");
+    backlog.announce(bulk(11, 1));
+    backlog.loaded(load, vec![bulk(5, 1), bulk(6, 1), bulk(7, 1)], At(1));
+    assert_eq!(keys(&backlog.next(10)), [4, 5, 6, 7]);
+    let load = backlog.loads()[0];
+    let rest = (8..=11).map(|key| bulk(key, 1)).collect();
+    backlog.loaded(load, rest, At(1));
+    backlog.announce(bulk(11, 1));
+    assert_eq!(keys(&backlog.next(10)), [8, 9, 10, 11]);
+    // As many rows as asked for may mean more of them: one more read says that there are none.
+    let load = backlog.loads()[0];
+    backlog.loaded(load, Vec::new(), At(1));
+    backlog.announce(bulk(12, 1));
+    assert_eq!(keys(&backlog.next(10)), [12]);
+    assert!(backlog.loads().is_empty());
+}
+
+#[test]
+fn a_row_committed_after_the_read_is_read_again() {
+    let mut backlog = Backlog::new(4, 1_000);
+    backlog.stored(1, OrgId(1));
+    let load = backlog.loads()[0];
+    backlog.announce(bulk(9, 1));
+    backlog.loaded(load, vec![bulk(8, 1)], At(1));
+    let load = backlog.loads()[0];
+    assert_eq!(load.after, 8);
+    backlog.loaded(load, vec![bulk(9, 1)], At(1));
+    assert_eq!(keys(&backlog.next(10)), [8, 9]);
+    assert!(backlog.loads().is_empty());
+}
+
+#[test]
+fn rows_for_later_are_given_back() {
+    let mut backlog = Backlog::new(4, 1_000);
+    backlog.stored(1, OrgId(1));
+    let load = backlog.loads()[0];
+    let mut resting = bulk(3, 1);
+    resting.due_at = At(50);
+    let later = backlog.loaded(load, vec![resting], At(10));
+    assert_eq!(keys(&later), [3]);
+    assert!(backlog.next(9).is_empty());
+    backlog.again(later[0].clone());
+    assert_eq!(keys(&backlog.next(9)), [3]);
+}
+
+#[test]
+fn a_failed_read_is_asked_for_again() {
+    let mut backlog = Backlog::new(4, 1_000);
+    backlog.stored(0, OrgId(1));
+    let load = backlog.loads()[0];
+    backlog.load_failed(load);
+    assert_eq!(backlog.loads(), [load]);
+}
+
+#[test]
+fn memory_is_bounded_over_all_tenants() {
+    let mut backlog = Backlog::new(100, 50);
+    for organization in 1..=10 {
+        for key in 1..=20 {
+            backlog.announce(bulk(key, organization));
+        }
+    }
+    assert_eq!(backlog.in_memory(), 50);
+    assert_eq!(backlog.next(1_000).len(), 50);
+    let asked: usize = backlog.loads().iter().map(|load| load.limit).sum();
+    assert!(asked <= 50);
+}

@@ -1,0 +1,85 @@
+//! A message on its way to a carrier, as its owner and binds hold it in memory.
+
+use model::carrier::{CarrierId, MessageKey, OrgId};
+use model::clock::At;
+use model::message::{Category, Encoding};
+use model::money::Micros;
+use model::submission::NewMessage;
+use store::WaitingRow;
+use store::lane::OutboxRef;
+
+/// What hand-off needs of a message. The row stays the truth; losing this loses nothing.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub key: MessageKey,
+    pub organization: OrgId,
+    pub category: Category,
+    pub encoding: Encoding,
+    pub segments: u8,
+    pub unit_price: Micros,
+    pub from_ton: u8,
+    /// Tries that the carrier refused for the time being.
+    pub attempts: i64,
+    pub created_at: At,
+    pub due_at: At,
+    pub to: String,
+    pub from: String,
+    pub body: String,
+}
+
+impl Job {
+    /// From a submission that was just stored.
+    #[must_use]
+    pub fn accepted(key: MessageKey, organization: OrgId, message: NewMessage, at: At) -> Self {
+        Self {
+            key,
+            organization,
+            category: message.category,
+            encoding: message.encoding,
+            segments: message.segments,
+            unit_price: message.unit_price,
+            from_ton: message.from_ton,
+            attempts: 0,
+            created_at: at,
+            due_at: at,
+            to: message.to,
+            from: message.from,
+            body: message.body,
+        }
+    }
+
+    /// From its rows. `None`: a row that no version of this program writes.
+    #[must_use]
+    pub fn stored(row: WaitingRow) -> Option<Self> {
+        Some(Self {
+            key: MessageKey(row.key),
+            organization: OrgId(row.organization_id),
+            category: Category::from_code(row.category)?,
+            encoding: Encoding::from_code(row.encoding)?,
+            segments: u8::try_from(row.segments).ok()?,
+            unit_price: Micros(row.unit_price),
+            from_ton: u8::try_from(row.from_ton).ok()?,
+            attempts: row.attempts,
+            created_at: At(row.created_at),
+            due_at: At(row.due_at),
+            to: row.to_addr,
+            from: row.from_addr,
+            body: row.body,
+        })
+    }
+
+    #[must_use]
+    pub fn class(&self) -> i64 {
+        self.category.class()
+    }
+
+    #[must_use]
+    pub fn row(&self, carrier: CarrierId) -> OutboxRef {
+        OutboxRef {
+            carrier,
+            class: self.class(),
+            organization: self.organization,
+            key: self.key,
+        }
+    }
+}

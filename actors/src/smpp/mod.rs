@@ -1,0 +1,11 @@
+//! SMPP towards carriers: one owner per account, one bind per connection.
+
+pub mod backlog;
+pub mod bind;
+pub mod hand;
+pub mod job;
+pub mod owner;
+pub mod profile;
+pub mod status;
+pub mod translate;
+mod wire;

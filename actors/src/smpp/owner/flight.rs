@@ -1,0 +1,237 @@
+//! A message under way: which of its PDUs are where, and what their answers add up to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::clock::At;
+use model::message::Status;
+use model::refusal::MessageError;
+use proto_smpp::CommandStatus;
+use store::lane::{Outcome, PartId};
+
+use crate::smpp::bind::Answer;
+use crate::smpp::job::Job;
+use crate::smpp::profile::{Profile, WhenInDoubt};
+use crate::smpp::status::{self, Verdict};
+
+/// A message with a stored intent.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) job: Arc<Job>,
+    pub(super) since: At,
+    /// PDUs in all.
+    pub(super) total: usize,
+    /// Not yet given to a bind, a bit each.
+    pub(super) unsent: u32,
+    /// Given to which bind.
+    pub(super) slot: Option<usize>,
+    /// With a bind, a bit each.
+    pub(super) waiting: u32,
+    pub(super) acked: Vec<PartId>,
+    pub(super) external_id: Option<String>,
+    unanswered: u32,
+    refused: Option<CommandStatus>,
+    impossible: bool,
+    /// Set once its result is on its way to the store.
+    pub(super) settling: bool,
+}
+
+/// A message in doubt, to be decided when its wait is over.
+#[derive(Debug)]
+pub(super) struct Doubtful {
+    pub(super) job: Arc<Job>,
+    /// The epoch of the intent: an earlier owner's after a restart.
+    pub(super) epoch: i64,
+    pub(super) since: At,
+}
+
+/// What a finished round of a message asks for.
+#[derive(Debug)]
+pub(super) struct Conclusion {
+    pub(super) outcome: Outcome,
+    pub(super) throttled: bool,
+}
+
+impl Flight {
+    pub(super) fn new(job: Arc<Job>, total: usize, since: At) -> Self {
+        Self {
+            job,
+            since,
+            total,
+            unsent: mask(total),
+            slot: None,
+            waiting: 0,
+            acked: Vec::new(),
+            external_id: None,
+            unanswered: 0,
+            refused: None,
+            impossible: false,
+            settling: false,
+        }
+    }
+
+    /// Notes an answer. False: this PDU was not waiting, and nothing changed.
+    pub(super) fn note(&mut self, pdu: u8, answer: Answer) -> bool {
+        let bit = 1_u32.checked_shl(u32::from(pdu)).unwrap_or(0);
+        if self.waiting & bit == 0 {
+            return false;
+        }
+        self.waiting &= !bit;
+        match answer {
+            Answer::Acked { id, raw } => {
+                self.acked.push(PartId { part: pdu + 1, id });
+                if pdu == 0 || self.external_id.is_none() {
+                    self.external_id = Some(raw);
+                }
+            }
+            Answer::Refused(status) => self.refused = Some(status),
+            Answer::Unanswered => self.unanswered |= bit,
+            Answer::NotSent => self.unsent |= bit,
+            Answer::Impossible => self.impossible = true,
+        }
+        true
+    }
+
+    /// Everything that waits is lost with its bind.
+    pub(super) fn lose(&mut self) -> usize {
+        let lost = self.waiting.count_ones() as usize;
+        self.unanswered |= std::mem::take(&mut self.waiting);
+        lost
+    }
+
+    /// True while some PDU is with a bind or could still go to one.
+    pub(super) fn is_open(&self) -> bool {
+        let stopped = self.refused.is_some() || self.impossible || self.unanswered != 0;
+        self.waiting != 0 || self.unsent != 0 && !stopped
+    }
+
+    /// What to store, now that nothing waits any more.
+    pub(super) fn conclude(&mut self, profile: &Profile, now: At) -> Conclusion {
+        let all_acked = self.acked.len() == self.total;
+        if all_acked {
+            let parts = std::mem::take(&mut self.acked);
+            let external_id = self.external_id.take().unwrap_or_default();
+            return calm(Outcome::Sent { parts, external_id });
+        }
+        if self.unanswered != 0 {
+            let due_at = now.plus(profile.doubt.wait(self.job.category));
+            return calm(Outcome::InDoubt { due_at });
+        }
+        if self.impossible {
+            return calm(self.over(Status::Failed, Some(MessageError::Quarantined), None));
+        }
+        match self.refused {
+            Some(status) => self.refusal(status, profile, now),
+            None => {
+                let attempts = self.job.attempts;
+                calm(Outcome::Retry {
+                    due_at: now,
+                    attempts,
+                    carrier_error: None,
+                })
+            }
+        }
+    }
+
+    fn refusal(&self, status: CommandStatus, profile: &Profile, now: At) -> Conclusion {
+        let said = Some(status::text(status));
+        let attempts = self.job.attempts + 1;
+        match status::verdict(status, profile.vendor_statuses) {
+            Verdict::Over(status, error) => calm(self.over(status, error, said)),
+            Verdict::Throttled => {
+                let waited = now.since(self.job.created_at);
+                let outcome = if waited >= profile.retry.throttled_for {
+                    self.over(Status::Failed, Some(MessageError::Throttled), said)
+                } else {
+                    let rest = doubled(Duration::from_secs(1), attempts, Duration::from_secs(60));
+                    let due_at = now.plus(rest);
+                    Outcome::Retry {
+                        due_at,
+                        attempts,
+                        carrier_error: said,
+                    }
+                };
+                Conclusion {
+                    outcome,
+                    throttled: true,
+                }
+            }
+            Verdict::TryAgain(error) => {
+                if attempts >= profile.retry.attempts {
+                    return calm(self.over(Status::Failed, Some(error), said));
+                }
+                let rest = doubled(profile.retry.base, attempts, Duration::from_secs(60));
+                let due_at = now.plus(rest);
+                calm(Outcome::Retry {
+                    due_at,
+                    attempts,
+                    carrier_error: said,
+                })
+            }
+        }
+    }
+
+    fn over(
+        &self,
+        status: Status,
+        error: Option<MessageError>,
+        carrier_error: Option<String>,
+    ) -> Outcome {
+        let submitted = self.charged(self.acked.len());
+        let parts = self.acked.clone();
+        Outcome::Ended {
+            status,
+            reason: None,
+            error,
+            carrier_error,
+            submitted,
+            parts,
+        }
+    }
+
+    /// Parts charged for so many PDUs sent: a payload in one PDU is all of its parts.
+    fn charged(&self, pdus: usize) -> u8 {
+        if pdus >= self.total {
+            self.job.segments
+        } else {
+            u8::try_from(pdus).unwrap_or(u8::MAX)
+        }
+    }
+}
+
+impl Doubtful {
+    /// The decision, for the store to check against parked receipts first.
+    pub(super) fn resolve(&self, profile: &Profile) -> Outcome {
+        let attempts = self.job.attempts + 1;
+        let resend = profile.doubt.decide(self.job.category) == WhenInDoubt::Resend;
+        Outcome::Resolve {
+            to: self.job.to.clone(),
+            from: self.job.from.clone(),
+            since: self.since,
+            // A carrier that never answers would get it for ever.
+            resend: resend && attempts < profile.retry.attempts,
+            attempts,
+            submitted: self.job.segments,
+        }
+    }
+}
+
+fn calm(outcome: Outcome) -> Conclusion {
+    Conclusion {
+        outcome,
+        throttled: false,
+    }
+}
+
+fn mask(total: usize) -> u32 {
+    u32::try_from((1_u64 << total.min(32)) - 1).unwrap_or(u32::MAX)
+}
+
+/// `base` for the first try, twice as long for each further, to a limit.
+fn doubled(base: Duration, attempts: i64, most: Duration) -> Duration {
+    let times = u32::try_from(attempts.saturating_sub(1).clamp(0, 20)).unwrap_or(0);
+    base.saturating_mul(1 << times).min(most)
+}
+
+#[cfg(test)]
+mod tests;

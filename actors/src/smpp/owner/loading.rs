@@ -1,0 +1,137 @@
+//! What an owner reads from the store: its backlog, its rows, and what an earlier life left.
+
+use model::carrier::OrgId;
+use model::clock::At;
+use ractor::{ActorProcessingErr, ActorRef};
+use std::sync::Arc;
+
+use store::{Store, StoreError, WaitingRow};
+
+use super::{OwnerMsg, OwnerState};
+use crate::smpp::backlog::Load;
+use crate::smpp::job::Job;
+
+/// Rows read at once.
+const PAGE: i64 = 500;
+
+/// What an owner finds when it starts.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Class, organization, how many, and since when.
+    waiting: Vec<(i64, OrgId, i64, At)>,
+    /// In doubt: the job, the epoch of its intent, and when that was stored.
+    doubts: Vec<(Job, i64, At)>,
+}
+
+impl OwnerState {
+    pub(super) fn recover(&mut self, me: &ActorRef<OwnerMsg>) {
+        let (store, me) = (self.args.store.clone(), me.clone());
+        let (carrier, epoch) = (self.args.carrier, self.args.epoch);
+        self.tasks.spawn(async move {
+            let found = recover(&store, carrier, epoch).await;
+            let _ = me.send_message(OwnerMsg::Recovered(found.map_err(|e| e.to_string())));
+        });
+    }
+
+    pub(super) fn recovered(
+        &mut self,
+        found: Result<Recovered, String>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Recovered { waiting, doubts } = found?;
+        let in_store: i64 = waiting.iter().map(|(_, _, count, _)| *count).sum();
+        self.view
+            .set_waiting(in_store + i64::try_from(doubts.len()).unwrap_or(0));
+        if let Some(oldest) = waiting.iter().map(|(.., since)| since.micros()).min() {
+            self.view.set_oldest(oldest);
+        }
+        for (class, organization, ..) in waiting {
+            self.backlog.stored(class, organization);
+        }
+        if !doubts.is_empty() {
+            let (carrier, count) = (&self.args.profile.name, doubts.len());
+            tracing::warn!(%carrier, count, "in doubt after a restart");
+        }
+        for (job, epoch, since) in doubts {
+            let due_at = since.plus(self.args.profile.doubt.wait(job.category));
+            self.doubt(Arc::new(job), epoch, since, due_at);
+        }
+        self.recovered = true;
+        Ok(())
+    }
+
+    pub(super) fn load_more(&mut self, me: &ActorRef<OwnerMsg>) {
+        if !self.recovered {
+            return;
+        }
+        for load in self.backlog.loads() {
+            let (store, me, carrier) = (self.args.store.clone(), me.clone(), self.args.carrier);
+            self.tasks.spawn(async move {
+                let Load {
+                    class,
+                    organization,
+                    after,
+                    limit,
+                } = load;
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                let rows = store
+                    .waiting(carrier, class, organization, after, limit)
+                    .await;
+                let jobs = rows.map(jobs).map_err(|error| error.to_string());
+                let _ = me.send_message(OwnerMsg::Loaded { load, jobs });
+            });
+        }
+    }
+
+    pub(super) fn loaded(
+        &mut self,
+        load: Load,
+        jobs: Result<Vec<Job>, String>,
+    ) -> Result<(), ActorProcessingErr> {
+        match jobs {
+            Ok(jobs) => {
+                for job in self.backlog.loaded(load, jobs, At::now()) {
+                    self.rest(job.due_at, job);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // Reading again at once would spin; a death is counted and delayed by the supervisor.
+                self.backlog.load_failed(load);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+async fn recover(
+    store: &Store,
+    carrier: model::carrier::CarrierId,
+    epoch: i64,
+) -> Result<Recovered, StoreError> {
+    let mut found = Recovered::default();
+    for row in store.backlog(carrier).await? {
+        let organization = OrgId(row.organization_id);
+        found
+            .waiting
+            .push((row.class, organization, row.waiting, At(row.oldest)));
+    }
+    let mut after = 0;
+    loop {
+        let rows = store.in_doubt(carrier, epoch, after, PAGE).await?;
+        let Some(last) = rows.last() else {
+            return Ok(found);
+        };
+        after = last.key;
+        for row in rows {
+            let intent = row.intent.unwrap_or_default();
+            let since = At(row.intent_at.unwrap_or(row.created_at));
+            found
+                .doubts
+                .extend(Job::stored(row).map(|job| (job, intent, since)));
+        }
+    }
+}
+
+fn jobs(rows: Vec<WaitingRow>) -> Vec<Job> {
+    rows.into_iter().filter_map(Job::stored).collect()
+}

@@ -1,0 +1,133 @@
+//! What a carrier account is like: where it is, how fast it may be fed, and its habits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::carrier::OrgId;
+use model::message::{Category, Status};
+use model::refusal::MessageError;
+use proto_smpp::split::Concat;
+use tokio::io::DuplexStream;
+
+/// Opens an in-memory connection; `None` while its other side is not there.
+pub type Pipe = Arc<dyn Fn() -> Option<DuplexStream> + Send + Sync>;
+
+/// Where binds connect to.
+#[derive(Clone)]
+pub enum Endpoint {
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    /// Our own SMSC in this process.
+    Pipe(Pipe),
+}
+
+/// A status of this carrier's own and what it ends a message as.
+pub type VendorStatus = (u32, Status, Option<MessageError>);
+
+/// One carrier account.
+#[derive(Clone)]
+pub struct Profile {
+    pub name: Arc<str>,
+    pub endpoint: Endpoint,
+    pub system_id: String,
+    pub password: String,
+    pub system_type: String,
+    pub connections: usize,
+    /// Unanswered submits per connection.
+    pub window: usize,
+    /// Over all connections, in any sliding second; 0 for no limit.
+    pub tps: usize,
+    pub concat: Concat,
+    /// Who gets inbound messages that nobody else claims.
+    pub organization: Option<OrgId>,
+    pub vendor_statuses: &'static [VendorStatus],
+    /// After this a message without a receipt is given up waiting for.
+    pub receipt_timeout: Duration,
+    pub timers: Timers,
+    pub retry: Retry,
+    pub doubt: Doubt,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Timers {
+    pub enquire_link: Duration,
+    pub response: Duration,
+    pub bind: Duration,
+    pub reconnect_min: Duration,
+    pub reconnect_max: Duration,
+    /// The peer's requests that may wait for our answer.
+    pub inbound_window: usize,
+}
+
+/// How often a refused submit is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    pub attempts: i64,
+    pub base: Duration,
+    /// How long a throttling carrier is tried for.
+    pub throttled_for: Duration,
+}
+
+/// What is done about a submit that was never answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Doubt {
+    pub wait: Duration,
+    pub otp: WhenInDoubt,
+    pub transactional: WhenInDoubt,
+    pub service: WhenInDoubt,
+    pub marketing: WhenInDoubt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenInDoubt {
+    /// Better twice than never.
+    Resend,
+    /// Better never than twice.
+    GiveUp,
+}
+
+impl Doubt {
+    #[must_use]
+    pub fn decide(&self, category: Category) -> WhenInDoubt {
+        match category {
+            Category::Otp => self.otp,
+            Category::Transactional => self.transactional,
+            Category::Service => self.service,
+            Category::Marketing => self.marketing,
+        }
+    }
+
+    /// A one-time code is of no use after the wait, so it does not wait.
+    #[must_use]
+    pub fn wait(&self, category: Category) -> Duration {
+        if category == Category::Otp {
+            Duration::ZERO
+        } else {
+            self.wait
+        }
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile")
+            .field("name", &self.name)
+            .field("system_id", &self.system_id)
+            .field("connections", &self.connections)
+            .field("window", &self.window)
+            .field("tps", &self.tps)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Pipe(_) => f.write_str("in process"),
+        }
+    }
+}

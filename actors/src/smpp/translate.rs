@@ -1,0 +1,269 @@
+//! Between the product's messages and SMPP's: the only place where both are spoken of.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use model::carrier::{CarrierId, OrgId};
+use model::message::{Encoding, Status};
+use proto_smpp::receipt::{self, State};
+use proto_smpp::split::{self, Concat, Part};
+use proto_smpp::{Address, CommandId, Message, MessageView, message_id, text};
+use sha2::{Digest as _, Sha256};
+use store::lane::{Inbound, Receipt};
+
+use super::job::Job;
+
+/// Ask for a receipt of the final outcome, delivered or not.
+const REGISTERED_DELIVERY: u8 = 1;
+
+/// How many PDUs a job takes.
+#[must_use]
+pub fn pdus(job: &Job, concat: Concat) -> usize {
+    if concat == Concat::MessagePayload {
+        1
+    } else {
+        usize::from(job.segments.max(1))
+    }
+}
+
+/// The PDUs of a job, in order of their parts.
+pub fn messages(job: &Job, concat: Concat) -> Result<Vec<Message>, split::SplitError> {
+    let encoding = match job.encoding {
+        Encoding::Gsm7 => split::Encoding::Gsm7,
+        Encoding::Ucs2 => split::Encoding::Ucs2,
+    };
+    // Parts of one text share a reference, and texts to one person should not: keys count up.
+    let reference = u16::try_from(job.key.0 & 0xffff).unwrap_or(0);
+    let parts = split::parts(&job.body, encoding, concat, reference)?;
+    Ok(parts
+        .into_iter()
+        .map(|part| message(job, encoding, part))
+        .collect())
+}
+
+fn message(job: &Job, encoding: split::Encoding, part: Part) -> Message {
+    let npi = u8::from(job.from_ton == 1);
+    let source = Address::new(job.from_ton, npi, job.from.trim_start_matches('+'));
+    let destination = Address::new(1, 1, job.to.trim_start_matches('+'));
+    let mut message = Message::new(CommandId::SUBMIT_SM, source, destination);
+    message.registered_delivery = REGISTERED_DELIVERY;
+    message.data_coding = encoding.data_coding();
+    if part.esm_class_udhi {
+        message.esm_class = proto_smpp::pdu::message::ESM_UDHI;
+    }
+    message.short_message = part.user_data;
+    message.tlvs = part.tlvs;
+    message
+}
+
+/// An address as the API writes it: international numbers with `+`.
+#[must_use]
+pub fn address(view: proto_smpp::pdu::message::AddressView<'_>) -> String {
+    let text: String = view.text().chars().filter(|c| *c != '\0').collect();
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if digits && (view.ton == 1 || view.ton == 0 && text.len() > 8) {
+        format!("+{text}")
+    } else {
+        text
+    }
+}
+
+/// A receipt as the store takes it. One without an id can match nothing and becomes an orphan.
+#[must_use]
+pub fn receipt(carrier: CarrierId, view: &MessageView<'_>) -> Receipt {
+    let said = receipt::Receipt::parse(view);
+    let raw = said.message_id.unwrap_or_default();
+    let (status, reason) = outcome(said.state);
+    Receipt {
+        carrier,
+        external_id: message_id::canonical(&raw),
+        raw_id: text::latin1(&raw).replace('\0', ""),
+        status,
+        reason,
+        error: said.error.map(|error| error.replace('\0', "")),
+        source: address(view.source),
+        destination: address(view.destination),
+    }
+}
+
+/// What a receipt's state makes of a message: SMPP 3.4 §5.2.28.
+fn outcome(state: Option<State>) -> (Option<Status>, Option<&'static str>) {
+    match state {
+        Some(State::Delivered) => (Some(Status::Delivered), None),
+        Some(State::Expired) => (Some(Status::Expired), None),
+        Some(State::Deleted) => (Some(Status::Failed), None),
+        Some(State::Undeliverable) => (Some(Status::Undelivered), None),
+        Some(State::Unknown) => (Some(Status::SubmittedNoReceipt), Some("unknown")),
+        Some(State::Rejected) => (Some(Status::Rejected), None),
+        Some(State::Enroute | State::Accepted) | None => (None, None),
+    }
+}
+
+/// A message from a handset as the store takes it.
+#[must_use]
+pub fn inbound(
+    carrier: CarrierId,
+    carrier_organization: Option<OrgId>,
+    view: &MessageView<'_>,
+) -> Inbound {
+    let (_, body) = view.split_udh();
+    let encoding = if view.data_coding & 0x0c == 0x08 {
+        Encoding::Ucs2
+    } else {
+        Encoding::Gsm7
+    };
+    let raw = view.user_data().to_vec();
+    Inbound {
+        carrier,
+        carrier_organization,
+        from: address(view.source),
+        to: address(view.destination),
+        // A database may refuse U+0000 in a text; the octets stay in `raw`.
+        body: text::decode(view.data_coding, body).replace('\0', "\u{fffd}"),
+        encoding,
+        from_ton: view.source.ton,
+        fingerprint: inbound_fingerprint(view, &raw),
+        raw,
+    }
+}
+
+/// Equal for a redelivery: the carrier's id when it names one, else all of the message.
+fn inbound_fingerprint(view: &MessageView<'_>, raw: &[u8]) -> [u8; 32] {
+    let mut sha = Sha256::new();
+    for field in [view.source.digits, view.destination.digits, raw, view.tlvs] {
+        sha.update(field.len().to_be_bytes());
+        sha.update(field);
+    }
+    sha.finalize().into()
+}
+
+/// What a PDU is called while it is in hand: its content without its sequence number.
+#[must_use]
+pub fn fingerprint(view: &MessageView<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (view.source.digits, view.destination.digits, view.esm_class).hash(&mut hasher);
+    (view.short_message, view.tlvs).hash(&mut hasher);
+    hasher.finish() | 1
+}
+
+/// Other readings of a canonical id, for the store: rule 1 is hex read to decimal, 2 the reverse.
+#[must_use]
+pub fn alternatives(canonical: &str) -> Vec<(i64, String)> {
+    [
+        (1, message_id::Rule::HexToDec),
+        (2, message_id::Rule::DecToHex),
+    ]
+    .into_iter()
+    .filter_map(|(number, rule)| Some((number, rule.apply(canonical)?)))
+    .filter(|(_, id)| id != canonical)
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use model::carrier::MessageKey;
+    use model::clock::At;
+    use model::message::Category;
+    use model::money::Micros;
+
+    use super::*;
+
+    fn job(body: &str, encoding: Encoding, segments: u8) -> Job {
+        Job {
+            key: MessageKey(0x1_0007),
+            organization: OrgId(1),
+            category: Category::Transactional,
+            encoding,
+            segments,
+            unit_price: Micros(1),
+            from_ton: 5,
+            attempts: 0,
+            created_at: At(0),
+            due_at: At(0),
+            to: String::from("+14155550123"),
+            from: String::from("Orbit"),
+            body: body.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_short_message_is_one_pdu_with_its_addresses_typed() {
+        let pdus = messages(&job("hello", Encoding::Gsm7, 1), Concat::Udh8).unwrap();
+        assert_eq!(pdus.len(), 1);
+        let pdu = &pdus[0];
+        assert_eq!(
+            (pdu.source.ton, pdu.source.npi, pdu.source.text()),
+            (5, 0, "Orbit".into())
+        );
+        assert_eq!((pdu.destination.ton, pdu.destination.npi), (1, 1));
+        assert_eq!(pdu.destination.text(), "14155550123");
+        assert_eq!(
+            (pdu.registered_delivery, pdu.data_coding, pdu.esm_class),
+            (1, 0, 0)
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_as_many_pdus_as_segments() {
+        let body = "a".repeat(161);
+        for concat in [
+            Concat::Udh8,
+            Concat::Udh16,
+            Concat::SarTlv,
+            Concat::MessagePayload,
+        ] {
+            let job = job(&body, Encoding::Gsm7, 2);
+            assert_eq!(messages(&job, concat).unwrap().len(), pdus(&job, concat));
+        }
+    }
+
+    #[test]
+    fn a_receipt_is_read_into_the_stores_words() {
+        let written = receipt::Written {
+            message_id: "0000ABC",
+            state: State::Undeliverable,
+            error: 7,
+            submit_date: receipt::Stamp::default(),
+            done_date: receipt::Stamp::default(),
+            text: "hi",
+            tlvs: true,
+        };
+        let pdu = receipt::write(
+            &written,
+            &Address::new(5, 0, "Orbit"),
+            &Address::new(1, 1, "14155550123"),
+        );
+        let receipt = receipt(CarrierId(3), &pdu.view());
+        assert_eq!(
+            (receipt.external_id.as_str(), receipt.raw_id.as_str()),
+            ("abc", "0000ABC")
+        );
+        assert_eq!(receipt.status, Some(Status::Undelivered));
+        assert_eq!(receipt.source, "+14155550123");
+        assert_eq!(receipt.destination, "Orbit");
+    }
+
+    #[test]
+    fn a_nul_in_an_inbound_text_does_not_reach_the_store() {
+        let mut pdu = Message::new(
+            CommandId::DELIVER_SM,
+            Address::new(1, 1, "14155550123"),
+            Address::new(3, 0, "12345"),
+        );
+        pdu.data_coding = 3;
+        pdu.short_message = b"a\0b".to_vec();
+        let inbound = inbound(CarrierId(1), None, &pdu.view());
+        assert_eq!(inbound.body, "a\u{fffd}b");
+        assert_eq!(inbound.raw, b"a\0b");
+        assert_eq!(inbound.to, "12345");
+    }
+
+    #[test]
+    fn ids_are_read_in_hex_and_in_decimal() {
+        assert_eq!(alternatives("ff"), [(1, String::from("255"))]);
+        assert_eq!(
+            alternatives("10"),
+            [(1, String::from("16")), (2, String::from("a"))]
+        );
+        assert!(alternatives("x-1").is_empty());
+    }
+}

@@ -1,0 +1,136 @@
+//! The tasks around a bind: connecting, reading, writing. The only code that waits for a peer.
+//!
+//! Owned by the bind's actor through abort handles, so that they end with it, however it ends.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::profile::Endpoint;
+use crate::gate::{Gate, Permit};
+
+/// Octets taken from a socket at once.
+const READ_SIZE: usize = 64 * 1024;
+/// Writes that may wait for the socket.
+const WRITES_MAX: usize = 64;
+/// A peer that takes nothing for this long is gone.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Connects within `patience`.
+pub(super) async fn connect(
+    endpoint: &Endpoint,
+    patience: Duration,
+) -> Result<(ReadHalf, WriteHalf), String> {
+    match endpoint {
+        Endpoint::Tcp { host, port } => {
+            let connecting = TcpStream::connect((host.as_str(), *port));
+            let stream = match tokio::time::timeout(patience, connecting).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return Err(format!("connecting: {error}")),
+                Err(_) => return Err(String::from("connecting: no answer in time")),
+            };
+            stream
+                .set_nodelay(true)
+                .map_err(|error| format!("connecting: {error}"))?;
+            let (read, write) = stream.into_split();
+            Ok((Box::new(read), Box::new(write)))
+        }
+        Endpoint::Pipe(open) => {
+            let pipe = open().ok_or_else(|| String::from("the sandbox is not there"))?;
+            let (read, write) = tokio::io::split(pipe);
+            Ok((Box::new(read), Box::new(write)))
+        }
+    }
+}
+
+/// A running connection's tasks; dropping this ends them and closes the socket.
+pub(super) struct Wire {
+    writes: mpsc::Sender<Vec<u8>>,
+    reader: AbortHandle,
+    writer: AbortHandle,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.reader.abort();
+        self.writer.abort();
+    }
+}
+
+/// The peer does not read, or is gone.
+pub(super) struct Stuck;
+
+impl Wire {
+    /// Starts reading and writing. `on_read` takes what came with the permit that it costs;
+    /// `on_end` is told once why either direction ended.
+    pub(super) fn start(
+        halves: (ReadHalf, WriteHalf),
+        gate: Gate,
+        on_read: impl Fn(Vec<u8>, Permit) -> bool + Send + 'static,
+        on_end: impl Fn(String) + Clone + Send + 'static,
+    ) -> Self {
+        let (read, write) = halves;
+        let (writes, queue) = mpsc::channel(WRITES_MAX);
+        let ended = on_end.clone();
+        let reader = tokio::spawn(async move {
+            let why = read_all(read, gate, on_read).await;
+            ended(why);
+        });
+        let writer = tokio::spawn(async move {
+            let why = write_all(write, queue).await;
+            on_end(why);
+        });
+        Self {
+            writes,
+            reader: reader.abort_handle(),
+            writer: writer.abort_handle(),
+        }
+    }
+
+    pub(super) fn write(&self, octets: Vec<u8>) -> Result<(), Stuck> {
+        self.writes.try_send(octets).map_err(|_| Stuck)
+    }
+}
+
+async fn read_all(
+    mut read: ReadHalf,
+    gate: Gate,
+    on_read: impl Fn(Vec<u8>, Permit) -> bool,
+) -> String {
+    let mut buffer = vec![0; READ_SIZE];
+    loop {
+        let Some(permit) = gate.wait().await else {
+            return String::from("closing");
+        };
+        match read.read(&mut buffer).await {
+            Ok(0) => return String::from("the peer closed the connection"),
+            Ok(count) => {
+                if !on_read(buffer[..count].to_vec(), permit) {
+                    return String::from("closing");
+                }
+            }
+            Err(error) => return format!("reading: {error}"),
+        }
+    }
+}
+
+/// One write takes all that waits.
+async fn write_all(mut write: WriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -> String {
+    while let Some(mut octets) = queue.recv().await {
+        while let Ok(mut more) = queue.try_recv() {
+            octets.append(&mut more);
+        }
+        match tokio::time::timeout(WRITE_PATIENCE, write.write_all(&octets)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return format!("writing: {error}"),
+            Err(_) => return String::from("writing: the peer reads nothing"),
+        }
+    }
+    String::from("closing")
+}

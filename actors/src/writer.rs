@@ -1,0 +1,174 @@
+//! The mailbox before the store's writer: order, fairness and limits, no truth of its own.
+//!
+//! Started by the root supervisor. `handle` only collects; a task that it owns commits, and takes
+//! what came meanwhile as its next batch. Answers leave after the commit. When the actor dies,
+//! what it had collected was promised to nobody: askers are told to come again, and the carriers
+//! are started anew, since what they had asked for is lost with it.
+
+mod commit;
+mod handle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::submission::Submission;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use store::Store;
+use store::lane::{AcceptAnswer, Alternatives, Done, Work};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::directory::Directory;
+use crate::gate::Permit;
+pub use handle::{Limits, Shared, WriterHandle};
+
+/// What the writer is asked.
+#[derive(Debug)]
+pub enum WriterMsg {
+    Accept(Asked),
+    /// Work of a carrier or a sweeper; its answer goes to whoever asked.
+    Perform {
+        work: Box<Work>,
+        then: Then,
+    },
+    /// (self) The commit is done; here is room for the next.
+    Idle,
+    /// (self) The outcome of a commit is unknown, or the lane is gone for good.
+    Broken(String),
+}
+
+/// A submission with whom to answer.
+#[derive(Debug)]
+pub struct Asked {
+    pub submission: Submission,
+    pub reply: oneshot::Sender<AcceptAnswer>,
+    pub permit: Permit,
+}
+
+/// What to do with the answer to some work.
+pub struct Then(Box<dyn FnOnce(Done) + Send>);
+
+impl Then {
+    pub fn new(then: impl FnOnce(Done) + Send + 'static) -> Self {
+        Self(Box::new(then))
+    }
+}
+
+impl std::fmt::Debug for Then {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Then")
+    }
+}
+
+/// The behaviour.
+pub struct Writer;
+
+/// How a writer is started.
+pub struct WriterArgs {
+    pub store: Store,
+    pub alternatives: Alternatives,
+    /// Refuse while another process serves the same database.
+    pub exclusive: bool,
+    pub shared: Arc<Shared>,
+    pub carriers: Directory,
+    pub batch_max: usize,
+    pub batch_wait: Duration,
+}
+
+/// What is collected for the next transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) performs: Vec<(Work, Then)>,
+    /// Items in all.
+    pub(crate) count: usize,
+}
+
+pub struct WriterState {
+    batch: Batch,
+    /// Batches go here; the task behind it ends when this is dropped.
+    commits: mpsc::Sender<Batch>,
+    idle: bool,
+    batch_max: usize,
+    /// What did not fit the batch, in order.
+    waiting: std::collections::VecDeque<WriterMsg>,
+}
+
+impl Actor for Writer {
+    type Msg = WriterMsg;
+    type State = WriterState;
+    type Arguments = WriterArgs;
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<WriterMsg>,
+        args: WriterArgs,
+    ) -> Result<WriterState, ActorProcessingErr> {
+        let batch_max = args.batch_max.max(1);
+        let lane = args.store.lane(args.alternatives, args.exclusive).await?;
+        args.shared.attach(me.clone(), lane.id());
+        let (commits, batches) = mpsc::channel(1);
+        let committer = commit::Committer::new(lane, args, me);
+        // Owned through `commits`: the task ends after its current commit once that is dropped.
+        tokio::spawn(committer.run(batches));
+        Ok(WriterState {
+            batch: Batch::default(),
+            commits,
+            idle: true,
+            batch_max,
+            waiting: std::collections::VecDeque::new(),
+        })
+    }
+
+    async fn handle(
+        &self,
+        _me: ActorRef<WriterMsg>,
+        message: WriterMsg,
+        state: &mut WriterState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            WriterMsg::Idle => state.idle = true,
+            WriterMsg::Broken(error) => return Err(error.into()),
+            other => state.collect(other),
+        }
+        state.hand_over();
+        Ok(())
+    }
+}
+
+impl WriterState {
+    fn collect(&mut self, message: WriterMsg) {
+        if self.batch.count >= self.batch_max {
+            return self.waiting.push_back(message);
+        }
+        match message {
+            WriterMsg::Accept(asked) => {
+                self.batch.count += asked.submission.messages.len();
+                self.batch.asked.push(asked);
+            }
+            WriterMsg::Perform { work, then } => {
+                self.batch.count += work.len();
+                self.batch.performs.push((*work, then));
+            }
+            WriterMsg::Idle | WriterMsg::Broken(_) => {}
+        }
+    }
+
+    /// Gives the committer all there is, if it waits for some.
+    fn hand_over(&mut self) {
+        if !self.idle || self.batch.count == 0 {
+            return;
+        }
+        if self
+            .commits
+            .try_send(std::mem::take(&mut self.batch))
+            .is_ok()
+        {
+            self.idle = false;
+        }
+        while self.batch.count < self.batch_max
+            && let Some(message) = self.waiting.pop_front()
+        {
+            self.collect(message);
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! The task that commits: one batch, one transaction, then the answers.
+//!
+//! A batch that the database refuses is fed again in halves, down to the one item that is at fault;
+//! that one is set aside. While the database is away accepts are refused, and what carriers
+//! reported is kept and tried again: a receipt is acknowledged only once it is stored.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use model::carrier::{CarrierId, MessageKey};
+use model::clock::At;
+use model::refusal::{Code, Refusal};
+use model::submission::Submission;
+use ractor::ActorRef;
+use store::lane::{Accepted, AdminDone, Done, Fate, InboundFate, Quarantined, ReceiptFate, Work};
+use store::{Lane, StoreError};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Batch, WriterArgs, WriterMsg};
+use crate::smpp::job::Job;
+use crate::smpp::owner::OwnerMsg;
+
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+pub(super) struct Committer {
+    lane: Lane,
+    args: WriterArgs,
+    writer: ActorRef<WriterMsg>,
+    meters: Meters,
+}
+
+struct Meters {
+    accepted: Counter,
+    batch: Histogram,
+    commit: Histogram,
+    permits: Gauge,
+    claims: Counter,
+    in_doubt: Counter,
+    receipts: HashMap<&'static str, Counter>,
+}
+
+impl Meters {
+    fn new() -> Self {
+        let receipt = |fate: &'static str| (fate, counter!("orbit_receipts_total", "fate" => fate));
+        Self {
+            accepted: counter!("orbit_accepted_total"),
+            batch: histogram!("orbit_commit_items"),
+            commit: histogram!("orbit_commit_seconds"),
+            permits: gauge!("orbit_accept_permits_in_use"),
+            claims: counter!("orbit_intents_total"),
+            in_doubt: counter!("orbit_in_doubt_total"),
+            receipts: ["applied", "noted", "parked"]
+                .map(receipt)
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+/// How many answers of each kind an errand expects.
+struct Share {
+    claims: usize,
+    results: usize,
+    receipts: usize,
+    inbound: usize,
+    admin: usize,
+}
+
+impl Share {
+    fn of(work: &Work) -> Self {
+        Self {
+            claims: work.claims.len(),
+            results: work.results.len(),
+            receipts: work.receipts.len(),
+            inbound: work.inbound.len(),
+            admin: work.admin.len(),
+        }
+    }
+}
+
+impl Committer {
+    pub(super) fn new(lane: Lane, args: WriterArgs, writer: ActorRef<WriterMsg>) -> Self {
+        Self {
+            lane,
+            args,
+            writer,
+            meters: Meters::new(),
+        }
+    }
+
+    /// Until the actor is gone, or the outcome of a commit is unknown.
+    pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
+        while let Some(batch) = batches.recv().await {
+            if !self.args.batch_wait.is_zero() {
+                tokio::time::sleep(self.args.batch_wait).await;
+            }
+            if let Err(error) = self.serve(batch).await {
+                let _ = self
+                    .writer
+                    .send_message(WriterMsg::Broken(error.to_string()));
+                return;
+            }
+            if self.writer.send_message(WriterMsg::Idle).is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn serve(&mut self, batch: Batch) -> Result<(), StoreError> {
+        let Batch {
+            asked,
+            performs,
+            count,
+        } = batch;
+        self.meters
+            .permits
+            .set(number(self.args.shared.permits_in_use()));
+        let mut work = Work::default();
+        let mut replies = Vec::with_capacity(asked.len());
+        for asked in asked {
+            work.accepts.push(asked.submission);
+            replies.push((asked.reply, asked.permit));
+        }
+        let mut thens = Vec::with_capacity(performs.len());
+        for (more, then) in performs {
+            thens.push((Share::of(&more), then));
+            append(&mut work, more);
+        }
+        let started = Instant::now();
+        let mut done = match self.commit(&mut work).await {
+            Ok(done) => done,
+            Err(error) if error.is_outage() => {
+                tracing::error!(%error, items = count, "the database takes nothing");
+                self.args.shared.set_down(true);
+                let refused = Refusal::unavailable("the database takes nothing now").retry_after(2);
+                for (reply, _permit) in replies.drain(..) {
+                    let _ = reply.send(Err(refused.clone()));
+                }
+                work.accepts.clear();
+                if matches!(error, StoreError::Unknown(_)) {
+                    return Err(error);
+                }
+                self.wait_out(&mut work).await?
+            }
+            Err(error) => return Err(error),
+        };
+        self.meters.commit.record(started.elapsed().as_secs_f64());
+        self.meters.batch.record(number(count));
+        self.count(&work, &done);
+        self.announce(work, &done);
+        for ((reply, _permit), answer) in replies.into_iter().zip(done.accepts.drain(..)) {
+            let _ = reply.send(answer);
+        }
+        for (share, then) in thens {
+            (then.0)(take(&mut done, &share));
+        }
+        Ok(())
+    }
+
+    /// Tries until the database is back. What is in `work` was reported by carriers.
+    async fn wait_out(&mut self, work: &mut Work) -> Result<Done, StoreError> {
+        let mut rest = RETRY_MIN;
+        loop {
+            tokio::time::sleep(rest).await;
+            rest = (rest * 2).min(RETRY_MAX);
+            let fresh = self
+                .args
+                .store
+                .lane(self.args.alternatives, self.args.exclusive)
+                .await;
+            let error = match fresh {
+                Ok(lane) => {
+                    self.lane = lane;
+                    match self.commit(work).await {
+                        Ok(done) => {
+                            tracing::info!("the database takes commits again");
+                            self.args.shared.attach(self.writer.clone(), self.lane.id());
+                            return Ok(done);
+                        }
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            if !error.is_outage() || matches!(error, StoreError::Unknown(_)) {
+                return Err(error);
+            }
+            tracing::warn!(%error, "the database is still away");
+        }
+    }
+
+    /// One transaction; on an error of the data in halves, down to the item at fault.
+    async fn commit(&mut self, work: &mut Work) -> Result<Done, StoreError> {
+        let error = match self.lane.commit(work).await {
+            Ok(done) => return Ok(done),
+            Err(error) if error.is_outage() => return Err(error),
+            Err(error) => error,
+        };
+        if work.len() <= 1 {
+            return self.set_aside(work, &error).await;
+        }
+        tracing::warn!(%error, items = work.len(), "a batch failed; trying its halves");
+        let mut second = halve(work);
+        let first_done = Box::pin(self.commit(work)).await?;
+        let second_done = Box::pin(self.commit(&mut second)).await?;
+        append(work, second);
+        Ok(join(first_done, second_done))
+    }
+
+    /// The second failure of a single item: it goes to quarantine, and its asker hears of it.
+    async fn set_aside(&mut self, work: &Work, error: &StoreError) -> Result<Done, StoreError> {
+        tracing::error!(%error, "an item that no transaction takes goes to quarantine");
+        counter!("orbit_quarantined_total").increment(1);
+        let quarantine = vec![describe(work, error)];
+        self.lane
+            .commit(&Work {
+                quarantine,
+                ..Work::default()
+            })
+            .await?;
+        let refused = Refusal::new(Code::InternalError, "the message could not be stored");
+        Ok(Done {
+            at: At::now(),
+            admin: work.admin.iter().map(|_| AdminDone::Failed).collect(),
+            accepts: work.accepts.iter().map(|_| Err(refused.clone())).collect(),
+            claims: vec![false; work.claims.len()],
+            results: vec![Fate::Stale; work.results.len()],
+            receipts: vec![ReceiptFate::Noted; work.receipts.len()],
+            inbound: vec![InboundFate::Ownerless; work.inbound.len()],
+        })
+    }
+
+    /// Gives the owners what was accepted for them, text and all, so that they need not read it.
+    fn announce(&self, work: Work, done: &Done) {
+        let mut jobs: HashMap<CarrierId, Vec<Job>> = HashMap::new();
+        for (submission, answer) in work.accepts.into_iter().zip(&done.accepts) {
+            let Ok(Accepted::Fresh { at, first }) = answer else {
+                continue;
+            };
+            let Submission {
+                organization,
+                messages,
+                ..
+            } = submission;
+            let count = i64::try_from(messages.len()).unwrap_or(0);
+            self.args.shared.add_backlog(organization, count);
+            for (message, key) in messages.into_iter().zip(first.0..) {
+                let carrier = message.carrier;
+                let job = Job::accepted(MessageKey(key), organization, message, *at);
+                jobs.entry(carrier).or_default().push(job);
+            }
+        }
+        for (result, fate) in work.results.iter().zip(&done.results) {
+            if *fate == Fate::Closed {
+                self.args.shared.add_backlog(result.row.organization, -1);
+            }
+        }
+        for (carrier, jobs) in jobs {
+            if let Some(owner) = self.args.carriers.find(carrier) {
+                let _ = owner.send_message(OwnerMsg::Announced(jobs));
+            }
+        }
+    }
+
+    fn count(&self, work: &Work, done: &Done) {
+        let fresh = done
+            .accepts
+            .iter()
+            .zip(&work.accepts)
+            .filter_map(|(answer, submission)| {
+                matches!(answer, Ok(Accepted::Fresh { .. })).then_some(submission.messages.len())
+            });
+        self.meters.accepted.increment(fresh.sum::<usize>() as u64);
+        self.meters
+            .claims
+            .increment(done.claims.iter().filter(|ours| **ours).count() as u64);
+        let doubts = done
+            .results
+            .iter()
+            .filter(|fate| **fate == Fate::Waiting)
+            .count();
+        self.meters.in_doubt.increment(doubts as u64);
+        let mut fates = [("applied", 0), ("noted", 0), ("parked", 0)];
+        for fate in &done.receipts {
+            match fate {
+                ReceiptFate::Applied(_) => fates[0].1 += 1,
+                ReceiptFate::Noted => fates[1].1 += 1,
+                ReceiptFate::Parked => fates[2].1 += 1,
+            }
+        }
+        for (fate, count) in fates {
+            if let Some(meter) = self.meters.receipts.get(fate) {
+                meter.increment(count);
+            }
+        }
+    }
+}
+
+fn append(work: &mut Work, mut more: Work) {
+    work.admin.append(&mut more.admin);
+    work.accepts.append(&mut more.accepts);
+    work.claims.append(&mut more.claims);
+    work.results.append(&mut more.results);
+    work.receipts.append(&mut more.receipts);
+    work.inbound.append(&mut more.inbound);
+    work.overdue.append(&mut more.overdue);
+    work.quarantine.append(&mut more.quarantine);
+    work.sweep_cursors.append(&mut more.sweep_cursors);
+    work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
+    work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
+}
+
+/// Takes the second half of each kind away; of a single kind with one item, the other kinds.
+fn halve(work: &mut Work) -> Work {
+    fn half<T>(items: &mut Vec<T>, spare_one: &mut bool) -> Vec<T> {
+        let keep = if items.len() == 1 {
+            // Single items go alternately to the one half and the other, so that halving ends.
+            *spare_one = !*spare_one;
+            usize::from(*spare_one)
+        } else {
+            items.len() / 2
+        };
+        items.split_off(keep)
+    }
+    let mut spare = false;
+    Work {
+        admin: half(&mut work.admin, &mut spare),
+        accepts: half(&mut work.accepts, &mut spare),
+        claims: half(&mut work.claims, &mut spare),
+        results: half(&mut work.results, &mut spare),
+        receipts: half(&mut work.receipts, &mut spare),
+        inbound: half(&mut work.inbound, &mut spare),
+        overdue: half(&mut work.overdue, &mut spare),
+        quarantine: half(&mut work.quarantine, &mut spare),
+        sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
+        forget_keys_before: work.forget_keys_before.take(),
+        // Stays with the first half, so that the two are parted.
+        forget_parked_before: None,
+    }
+}
+
+fn join(mut first: Done, second: Done) -> Done {
+    first.at = second.at;
+    first.admin.extend(second.admin);
+    first.accepts.extend(second.accepts);
+    first.claims.extend(second.claims);
+    first.results.extend(second.results);
+    first.receipts.extend(second.receipts);
+    first.inbound.extend(second.inbound);
+    first
+}
+
+fn take(done: &mut Done, share: &Share) -> Done {
+    Done {
+        at: done.at,
+        admin: done.admin.drain(..share.admin).collect(),
+        accepts: Vec::new(),
+        claims: done.claims.drain(..share.claims).collect(),
+        results: done.results.drain(..share.results).collect(),
+        receipts: done.receipts.drain(..share.receipts).collect(),
+        inbound: done.inbound.drain(..share.inbound).collect(),
+    }
+}
+
+/// What an operator needs to know of an item; never a message's text.
+fn describe(work: &Work, error: &StoreError) -> Quarantined {
+    let (kind, carrier, message) = if let Some(submission) = work.accepts.first() {
+        (
+            "accept",
+            submission.messages.first().map(|m| m.carrier),
+            None,
+        )
+    } else if let Some(claim) = work.claims.first() {
+        ("claim", Some(claim.row.carrier), Some(claim.row.key))
+    } else if let Some(result) = work.results.first() {
+        ("result", Some(result.row.carrier), Some(result.row.key))
+    } else if let Some(receipt) = work.receipts.first() {
+        ("receipt", Some(receipt.carrier), None)
+    } else if let Some(inbound) = work.inbound.first() {
+        ("inbound", Some(inbound.carrier), None)
+    } else {
+        ("other", None, None)
+    };
+    Quarantined {
+        carrier,
+        message,
+        reason: format!("store_{kind}"),
+        item: error.to_string(),
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a batch are far below 2^52"
+)]
+fn number(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursors(count: i64) -> Work {
+        let sweep_cursors = (0..count).map(|n| (n, CarrierId(1), n)).collect();
+        Work {
+            sweep_cursors,
+            ..Work::default()
+        }
+    }
+
+    #[test]
+    fn halving_ends_at_single_items_and_keeps_their_order() {
+        let mut work = cursors(5);
+        let second = halve(&mut work);
+        assert_eq!((work.len(), second.len()), (2, 3));
+        append(&mut work, second);
+        assert_eq!(
+            work.sweep_cursors.iter().map(|c| c.0).collect::<Vec<_>>(),
+            [0, 1, 2, 3, 4]
+        );
+    }
+
+    #[test]
+    fn two_single_items_of_different_kinds_are_parted() {
+        let mut work = cursors(1);
+        work.quarantine.push(Quarantined {
+            carrier: None,
+            message: None,
+            reason: String::new(),
+            item: String::new(),
+        });
+        let second = halve(&mut work);
+        assert_eq!((work.len(), second.len()), (1, 1));
+    }
+}

@@ -1,0 +1,240 @@
+//! How the rest of the switch reaches the writer: through a gate, and whichever life it is in.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::carrier::OrgId;
+use model::message::Category;
+use model::refusal::{Code, Refusal};
+use model::submission::Submission;
+use ractor::ActorRef;
+use store::lane::{AcceptAnswer, Admin, AdminDone, Done, Work};
+use tokio::sync::oneshot;
+
+use super::{Asked, Then, WriterMsg};
+use crate::gate::{Gate, Urgency};
+
+/// Waiting longer than this for a commit is an outage.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Messages between request and commit.
+    pub accepts_max: usize,
+    /// Messages of one organization between commit and carrier.
+    pub backlog_per_organization_max: i64,
+}
+
+/// What all lives of a writer share with those who ask it.
+#[derive(Debug)]
+pub struct Shared {
+    current: RwLock<Option<ActorRef<WriterMsg>>>,
+    lane_id: AtomicI64,
+    gate: Gate,
+    /// Set while the database does not take anything.
+    down: AtomicBool,
+    /// Set while the disk is nearly full.
+    low_disk: AtomicBool,
+    draining: AtomicBool,
+    backlogs: RwLock<HashMap<OrgId, Arc<AtomicI64>>>,
+    backlog_max: i64,
+}
+
+/// Cheap to clone; good for all lives of the writer.
+#[derive(Clone, Debug)]
+pub struct WriterHandle {
+    shared: Arc<Shared>,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            current: RwLock::new(None),
+            lane_id: AtomicI64::new(0),
+            gate: Gate::new(limits.accepts_max),
+            down: AtomicBool::new(false),
+            low_disk: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            backlogs: RwLock::new(HashMap::new()),
+            backlog_max: limits.backlog_per_organization_max,
+        }
+    }
+
+    pub(super) fn attach(&self, writer: ActorRef<WriterMsg>, lane_id: i64) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(writer);
+        self.lane_id.store(lane_id, Ordering::Release);
+        self.down.store(false, Ordering::Release);
+    }
+
+    pub(super) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::Release);
+    }
+
+    /// Adds to what waits for carriers on behalf of an organization.
+    pub fn add_backlog(&self, organization: OrgId, change: i64) {
+        self.backlog(organization)
+            .fetch_add(change, Ordering::Relaxed);
+    }
+
+    pub(super) fn permits_in_use(&self) -> usize {
+        self.gate.in_use()
+    }
+
+    fn backlog(&self, organization: OrgId) -> Arc<AtomicI64> {
+        let known = self.backlogs.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(backlog) = known.get(&organization) {
+            return backlog.clone();
+        }
+        drop(known);
+        let mut known = self
+            .backlogs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.entry(organization).or_default().clone()
+    }
+}
+
+impl WriterHandle {
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Stores a submission, or says why not. The answer comes after the commit.
+    pub async fn submit(&self, submission: Submission) -> AcceptAnswer {
+        let shared = &self.shared;
+        self.may_accept()?;
+        let count = submission.messages.len();
+        let waiting = shared
+            .backlog(submission.organization)
+            .load(Ordering::Relaxed);
+        if waiting.saturating_add(i64::try_from(count).unwrap_or(i64::MAX)) > shared.backlog_max {
+            let message = "too many messages of this organization wait for their carrier";
+            return Err(Refusal::new(Code::RateLimited, message).retry_after(5));
+        }
+        let urgent = submission
+            .messages
+            .iter()
+            .all(|m| m.category == Category::Otp);
+        let urgency = if urgent {
+            Urgency::Urgent
+        } else {
+            Urgency::Bulk
+        };
+        let full = |_| Refusal::unavailable("too many requests wait to be stored");
+        let permit = shared.gate.enter(count, urgency).map_err(full)?;
+        let (reply, answer) = oneshot::channel();
+        self.send(WriterMsg::Accept(Asked {
+            submission,
+            reply,
+            permit,
+        }))?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(not_stored()),
+        }
+    }
+
+    /// Stores work that is no submission.
+    pub async fn perform(&self, work: Work) -> Result<Done, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let then = Then::new(move |done| {
+            let _ = reply.send(done);
+        });
+        self.send(WriterMsg::Perform {
+            work: Box::new(work),
+            then,
+        })?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) | Err(_) => Err(not_stored()),
+        }
+    }
+
+    pub async fn administer(&self, change: Admin) -> Result<AdminDone, Refusal> {
+        let done = self
+            .perform(Work {
+                admin: vec![change],
+                ..Work::default()
+            })
+            .await?;
+        match done.admin.into_iter().next() {
+            Some(AdminDone::Failed) | None => Err(Refusal::new(
+                Code::InternalError,
+                "the change could not be stored",
+            )),
+            Some(done) => Ok(done),
+        }
+    }
+
+    /// Gives work whose answer goes to `then`. An error: there is no writer now.
+    pub fn ask(&self, work: Work, then: Then) -> Result<(), Refusal> {
+        self.send(WriterMsg::Perform {
+            work: Box::new(work),
+            then,
+        })
+    }
+
+    fn send(&self, message: WriterMsg) -> Result<(), Refusal> {
+        let current = self
+            .shared
+            .current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let writer = current.as_ref().ok_or_else(not_stored)?;
+        writer.send_message(message).map_err(|_| not_stored())
+    }
+
+    fn may_accept(&self) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        if shared.draining.load(Ordering::Acquire) {
+            return Err(Refusal::unavailable("the switch is shutting down"));
+        }
+        if shared.low_disk.load(Ordering::Acquire) {
+            return Err(Refusal::unavailable("the disk is nearly full").retry_after(30));
+        }
+        if shared.down.load(Ordering::Acquire) {
+            return Err(Refusal::unavailable("the database takes nothing now").retry_after(2));
+        }
+        Ok(())
+    }
+
+    pub fn set_low_disk(&self, low: bool) {
+        self.shared.low_disk.store(low, Ordering::Release);
+    }
+
+    /// Refuses new submissions from now on.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+    }
+
+    /// The reason why nothing is accepted now, if so.
+    #[must_use]
+    pub fn refusing(&self) -> Option<Refusal> {
+        self.may_accept().err()
+    }
+
+    #[must_use]
+    pub fn lane_id(&self) -> i64 {
+        self.shared.lane_id.load(Ordering::Acquire)
+    }
+
+    #[must_use]
+    pub fn permits_in_use(&self) -> usize {
+        self.shared.permits_in_use()
+    }
+
+    /// Ready once a lane is open.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.lane_id() != 0
+    }
+}
+
+fn not_stored() -> Refusal {
+    Refusal::unavailable("the store does not answer; nothing is known to be stored")
+}
