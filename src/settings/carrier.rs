@@ -73,7 +73,7 @@ pub struct Carrier {
     pub organization: Option<String>,
     #[serde(default, deserialize_with = "some_text")]
     pub default_sender: Option<String>,
-    /// Lower goes first.
+    /// The higher goes first among equally long prefixes.
     #[serde(default)]
     pub priority: i32,
     /// Of recipients' digits; empty: all.

@@ -1,0 +1,61 @@
+//! The pages of `docs/errors/`, one per code, in the program: what an error's `docs_url` shows.
+
+macro_rules! pages {
+    ($($code:literal,)+) => {
+        &[$(($code, include_str!(concat!("../../docs/errors/", $code, ".md"))),)+]
+    };
+}
+
+pub(crate) const PAGES: &[(&str, &str)] = pages![
+    "MALFORMED_REQUEST",
+    "INVALID_CURSOR",
+    "IDEMPOTENCY_KEY_INVALID",
+    "UNAUTHORIZED",
+    "INVALID_API_KEY",
+    "BALANCE_TOO_LOW",
+    "INSUFFICIENT_PERMISSIONS",
+    "WRONG_KEY_MODE",
+    "ORGANIZATION_SUSPENDED",
+    "NOT_FOUND",
+    "METHOD_NOT_ALLOWED",
+    "REQUEST_TIMEOUT",
+    "CONFLICT",
+    "IDEMPOTENCY_IN_PROGRESS",
+    "PAYLOAD_TOO_LARGE",
+    "UNSUPPORTED_MEDIA",
+    "VALIDATION_ERROR",
+    "MISSING_REQUIRED_FIELD",
+    "INVALID_PHONE_NUMBER",
+    "INVALID_SENDER",
+    "INVALID_CHANNEL",
+    "MESSAGE_TOO_LONG",
+    "IDEMPOTENCY_KEY_REUSED",
+    "NO_ROUTE",
+    "NO_PRICE",
+    "RATE_LIMITED",
+    "HEADERS_TOO_LARGE",
+    "INTERNAL_ERROR",
+    "SERVICE_UNAVAILABLE",
+];
+
+#[cfg(test)]
+mod tests {
+    use model::refusal::Code;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_page_that_begins_with_it_and_no_page_lacks_a_code() {
+        for code in Code::ALL {
+            let page = PAGES.iter().find(|(name, _)| *name == code.as_str());
+            let text = page.map_or("", |(_, text)| text);
+            let status = format!("HTTP status {}.", code.http_status());
+            assert!(
+                text.starts_with(&format!("# {}\n", code.as_str())),
+                "{code:?}"
+            );
+            assert!(text.contains(&status), "{code:?}: {status}");
+        }
+        assert_eq!(PAGES.len(), Code::ALL.len());
+    }
+}

@@ -1,0 +1,24 @@
+//! `/messages`: send one or many, list them, look at one and at its history.
+
+mod batch;
+mod history;
+mod input;
+mod list;
+mod output;
+mod send;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) use output::id_of;
+
+use super::App;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, send::create))
+        .routes(routes!(send::create_sms))
+        .routes(routes!(batch::create))
+        .routes(routes!(list::show))
+        .routes(routes!(history::events))
+}

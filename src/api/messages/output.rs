@@ -1,0 +1,207 @@
+//! How messages look from outside.
+
+use model::clock::At;
+use model::id::{Kind, PublicId};
+use model::message::{Category, Direction, Encoding, Status};
+use model::money::Micros;
+use serde::Serialize;
+use serde_json::Value;
+use store::MessageRow;
+use utoipa::ToSchema;
+
+/// A send that was taken: stored and queued.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AcceptedOut {
+    #[schema(example = "msg_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    pub(crate) id: String,
+    /// The same as `id`.
+    pub(crate) message_id: String,
+    pub(crate) channel: &'static str,
+    pub(crate) to: String,
+    pub(crate) from: String,
+    /// `queued`.
+    #[schema(example = "queued")]
+    pub(crate) status: &'static str,
+    pub(crate) segments: i64,
+    pub(crate) test_mode: bool,
+    pub(crate) created_at: String,
+}
+
+/// What all parts of a message cost.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PriceOut {
+    /// Decimal dollars.
+    #[schema(example = "0.007900")]
+    amount: String,
+    #[schema(example = "USD")]
+    currency: &'static str,
+}
+
+/// A message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MessageOut {
+    #[schema(example = "msg_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    id: String,
+    /// The same as `id`.
+    message_id: String,
+    /// `outbound` or `inbound`.
+    direction: &'static str,
+    channel: &'static str,
+    from: String,
+    /// The sender the carrier put in the place of `from`.
+    from_delivered: Option<String>,
+    to: String,
+    body: String,
+    media_urls: Vec<String>,
+    /// `queued`, `sending`, `sent`, `delivered`, `submitted_no_receipt`, `undelivered`, `failed`,
+    /// `rejected`, `expired`, `blocked`, `cancelled` or `received`.
+    #[schema(example = "delivered")]
+    status: &'static str,
+    status_reason: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<&'static str>,
+    /// The carrier's own code.
+    carrier_error: Option<String>,
+    segments: i64,
+    encoding: &'static str,
+    category: &'static str,
+    price: PriceOut,
+    mccmnc: Option<String>,
+    country: Option<String>,
+    /// The carrier account it goes by.
+    carrier_id: Option<String>,
+    /// The carrier's id of the message.
+    external_id: Option<String>,
+    /// The same as `external_id`.
+    provider_id: Option<String>,
+    template_id: Option<String>,
+    campaign_id: Option<String>,
+    batch_id: Option<String>,
+    contact_id: Option<String>,
+    conversation_id: Option<String>,
+    parent_message_id: Option<String>,
+    attempts: i64,
+    test_mode: bool,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    scheduled_at: Option<String>,
+    created_at: String,
+    queued_at: Option<String>,
+    sent_at: Option<String>,
+    delivered_at: Option<String>,
+    read_at: Option<String>,
+    failed_at: Option<String>,
+}
+
+/// The public id of a stored one; a broken one shows as zeros, never as a failure.
+pub(crate) fn id_of(kind: Kind, bytes: &[u8]) -> String {
+    let bytes = <[u8; 16]>::try_from(bytes).unwrap_or_default();
+    PublicId::from_bytes(bytes).show(kind)
+}
+
+/// The status as shown: a queued row with an intent is on its way.
+pub(crate) fn status_of(row: &MessageRow) -> Status {
+    match Status::from_code(row.status) {
+        Some(Status::Queued) if row.intent.is_some() => Status::Sending,
+        Some(status) => status,
+        None => Status::Queued,
+    }
+}
+
+fn explained(code: &str) -> &'static str {
+    match code {
+        "INVALID_RECIPIENT" => "the carrier does not know the recipient's number",
+        "UNREACHABLE_HANDSET" => "the handset could not be reached",
+        "CARRIER_REJECTED" => "the carrier refused the message",
+        "SENDER_NOT_ALLOWED" => "the carrier does not allow this sender",
+        "EXPIRED" => "the message was not delivered in its time",
+        "NETWORK_ERROR" => "the connection to the carrier failed",
+        "THROTTLED" => "the carrier took no more messages",
+        "NO_ROUTE" => "no carrier takes messages to this destination",
+        "BLOCKED" => "the message was stopped before it was sent",
+        "QUARANTINED" => "the message was set aside for its operator",
+        _ => "the carrier gave a reason that is not known here",
+    }
+}
+
+impl From<&MessageRow> for AcceptedOut {
+    /// As it was first answered, whatever became of it since.
+    fn from(row: &MessageRow) -> Self {
+        let id = id_of(Kind::Message, &row.id);
+        Self {
+            message_id: id.clone(),
+            id,
+            channel: "sms",
+            to: row.to_addr.clone(),
+            from: row.from_addr.clone(),
+            status: Status::Queued.as_str(),
+            segments: row.segments,
+            test_mode: row.test_mode != 0,
+            created_at: At(row.created_at).iso(),
+        }
+    }
+}
+
+impl From<MessageRow> for MessageOut {
+    fn from(row: MessageRow) -> Self {
+        let id = id_of(Kind::Message, &row.id);
+        let status = status_of(&row);
+        let outbound = row.direction == Direction::Outbound.code();
+        let done_at = row.done_at.map(|at| At(at).iso());
+        let delivered = status == Status::Delivered;
+        let failed = matches!(
+            status,
+            Status::Undelivered
+                | Status::Failed
+                | Status::Rejected
+                | Status::Expired
+                | Status::Blocked
+        );
+        Self {
+            message_id: id.clone(),
+            id,
+            direction: Direction::from_code(row.direction).map_or("outbound", Direction::as_str),
+            channel: "sms",
+            from: row.from_addr,
+            from_delivered: row.from_delivered,
+            to: row.to_addr,
+            body: row.body,
+            media_urls: Vec::new(),
+            status: status.as_str(),
+            status_reason: row.status_reason,
+            error_message: row.error_code.as_deref().map(explained),
+            error_code: row.error_code,
+            carrier_error: row.carrier_error,
+            segments: row.segments,
+            encoding: Encoding::from_code(row.encoding).map_or("gsm7", Encoding::as_str),
+            category: Category::from_code(row.category).map_or("transactional", Category::as_str),
+            price: PriceOut {
+                amount: Micros(row.unit_price).times(row.segments).to_string(),
+                currency: "USD",
+            },
+            mccmnc: row.mccmnc,
+            country: None,
+            carrier_id: row.carrier,
+            provider_id: row.external_id.clone(),
+            external_id: row.external_id,
+            template_id: None,
+            campaign_id: None,
+            batch_id: row.batch_id.map(|batch| id_of(Kind::Batch, &batch)),
+            contact_id: None,
+            conversation_id: None,
+            parent_message_id: None,
+            attempts: row.attempts.unwrap_or(0),
+            test_mode: row.test_mode != 0,
+            metadata: row
+                .metadata
+                .and_then(|text| serde_json::from_str(&text).ok()),
+            scheduled_at: None,
+            created_at: At(row.created_at).iso(),
+            queued_at: outbound.then(|| At(row.created_at).iso()),
+            sent_at: row.sent_at.map(|at| At(at).iso()),
+            delivered_at: done_at.clone().filter(|_| delivered),
+            read_at: None,
+            failed_at: done_at.filter(|_| failed),
+        }
+    }
+}

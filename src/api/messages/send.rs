@@ -1,0 +1,185 @@
+//! `POST /messages/sms` and `POST /messages`: one message, stored and queued before the answer.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use model::id::{Kind, PublicId};
+use model::refusal::{Code, Refusal};
+use model::submission::{NewMessage, Submission};
+use serde_json::json;
+use store::lane::Accepted;
+
+use actors::traffic::admission::SendRequest;
+
+use super::super::App;
+use super::super::auth::{Caller, SendOne};
+use super::super::body::{Raw, missing};
+use super::super::call::Envelope;
+use super::super::error::{ApiError, ErrorOut, Fault};
+use super::super::idempotency;
+use super::input::{MessageIn, metadata_text};
+use super::output::AcceptedOut;
+
+/// Sends an SMS. The answer says that it is stored, not that it has left.
+#[utoipa::path(
+    post, path = "/messages/sms", operation_id = "send_sms", tag = "messages",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+            the same key and body within 24 hours is one send"),
+    ),
+    request_body = MessageIn,
+    responses(
+        (status = 202, description = "Stored and queued", body = Envelope<AcceptedOut>),
+        (status = 402, description = "The balance does not cover it", body = ErrorOut),
+        (status = 422, description = "A field is refused", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn create_sms(
+    State(app): State<App>,
+    caller: Caller<SendOne>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Response, ApiError> {
+    send(&app, &caller, &headers, &body, "POST /messages/sms").await
+}
+
+/// Sends a message by the channel its field `channel` names; `sms` is the one there is.
+#[utoipa::path(
+    post, path = "/messages", operation_id = "send_message", tag = "messages",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+            the same key and body within 24 hours is one send"),
+    ),
+    request_body = MessageIn,
+    responses(
+        (status = 202, description = "Stored and queued", body = Envelope<AcceptedOut>),
+        (status = 402, description = "The balance does not cover it", body = ErrorOut),
+        (status = 422, description = "A field is refused", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller<SendOne>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Response, ApiError> {
+    send(&app, &caller, &headers, &body, "POST /messages").await
+}
+
+async fn send(
+    app: &App,
+    caller: &Caller<SendOne>,
+    headers: &HeaderMap,
+    body: &[u8],
+    route: &'static str,
+) -> Result<Response, ApiError> {
+    let idempotency = idempotency::read(headers, route, body)?;
+    let input = MessageIn::parse(body)?;
+    if route == "POST /messages" {
+        check_channel(input.channel.as_deref().ok_or_else(|| missing("channel"))?)?;
+    }
+    let request = SendRequest {
+        to: input.to,
+        from: input.from,
+        body: input.body,
+        encoding: input.encoding.unwrap_or_default().asked(),
+        category: input.category.unwrap_or_default().into(),
+        metadata: metadata_text(input.metadata),
+        test: caller.test,
+    };
+    let message = check(app, caller, request)?;
+    let mut out = AcceptedOut::from(&message);
+    let submission = Submission {
+        organization: caller.organization,
+        api_key: caller.key,
+        idempotency,
+        batch: None,
+        messages: vec![message],
+    };
+    match idempotency::submit(app, submission).await? {
+        Accepted::Fresh { at, .. } => {
+            app.meters.accepted(caller.call.at());
+            out.created_at = at.iso();
+            caller.call.answer(StatusCode::ACCEPTED, out)
+        }
+        Accepted::Replayed { reference } => replay(app, caller, reference).await,
+    }
+}
+
+/// The pure checks, with the value at fault where it is short enough to be shown.
+pub(crate) fn check<P>(
+    app: &App,
+    caller: &Caller<P>,
+    request: SendRequest,
+) -> Result<NewMessage, Fault> {
+    let shown = (request.to.clone(), request.from.clone());
+    let checked = app
+        .admission
+        .check(caller.organization, request, caller.call.at());
+    checked.map_err(|refusal| {
+        let value = match refusal.field.as_deref() {
+            Some("to") => Some(shown.0),
+            Some("from") => shown.1,
+            _ => None,
+        };
+        let fault = Fault::from(refusal);
+        match value {
+            Some(value) => fault.value(json!(value)),
+            None => fault,
+        }
+    })
+}
+
+pub(crate) fn check_channel(channel: &str) -> Result<(), Fault> {
+    if channel == "sms" {
+        return Ok(());
+    }
+    let message = "this channel is not available here";
+    let fault = Fault::new(Code::InvalidChannel, message);
+    Err(fault.field("channel").value(json!(channel)).expected("sms"))
+}
+
+/// The answer to a request that was answered before: built again from what is stored.
+async fn replay(
+    app: &App,
+    caller: &Caller<SendOne>,
+    reference: PublicId,
+) -> Result<Response, ApiError> {
+    let row = app.store.message(caller.organization, reference).await?;
+    let row = row.ok_or_else(|| {
+        let message = "the first answer to this Idempotency-Key is no longer known";
+        ApiError::from(Refusal::new(Code::Conflict, message))
+    })?;
+    let response = caller
+        .call
+        .answer(StatusCode::ACCEPTED, AcceptedOut::from(&row))?;
+    Ok(replayed(response))
+}
+
+pub(crate) fn replayed(mut response: Response) -> Response {
+    let name = HeaderName::from_static("idempotent-replayed");
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static("true"));
+    response
+}
+
+impl From<&NewMessage> for AcceptedOut {
+    /// All but the moment, which the commit gives.
+    fn from(message: &NewMessage) -> Self {
+        let id = message.id.show(Kind::Message);
+        Self {
+            message_id: id.clone(),
+            id,
+            channel: "sms",
+            to: message.to.clone(),
+            from: message.from.clone(),
+            status: "queued",
+            segments: i64::from(message.segments),
+            test_mode: message.test,
+            created_at: String::new(),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The API over a real store and a real writer: one world per test, driven through its router.
+
+mod edges;
+mod read;
+mod send;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actors::directory::Directory;
+use actors::traffic::admission::{Admission, CarrierRoute, Routes};
+use actors::writer::{Limits, Shared, Writer, WriterArgs, WriterHandle};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use model::api_key::{self, Mode};
+use model::carrier::{CarrierId, OrgId};
+use model::clock::At;
+use model::id::PublicId;
+use model::money::Micros;
+use model::rates::Rates;
+use ractor::{Actor as _, ActorRef};
+use serde_json::{Value, json};
+use store::lane::{Admin, AdminDone, NewKey};
+use store::{Options, Store};
+use tower::ServiceExt as _;
+
+use super::{App, AppParts, PartState, router};
+use crate::settings::{Profile, Settings};
+
+const RATES: &str = "prefix,price_micros,mccmnc,valid_from\n1,7900,310260,\n";
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A switch without carriers: what is sent stays queued.
+struct World {
+    router: Router,
+    store: Store,
+    handle: WriterHandle,
+    writer: ActorRef<actors::writer::WriterMsg>,
+    organization: OrgId,
+    /// A live key with every scope.
+    key: String,
+    _folder: Folder,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.writer.stop(None);
+    }
+}
+
+/// What came back.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Answer {
+    fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+
+    fn data(&self) -> &Value {
+        &self.body["data"]
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+fn new_key(mode: Mode, scopes: &str) -> (String, NewKey) {
+    let id = PublicId::new(At::now());
+    let mut random = [0; 32];
+    random[..16].copy_from_slice(id.as_bytes());
+    let text = api_key::mint(mode, random);
+    let key = NewKey {
+        id,
+        hash: api_key::hash(&text),
+        mode,
+        scopes: scopes.to_owned(),
+        name: String::from("test"),
+        last4: api_key::last4(&text).to_owned(),
+    };
+    (text, key)
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with(Profile::Open).await
+    }
+
+    async fn with(limits: Profile) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("orbit-api-{}-{number}", std::process::id());
+        let folder = Folder(std::env::temp_dir().join(name));
+        std::fs::create_dir_all(&folder.0).unwrap();
+        let url = format!("sqlite://{}", folder.0.join("orbit.db").display());
+        let store = Store::open(Options::new(&url)).await.unwrap();
+        let shared = Arc::new(Shared::new(Limits {
+            accepts_max: 10_000,
+            backlog_per_organization_max: 1_000_000,
+        }));
+        let args = WriterArgs {
+            store: store.clone(),
+            alternatives: |_| Vec::new(),
+            exclusive: true,
+            shared: Arc::clone(&shared),
+            carriers: Directory::default(),
+            batch_max: 1_000,
+            batch_wait: Duration::ZERO,
+        };
+        let (writer, _) = Writer::spawn(None, Writer, args).await.unwrap();
+        let handle = WriterHandle::new(shared);
+        let (main, sandbox) = (own(&handle, "main").await, own(&handle, "sandbox").await);
+        let admission = Admission::new(Routes {
+            carriers: vec![CarrierRoute {
+                id: main,
+                name: Arc::from("main"),
+                priority: 0,
+                prefixes: vec![String::from("1"), String::from("44")],
+                organization: None,
+                default_sender: Some(String::from("Orbit")),
+                concat: Default::default(),
+            }],
+            sandbox: Some(sandbox),
+            sandbox_live: None,
+            rates: Rates::from_csv(RATES).unwrap(),
+            default_sender: None,
+        });
+        let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        let part = |ready| PartState {
+            name: String::from("writer"),
+            ready,
+            detail: String::new(),
+        };
+        let watched = handle.clone();
+        let app = App::new(AppParts {
+            store: store.clone(),
+            writer: handle.clone(),
+            admission,
+            http: settings.http,
+            limits,
+            cursor_key: [7; 32],
+            readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
+            metrics: Arc::new(|| String::from("orbit_up 1\n")),
+        });
+        let (text, key) = new_key(Mode::Live, "*");
+        let organization = create(&handle, key, false).await;
+        Self {
+            router: router(app),
+            store,
+            handle,
+            writer,
+            organization,
+            key: text,
+            _folder: folder,
+        }
+    }
+
+    /// One more key of the world's organization.
+    async fn key(&self, mode: Mode, scopes: &str) -> String {
+        let (text, key) = new_key(mode, scopes);
+        let organization = self.organization;
+        self.handle
+            .administer(Admin::CreateKey { organization, key })
+            .await
+            .unwrap();
+        text
+    }
+
+    /// A key of another organization, with a credit of ten dollars.
+    async fn stranger(&self, sandbox: bool) -> String {
+        let (text, key) = new_key(Mode::Live, "*");
+        create(&self.handle, key, sandbox).await;
+        text
+    }
+
+    async fn call(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, 10_000_000).await.unwrap();
+        let text = || Value::from(String::from_utf8_lossy(&bytes));
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.get_as(&self.key, path).await
+    }
+
+    async fn get_as(&self, key: &str, path: &str) -> Answer {
+        let request = Request::get(path).header("x-api-key", key);
+        self.call(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, body.to_string(), &[]).await
+    }
+
+    /// `headers` go over the usual ones.
+    async fn post_with(
+        &self,
+        path: &str,
+        body: impl Into<Body>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::post(path)
+            .header("x-api-key", &self.key)
+            .header("content-type", "application/json")
+            .body(body.into())
+            .unwrap();
+        for (name, value) in headers {
+            let name = axum::http::HeaderName::try_from(*name).unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        self.call(request).await
+    }
+
+    async fn balance(&self) -> (i64, i64) {
+        let answer = self.get("/api/v1/billing/balance").await;
+        let data = answer.data();
+        let number = |name: &str| data[name].as_i64().unwrap();
+        (number("balance_micros"), number("held_micros"))
+    }
+}
+
+async fn own(handle: &WriterHandle, name: &str) -> CarrierId {
+    let name = name.to_owned();
+    match handle.administer(Admin::OwnCarrier { name }).await.unwrap() {
+        AdminDone::Carrier { id, .. } => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn create(handle: &WriterHandle, key: NewKey, sandbox: bool) -> OrgId {
+    let change = Admin::CreateOrganization {
+        id: PublicId::new(At::now()),
+        name: String::from("Test"),
+        credit: Micros(10_000_000),
+        sandbox,
+        key,
+    };
+    match handle.administer(change).await.unwrap() {
+        AdminDone::Organization(organization) => organization,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn sms() -> Value {
+    json!({"to": "+14155550123", "body": "hello"})
+}
