@@ -1,3 +1,4 @@
 //! (scaffold)
 
+pub mod api;
 pub mod settings;
