@@ -114,19 +114,15 @@ impl Deref for App {
 
 /// The documented routes, under their prefix.
 fn documented() -> OpenApiRouter<App> {
-    let resources = OpenApiRouter::new()
-        .merge(messages::routes())
-        .merge(billing::routes());
+    let resources = OpenApiRouter::new().merge(messages::routes()).merge(billing::routes());
     OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources)
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let (documented, _) = documented().split_for_parts();
-    let (alias, _) = OpenApiRouter::new()
-        .merge(messages::routes())
-        .merge(billing::routes())
-        .split_for_parts();
+    let (alias, _) =
+        OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).split_for_parts();
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())

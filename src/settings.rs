@@ -171,8 +171,7 @@ impl Faults {
     fn unless(&mut self, holds: bool, section: &str, key: &str, expected: &str) {
         if !holds {
             let dot = if section.is_empty() { "" } else { "." };
-            self.0
-                .push(format!("{section}{dot}{key} must be {expected}"));
+            self.0.push(format!("{section}{dot}{key} must be {expected}"));
         }
     }
 
@@ -246,11 +245,7 @@ mod tests {
         let shown: Vec<&str> = DEFAULTS
             .lines()
             .skip_while(|line| *line != "# [[carriers]]")
-            .filter_map(|line| {
-                line.strip_prefix("# ")?
-                    .split_once(" = ")
-                    .map(|(key, _)| key)
-            })
+            .filter_map(|line| line.strip_prefix("# ")?.split_once(" = ").map(|(key, _)| key))
             .collect();
         let text = format!("{CARRIER}password = \"p\"");
         let carrier = with_file(&text, &[]).unwrap().carriers.remove(0);
@@ -306,29 +301,20 @@ mod tests {
         assert_eq!(settings.carriers[0].password.reveal(), "hunter2");
         assert_eq!(settings.carriers[0].window_size, 100);
         assert!(!format!("{settings:?}").contains("hunter2"));
-        assert!(
-            !serde_json::to_string(&settings)
-                .unwrap()
-                .contains("hunter2")
-        );
+        assert!(!serde_json::to_string(&settings).unwrap().contains("hunter2"));
     }
 
     #[test]
     fn a_database_password_is_not_listed() {
         let url = "postgres://orbit:hunter2@db/orbit";
-        assert_eq!(
-            serving::without_password(url),
-            "postgres://orbit:***@db/orbit"
-        );
+        assert_eq!(serving::without_password(url), "postgres://orbit:***@db/orbit");
         assert_eq!(serving::without_password("sqlite://a@b"), "sqlite://a@b");
     }
 
     #[test]
     fn two_carriers_of_one_name_are_refused() {
         let one = format!("{CARRIER}password = \"p\"\n");
-        let error = with_file(&format!("{one}{one}"), &[])
-            .unwrap_err()
-            .to_string();
+        let error = with_file(&format!("{one}{one}"), &[]).unwrap_err().to_string();
         assert!(error.contains("carriers[1].name"), "{error}");
     }
 
@@ -340,21 +326,13 @@ mod tests {
             ("ORBIT__DATABASE__URL", "mysql://x"),
             ("ORBIT__HTTP__TLS_CERT", "cert.pem"),
         ];
-        let error = Settings::load(None, pairs(&bad), Vec::new())
-            .unwrap_err()
-            .to_string();
-        for key in [
-            "http.body_limit_bytes",
-            "smpp.reconnect_max_s",
-            "database.url",
-            "http.tls_key",
-        ] {
+        let error = Settings::load(None, pairs(&bad), Vec::new()).unwrap_err().to_string();
+        for key in ["http.body_limit_bytes", "smpp.reconnect_max_s", "database.url", "http.tls_key"]
+        {
             assert!(error.contains(key), "{key}: {error}");
         }
         let typed = pairs(&[("ORBIT__HTTP__CONNECTIONS_MAX", "many")]);
-        let error = Settings::load(None, typed, Vec::new())
-            .unwrap_err()
-            .to_string();
+        let error = Settings::load(None, typed, Vec::new()).unwrap_err().to_string();
         assert!(error.contains("http.connections_max"), "{error}");
     }
 }

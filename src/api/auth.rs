@@ -116,9 +116,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| RwLock::default()),
-        }
+        Self { shards: std::array::from_fn(|_| RwLock::default()) }
     }
 
     async fn find(
@@ -144,11 +142,7 @@ impl Keys {
                 entries.clear();
             }
         }
-        let entry = Entry {
-            holder,
-            read_at: now,
-            refreshing: AtomicBool::new(false),
-        };
+        let entry = Entry { holder, read_at: now, refreshing: AtomicBool::new(false) };
         entries.insert(*hash, entry);
         Ok(Some(holder))
     }
@@ -300,28 +294,13 @@ mod tests {
         assert_eq!(code(holder, Scope::MessagesRead), None);
         let lacking = Some(Code::InsufficientPermissions);
         assert_eq!(code(holder, Scope::MessagesWrite), lacking);
-        let revoked = Holder {
-            revoked: true,
-            ..holder
-        };
-        assert_eq!(
-            code(revoked, Scope::MessagesRead),
-            Some(Code::InvalidApiKey)
-        );
-        let sandbox = Holder {
-            sandbox: true,
-            ..holder
-        };
+        let revoked = Holder { revoked: true, ..holder };
+        assert_eq!(code(revoked, Scope::MessagesRead), Some(Code::InvalidApiKey));
+        let sandbox = Holder { sandbox: true, ..holder };
         assert_eq!(code(sandbox, Scope::MessagesRead), Some(Code::WrongKeyMode));
-        let test = Holder {
-            mode: Mode::Test,
-            ..sandbox
-        };
+        let test = Holder { mode: Mode::Test, ..sandbox };
         assert_eq!(code(test, Scope::MessagesRead), None);
-        let suspended = Holder {
-            suspended: true,
-            ..holder
-        };
+        let suspended = Holder { suspended: true, ..holder };
         let expected = Some(Code::OrganizationSuspended);
         assert_eq!(code(suspended, Scope::MessagesRead), expected);
     }
@@ -338,15 +317,8 @@ mod tests {
             sandbox: false,
             suspended: false,
         };
-        let entry = Entry {
-            holder,
-            read_at: At(10_000_000),
-            refreshing: AtomicBool::new(false),
-        };
-        shard
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert([0; 32], entry);
+        let entry = Entry { holder, read_at: At(10_000_000), refreshing: AtomicBool::new(false) };
+        shard.write().unwrap_or_else(PoisonError::into_inner).insert([0; 32], entry);
         let at = |micros| known(&shard, &[0; 32], At(micros)).is_some();
         assert!(at(10_000_000) && at(10_499_999));
         assert!(!at(10_500_000), "one reads again");

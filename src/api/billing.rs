@@ -20,9 +20,7 @@ use super::messages::id_of;
 use super::page::{LIMIT_DEFAULT, List, Pagination, Query};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(balance))
-        .routes(routes!(transactions))
+    OpenApiRouter::new().routes(routes!(balance)).routes(routes!(transactions))
 }
 
 /// A wallet. Money is shown in whole cents, rounded down, and exactly in millionths.
@@ -78,10 +76,7 @@ pub(crate) async fn balance(
     caller: Caller<ReadBilling>,
 ) -> Result<Response, ApiError> {
     let wallet = app.store.wallet(caller.organization).await?;
-    let wallet = wallet.unwrap_or(Wallet {
-        available: 0,
-        held: 0,
-    });
+    let wallet = wallet.unwrap_or(Wallet { available: 0, held: 0 });
     let out = BalanceOut::from(&wallet);
     caller.call.answer(StatusCode::OK, out)
 }
@@ -108,9 +103,7 @@ pub(crate) async fn transactions(
     let limit = query.limit(LIMIT_DEFAULT)?;
     let (organization, now) = (caller.organization, caller.call.at());
     let before = match query.get("cursor") {
-        Some(text) => app
-            .cursors
-            .open(List::Transactions, organization, text, now)?,
+        Some(text) => app.cursors.open(List::Transactions, organization, text, now)?,
         None => i64::MAX,
     };
     let mut rows = app.store.transfers(organization, before, limit + 1).await?;
@@ -118,15 +111,8 @@ pub(crate) async fn transactions(
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| has_more).map(|row| row.seq);
-    let seal = |last| {
-        app.cursors
-            .seal(List::Transactions, organization, last, now)
-    };
-    let pagination = Pagination {
-        cursor: last.map(seal),
-        has_more,
-        total: None,
-    };
+    let seal = |last| app.cursors.seal(List::Transactions, organization, last, now);
+    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
     let data = rows.into_iter().map(TransactionOut::from).collect();
     caller.call.page(data, pagination)
 }

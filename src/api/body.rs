@@ -45,12 +45,10 @@ pub(crate) async fn read(request: Request, http: &Http) -> Result<Bytes, ApiErro
     }
     let patience = Duration::from_secs(http.request_timeout_s);
     let reading = gather(request.into_body(), http.body_limit_bytes);
-    tokio::time::timeout(patience, reading)
-        .await
-        .unwrap_or_else(|_| {
-            let message = "the body did not arrive in time";
-            Err(ApiError::new(Code::RequestTimeout, message))
-        })
+    tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| {
+        let message = "the body did not arrive in time";
+        Err(ApiError::new(Code::RequestTimeout, message))
+    })
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -113,19 +111,11 @@ pub(crate) struct Field {
 
 impl Field {
     pub(crate) const fn required(name: &'static str, kind: Kind) -> Self {
-        Self {
-            name,
-            kind,
-            required: true,
-        }
+        Self { name, kind, required: true }
     }
 
     pub(crate) const fn optional(name: &'static str, kind: Kind) -> Self {
-        Self {
-            name,
-            kind,
-            required: false,
-        }
+        Self { name, kind, required: false }
     }
 
     fn fault(&self, value: Option<&Value>) -> Option<Fault> {
@@ -155,9 +145,7 @@ pub(crate) fn missing(field: &'static str) -> Fault {
 
 pub(crate) fn wrong(field: &'static str, value: Value) -> Fault {
     let message = format!("the field `{field}` is not valid");
-    Fault::new(Code::ValidationError, message)
-        .field(field)
-        .value(value)
+    Fault::new(Code::ValidationError, message).field(field).value(value)
 }
 
 /// Reads a typed body, or says everything that is wrong with it.
@@ -201,10 +189,8 @@ mod tests {
         _kind: Option<String>,
     }
 
-    const FIELDS: &[Field] = &[
-        Field::required("to", Kind::Text),
-        Field::optional("kind", Kind::OneOf(&["a", "b"])),
-    ];
+    const FIELDS: &[Field] =
+        &[Field::required("to", Kind::Text), Field::optional("kind", Kind::OneOf(&["a", "b"]))];
 
     fn fails(body: &str) -> ApiError {
         parse::<In>(body.as_bytes(), FIELDS).unwrap_err()

@@ -79,13 +79,7 @@ pub(crate) struct Frame<'a> {
 
 impl Fault {
     pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            field: None,
-            value: None,
-            expected: None,
-        }
+        Self { code, message: message.into(), field: None, value: None, expected: None }
     }
 
     pub(crate) fn field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
@@ -234,12 +228,7 @@ impl ApiError {
             serde_json::to_vec(&problem)
         } else {
             serde_json::to_vec(&ErrorOut {
-                error: ErrorBody {
-                    code,
-                    message: &self.message,
-                    status,
-                    details: &details,
-                },
+                error: ErrorBody { code, message: &self.message, status, details: &details },
                 meta: ErrorMeta {
                     request_id: frame.request_id,
                     timestamp: frame.timestamp,
@@ -249,11 +238,7 @@ impl ApiError {
         };
         let mut response = Response::new(body.unwrap_or_default().into());
         *response.status_mut() = self.status;
-        let kind = if frame.problem {
-            "application/problem+json"
-        } else {
-            "application/json"
-        };
+        let kind = if frame.problem { "application/problem+json" } else { "application/json" };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         if let Some(seconds) = self.retry_after_s {
@@ -325,10 +310,7 @@ mod tests {
             public_url: "https://x",
         };
         let response = error.render(&frame);
-        let kind = response.headers()["content-type"]
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
         let body = to_bytes(response.into_body(), 100_000).await.unwrap();
         (kind, serde_json::from_slice(&body).unwrap())
     }
@@ -351,10 +333,7 @@ mod tests {
         assert_eq!(body["meta"]["docs_url"], docs);
 
         let (_, body) = rendered(&ApiError::faults(vec![fault(), fault()]), false).await;
-        assert_eq!(
-            body["error"]["details"]["errors"].as_array().unwrap().len(),
-            2
-        );
+        assert_eq!(body["error"]["details"]["errors"].as_array().unwrap().len(), 2);
     }
 
     #[tokio::test]

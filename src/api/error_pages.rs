@@ -50,10 +50,7 @@ mod tests {
             let page = PAGES.iter().find(|(name, _)| *name == code.as_str());
             let text = page.map_or("", |(_, text)| text);
             let status = format!("HTTP status {}.", code.http_status());
-            assert!(
-                text.starts_with(&format!("# {}\n", code.as_str())),
-                "{code:?}"
-            );
+            assert!(text.starts_with(&format!("# {}\n", code.as_str())), "{code:?}");
             assert!(text.contains(&status), "{code:?}: {status}");
         }
         assert_eq!(PAGES.len(), Code::ALL.len());

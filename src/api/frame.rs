@@ -53,10 +53,7 @@ pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Ne
 fn head_length(request: &Request) -> usize {
     let line = request.uri().path().len() + request.uri().query().map_or(0, str::len);
     let length = |headers: &HeaderMap| -> usize {
-        headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum()
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
     };
     line + length(request.headers())
 }

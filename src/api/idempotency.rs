@@ -32,21 +32,13 @@ pub(crate) fn read(
             .expected("8 to 255 visible ASCII characters");
         return Err(fault.into());
     };
-    Ok(Some(Idempotency {
-        route,
-        key: key.to_owned(),
-        fingerprint: Sha256::digest(body).into(),
-    }))
+    Ok(Some(Idempotency { route, key: key.to_owned(), fingerprint: Sha256::digest(body).into() }))
 }
 
 /// Gives a submission to the writer and waits for its commit, within bounds.
 pub(crate) async fn submit(app: &App, submission: Submission) -> Result<Accepted, ApiError> {
     let keyed = submission.idempotency.is_some();
-    let wait = if keyed {
-        app.idempotency_wait
-    } else {
-        app.request_timeout
-    };
+    let wait = if keyed { app.idempotency_wait } else { app.request_timeout };
     match tokio::time::timeout(wait, app.writer.submit(submission)).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(late(keyed, wait).into()),
@@ -81,13 +73,7 @@ mod tests {
         assert!(read(&HeaderMap::new(), "POST /x", b"").unwrap().is_none());
         assert_eq!(with(b"12345678").unwrap().unwrap().key, "12345678");
         assert!(with(&[b'a'; 255]).is_ok());
-        for bad in [
-            &b"1234567"[..],
-            &[b'a'; 256],
-            b"1234 5678",
-            "ééééé".as_bytes(),
-            b"",
-        ] {
+        for bad in [&b"1234567"[..], &[b'a'; 256], b"1234 5678", "ééééé".as_bytes(), b""] {
             let error = with(bad).unwrap_err();
             assert_eq!(error.code, Code::IdempotencyKeyInvalid);
             assert_eq!(error.status.as_u16(), 400);

@@ -83,12 +83,7 @@ impl Limits {
             return (None, Ok(()));
         };
         let limit = class.per_minute();
-        let standing = |remaining, reset_s| Standing {
-            class,
-            limit,
-            remaining,
-            reset_s,
-        };
+        let standing = |remaining, reset_s| Standing { class, limit, remaining, reset_s };
         match limiters[class as usize].check_key(&organization) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
@@ -130,10 +125,7 @@ impl Standing {
             }
         };
         put("x-ratelimit-limit", Some(HeaderValue::from(self.limit)));
-        put(
-            "x-ratelimit-remaining",
-            Some(HeaderValue::from(self.remaining)),
-        );
+        put("x-ratelimit-remaining", Some(HeaderValue::from(self.remaining)));
         put("x-ratelimit-reset", Some(HeaderValue::from(reset_at)));
         put("ratelimit-policy", HeaderValue::try_from(policy).ok());
         put("ratelimit", HeaderValue::try_from(state).ok());

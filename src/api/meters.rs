@@ -16,10 +16,7 @@ pub(crate) struct Meters {
 impl Meters {
     pub(crate) fn new() -> Self {
         describe_counter!("orbit_refusals_total", "Requests refused, by code");
-        describe_counter!(
-            "orbit_http_requests_total",
-            "Requests answered, by status class"
-        );
+        describe_counter!("orbit_http_requests_total", "Requests answered, by status class");
         describe_histogram!("orbit_accept_seconds", "From a send's head read to its 202");
         let refusal = |code: &Code| counter!("orbit_refusals_total", "code" => code.as_str());
         Self {
@@ -44,8 +41,7 @@ impl Meters {
 
     /// A send was accepted that began at `begun`.
     pub(crate) fn accepted(&self, begun: At) {
-        self.accept_seconds
-            .record(At::now().since(begun).as_secs_f64());
+        self.accept_seconds.record(At::now().since(begun).as_secs_f64());
     }
 }
 

@@ -148,37 +148,19 @@ mod tests {
         let open = |at| cursors.open(List::Messages, OrgId(1), &text, at);
         assert_eq!(open(NOW).unwrap(), 42);
         assert_eq!(open(later(LIFE_S)).unwrap(), 42);
-        assert_eq!(
-            open(later(LIFE_S + 1)).unwrap_err().code,
-            Code::InvalidCursor
-        );
+        assert_eq!(open(later(LIFE_S + 1)).unwrap_err().code, Code::InvalidCursor);
     }
 
     #[test]
     fn a_cursor_of_another_list_owner_or_key_is_refused() {
         let cursors = Cursors::new([7; 32]);
         let text = cursors.seal(List::Messages, OrgId(1), 42, NOW);
-        assert!(
-            cursors
-                .open(List::Transactions, OrgId(1), &text, NOW)
-                .is_err()
-        );
+        assert!(cursors.open(List::Transactions, OrgId(1), &text, NOW).is_err());
         assert!(cursors.open(List::Messages, OrgId(2), &text, NOW).is_err());
         let other = Cursors::new([8; 32]);
         assert!(other.open(List::Messages, OrgId(1), &text, NOW).is_err());
-        for bad in [
-            "",
-            "x",
-            "====",
-            "AAAA",
-            &text[1..],
-            &format!("{text}A"),
-            &"A".repeat(5000),
-        ] {
-            assert!(
-                cursors.open(List::Messages, OrgId(1), bad, NOW).is_err(),
-                "{bad}"
-            );
+        for bad in ["", "x", "====", "AAAA", &text[1..], &format!("{text}A"), &"A".repeat(5000)] {
+            assert!(cursors.open(List::Messages, OrgId(1), bad, NOW).is_err(), "{bad}");
         }
     }
 
@@ -191,11 +173,7 @@ mod tests {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             let changed = URL_SAFE_NO_PAD.encode(changed);
-            assert!(
-                cursors
-                    .open(List::Messages, OrgId(1), &changed, NOW)
-                    .is_err()
-            );
+            assert!(cursors.open(List::Messages, OrgId(1), &changed, NOW).is_err());
         }
     }
 

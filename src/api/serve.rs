@@ -93,13 +93,7 @@ impl<S> Accept<TcpStream, S> for Doors {
             let full = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "connections_max");
             let permit = Arc::clone(&self.0).try_acquire_owned().map_err(full)?;
             stream.set_nodelay(true)?;
-            Ok((
-                Held {
-                    stream,
-                    _permit: permit,
-                },
-                service,
-            ))
+            Ok((Held { stream, _permit: permit }, service))
         };
         std::future::ready(held())
     }

@@ -45,21 +45,14 @@ async fn ready(State(app): State<App>) -> Response {
         });
     }
     let all = parts.iter().all(|part| part.ready);
-    let not_ready: Vec<&str> = parts
-        .iter()
-        .filter(|part| !part.ready)
-        .map(|part| part.name.as_str())
-        .collect();
+    let not_ready: Vec<&str> =
+        parts.iter().filter(|part| !part.ready).map(|part| part.name.as_str()).collect();
     let list: Vec<_> = parts
         .iter()
         .map(|part| json!({"name": part.name, "ready": part.ready, "detail": part.detail}))
         .collect();
     let body = json!({"ready": all, "not_ready": not_ready, "parts": list}).to_string();
-    let status = if all {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
@@ -78,9 +71,7 @@ async fn docs() -> Response {
 
 /// What an error's `docs_url` leads to.
 async fn error_page(Path(code): Path<String>) -> Result<Response, ApiError> {
-    let page = PAGES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(&code));
+    let page = PAGES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&code));
     let (_, text) =
         page.ok_or_else(|| ApiError::new(Code::NotFound, "there is no error of this code"))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], *text).into_response())

@@ -3,6 +3,7 @@
 mod edges;
 mod read;
 mod send;
+mod socket;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,10 +76,7 @@ impl Answer {
     }
 
     fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -143,11 +141,7 @@ impl World {
             default_sender: None,
         });
         let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
-        let part = |ready| PartState {
-            name: String::from("writer"),
-            ready,
-            detail: String::new(),
-        };
+        let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
         let watched = handle.clone();
         let app = App::new(AppParts {
             store: store.clone(),
@@ -176,10 +170,7 @@ impl World {
     async fn key(&self, mode: Mode, scopes: &str) -> String {
         let (text, key) = new_key(mode, scopes);
         let organization = self.organization;
-        self.handle
-            .administer(Admin::CreateKey { organization, key })
-            .await
-            .unwrap();
+        self.handle.administer(Admin::CreateKey { organization, key }).await.unwrap();
         text
     }
 

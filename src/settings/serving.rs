@@ -38,34 +38,14 @@ impl Http {
         faults.unless(fits, "http", "public_url", expected);
         let long = |n: usize| n as u64;
         let body = 1_024..=64 * 1024 * 1024;
-        faults.range(
-            long(self.body_limit_bytes),
-            body,
-            "http",
-            "body_limit_bytes",
-        );
+        faults.range(long(self.body_limit_bytes), body, "http", "body_limit_bytes");
         let head = 4_096..=1024 * 1024;
-        faults.range(
-            long(self.header_limit_bytes),
-            head,
-            "http",
-            "header_limit_bytes",
-        );
+        faults.range(long(self.header_limit_bytes), head, "http", "header_limit_bytes");
         let connections = 1..=1_000_000;
-        faults.range(
-            long(self.connections_max),
-            connections,
-            "http",
-            "connections_max",
-        );
+        faults.range(long(self.connections_max), connections, "http", "connections_max");
         faults.range(self.header_timeout_s, 1..=600, "http", "header_timeout_s");
         faults.range(self.request_timeout_s, 1..=600, "http", "request_timeout_s");
-        faults.range(
-            self.idempotency_wait_s,
-            1..=60,
-            "http",
-            "idempotency_wait_s",
-        );
+        faults.range(self.idempotency_wait_s, 1..=60, "http", "idempotency_wait_s");
     }
 }
 
@@ -89,12 +69,7 @@ impl Database {
         faults.unless(fits, "database", "url", "sqlite://PATH or postgres://…");
         let key = "database";
         faults.range(u64::from(self.readers_max), 1..=1_000, key, "readers_max");
-        faults.range(
-            self.accept_batch_max as u64,
-            1..=100_000,
-            key,
-            "accept_batch_max",
-        );
+        faults.range(self.accept_batch_max as u64, 1..=100_000, key, "accept_batch_max");
         faults.range(self.batch_wait_ms, 0..=1_000, key, "batch_wait_ms");
         let pages = u64::from(self.sqlite_checkpoint_pages);
         faults.range(pages, 100..=1_000_000, key, "sqlite_checkpoint_pages");

@@ -25,30 +25,15 @@ pub struct Smpp {
 impl Smpp {
     pub(super) fn check(&self, faults: &mut Faults) {
         faults.range(self.enquire_link_s, 1..=3_600, "smpp", "enquire_link_s");
-        faults.range(
-            self.response_timeout_s,
-            1..=600,
-            "smpp",
-            "response_timeout_s",
-        );
+        faults.range(self.response_timeout_s, 1..=600, "smpp", "response_timeout_s");
         faults.range(self.bind_timeout_s, 1..=600, "smpp", "bind_timeout_s");
         faults.range(self.reconnect_min_s, 1..=3_600, "smpp", "reconnect_min_s");
         let longest = self.reconnect_min_s..=86_400;
         faults.range(self.reconnect_max_s, longest, "smpp", "reconnect_max_s");
         faults.range(self.receipt_timeout_h, 1..=720, "smpp", "receipt_timeout_h");
-        faults.range(
-            u64::from(self.retry_attempts),
-            0..=100,
-            "smpp",
-            "retry_attempts",
-        );
+        faults.range(u64::from(self.retry_attempts), 0..=100, "smpp", "retry_attempts");
         faults.range(self.retry_base_ms, 1..=600_000, "smpp", "retry_base_ms");
-        faults.range(
-            self.inbound_window as u64,
-            1..=100_000,
-            "smpp",
-            "inbound_window",
-        );
+        faults.range(self.inbound_window as u64, 1..=100_000, "smpp", "inbound_window");
     }
 }
 
@@ -98,26 +83,11 @@ pub struct Gates {
 impl Gates {
     pub(super) fn check(&self, faults: &mut Faults) {
         let many = 1..=10_000_000;
-        faults.range(
-            self.accepts_max as u64,
-            many.clone(),
-            "gates",
-            "accepts_max",
-        );
-        faults.range(
-            self.receipts_max as u64,
-            many.clone(),
-            "gates",
-            "receipts_max",
-        );
+        faults.range(self.accepts_max as u64, many.clone(), "gates", "accepts_max");
+        faults.range(self.receipts_max as u64, many.clone(), "gates", "receipts_max");
         faults.range(self.inbound_max as u64, many, "gates", "inbound_max");
         let key = "backlog_per_organization_max";
-        faults.range(
-            self.backlog_per_organization_max,
-            1..=1_000_000_000,
-            "gates",
-            key,
-        );
+        faults.range(self.backlog_per_organization_max, 1..=1_000_000_000, "gates", key);
     }
 }
 
@@ -130,12 +100,7 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub(super) fn check(&self, faults: &mut Faults) {
-        faults.range(
-            self.receipt_timeout_s,
-            1..=86_400,
-            "sandbox",
-            "receipt_timeout_s",
-        );
+        faults.range(self.receipt_timeout_s, 1..=86_400, "sandbox", "receipt_timeout_s");
     }
 }
 

@@ -97,10 +97,8 @@ const FIELDS: &[Field] = &[
     Field::required("recipients", body::Kind::List),
 ];
 
-const RECIPIENT_FIELDS: &[Field] = &[
-    Field::required("to", body::Kind::Text),
-    Field::optional("metadata", body::Kind::Object),
-];
+const RECIPIENT_FIELDS: &[Field] =
+    &[Field::required("to", body::Kind::Text), Field::optional("metadata", body::Kind::Object)];
 
 /// Sends one text to up to 1000 recipients. Bad recipients are refused one by one.
 #[utoipa::path(
@@ -126,15 +124,11 @@ pub(crate) async fn create(
     let idempotency = idempotency::read(&headers, ROUTE, &raw)?;
     let mut input = BatchIn::parse(&raw)?;
     let recipients = std::mem::take(&mut input.recipients);
-    let decided: Vec<Decided> = recipients
-        .into_iter()
-        .map(|recipient| decide(&app, &caller, &input, recipient))
-        .collect();
+    let decided: Vec<Decided> =
+        recipients.into_iter().map(|recipient| decide(&app, &caller, &input, recipient)).collect();
     let batch = PublicId::new(caller.call.at());
-    let messages: Vec<NewMessage> = decided
-        .iter()
-        .filter_map(|d| d.checked.as_ref().ok().cloned())
-        .collect();
+    let messages: Vec<NewMessage> =
+        decided.iter().filter_map(|d| d.checked.as_ref().ok().cloned()).collect();
     if messages.is_empty() {
         return Err(none_accepted(&decided));
     }
@@ -153,13 +147,8 @@ pub(crate) async fn create(
         }
         Accepted::Replayed { reference } => {
             let most = i64::try_from(RECIPIENTS_MAX).unwrap_or(i64::MAX);
-            let rows = app
-                .store
-                .batch(caller.organization, reference, most)
-                .await?;
-            let at = rows
-                .first()
-                .map_or(caller.call.at(), |row| At(row.created_at));
+            let rows = app.store.batch(caller.organization, reference, most).await?;
+            let at = rows.first().map_or(caller.call.at(), |row| At(row.created_at));
             let out = BatchOut::new(reference, at, again(decided, &rows));
             Ok(replayed(caller.call.answer(StatusCode::ACCEPTED, out)?))
         }
@@ -174,11 +163,7 @@ struct Decided {
 }
 
 fn decide(app: &App, caller: &Caller<SendBatch>, batch: &BatchIn, recipient: Value) -> Decided {
-    let to = recipient
-        .get("to")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let to = recipient.get("to").and_then(Value::as_str).unwrap_or_default().to_owned();
     let checked = read_recipient(recipient).and_then(|recipient| {
         let request = SendRequest {
             to: recipient.to,
@@ -212,10 +197,7 @@ fn read_recipient(value: Value) -> Result<RecipientIn, Fault> {
     match faults.into_iter().next() {
         Some(fault) => Err(fault),
         None => serde_json::from_value(value).map_err(|error| {
-            Fault::new(
-                Code::ValidationError,
-                format!("the recipient is not valid: {error}"),
-            )
+            Fault::new(Code::ValidationError, format!("the recipient is not valid: {error}"))
         }),
     }
 }
@@ -227,11 +209,7 @@ impl BatchIn {
             check_channel(channel)?;
         }
         let mut faults = Vec::new();
-        text(
-            "from",
-            batch.from.as_deref().unwrap_or_default(),
-            &mut faults,
-        );
+        text("from", batch.from.as_deref().unwrap_or_default(), &mut faults);
         text("body", &batch.body, &mut faults);
         unsupported("scheduled_at", batch.scheduled_at.is_some(), &mut faults);
         unsupported("template_id", batch.template_id.is_some(), &mut faults);
@@ -295,10 +273,7 @@ impl Decided {
 
 impl BatchOut {
     fn new(batch: PublicId, at: At, results: Vec<ResultOut>) -> Self {
-        let accepted = results
-            .iter()
-            .filter(|result| result.message_id.is_some())
-            .count();
+        let accepted = results.iter().filter(|result| result.message_id.is_some()).count();
         Self {
             batch_id: batch.show(Kind::Batch),
             accepted,
@@ -311,18 +286,10 @@ impl BatchOut {
 
 impl ResultOut {
     fn accepted(index: usize, id: String) -> Self {
-        Self {
-            index,
-            message_id: Some(id),
-            error: None,
-        }
+        Self { index, message_id: Some(id), error: None }
     }
 
     fn refused(index: usize, fault: &Fault) -> Self {
-        Self {
-            index,
-            message_id: None,
-            error: Some(fault.to_json()),
-        }
+        Self { index, message_id: None, error: Some(fault.to_json()) }
     }
 }

@@ -85,21 +85,14 @@ pub(crate) async fn events(
     };
     let message = find(&app, &caller, &id).await?;
     let key = MessageKey(message.key);
-    let mut rows = app
-        .store
-        .events(organization, key, after, limit + 1)
-        .await?;
+    let mut rows = app.store.events(organization, key, after, limit + 1).await?;
     let limit = usize::try_from(limit).unwrap_or(0);
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| has_more).map(|row| row.seq);
     let seal = |last| app.cursors.seal(List::Events, organization, last, now);
     let whole = (after == 0 && !has_more).then(|| i64::try_from(rows.len()).unwrap_or(0));
-    let pagination = Pagination {
-        cursor: last.map(seal),
-        has_more,
-        total: whole,
-    };
+    let pagination = Pagination { cursor: last.map(seal), has_more, total: whole };
     let data = rows.iter().map(EventOut::from).collect();
     caller.call.page(data, pagination)
 }

@@ -108,11 +108,7 @@ impl MessageIn {
         let message: Self = body::parse(raw, FIELDS)?;
         let mut faults = Vec::new();
         text("to", &message.to, &mut faults);
-        text(
-            "from",
-            message.from.as_deref().unwrap_or_default(),
-            &mut faults,
-        );
+        text("from", message.from.as_deref().unwrap_or_default(), &mut faults);
         text("body", &message.body, &mut faults);
         if let Some(metadata) = &message.metadata {
             check_metadata(metadata, &mut faults);
@@ -193,10 +189,7 @@ mod tests {
         let wrong = fault(json!({"to": 1, "body": "x"}));
         assert_eq!(wrong.field.as_deref(), Some("to"));
         let category = fault(json!({"to": "+1", "body": "x", "category": "spam"}));
-        assert_eq!(
-            category.expected.as_deref(),
-            Some(CATEGORIES.join(", ").as_str())
-        );
+        assert_eq!(category.expected.as_deref(), Some(CATEGORIES.join(", ").as_str()));
     }
 
     #[test]

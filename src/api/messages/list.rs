@@ -71,9 +71,7 @@ pub(crate) async fn list(
     let mut rows = if nothing {
         Vec::new()
     } else {
-        app.store
-            .messages(organization, &filter, before, limit + 1)
-            .await?
+        app.store.messages(organization, &filter, before, limit + 1).await?
     };
     let total = total(&app, &caller, &filter, nothing).await?;
     let pagination = cut(&app, &caller, &mut rows, limit, total);
@@ -118,11 +116,7 @@ fn filter_of(query: &Query) -> Result<Filter, ApiError> {
         };
         match At::parse(text) {
             Some(at) => Ok(Some(at.micros())),
-            None => Err(ApiError::query(
-                name,
-                text,
-                "a moment as in 2026-01-01T12:00:00Z",
-            )),
+            None => Err(ApiError::query(name, text, "a moment as in 2026-01-01T12:00:00Z")),
         }
     };
     let status = query.get("status").map(|text| {
@@ -168,20 +162,14 @@ async fn total(
         return Ok(Some(0));
     }
     let status = filter.status;
-    let others = Filter {
-        status: None,
-        ..filter.clone()
-    };
+    let others = Filter { status: None, ..filter.clone() };
     // Rows know no `sending`: what is queued and on its way is told apart by the outbox.
     let blurred = [Status::Queued.code(), Status::Sending.code()];
     if !others.is_empty() || status.is_some_and(|status| blurred.contains(&status)) {
         return Ok(None);
     }
     let most = COUNT_MAX + 1;
-    let count = app
-        .store
-        .count_messages(caller.organization, status, most)
-        .await?;
+    let count = app.store.count_messages(caller.organization, status, most).await?;
     Ok((count <= COUNT_MAX).then_some(count))
 }
 
@@ -197,13 +185,6 @@ fn cut(
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| has_more).map(|row| row.key);
-    let seal = |last| {
-        app.cursors
-            .seal(List::Messages, caller.organization, last, caller.call.at())
-    };
-    Pagination {
-        cursor: last.map(seal),
-        has_more,
-        total,
-    }
+    let seal = |last| app.cursors.seal(List::Messages, caller.organization, last, caller.call.at());
+    Pagination { cursor: last.map(seal), has_more, total }
 }

@@ -192,9 +192,7 @@ impl From<MessageRow> for MessageOut {
             parent_message_id: None,
             attempts: row.attempts.unwrap_or(0),
             test_mode: row.test_mode != 0,
-            metadata: row
-                .metadata
-                .and_then(|text| serde_json::from_str(&text).ok()),
+            metadata: row.metadata.and_then(|text| serde_json::from_str(&text).ok()),
             scheduled_at: None,
             created_at: At(row.created_at).iso(),
             queued_at: outbound.then(|| At(row.created_at).iso()),

@@ -115,9 +115,7 @@ pub(crate) fn check<P>(
     request: SendRequest,
 ) -> Result<NewMessage, Fault> {
     let shown = (request.to.clone(), request.from.clone());
-    let checked = app
-        .admission
-        .check(caller.organization, request, caller.call.at());
+    let checked = app.admission.check(caller.organization, request, caller.call.at());
     checked.map_err(|refusal| {
         let value = match refusal.field.as_deref() {
             Some("to") => Some(shown.0),
@@ -152,17 +150,13 @@ async fn replay(
         let message = "the first answer to this Idempotency-Key is no longer known";
         ApiError::from(Refusal::new(Code::Conflict, message))
     })?;
-    let response = caller
-        .call
-        .answer(StatusCode::ACCEPTED, AcceptedOut::from(&row))?;
+    let response = caller.call.answer(StatusCode::ACCEPTED, AcceptedOut::from(&row))?;
     Ok(replayed(response))
 }
 
 pub(crate) fn replayed(mut response: Response) -> Response {
     let name = HeaderName::from_static("idempotent-replayed");
-    response
-        .headers_mut()
-        .insert(name, HeaderValue::from_static("true"));
+    response.headers_mut().insert(name, HeaderValue::from_static("true"));
     response
 }
 
