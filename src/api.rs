@@ -21,7 +21,6 @@ mod page;
 mod serve;
 mod system;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
 mod tests;
 
 use std::ops::Deref;

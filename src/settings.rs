@@ -73,6 +73,12 @@ pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(ours).collect()
 }
 
+/// The API key of whoever runs a command, from `ORBIT_API_KEY`.
+#[must_use]
+pub fn api_key() -> Option<String> {
+    std::env::var("ORBIT_API_KEY").ok().filter(|key| !key.is_empty())
+}
+
 impl Settings {
     /// Lays the layers over each other and checks the whole. `overrides` are pairs such as
     /// `("http.bind", "0.0.0.0:80")`.
@@ -189,7 +195,6 @@ impl Faults {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
 mod tests {
     use super::*;
 

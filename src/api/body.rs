@@ -177,7 +177,6 @@ pub(crate) fn faults(map: &Map<String, Value>, fields: &[Field]) -> Vec<Fault> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
 mod tests {
     use super::*;
 

@@ -297,7 +297,6 @@ impl IntoResponse for ApiError {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
 mod tests {
     use super::*;
     use axum::body::to_bytes;

@@ -57,7 +57,6 @@ fn late(keyed: bool, wait: Duration) -> Refusal {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
 mod tests {
     use super::*;
     use axum::http::HeaderValue;

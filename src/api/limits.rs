@@ -133,7 +133,6 @@ impl Standing {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
 mod tests {
     use super::*;
 

@@ -131,7 +131,6 @@ impl Query {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
 mod tests {
     use super::*;
 

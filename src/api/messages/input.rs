@@ -172,7 +172,6 @@ pub(crate) fn metadata_text(metadata: Option<Map<String, Value>>) -> Option<Stri
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test should say where")]
 mod tests {
     use super::*;
 
