@@ -125,10 +125,7 @@ impl Admission {
         let routes = &table.routes;
         let listed = routes.carriers.iter();
         let mut all: Vec<_> = listed.map(|c| (c.id, Arc::clone(&c.name))).collect();
-        let sandboxes = [
-            (routes.sandbox, "sandbox"),
-            (routes.sandbox_live, "sandbox-live"),
-        ];
+        let sandboxes = [(routes.sandbox, "sandbox"), (routes.sandbox_live, "sandbox-live")];
         for (id, name) in sandboxes {
             if let Some(id) = id
                 && all.iter().all(|(known, _)| *known != id)
@@ -158,15 +155,10 @@ impl Table {
                 None => &mut platform,
             };
             let every = [String::new()];
-            let prefixes = if carrier.prefixes.is_empty() {
-                &every[..]
-            } else {
-                &carrier.prefixes
-            };
-            entries.extend(prefixes.iter().map(|prefix| Entry {
-                prefix: prefix.clone(),
-                carrier: index,
-            }));
+            let prefixes = if carrier.prefixes.is_empty() { &every[..] } else { &carrier.prefixes };
+            entries.extend(
+                prefixes.iter().map(|prefix| Entry { prefix: prefix.clone(), carrier: index }),
+            );
         }
         for entries in own.values_mut().chain([&mut platform]) {
             entries.sort_by_key(|entry| {
@@ -175,11 +167,7 @@ impl Table {
                 (Reverse(entry.prefix.len()), Reverse(carrier.priority), name)
             });
         }
-        Self {
-            routes,
-            own,
-            platform,
-        }
+        Self { routes, own, platform }
     }
 
     fn check(
@@ -230,10 +218,7 @@ impl Table {
             return Some(self.sandbox(self.routes.sandbox?, "sandbox_test"));
         }
         if let Some(entry) = self.own.get(&organization).and_then(|e| first(e, digits)) {
-            let reasons = [
-                "organization_carrier_prefix",
-                "organization_carrier_default",
-            ];
+            let reasons = ["organization_carrier_prefix", "organization_carrier_default"];
             return Some(self.choice(entry, reasons));
         }
         if let Some(entry) = first(&self.platform, digits) {
@@ -249,11 +234,7 @@ impl Table {
             id: carrier.id,
             carrier: Some(carrier),
             sandbox: false,
-            reason: if entry.prefix.is_empty() {
-                by_default
-            } else {
-                by_prefix
-            },
+            reason: if entry.prefix.is_empty() { by_default } else { by_prefix },
         }
     }
 
@@ -309,9 +290,7 @@ fn measure(request: &SendRequest, concat: Concat) -> Result<(Encoding, u8), Refu
     });
     let measured = split::measure_as(&request.body, asked, concat).map_err(|_| {
         let text = "the text has a character outside the GSM-7 alphabet";
-        Refusal::new(Code::ValidationError, text)
-            .field("encoding")
-            .expected("auto or ucs2")
+        Refusal::new(Code::ValidationError, text).field("encoding").expected("auto or ucs2")
     })?;
     if measured.parts > SEGMENTS_MAX {
         return Err(too_long("the text needs more than 10 segments"));
@@ -326,22 +305,16 @@ fn measure(request: &SendRequest, concat: Concat) -> Result<(Encoding, u8), Refu
 
 fn sender_kind(sender: &str) -> Result<SenderKind, Refusal> {
     SenderKind::of(sender).ok_or_else(|| {
-        Refusal::new(
-            Code::InvalidSender,
-            "the sender is not one that can be used",
-        )
-        .field("from")
-        .expected("3 to 11 letters, digits, spaces, - or _; +E.164; or 3 to 8 digits")
+        Refusal::new(Code::InvalidSender, "the sender is not one that can be used")
+            .field("from")
+            .expected("3 to 11 letters, digits, spaces, - or _; +E.164; or 3 to 8 digits")
     })
 }
 
 fn bad_recipient() -> Refusal {
-    Refusal::new(
-        Code::InvalidPhoneNumber,
-        "the recipient is not a phone number",
-    )
-    .field("to")
-    .expected("E.164, as in +14155550123")
+    Refusal::new(Code::InvalidPhoneNumber, "the recipient is not a phone number")
+        .field("to")
+        .expected("E.164, as in +14155550123")
 }
 
 fn too_long(text: &'static str) -> Refusal {
@@ -360,11 +333,7 @@ fn no_route(test: bool) -> Refusal {
 }
 
 fn no_price() -> Refusal {
-    Refusal::new(
-        Code::NoPrice,
-        "the rates have no price for this destination",
-    )
-    .field("to")
+    Refusal::new(Code::NoPrice, "the rates have no price for this destination").field("to")
 }
 
 #[cfg(test)]

@@ -6,3 +6,4 @@
 //! Nothing here keeps what must survive: that is the writer's. The sweeper's supervisor is root.
 
 pub mod admission;
+pub mod sweeper;

@@ -49,10 +49,7 @@ fn sms(to: &str, body: &str) -> SendRequest {
 }
 
 fn test_sms(body: &str) -> SendRequest {
-    SendRequest {
-        test: true,
-        ..sms("+15005550002", body)
-    }
+    SendRequest { test: true, ..sms("+15005550002", body) }
 }
 
 fn check(routes: Routes, request: SendRequest) -> Result<NewMessage, Refusal> {
@@ -98,10 +95,7 @@ fn segments_begin_where_the_book_puts_them() {
 
 #[test]
 fn a_carrier_with_16_bit_references_takes_shorter_texts() {
-    let wide = CarrierRoute {
-        concat: Concat::Udh16,
-        ..carrier(1, "wide", &[])
-    };
+    let wide = CarrierRoute { concat: Concat::Udh16, ..carrier(1, "wide", &[]) };
     let taken = |n| check(routes(vec![wide.clone()]), sms(US, &"a".repeat(n)));
     assert_eq!(taken(1520).unwrap().segments, 10);
     assert_eq!(taken(1521).unwrap_err().code, Code::MessageTooLong);
@@ -109,10 +103,7 @@ fn a_carrier_with_16_bit_references_takes_shorter_texts() {
 
 #[test]
 fn a_forced_encoding_is_kept_or_refused() {
-    let forced = |encoding, body: &str| SendRequest {
-        encoding: Some(encoding),
-        ..test_sms(body)
-    };
+    let forced = |encoding, body: &str| SendRequest { encoding: Some(encoding), ..test_sms(body) };
     let message = check(routes(Vec::new()), forced(Encoding::Ucs2, "abc")).unwrap();
     assert_eq!(message.encoding, Encoding::Ucs2);
     assert_eq!(
@@ -126,30 +117,15 @@ fn the_first_fault_is_named_with_its_field() {
     let none = || routes(Vec::new());
     let mut request = sms("15005550002", "");
     request.from = Some(String::from("!"));
-    assert_eq!(
-        refused(none(), request.clone()),
-        at(Code::InvalidPhoneNumber, "to")
-    );
+    assert_eq!(refused(none(), request.clone()), at(Code::InvalidPhoneNumber, "to"));
     request.to = US.to_owned();
-    assert_eq!(
-        refused(none(), request.clone()),
-        at(Code::MissingRequiredField, "body")
-    );
+    assert_eq!(refused(none(), request.clone()), at(Code::MissingRequiredField, "body"));
     request.body = String::from("a\0b");
-    assert_eq!(
-        refused(none(), request.clone()),
-        at(Code::ValidationError, "body")
-    );
+    assert_eq!(refused(none(), request.clone()), at(Code::ValidationError, "body"));
     request.body = "a".repeat(1531);
-    assert_eq!(
-        refused(none(), request.clone()),
-        at(Code::MessageTooLong, "body")
-    );
+    assert_eq!(refused(none(), request.clone()), at(Code::MessageTooLong, "body"));
     request.body = String::from("hi");
-    assert_eq!(
-        refused(none(), request.clone()),
-        at(Code::InvalidSender, "from")
-    );
+    assert_eq!(refused(none(), request.clone()), at(Code::InvalidSender, "from"));
     request.from = None;
     assert_eq!(refused(none(), request.clone()), at(Code::NoRoute, "to"));
     request.to = String::from("+33612345678");
@@ -159,14 +135,8 @@ fn the_first_fault_is_named_with_its_field() {
 
 #[test]
 fn a_nul_in_metadata_is_refused() {
-    let request = SendRequest {
-        metadata: Some(String::from("{\"a\":\"\0\"}")),
-        ..test_sms("hi")
-    };
-    assert_eq!(
-        refused(routes(Vec::new()), request),
-        at(Code::ValidationError, "metadata")
-    );
+    let request = SendRequest { metadata: Some(String::from("{\"a\":\"\0\"}")), ..test_sms("hi") };
+    assert_eq!(refused(routes(Vec::new()), request), at(Code::ValidationError, "metadata"));
 }
 
 #[test]
@@ -177,20 +147,14 @@ fn a_sender_is_the_given_one_else_the_nearest_default() {
     };
     let both = routes(vec![named, carrier(2, "plain", &["44"])]);
     let sender = |routes: &Routes, to: &str, from: Option<&str>| {
-        let request = SendRequest {
-            from: from.map(str::to_owned),
-            ..sms(to, "hi")
-        };
+        let request = SendRequest { from: from.map(str::to_owned), ..sms(to, "hi") };
         check(routes.clone(), request).map(|m| (m.from, m.from_ton))
     };
     let is = |text: &str, ton| Ok((text.to_owned(), ton));
     assert_eq!(sender(&both, US, Some("12345")), is("12345", 3));
     assert_eq!(sender(&both, US, None), is("+14155550100", 1));
     assert_eq!(sender(&both, "+447911123456", None), is("Switch", 5));
-    let bare = Routes {
-        default_sender: None,
-        ..both
-    };
+    let bare = Routes { default_sender: None, ..both };
     let refusal = sender(&bare, "+447911123456", None).unwrap_err();
     assert_eq!(refusal.code, Code::InvalidSender);
     let message = check(bare, test_sms("hi")).unwrap();
@@ -199,10 +163,7 @@ fn a_sender_is_the_given_one_else_the_nearest_default() {
 
 #[test]
 fn the_longest_prefix_wins_then_priority_then_name() {
-    let strong = CarrierRoute {
-        priority: 5,
-        ..carrier(3, "strong", &["44"])
-    };
+    let strong = CarrierRoute { priority: 5, ..carrier(3, "strong", &["44"]) };
     let table = routes(vec![
         carrier(1, "b", &[]),
         carrier(2, "weak", &["44"]),
@@ -214,40 +175,25 @@ fn the_longest_prefix_wins_then_priority_then_name() {
     assert_eq!(way(&table, OWN, "+447911123456"), (4, prefix));
     assert_eq!(way(&table, OWN, "+442071234567"), (3, prefix));
     assert_eq!(way(&table, OWN, US), (4, prefix));
-    assert_eq!(
-        way(&table, OWN, "+12125550123"),
-        (5, "platform_carrier_default")
-    );
+    assert_eq!(way(&table, OWN, "+12125550123"), (5, "platform_carrier_default"));
 }
 
 #[test]
 fn an_organization_goes_by_its_own_carrier_and_no_one_elses() {
-    let own = CarrierRoute {
-        organization: Some(OWN),
-        ..carrier(1, "own", &["1"])
-    };
-    let any = CarrierRoute {
-        organization: Some(OTHER),
-        ..carrier(2, "other", &[])
-    };
+    let own = CarrierRoute { organization: Some(OWN), ..carrier(1, "own", &["1"]) };
+    let any = CarrierRoute { organization: Some(OTHER), ..carrier(2, "other", &[]) };
     let table = routes(vec![own, any, carrier(3, "platform", &["1415", "44"])]);
     assert_eq!(way(&table, OWN, US), (1, "organization_carrier_prefix"));
     assert_eq!(way(&table, OTHER, US), (2, "organization_carrier_default"));
     assert_eq!(way(&table, OrgId(9), US), (3, "platform_carrier_prefix"));
-    assert_eq!(
-        way(&table, OWN, "+447911123456"),
-        (3, "platform_carrier_prefix")
-    );
+    assert_eq!(way(&table, OWN, "+447911123456"), (3, "platform_carrier_prefix"));
 }
 
 #[test]
 fn test_messages_meet_the_sandbox_and_cost_nothing() {
     let mut table = routes(vec![carrier(1, "all", &[]), carrier(90, "sandbox", &[])]);
     let message = check(table.clone(), test_sms("hi")).unwrap();
-    assert_eq!(
-        (message.carrier, message.route_reason),
-        (CarrierId(90), "sandbox_test")
-    );
+    assert_eq!((message.carrier, message.route_reason), (CarrierId(90), "sandbox_test"));
     assert_eq!((message.unit_price, message.mccmnc), (Micros::ZERO, None));
     assert!(message.test);
     table.carriers.remove(0);
@@ -267,17 +213,11 @@ fn live_messages_without_a_carrier_meet_the_live_sandbox_at_the_full_price() {
         ..routes(vec![carrier(1, "british", &["44"])])
     };
     let message = check(table.clone(), sms(US, &"a".repeat(161))).unwrap();
-    assert_eq!(
-        (message.carrier, message.route_reason),
-        (CarrierId(91), "sandbox_default")
-    );
+    assert_eq!((message.carrier, message.route_reason), (CarrierId(91), "sandbox_default"));
     assert_eq!(message.hold(), Micros(2 * 7_900));
     assert_eq!(message.mccmnc.as_deref(), Some("310"));
     assert_eq!(way(&table, OWN, "+447911123456").0, 1);
-    assert_eq!(
-        refused(table, sms("+33612345678", "hi")),
-        at(Code::NoPrice, "to")
-    );
+    assert_eq!(refused(table, sms("+33612345678", "hi")), at(Code::NoPrice, "to"));
 }
 
 #[test]
