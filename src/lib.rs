@@ -1,4 +1,16 @@
-//! (scaffold)
+//! Orbit, put together: settings in, a running switch out.
+//!
+//! `boot` composes the parts in the order in which they need each other; `api` is the REST door,
+//! `admin` the operator's, `cli` the commands. Nothing here knows a column or a PDU.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
 
+pub mod admin;
 pub mod api;
+pub mod boot;
+pub mod cli;
+pub mod dev;
+mod health;
+mod home;
 pub mod settings;
+#[cfg(test)]
+mod tidy;

@@ -20,25 +20,15 @@ pub struct Directory {
 
 impl Directory {
     pub fn set(&self, carrier: CarrierId, owner: ActorRef<OwnerMsg>) {
-        self.owners
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(carrier, owner);
+        self.owners.write().unwrap_or_else(PoisonError::into_inner).insert(carrier, owner);
     }
 
     pub fn remove(&self, carrier: CarrierId) {
-        self.owners
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&carrier);
+        self.owners.write().unwrap_or_else(PoisonError::into_inner).remove(&carrier);
     }
 
     #[must_use]
     pub fn find(&self, carrier: CarrierId) -> Option<ActorRef<OwnerMsg>> {
-        self.owners
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&carrier)
-            .cloned()
+        self.owners.read().unwrap_or_else(PoisonError::into_inner).get(&carrier).cloned()
     }
 }

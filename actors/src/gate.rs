@@ -38,11 +38,7 @@ impl Gate {
     #[must_use]
     pub fn new(size: usize) -> Self {
         let size = size.clamp(1, Semaphore::MAX_PERMITS);
-        Self {
-            permits: Arc::new(Semaphore::new(size)),
-            size,
-            reserve: size / 10,
-        }
+        Self { permits: Arc::new(Semaphore::new(size)), size, reserve: size / 10 }
     }
 
     /// Takes `count` permits as one, or says at once that it is full.
@@ -52,11 +48,7 @@ impl Gate {
             return Err(Full);
         }
         let count = u32::try_from(count).map_err(|_| Full)?;
-        let held = self
-            .permits
-            .clone()
-            .try_acquire_many_owned(count)
-            .map_err(|_| Full)?;
+        let held = self.permits.clone().try_acquire_many_owned(count).map_err(|_| Full)?;
         Ok(Permit { _held: held })
     }
 
@@ -84,14 +76,9 @@ mod tests {
     #[test]
     fn bulk_leaves_the_last_tenth_to_the_urgent() {
         let gate = Gate::new(20);
-        let held: Vec<_> = (0..18)
-            .map(|_| gate.enter(1, Urgency::Bulk).unwrap())
-            .collect();
+        let held: Vec<_> = (0..18).map(|_| gate.enter(1, Urgency::Bulk).unwrap()).collect();
         assert_eq!(gate.enter(1, Urgency::Bulk).unwrap_err(), Full);
-        let urgent = [
-            gate.enter(1, Urgency::Urgent),
-            gate.enter(1, Urgency::Urgent),
-        ];
+        let urgent = [gate.enter(1, Urgency::Urgent), gate.enter(1, Urgency::Urgent)];
         assert!(urgent.iter().all(Result::is_ok));
         assert_eq!(gate.enter(1, Urgency::Urgent).unwrap_err(), Full);
         drop(held);
@@ -102,9 +89,7 @@ mod tests {
     fn a_permit_comes_back_however_its_message_ends() {
         let gate = Gate::new(1);
         let (sender, receiver) = std::sync::mpsc::channel();
-        sender
-            .send(gate.enter(1, Urgency::Urgent).unwrap())
-            .unwrap();
+        sender.send(gate.enter(1, Urgency::Urgent).unwrap()).unwrap();
         assert!(gate.enter(1, Urgency::Urgent).is_err());
         drop(receiver);
         assert!(gate.enter(1, Urgency::Urgent).is_ok());

@@ -3,13 +3,11 @@
 //! Actors carry work; rows carry truth. None of them knows an HTTP server, a column or a socket's
 //! details: those are the API's, the store's and the protocols'. Supervisors alone start what
 //! outlives a message.
-#![cfg_attr(
-    test,
-    expect(clippy::unwrap_used, reason = "a failing test should say where")
-)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
 
 pub mod directory;
 pub mod gate;
+pub mod sandbox;
 pub mod smpp;
 pub mod traffic;
 pub mod writer;

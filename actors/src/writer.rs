@@ -158,11 +158,7 @@ impl WriterState {
         if !self.idle || self.batch.count == 0 {
             return;
         }
-        if self
-            .commits
-            .try_send(std::mem::take(&mut self.batch))
-            .is_ok()
-        {
+        if self.commits.try_send(std::mem::take(&mut self.batch)).is_ok() {
             self.idle = false;
         }
         while self.batch.count < self.batch_max

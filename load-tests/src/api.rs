@@ -71,10 +71,7 @@ impl Transaction {
             "release" | "void" => (amount, -amount),
             _ => return None,
         };
-        Some(Balance {
-            available_micros,
-            held_micros,
-        })
+        Some(Balance { available_micros, held_micros })
     }
 }
 
@@ -89,19 +86,14 @@ impl std::iter::Sum for Balance {
 
 impl Api {
     pub(crate) fn new(address: SocketAddr, key: &str) -> Self {
-        Self {
-            client: Client::new(address),
-            key: key.to_owned(),
-        }
+        Self { client: Client::new(address), key: key.to_owned() }
     }
 
     /// Whether a message has yet to reach its final state. The list gives no exact totals
     /// above 10,000, so this looks for one of each state.
     pub(crate) async fn in_flight(&mut self) -> Result<Option<&'static str>> {
         for status in IN_FLIGHT {
-            let page = self
-                .get(&format!("/api/v1/messages?status={status}&limit=1"))
-                .await?;
+            let page = self.get(&format!("/api/v1/messages?status={status}&limit=1")).await?;
             let items = page["data"].as_array().context("a list")?;
             if !items.is_empty() {
                 return Ok(Some(status));
@@ -112,21 +104,14 @@ impl Api {
 
     pub(crate) async fn messages(&mut self) -> Result<Vec<Message>> {
         let mut all = Vec::new();
-        self.pages("/api/v1/messages?direction=outbound", |item| {
-            all.push(message(item))
-        })
-        .await?;
+        self.pages("/api/v1/messages?direction=outbound", |item| all.push(message(item))).await?;
         all.into_iter().collect()
     }
 
     pub(crate) async fn balance(&mut self) -> Result<Balance> {
         let answer = self.get("/api/v1/billing/balance").await?;
         let data = &answer["data"];
-        let field = |name: &str| {
-            data[name]
-                .as_i64()
-                .with_context(|| format!("{name} in {data}"))
-        };
+        let field = |name: &str| data[name].as_i64().with_context(|| format!("{name} in {data}"));
         Ok(Balance {
             available_micros: field("balance_micros")?,
             held_micros: field("held_micros")?,
@@ -135,10 +120,7 @@ impl Api {
 
     pub(crate) async fn transactions(&mut self) -> Result<Vec<Transaction>> {
         let mut all = Vec::new();
-        self.pages("/api/v1/billing/transactions?", |item| {
-            all.push(transaction(item))
-        })
-        .await?;
+        self.pages("/api/v1/billing/transactions?", |item| all.push(transaction(item))).await?;
         all.into_iter().collect()
     }
 
@@ -171,9 +153,7 @@ fn message(item: &Value) -> Result<Message> {
     let id = text("id");
     ensure!(!id.is_empty(), "a message without id: {item}");
     let (created, delivered) = (time(item, "created_at"), time(item, "delivered_at"));
-    let delivery = created
-        .zip(delivered)
-        .map(|(from, to)| (to - from).max(0) as u64);
+    let delivery = created.zip(delivered).map(|(from, to)| (to - from).max(0) as u64);
     let body = text("body");
     Ok(Message {
         id,
@@ -246,10 +226,7 @@ mod tests {
             "delivered_at": "2026-01-02T03:04:05.250Z",
         });
         let message = message(&item).expect("well formed");
-        assert_eq!(
-            (message.token.as_str(), message.price_micros),
-            ("t1-2", 7_500)
-        );
+        assert_eq!((message.token.as_str(), message.price_micros), ("t1-2", 7_500));
         assert_eq!(message.delivery_micros, Some(249_994));
     }
 
@@ -258,14 +235,8 @@ mod tests {
         let item = json!({"type": "hold", "message_id": "msg_1", "amount_micros": -7500});
         let hold = transaction(&item).expect("well formed");
         assert_eq!((hold.kind.as_str(), hold.amount_micros), ("hold", -7_500));
-        let after: Balance = [hold.clone(), hold]
-            .iter()
-            .filter_map(Transaction::effect)
-            .sum();
-        assert_eq!(
-            (after.available_micros, after.held_micros),
-            (-15_000, 15_000)
-        );
+        let after: Balance = [hold.clone(), hold].iter().filter_map(Transaction::effect).sum();
+        assert_eq!((after.available_micros, after.held_micros), (-15_000, 15_000));
         assert!(transaction(&json!({"type": "hold"})).is_err());
     }
 

@@ -70,10 +70,7 @@ impl Client {
                 if close {
                     self.stream = None;
                 }
-                Ok(Response {
-                    status,
-                    body: &self.body,
-                })
+                Ok(Response { status, body: &self.body })
             }
             Err(error) => {
                 self.stream = None;
@@ -169,22 +166,14 @@ impl Client {
 
 /// The address and path of `http://host:port/path`, which must be a loopback address.
 pub(crate) fn parse_url(url: &str) -> Result<(SocketAddr, String)> {
-    let rest = url
-        .strip_prefix("http://")
-        .context("only http:// is spoken")?;
+    let rest = url.strip_prefix("http://").context("only http:// is spoken")?;
     let (authority, path) = match rest.find('/') {
         Some(at) => (&rest[..at], &rest[at..]),
         None => (rest, ""),
     };
     let authority = authority.replace("localhost", "127.0.0.1");
-    let authority = if authority.contains(':') {
-        authority
-    } else {
-        format!("{authority}:80")
-    };
-    let address: SocketAddr = authority
-        .parse()
-        .context("expected an IP address and a port")?;
+    let authority = if authority.contains(':') { authority } else { format!("{authority}:80") };
+    let address: SocketAddr = authority.parse().context("expected an IP address and a port")?;
     ensure!(address.ip().is_loopback(), "loopback addresses only");
     if path.contains(' ') {
         bail!("blank in the path");
@@ -246,10 +235,7 @@ fn chunk_size(input: &[u8], at: usize) -> std::io::Result<Option<(usize, usize)>
     let Some(end) = find(rest, b"\r\n") else {
         return Ok(None);
     };
-    let line = rest[..end]
-        .split(|&octet| octet == b';')
-        .next()
-        .unwrap_or(b"");
+    let line = rest[..end].split(|&octet| octet == b';').next().unwrap_or(b"");
     let text = std::str::from_utf8(line).unwrap_or("").trim();
     let size = usize::from_str_radix(text, 16)
         .map_err(|_| Error::new(ErrorKind::InvalidData, "bad chunk size"))?;
@@ -275,10 +261,7 @@ mod tests {
         let head = parse_head(b"HTTP/1.1 202 Accepted\r\ncontent-Length: 12\r\n\r\n")
             .expect("well formed")
             .expect("whole");
-        assert_eq!(
-            (head.status, head.length, head.close),
-            (202, Some(12), false)
-        );
+        assert_eq!((head.status, head.length, head.close), (202, Some(12), false));
         let head = parse_head(b"HTTP/1.0 200 OK\r\nX: y\r\n\r\n").expect("well formed");
         assert!(head.expect("whole").close);
         assert_eq!(parse_head(b"HTTP/1.1 200 OK\r\n").expect("no error"), None);
@@ -305,10 +288,7 @@ mod tests {
             stream.read_exact(&mut seen).await.expect("request");
             let second = b"HTTP/1.1 201 X\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
             stream.write_all(second).await.expect("answer");
-            stream
-                .write_all(b"2;x=y\r\nde\r\n0\r\n\r\n")
-                .await
-                .expect("answer");
+            stream.write_all(b"2;x=y\r\nde\r\n0\r\n\r\n").await.expect("answer");
         });
         let mut client = Client::new(address);
         let response = client.send(b"one").await.expect("answer");

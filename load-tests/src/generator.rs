@@ -161,10 +161,7 @@ impl Keep {
         let id = || message_id(body).unwrap_or_default();
         match self {
             Self::Nothing => {}
-            Self::Memory(list) => list.push(Accepted {
-                number,
-                id: id().to_owned(),
-            }),
+            Self::Memory(list) => list.push(Accepted { number, id: id().to_owned() }),
             Self::File(file) => {
                 let mut line = Vec::with_capacity(96);
                 line.extend_from_slice(id().as_bytes());
@@ -269,9 +266,7 @@ async fn attempt(shared: &Shared, client: &mut Client, request: &[u8], number: u
         200..300 => {
             state.accepted += 1;
             let count = state.accepted;
-            state
-                .keep
-                .accepted(&shared.target, number, response.body, count);
+            state.keep.accepted(&shared.target, number, response.body, count);
             Attempt::Accepted
         }
         status => {
@@ -343,21 +338,12 @@ mod tests {
                 text: "x".into(),
             };
             let recipients = Recipients::new("+1415", 1).expect("a prefix");
-            let target = Target {
-                address,
-                recipients,
-                form,
-            };
+            let target = Target { address, recipients, form };
             let keep = Keep::Memory(Vec::new());
-            run(plan(20), target, keep, Rc::default())
-                .await
-                .expect("runs")
+            run(plan(20), target, keep, Rc::default()).await.expect("runs")
         };
         let (report, keep) = local.run_until(work).await;
-        assert_eq!(
-            (report.accepted, report.given_up, report.retries),
-            (20, 0, 3)
-        );
+        assert_eq!((report.accepted, report.given_up, report.retries), (20, 0, 3));
         assert_eq!((report.statuses[&202], report.transport_errors), (20, 2));
         let Keep::Memory(list) = keep else {
             panic!("kept in memory");

@@ -31,12 +31,7 @@ pub(crate) struct Summary {
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self {
-            counts: vec![0; BUCKETS],
-            total: 0,
-            sum: 0,
-            max: 0,
-        }
+        Self { counts: vec![0; BUCKETS], total: 0, sum: 0, max: 0 }
     }
 
     pub(crate) fn record(&mut self, micros: u64) {

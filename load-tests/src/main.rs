@@ -66,9 +66,7 @@ fn main() -> ExitCode {
 }
 
 fn run(scenario: Scenario) -> Result<Option<Value>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     runtime.block_on(local.run_until(async {
         match scenario {

@@ -130,10 +130,7 @@ pub(crate) fn this_thread() -> Option<PathBuf> {
 /// Time on a processor of a thread of ours, in microseconds.
 pub(crate) fn thread_cpu_micros(thread: &Path) -> u64 {
     let stat = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
-    let nanos = stat
-        .split_whitespace()
-        .next()
-        .and_then(|n| n.parse::<u64>().ok());
+    let nanos = stat.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
     nanos.unwrap_or(0) / 1000
 }
 

@@ -61,11 +61,7 @@ impl SwitchArgs {
 
     /// Without credentials.
     pub(crate) fn store_name(&self) -> String {
-        let name = if self.uses_postgres() {
-            "postgres"
-        } else {
-            "sqlite"
-        };
+        let name = if self.uses_postgres() { "postgres" } else { "sqlite" };
         name.to_owned()
     }
 
@@ -122,10 +118,7 @@ impl Switch {
         let program = args.program()?;
         let settings = folder.join("orbit.toml");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        fs::write(
-            &settings,
-            args.settings(folder, address, smsc.address, options)?,
-        )?;
+        fs::write(&settings, args.settings(folder, address, smsc.address, options)?)?;
         let output = Command::new(&program)
             .args(["org", "create", "--json", "--name", "load"])
             .args(["--credit-usd", &args.credit_usd, "--config"])
@@ -199,11 +192,10 @@ impl Switch {
 
 /// From the last line that is JSON: a log line may come before it.
 fn api_key(said: &str) -> Option<String> {
-    let parsed = said.lines().rev().find_map(|line| {
-        serde_json::from_str::<Value>(line)
-            .ok()
-            .filter(Value::is_object)
-    });
+    let parsed = said
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str::<Value>(line).ok().filter(Value::is_object));
     let value = parsed.or_else(|| serde_json::from_str(said).ok())?;
     value["api_key"].as_str().map(str::to_owned)
 }

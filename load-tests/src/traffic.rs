@@ -46,17 +46,10 @@ impl Recipients {
     pub(crate) fn new(prefix: &str, seed: u64) -> Result<Self> {
         let national = prefix.strip_prefix('+').unwrap_or_default();
         let digits_only = national.bytes().all(|octet| octet.is_ascii_digit());
-        ensure!(
-            digits_only && !national.is_empty(),
-            "a prefix is + and digits"
-        );
+        ensure!(digits_only && !national.is_empty(), "a prefix is + and digits");
         let length = if national.starts_with("44") { 12 } else { 11 };
         ensure!(national.len() < length - 2, "the prefix leaves no room");
-        Ok(Self {
-            prefix: prefix.to_owned(),
-            digits: (length - national.len()) as u32,
-            seed,
-        })
+        Ok(Self { prefix: prefix.to_owned(), digits: (length - national.len()) as u32, seed })
     }
 
     /// With the plus.
@@ -88,22 +81,14 @@ impl Target {
 
     fn try_write(&self, number: u64, out: &mut Vec<u8>, body: &mut Vec<u8>) -> std::io::Result<()> {
         match &self.form {
-            Form::Orbit {
-                path,
-                key,
-                idempotency,
-                text,
-            } => {
+            Form::Orbit { path, key, idempotency, text } => {
                 body.extend_from_slice(b"{\"to\":\"");
                 self.recipients.write(number, body);
                 body.extend_from_slice(b"\",\"from\":\"Orbit\",\"body\":\"");
                 self.recipients.write_token(number, body);
                 write!(body, " {text}\"}}")?;
                 write!(out, "POST {path} HTTP/1.1\r\nHost: {}\r\n", self.address)?;
-                write!(
-                    out,
-                    "X-API-Key: {key}\r\nContent-Type: application/json\r\n"
-                )?;
+                write!(out, "X-API-Key: {key}\r\nContent-Type: application/json\r\n")?;
                 if *idempotency {
                     out.extend_from_slice(b"Idempotency-Key: ");
                     self.recipients.write_token(number, out);
@@ -202,16 +187,10 @@ mod tests {
 
     #[test]
     fn a_kannel_send_is_a_query() {
-        let form = Form::Kannel {
-            dlr_url: String::new(),
-            text: "hello you".into(),
-        };
+        let form = Form::Kannel { dlr_url: String::new(), text: "hello you".into() };
         let text = request(form);
         assert!(text.contains("&to=%2B1415"), "{text}");
-        assert!(
-            text.contains("&text=ta-7+hello+you&dlr-mask=31 HTTP/1.1\r\n"),
-            "{text}"
-        );
+        assert!(text.contains("&text=ta-7+hello+you&dlr-mask=31 HTTP/1.1\r\n"), "{text}");
     }
 
     #[test]

@@ -1,1 +1,22 @@
-//! (scaffold)
+//! The supervisors: who starts whom, and what is done when one dies.
+//!
+//! root
+//! ├─ writer              one; when it dies the carriers fall and rise with it
+//! ├─ sandbox             our own SMSC; its sessions are temporary
+//! ├─ carriers
+//! │  └─ carrier          one per account, each with a restart budget of its own
+//! │     ├─ owner         when it dies its binds fall and rise with it
+//! │     └─ bind          one per connection; when it dies it alone is started again
+//! └─ sweeper
+//!
+//! A restart policy is arithmetic (`restart`); what killed its actor twice is set aside.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
+
+pub mod carrier;
+pub mod carriers;
+pub mod restart;
+pub mod root;
+pub mod sandbox;
+
+#[cfg(test)]
+mod tests;

@@ -61,9 +61,8 @@ impl SenderKind {
             return (3..=8).contains(&text.len()).then_some(Self::ShortCode);
         }
         let letters = text.bytes().any(|b| b.is_ascii_alphabetic());
-        let allowed = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'-' | b'_'));
+        let allowed =
+            text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'-' | b'_'));
         let trimmed = text.trim() == text;
         (letters && allowed && trimmed && (3..=11).contains(&text.len()))
             .then_some(Self::Alphanumeric)
@@ -101,11 +100,7 @@ static LENGTHS: LazyLock<Vec<u32>> = LazyLock::new(|| {
                 kinds.pager(),
                 kinds.uan(),
             ];
-            for length in described
-                .into_iter()
-                .flatten()
-                .flat_map(|d| d.possible_length())
-            {
+            for length in described.into_iter().flatten().flat_map(|d| d.possible_length()) {
                 *lengths |= 1_u32.checked_shl(u32::from(*length)).unwrap_or(0);
             }
         }
@@ -130,13 +125,9 @@ mod tests {
 
     #[test]
     fn numbers_that_can_exist_are_recipients() {
-        for good in [
-            "+15005550002",
-            "+14155550123",
-            "+447911123456",
-            "+4915112345678",
-            "+33612345678",
-        ] {
+        for good in
+            ["+15005550002", "+14155550123", "+447911123456", "+4915112345678", "+33612345678"]
+        {
             assert!(Recipient::parse(good).is_some(), "{good}");
         }
         assert!(Recipient::parse("+919812345678").is_some());
@@ -171,17 +162,8 @@ mod tests {
         assert_eq!(SenderKind::of("My-Shop_1"), Some(Alphanumeric));
         assert_eq!(SenderKind::of("+14155550123"), Some(International));
         assert_eq!(SenderKind::of("12345"), Some(ShortCode));
-        for bad in [
-            "",
-            "ab",
-            "TwelveChars1",
-            "12",
-            "123456789",
-            "Ünïcode",
-            "a!b",
-            " abc",
-            "+12",
-        ] {
+        for bad in ["", "ab", "TwelveChars1", "12", "123456789", "Ünïcode", "a!b", " abc", "+12"]
+        {
             assert_eq!(SenderKind::of(bad), None, "{bad}");
         }
         assert_eq!(Alphanumeric.ton_npi(), (5, 0));

@@ -36,13 +36,8 @@ impl Mode {
 }
 
 /// A scope such as `messages:write`, or `*` for all.
-pub const SCOPES: &[&str] = &[
-    "*",
-    "messages:read",
-    "messages:write",
-    "billing:read",
-    "billing:write",
-];
+pub const SCOPES: &[&str] =
+    &["*", "messages:read", "messages:write", "billing:read", "billing:write"];
 
 /// True when `granted` (space-separated) holds `needed`; write includes read.
 #[must_use]
@@ -104,10 +99,7 @@ pub fn hash(text: &str) -> [u8; 32] {
 /// The last four characters, which a list may show.
 #[must_use]
 pub fn last4(text: &str) -> &str {
-    text.char_indices()
-        .rev()
-        .nth(3)
-        .map_or(text, |(at, _)| &text[at..])
+    text.char_indices().rev().nth(3).map_or(text, |(at, _)| &text[at..])
 }
 
 #[cfg(test)]

@@ -113,10 +113,7 @@ mod tests {
         assert_eq!(PublicId::parse(Kind::Message, &text), Some(id));
         assert_eq!(PublicId::parse(Kind::Event, &text), None);
         assert_eq!(PublicId::parse(Kind::Message, "msg_zz"), None);
-        assert_eq!(
-            PublicId::parse(Kind::Message, "msg_é2345678901234567890123456789012"),
-            None
-        );
+        assert_eq!(PublicId::parse(Kind::Message, "msg_é2345678901234567890123456789012"), None);
     }
 
     #[test]

@@ -2,10 +2,7 @@
 //!
 //! Every other crate may name this one; it names none of ours. Nothing here does input or
 //! output: time, randomness and files come in as arguments.
-#![cfg_attr(
-    test,
-    expect(clippy::unwrap_used, reason = "a failing test should say where")
-)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
 
 pub mod address;
 pub mod api_key;

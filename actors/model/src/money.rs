@@ -28,10 +28,7 @@ impl Micros {
         }
         let whole: i64 = whole.parse().ok()?;
         let fraction: i64 = format!("{fraction:0<6}").parse().ok()?;
-        whole
-            .checked_mul(1_000_000)?
-            .checked_add(fraction)
-            .map(Self)
+        whole.checked_mul(1_000_000)?.checked_add(fraction).map(Self)
     }
 
     #[must_use]
@@ -90,17 +87,7 @@ mod tests {
     fn dollars_are_read_exactly_or_not_at_all() {
         assert_eq!(Micros::parse_usd("12"), Some(Micros(12_000_000)));
         assert_eq!(Micros::parse_usd("0.0079"), Some(Micros(7_900)));
-        for bad in [
-            "",
-            ".",
-            ".5",
-            "-1",
-            "1e3",
-            "0.0000001",
-            "9999999999999999",
-            "1.2.3",
-            "NaN",
-        ] {
+        for bad in ["", ".", ".5", "-1", "1e3", "0.0000001", "9999999999999999", "1.2.3", "NaN"] {
             assert_eq!(Micros::parse_usd(bad), None, "{bad}");
         }
         assert_eq!(Micros(7_900).to_string(), "0.007900");

@@ -40,10 +40,7 @@ impl Rates {
             .trim(csv::Trim::All)
             .comment(Some(b'#'))
             .from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|_| BadRate {
-            line: 1,
-            fault: "no header",
-        })?;
+        let header = reader.headers().map_err(|_| BadRate { line: 1, fault: "no header" })?;
         if header != vec!["prefix", "price_micros", "mccmnc", "valid_from"] {
             let fault = "the header is not prefix,price_micros,mccmnc,valid_from";
             return Err(BadRate { line: 1, fault });
@@ -52,20 +49,14 @@ impl Rates {
         loop {
             let line = reader.position().line();
             let bad = |fault| BadRate { line, fault };
-            if !reader
-                .read_record(&mut record)
-                .map_err(|_| bad("not four fields"))?
-            {
+            if !reader.read_record(&mut record).map_err(|_| bad("not four fields"))? {
                 return Ok(rates);
             }
             let prefix = &record[0];
             if prefix.len() > 15 || !prefix.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(bad("the prefix is not digits"));
             }
-            let price = record[1]
-                .parse::<i64>()
-                .ok()
-                .filter(|p| (0..=1_000_000_000).contains(p));
+            let price = record[1].parse::<i64>().ok().filter(|p| (0..=1_000_000_000).contains(p));
             let price = Micros(price.ok_or(bad("the price is not 0 to 1000000000"))?);
             let valid_from = match &record[3] {
                 "" => At(0),
@@ -74,14 +65,7 @@ impl Rates {
                     .ok_or(bad("valid_from is not an ISO 8601 date or time"))?,
             };
             let mccmnc = Some(record[2].to_owned()).filter(|m| !m.is_empty());
-            rates.add(
-                prefix,
-                Rate {
-                    price,
-                    mccmnc,
-                    valid_from,
-                },
-            );
+            rates.add(prefix, Rate { price, mccmnc, valid_from });
         }
     }
 
@@ -121,19 +105,10 @@ mod tests {
         let now = At::parse("2026-01-01T00:00:00Z").unwrap();
         let later = At::parse("2031-01-01T00:00:00Z").unwrap();
         assert_eq!(rates.find("14155550123", now).unwrap().price, Micros(5_000));
-        assert_eq!(
-            rates.find("14155550123", later).unwrap().price,
-            Micros(6_000)
-        );
-        assert_eq!(
-            rates.find("15005550002", now).unwrap().mccmnc.as_deref(),
-            Some("310260")
-        );
+        assert_eq!(rates.find("14155550123", later).unwrap().price, Micros(6_000));
+        assert_eq!(rates.find("15005550002", now).unwrap().mccmnc.as_deref(), Some("310260"));
         assert_eq!(rates.find("33612345678", now).unwrap().price, Micros(9_000));
-        assert_eq!(
-            rates.find("447911123456", At(0)).unwrap().price,
-            Micros(9_000)
-        );
+        assert_eq!(rates.find("447911123456", At(0)).unwrap().price, Micros(9_000));
     }
 
     #[test]

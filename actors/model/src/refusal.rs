@@ -77,13 +77,7 @@ pub struct Refusal {
 impl Refusal {
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            field: None,
-            expected: None,
-            retry_after_s: None,
-        }
+        Self { code, message: message.into(), field: None, expected: None, retry_after_s: None }
     }
 
     #[must_use]
@@ -106,18 +100,12 @@ impl Refusal {
 
     #[must_use]
     pub fn balance_too_low() -> Self {
-        Self::new(
-            Code::BalanceTooLow,
-            "the balance does not cover this send; top up the wallet",
-        )
+        Self::new(Code::BalanceTooLow, "the balance does not cover this send; top up the wallet")
     }
 
     #[must_use]
     pub fn invalid_api_key() -> Self {
-        Self::new(
-            Code::InvalidApiKey,
-            "the API key is malformed, unknown or revoked",
-        )
+        Self::new(Code::InvalidApiKey, "the API key is malformed, unknown or revoked")
     }
 
     /// The service cannot take the request now, and says when to try again.
@@ -178,10 +166,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
             let text = code.as_str();
-            assert!(
-                text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'),
-                "{text}"
-            );
+            assert!(text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{text}");
             assert!(seen.insert(text), "{text} twice");
             assert!((400..=599).contains(&code.http_status()));
         }

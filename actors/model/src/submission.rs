@@ -62,8 +62,6 @@ pub struct Submission {
 impl Submission {
     #[must_use]
     pub fn hold(&self) -> Micros {
-        self.messages
-            .iter()
-            .fold(Micros::ZERO, |sum, message| sum + message.hold())
+        self.messages.iter().fold(Micros::ZERO, |sum, message| sum + message.hold())
     }
 }

@@ -126,12 +126,7 @@ impl Backlog {
                 flow.loading = true;
                 room -= wanted;
                 let (organization, after) = (*organization, flow.cursor);
-                loads.push(Load {
-                    class,
-                    organization,
-                    after,
-                    limit: wanted,
-                });
+                loads.push(Load { class, organization, after, limit: wanted });
             }
         }
         loads
@@ -139,12 +134,7 @@ impl Backlog {
 
     /// The rows of a stretch, in order of their keys. Those for later are given back.
     pub fn loaded(&mut self, load: Load, jobs: Vec<Job>, now: model::clock::At) -> Vec<Arc<Job>> {
-        let Load {
-            class,
-            organization,
-            limit,
-            ..
-        } = load;
+        let Load { class, organization, limit, .. } = load;
         let complete = jobs.len() < limit;
         let mut later = Vec::new();
         for job in jobs {
@@ -172,16 +162,12 @@ impl Backlog {
     }
 
     fn flow(&mut self, class: i64, organization: OrgId) -> &mut Flow {
-        let class = usize::try_from(class)
-            .unwrap_or(CLASSES - 1)
-            .min(CLASSES - 1);
+        let class = usize::try_from(class).unwrap_or(CLASSES - 1).min(CLASSES - 1);
         self.classes[class].flows.entry(organization).or_default()
     }
 
     fn push(&mut self, class: i64, organization: OrgId, job: Arc<Job>) {
-        let at = usize::try_from(class)
-            .unwrap_or(CLASSES - 1)
-            .min(CLASSES - 1);
+        let at = usize::try_from(class).unwrap_or(CLASSES - 1).min(CLASSES - 1);
         let flow = self.flow(class, organization);
         flow.queue.push_back(job);
         if !flow.in_turn {

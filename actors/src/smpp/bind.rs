@@ -41,23 +41,13 @@ pub enum BindMsg {
     /// Say goodbye and stay away.
     Unbind,
     /// (self) A try to connect ended.
-    Connected {
-        life: u64,
-        halves: Result<(ReadHalf, WriteHalf), String>,
-    },
+    Connected { life: u64, halves: Result<(ReadHalf, WriteHalf), String> },
     /// (self) Octets came.
-    Read {
-        life: u64,
-        octets: Vec<u8>,
-        permit: Permit,
-    },
+    Read { life: u64, octets: Vec<u8>, permit: Permit },
     /// (self) A direction of the connection ended.
     Ended { life: u64, reason: String },
     /// (self) What the carrier sent is stored: acknowledge it.
-    Stored {
-        life: u64,
-        answers: Vec<(CommandId, u32, CommandStatus)>,
-    },
+    Stored { life: u64, answers: Vec<(CommandId, u32, CommandStatus)> },
     /// (self) Something may be due.
     Tick,
 }
@@ -208,11 +198,7 @@ impl Actor for CarrierBind {
             BindMsg::Connected { life, halves } if life == state.life => {
                 state.connected(&me, halves);
             }
-            BindMsg::Read {
-                life,
-                octets,
-                permit,
-            } if life == state.life => {
+            BindMsg::Read { life, octets, permit } if life == state.life => {
                 state.read(&me, &octets, permit);
             }
             BindMsg::Ended { life, reason } if life == state.life => state.lost(&me, &reason),
@@ -252,13 +238,7 @@ impl BindState {
             halves,
             Gate::new(READS_MAX),
             move |octets, permit| {
-                reads
-                    .send_message(BindMsg::Read {
-                        life,
-                        octets,
-                        permit,
-                    })
-                    .is_ok()
+                reads.send_message(BindMsg::Read { life, octets, permit }).is_ok()
             },
             move |reason| {
                 let _ = ends.send_message(BindMsg::Ended { life, reason });
@@ -277,12 +257,7 @@ impl BindState {
         };
         let session = Session::new(Role::Esme(bind), settings, now());
         let held = Vec::new();
-        self.link = Link::Up(Box::new(Connection {
-            session,
-            wire,
-            held,
-            owed: 0,
-        }));
+        self.link = Link::Up(Box::new(Connection { session, wire, held, owed: 0 }));
         self.step(me, vec![Input::Connected]);
     }
 
@@ -309,10 +284,8 @@ impl BindState {
             self.tell(back);
         }
         self.meters.submits.increment(messages.len() as u64);
-        let inputs = messages
-            .iter()
-            .map(|(message, tag)| Input::Submit { message, tag: *tag })
-            .collect();
+        let inputs =
+            messages.iter().map(|(message, tag)| Input::Submit { message, tag: *tag }).collect();
         self.step(me, inputs);
     }
 
@@ -332,9 +305,7 @@ impl BindState {
         let (mut outputs, mut octets, mut close) = (Vec::new(), Vec::new(), None);
         let at = now();
         for input in inputs {
-            let reason = connection
-                .session
-                .step_into(at, input, &mut outputs, &mut octets);
+            let reason = connection.session.step_into(at, input, &mut outputs, &mut octets);
             close = close.or(reason);
         }
         let stuck = !octets.is_empty() && connection.wire.write(octets).is_err();
@@ -352,11 +323,7 @@ impl BindState {
         let mut requests = Vec::new();
         for output in outputs {
             match output {
-                Output::Answered {
-                    tag,
-                    status,
-                    message_id,
-                } => {
+                Output::Answered { tag, status, message_id } => {
                     answers.push(answered(tag, self.answer(status, &message_id)));
                 }
                 Output::TimedOut { tag } => {
@@ -364,11 +331,7 @@ impl BindState {
                     answers.push(answered(tag, Answer::Unanswered));
                 }
                 Output::Refused { tag } => answers.push(answered(tag, Answer::NotSent)),
-                Output::Request {
-                    command,
-                    sequence,
-                    message,
-                } => {
+                Output::Request { command, sequence, message } => {
                     requests.push((command, sequence, message));
                 }
                 Output::Bound => self.bound(me),
@@ -386,9 +349,9 @@ impl BindState {
             self.take_requests(me, requests);
         }
         if let Link::Up(connection) = &self.link {
-            self.meters.window.set(f64::from(
-                u32::try_from(connection.session.in_flight()).unwrap_or(u32::MAX),
-            ));
+            self.meters
+                .window
+                .set(f64::from(u32::try_from(connection.session.in_flight()).unwrap_or(u32::MAX)));
         }
     }
 
@@ -396,10 +359,7 @@ impl BindState {
         if status.is_ok() {
             self.meters.answers_ok.increment(1);
             let raw = text::latin1(id).replace('\0', "");
-            return Answer::Acked {
-                id: message_id::canonical(id),
-                raw,
-            };
+            return Answer::Acked { id: message_id::canonical(id), raw };
         }
         self.meters.answers_refused.increment(1);
         Answer::Refused(status)
@@ -427,31 +387,20 @@ impl BindState {
         let mut unanswered = Vec::new();
         if let Link::Up(connection) = link {
             let Connection { session, wire, .. } = *connection;
-            self.meters
-                .orphaned_answers
-                .increment(session.stats().unknown_responses);
+            self.meters.orphaned_answers.increment(session.stats().unknown_responses);
             drop(wire);
             unanswered = session.into_unanswered();
         }
         self.meters.unanswered.increment(unanswered.len() as u64);
-        let answers = unanswered
-            .into_iter()
-            .map(|tag| answered(tag, Answer::Unanswered))
-            .collect();
+        let answers = unanswered.into_iter().map(|tag| answered(tag, Answer::Unanswered)).collect();
         let (slot, why) = (self.args.slot, String::from(reason));
-        let _ = self
-            .args
-            .owner
-            .send_message(OwnerMsg::Down { slot, why, answers });
+        let _ = self.args.owner.send_message(OwnerMsg::Down { slot, why, answers });
         if self.leaving {
             return me.stop(None);
         }
         let timers = &self.args.profile.timers;
         let rest = self.backoff.next(rand::random());
-        let rest = rest.clamp(
-            timers.reconnect_min.min(timers.reconnect_max),
-            timers.reconnect_max,
-        );
+        let rest = rest.clamp(timers.reconnect_min.min(timers.reconnect_max), timers.reconnect_max);
         let (carrier, bind) = (&self.args.profile.name, self.args.slot);
         tracing::warn!(%carrier, bind, reason, rest_ms = rest.as_millis(), "not bound");
         self.tick_at(me, Instant::now() + rest);
@@ -490,19 +439,14 @@ impl BindState {
         if let Some((_, timer)) = self.tick.take() {
             timer.abort();
         }
-        let rest = due
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1));
+        let rest = due.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let timer = me.send_after(rest, || BindMsg::Tick);
         self.tick = Some((due, timer.abort_handle()));
     }
 
     fn tell(&self, answers: Vec<Answered>) {
         let slot = self.args.slot;
-        let _ = self
-            .args
-            .owner
-            .send_message(OwnerMsg::Answers { slot, answers });
+        let _ = self.args.owner.send_message(OwnerMsg::Answers { slot, answers });
     }
 }
 
@@ -520,11 +464,7 @@ impl Drop for BindState {
 }
 
 fn answered(tag: Tag, answer: Answer) -> Answered {
-    Answered {
-        key: tag.key,
-        pdu: tag.pdu,
-        answer,
-    }
+    Answered { key: tag.key, pdu: tag.pdu, answer }
 }
 
 /// The moment as the sans-IO session takes it; follows tokio's clock, so that tests can pause it.

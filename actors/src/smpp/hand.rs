@@ -43,10 +43,7 @@ impl InHand {
     /// What was in hand, if anything; read by the supervisor of a dead actor.
     #[must_use]
     pub fn item(&self) -> Option<Item> {
-        match (
-            self.slot.message.load(Ordering::Acquire),
-            self.slot.pdu.load(Ordering::Acquire),
-        ) {
+        match (self.slot.message.load(Ordering::Acquire), self.slot.pdu.load(Ordering::Acquire)) {
             (0, 0) => None,
             (0, pdu) => Some(Item::Pdu(pdu)),
             (key, _) => Some(Item::Message(key)),
@@ -76,11 +73,7 @@ impl Condemned {
     /// Counts a death; true when the item has now killed too often.
     #[must_use]
     pub fn killed(&self, item: Item) -> bool {
-        let mut deaths = self
-            .inner
-            .deaths
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut deaths = self.inner.deaths.lock().unwrap_or_else(PoisonError::into_inner);
         if deaths.len() >= REMEMBERED_MAX {
             deaths.clear();
         }
@@ -90,11 +83,7 @@ impl Condemned {
             return false;
         }
         deaths.remove(&item);
-        let mut condemned = self
-            .inner
-            .condemned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut condemned = self.inner.condemned.lock().unwrap_or_else(PoisonError::into_inner);
         if condemned.len() < REMEMBERED_MAX {
             condemned.insert(item);
         }
@@ -106,12 +95,7 @@ impl Condemned {
     #[must_use]
     pub fn holds(&self, item: Item) -> bool {
         self.inner.count.load(Ordering::Acquire) > 0
-            && self
-                .inner
-                .condemned
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains(&item)
+            && self.inner.condemned.lock().unwrap_or_else(PoisonError::into_inner).contains(&item)
     }
 }
 

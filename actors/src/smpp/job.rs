@@ -75,11 +75,6 @@ impl Job {
 
     #[must_use]
     pub fn row(&self, carrier: CarrierId) -> OutboxRef {
-        OutboxRef {
-            carrier,
-            class: self.class(),
-            organization: self.organization,
-            key: self.key,
-        }
+        OutboxRef { carrier, class: self.class(), organization: self.organization, key: self.key }
     }
 }

@@ -151,9 +151,7 @@ impl Actor for Owner {
         view.set_paused(args.paused);
         Ok(OwnerState {
             backlog: Backlog::new(PER_FLOW_MAX, IN_MEMORY_MAX),
-            slots: (0..args.profile.connections)
-                .map(|_| Slot::default())
-                .collect(),
+            slots: (0..args.profile.connections).map(|_| Slot::default()).collect(),
             flights: HashMap::new(),
             outstanding: 0,
             ready: VecDeque::new(),

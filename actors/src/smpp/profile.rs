@@ -103,11 +103,7 @@ impl Doubt {
     /// A one-time code is of no use after the wait, so it does not wait.
     #[must_use]
     pub fn wait(&self, category: Category) -> Duration {
-        if category == Category::Otp {
-            Duration::ZERO
-        } else {
-            self.wait
-        }
+        if category == Category::Otp { Duration::ZERO } else { self.wait }
     }
 }
 

@@ -67,10 +67,7 @@ mod tests {
         assert_eq!(of(0x0A), rejected(MessageError::SenderNotAllowed));
         assert_eq!(of(0x400), rejected(MessageError::UnknownCarrierError));
         let own = [(0x400, Status::Failed, None)];
-        assert_eq!(
-            verdict(CommandStatus(0x400), &own),
-            Verdict::Over(Status::Failed, None)
-        );
+        assert_eq!(verdict(CommandStatus(0x400), &own), Verdict::Over(Status::Failed, None));
     }
 
     #[test]

@@ -18,11 +18,7 @@ const REGISTERED_DELIVERY: u8 = 1;
 /// How many PDUs a job takes.
 #[must_use]
 pub fn pdus(job: &Job, concat: Concat) -> usize {
-    if concat == Concat::MessagePayload {
-        1
-    } else {
-        usize::from(job.segments.max(1))
-    }
+    if concat == Concat::MessagePayload { 1 } else { usize::from(job.segments.max(1)) }
 }
 
 /// The PDUs of a job, in order of their parts.
@@ -34,10 +30,7 @@ pub fn messages(job: &Job, concat: Concat) -> Result<Vec<Message>, split::SplitE
     // Parts of one text share a reference, and texts to one person should not: keys count up.
     let reference = u16::try_from(job.key.0 & 0xffff).unwrap_or(0);
     let parts = split::parts(&job.body, encoding, concat, reference)?;
-    Ok(parts
-        .into_iter()
-        .map(|part| message(job, encoding, part))
-        .collect())
+    Ok(parts.into_iter().map(|part| message(job, encoding, part)).collect())
 }
 
 fn message(job: &Job, encoding: split::Encoding, part: Part) -> Message {
@@ -106,11 +99,7 @@ pub fn inbound(
     view: &MessageView<'_>,
 ) -> Inbound {
     let (_, body) = view.split_udh();
-    let encoding = if view.data_coding & 0x0c == 0x08 {
-        Encoding::Ucs2
-    } else {
-        Encoding::Gsm7
-    };
+    let encoding = if view.data_coding & 0x0c == 0x08 { Encoding::Ucs2 } else { Encoding::Gsm7 };
     let raw = view.user_data().to_vec();
     Inbound {
         carrier,
@@ -148,14 +137,11 @@ pub fn fingerprint(view: &MessageView<'_>) -> u64 {
 /// Other readings of a canonical id, for the store: rule 1 is hex read to decimal, 2 the reverse.
 #[must_use]
 pub fn alternatives(canonical: &str) -> Vec<(i64, String)> {
-    [
-        (1, message_id::Rule::HexToDec),
-        (2, message_id::Rule::DecToHex),
-    ]
-    .into_iter()
-    .filter_map(|(number, rule)| Some((number, rule.apply(canonical)?)))
-    .filter(|(_, id)| id != canonical)
-    .collect()
+    [(1, message_id::Rule::HexToDec), (2, message_id::Rule::DecToHex)]
+        .into_iter()
+        .filter_map(|(number, rule)| Some((number, rule.apply(canonical)?)))
+        .filter(|(_, id)| id != canonical)
+        .collect()
 }
 
 #[cfg(test)]
@@ -190,27 +176,16 @@ mod tests {
         let pdus = messages(&job("hello", Encoding::Gsm7, 1), Concat::Udh8).unwrap();
         assert_eq!(pdus.len(), 1);
         let pdu = &pdus[0];
-        assert_eq!(
-            (pdu.source.ton, pdu.source.npi, pdu.source.text()),
-            (5, 0, "Orbit".into())
-        );
+        assert_eq!((pdu.source.ton, pdu.source.npi, pdu.source.text()), (5, 0, "Orbit".into()));
         assert_eq!((pdu.destination.ton, pdu.destination.npi), (1, 1));
         assert_eq!(pdu.destination.text(), "14155550123");
-        assert_eq!(
-            (pdu.registered_delivery, pdu.data_coding, pdu.esm_class),
-            (1, 0, 0)
-        );
+        assert_eq!((pdu.registered_delivery, pdu.data_coding, pdu.esm_class), (1, 0, 0));
     }
 
     #[test]
     fn a_long_message_is_as_many_pdus_as_segments() {
         let body = "a".repeat(161);
-        for concat in [
-            Concat::Udh8,
-            Concat::Udh16,
-            Concat::SarTlv,
-            Concat::MessagePayload,
-        ] {
+        for concat in [Concat::Udh8, Concat::Udh16, Concat::SarTlv, Concat::MessagePayload] {
             let job = job(&body, Encoding::Gsm7, 2);
             assert_eq!(messages(&job, concat).unwrap().len(), pdus(&job, concat));
         }
@@ -222,8 +197,8 @@ mod tests {
             message_id: "0000ABC",
             state: State::Undeliverable,
             error: 7,
-            submit_date: receipt::Stamp::default(),
-            done_date: receipt::Stamp::default(),
+            submit_date: receipt::Stamp::parse("2601011200").unwrap(),
+            done_date: receipt::Stamp::parse("2601011200").unwrap(),
             text: "hi",
             tlvs: true,
         };
@@ -233,10 +208,7 @@ mod tests {
             &Address::new(1, 1, "14155550123"),
         );
         let receipt = receipt(CarrierId(3), &pdu.view());
-        assert_eq!(
-            (receipt.external_id.as_str(), receipt.raw_id.as_str()),
-            ("abc", "0000ABC")
-        );
+        assert_eq!((receipt.external_id.as_str(), receipt.raw_id.as_str()), ("abc", "0000ABC"));
         assert_eq!(receipt.status, Some(Status::Undelivered));
         assert_eq!(receipt.source, "+14155550123");
         assert_eq!(receipt.destination, "Orbit");
@@ -260,10 +232,7 @@ mod tests {
     #[test]
     fn ids_are_read_in_hex_and_in_decimal() {
         assert_eq!(alternatives("ff"), [(1, String::from("255"))]);
-        assert_eq!(
-            alternatives("10"),
-            [(1, String::from("16")), (2, String::from("a"))]
-        );
+        assert_eq!(alternatives("10"), [(1, String::from("16")), (2, String::from("a"))]);
         assert!(alternatives("x-1").is_empty());
     }
 }

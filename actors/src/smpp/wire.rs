@@ -35,9 +35,7 @@ pub(super) async fn connect(
                 Ok(Err(error)) => return Err(format!("connecting: {error}")),
                 Err(_) => return Err(String::from("connecting: no answer in time")),
             };
-            stream
-                .set_nodelay(true)
-                .map_err(|error| format!("connecting: {error}"))?;
+            stream.set_nodelay(true).map_err(|error| format!("connecting: {error}"))?;
             let (read, write) = stream.into_split();
             Ok((Box::new(read), Box::new(write)))
         }
@@ -86,11 +84,7 @@ impl Wire {
             let why = write_all(write, queue).await;
             on_end(why);
         });
-        Self {
-            writes,
-            reader: reader.abort_handle(),
-            writer: writer.abort_handle(),
-        }
+        Self { writes, reader: reader.abort_handle(), writer: writer.abort_handle() }
     }
 
     pub(super) fn write(&self, octets: Vec<u8>) -> Result<(), Stuck> {

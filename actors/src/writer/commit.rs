@@ -52,10 +52,7 @@ impl Meters {
             permits: gauge!("orbit_accept_permits_in_use"),
             claims: counter!("orbit_intents_total"),
             in_doubt: counter!("orbit_in_doubt_total"),
-            receipts: ["applied", "noted", "parked"]
-                .map(receipt)
-                .into_iter()
-                .collect(),
+            receipts: ["applied", "noted", "parked"].map(receipt).into_iter().collect(),
         }
     }
 }
@@ -83,12 +80,7 @@ impl Share {
 
 impl Committer {
     pub(super) fn new(lane: Lane, args: WriterArgs, writer: ActorRef<WriterMsg>) -> Self {
-        Self {
-            lane,
-            args,
-            writer,
-            meters: Meters::new(),
-        }
+        Self { lane, args, writer, meters: Meters::new() }
     }
 
     /// Until the actor is gone, or the outcome of a commit is unknown.
@@ -98,9 +90,7 @@ impl Committer {
                 tokio::time::sleep(self.args.batch_wait).await;
             }
             if let Err(error) = self.serve(batch).await {
-                let _ = self
-                    .writer
-                    .send_message(WriterMsg::Broken(error.to_string()));
+                let _ = self.writer.send_message(WriterMsg::Broken(error.to_string()));
                 return;
             }
             if self.writer.send_message(WriterMsg::Idle).is_err() {
@@ -110,14 +100,8 @@ impl Committer {
     }
 
     async fn serve(&mut self, batch: Batch) -> Result<(), StoreError> {
-        let Batch {
-            asked,
-            performs,
-            count,
-        } = batch;
-        self.meters
-            .permits
-            .set(number(self.args.shared.permits_in_use()));
+        let Batch { asked, performs, count } = batch;
+        self.meters.permits.set(number(self.args.shared.permits_in_use()));
         let mut work = Work::default();
         let mut replies = Vec::with_capacity(asked.len());
         for asked in asked {
@@ -166,11 +150,7 @@ impl Committer {
         loop {
             tokio::time::sleep(rest).await;
             rest = (rest * 2).min(RETRY_MAX);
-            let fresh = self
-                .args
-                .store
-                .lane(self.args.alternatives, self.args.exclusive)
-                .await;
+            let fresh = self.args.store.lane(self.args.alternatives, self.args.exclusive).await;
             let error = match fresh {
                 Ok(lane) => {
                     self.lane = lane;
@@ -215,12 +195,7 @@ impl Committer {
         tracing::error!(%error, "an item that no transaction takes goes to quarantine");
         counter!("orbit_quarantined_total").increment(1);
         let quarantine = vec![describe(work, error)];
-        self.lane
-            .commit(&Work {
-                quarantine,
-                ..Work::default()
-            })
-            .await?;
+        self.lane.commit(&Work { quarantine, ..Work::default() }).await?;
         let refused = Refusal::new(Code::InternalError, "the message could not be stored");
         Ok(Done {
             at: At::now(),
@@ -240,11 +215,7 @@ impl Committer {
             let Ok(Accepted::Fresh { at, first }) = answer else {
                 continue;
             };
-            let Submission {
-                organization,
-                messages,
-                ..
-            } = submission;
+            let Submission { organization, messages, .. } = submission;
             let count = i64::try_from(messages.len()).unwrap_or(0);
             self.args.shared.add_backlog(organization, count);
             for (message, key) in messages.into_iter().zip(first.0..) {
@@ -266,22 +237,12 @@ impl Committer {
     }
 
     fn count(&self, work: &Work, done: &Done) {
-        let fresh = done
-            .accepts
-            .iter()
-            .zip(&work.accepts)
-            .filter_map(|(answer, submission)| {
-                matches!(answer, Ok(Accepted::Fresh { .. })).then_some(submission.messages.len())
-            });
+        let fresh = done.accepts.iter().zip(&work.accepts).filter_map(|(answer, submission)| {
+            matches!(answer, Ok(Accepted::Fresh { .. })).then_some(submission.messages.len())
+        });
         self.meters.accepted.increment(fresh.sum::<usize>() as u64);
-        self.meters
-            .claims
-            .increment(done.claims.iter().filter(|ours| **ours).count() as u64);
-        let doubts = done
-            .results
-            .iter()
-            .filter(|fate| **fate == Fate::Waiting)
-            .count();
+        self.meters.claims.increment(done.claims.iter().filter(|ours| **ours).count() as u64);
+        let doubts = done.results.iter().filter(|fate| **fate == Fate::Waiting).count();
         self.meters.in_doubt.increment(doubts as u64);
         let mut fates = [("applied", 0), ("noted", 0), ("parked", 0)];
         for fate in &done.receipts {
@@ -368,11 +329,7 @@ fn take(done: &mut Done, share: &Share) -> Done {
 /// What an operator needs to know of an item; never a message's text.
 fn describe(work: &Work, error: &StoreError) -> Quarantined {
     let (kind, carrier, message) = if let Some(submission) = work.accepts.first() {
-        (
-            "accept",
-            submission.messages.first().map(|m| m.carrier),
-            None,
-        )
+        ("accept", submission.messages.first().map(|m| m.carrier), None)
     } else if let Some(claim) = work.claims.first() {
         ("claim", Some(claim.row.carrier), Some(claim.row.key))
     } else if let Some(result) = work.results.first() {
@@ -384,18 +341,10 @@ fn describe(work: &Work, error: &StoreError) -> Quarantined {
     } else {
         ("other", None, None)
     };
-    Quarantined {
-        carrier,
-        message,
-        reason: format!("store_{kind}"),
-        item: error.to_string(),
-    }
+    Quarantined { carrier, message, reason: format!("store_{kind}"), item: error.to_string() }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of a batch are far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts of a batch are far below 2^52")]
 fn number(count: usize) -> f64 {
     count as f64
 }
@@ -406,10 +355,7 @@ mod tests {
 
     fn cursors(count: i64) -> Work {
         let sweep_cursors = (0..count).map(|n| (n, CarrierId(1), n)).collect();
-        Work {
-            sweep_cursors,
-            ..Work::default()
-        }
+        Work { sweep_cursors, ..Work::default() }
     }
 
     #[test]
@@ -418,10 +364,7 @@ mod tests {
         let second = halve(&mut work);
         assert_eq!((work.len(), second.len()), (2, 3));
         append(&mut work, second);
-        assert_eq!(
-            work.sweep_cursors.iter().map(|c| c.0).collect::<Vec<_>>(),
-            [0, 1, 2, 3, 4]
-        );
+        assert_eq!(work.sweep_cursors.iter().map(|c| c.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     }
 
     #[test]

@@ -76,8 +76,7 @@ impl Shared {
 
     /// Adds to what waits for carriers on behalf of an organization.
     pub fn add_backlog(&self, organization: OrgId, change: i64) {
-        self.backlog(organization)
-            .fetch_add(change, Ordering::Relaxed);
+        self.backlog(organization).fetch_add(change, Ordering::Relaxed);
     }
 
     pub(super) fn permits_in_use(&self) -> usize {
@@ -90,10 +89,7 @@ impl Shared {
             return backlog.clone();
         }
         drop(known);
-        let mut known = self
-            .backlogs
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.backlogs.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(organization).or_default().clone()
     }
 }
@@ -109,30 +105,17 @@ impl WriterHandle {
         let shared = &self.shared;
         self.may_accept()?;
         let count = submission.messages.len();
-        let waiting = shared
-            .backlog(submission.organization)
-            .load(Ordering::Relaxed);
+        let waiting = shared.backlog(submission.organization).load(Ordering::Relaxed);
         if waiting.saturating_add(i64::try_from(count).unwrap_or(i64::MAX)) > shared.backlog_max {
             let message = "too many messages of this organization wait for their carrier";
             return Err(Refusal::new(Code::RateLimited, message).retry_after(5));
         }
-        let urgent = submission
-            .messages
-            .iter()
-            .all(|m| m.category == Category::Otp);
-        let urgency = if urgent {
-            Urgency::Urgent
-        } else {
-            Urgency::Bulk
-        };
+        let urgent = submission.messages.iter().all(|m| m.category == Category::Otp);
+        let urgency = if urgent { Urgency::Urgent } else { Urgency::Bulk };
         let full = |_| Refusal::unavailable("too many requests wait to be stored");
         let permit = shared.gate.enter(count, urgency).map_err(full)?;
         let (reply, answer) = oneshot::channel();
-        self.send(WriterMsg::Accept(Asked {
-            submission,
-            reply,
-            permit,
-        }))?;
+        self.send(WriterMsg::Accept(Asked { submission, reply, permit }))?;
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(not_stored()),
@@ -145,10 +128,7 @@ impl WriterHandle {
         let then = Then::new(move |done| {
             let _ = reply.send(done);
         });
-        self.send(WriterMsg::Perform {
-            work: Box::new(work),
-            then,
-        })?;
+        self.send(WriterMsg::Perform { work: Box::new(work), then })?;
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(_)) | Err(_) => Err(not_stored()),
@@ -156,35 +136,22 @@ impl WriterHandle {
     }
 
     pub async fn administer(&self, change: Admin) -> Result<AdminDone, Refusal> {
-        let done = self
-            .perform(Work {
-                admin: vec![change],
-                ..Work::default()
-            })
-            .await?;
+        let done = self.perform(Work { admin: vec![change], ..Work::default() }).await?;
         match done.admin.into_iter().next() {
-            Some(AdminDone::Failed) | None => Err(Refusal::new(
-                Code::InternalError,
-                "the change could not be stored",
-            )),
+            Some(AdminDone::Failed) | None => {
+                Err(Refusal::new(Code::InternalError, "the change could not be stored"))
+            }
             Some(done) => Ok(done),
         }
     }
 
     /// Gives work whose answer goes to `then`. An error: there is no writer now.
     pub fn ask(&self, work: Work, then: Then) -> Result<(), Refusal> {
-        self.send(WriterMsg::Perform {
-            work: Box::new(work),
-            then,
-        })
+        self.send(WriterMsg::Perform { work: Box::new(work), then })
     }
 
     fn send(&self, message: WriterMsg) -> Result<(), Refusal> {
-        let current = self
-            .shared
-            .current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let current = self.shared.current.read().unwrap_or_else(PoisonError::into_inner);
         let writer = current.as_ref().ok_or_else(not_stored)?;
         writer.send_message(message).map_err(|_| not_stored())
     }

@@ -38,28 +38,19 @@ impl Store {
                 o.public_id as organization_public_id, k.mode, k.scopes, k.revoked_at,
                 o.is_sandbox, o.suspended_at
             from api_keys k join organizations o on o.id = k.organization_id where k.hash = $1";
-        Ok(sqlx::query_as(sql)
-            .bind(&hash[..])
-            .fetch_optional(self.engine())
-            .await?)
+        Ok(sqlx::query_as(sql).bind(&hash[..]).fetch_optional(self.engine()).await?)
     }
 
     pub async fn organization(&self, id: PublicId) -> Result<Option<OrganizationRow>, StoreError> {
         let sql = "select id, public_id, name, is_sandbox, created_at from organizations
             where public_id = $1";
-        Ok(sqlx::query_as(sql)
-            .bind(&id.as_bytes()[..])
-            .fetch_optional(self.engine())
-            .await?)
+        Ok(sqlx::query_as(sql).bind(&id.as_bytes()[..]).fetch_optional(self.engine()).await?)
     }
 
     pub async fn organizations(&self, limit: i64) -> Result<Vec<OrganizationRow>, StoreError> {
         let sql = "select id, public_id, name, is_sandbox, created_at from organizations
             order by id limit $1";
-        Ok(sqlx::query_as(sql)
-            .bind(limit)
-            .fetch_all(self.engine())
-            .await?)
+        Ok(sqlx::query_as(sql).bind(limit).fetch_all(self.engine()).await?)
     }
 }
 

@@ -12,9 +12,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
 /// Lengths a list of rows is padded to.
-const LENGTHS: [usize; 17] = [
-    1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512,
-];
+const LENGTHS: [usize; 17] = [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512];
 const PARAMETERS_MAX: usize = 32_000;
 
 /// One statement over many rows: both texts side by side.
@@ -50,10 +48,7 @@ impl Column<'_> {
 
 /// The writer's connection.
 pub(crate) enum Conn {
-    Sqlite {
-        conn: SqliteConnection,
-        texts: HashMap<(usize, usize), Arc<str>>,
-    },
+    Sqlite { conn: SqliteConnection, texts: HashMap<(usize, usize), Arc<str>> },
     Postgres(PgConnection),
 }
 
@@ -102,10 +97,7 @@ impl Line {
 
 impl Conn {
     pub(crate) fn sqlite(conn: SqliteConnection) -> Self {
-        Self::Sqlite {
-            conn,
-            texts: HashMap::new(),
-        }
+        Self::Sqlite { conn, texts: HashMap::new() }
     }
 
     /// Runs a statement without parameters, `begin` and `commit` among them.
@@ -117,11 +109,7 @@ impl Conn {
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        let sql = if matches!(self, Self::Sqlite { .. }) {
-            "begin immediate"
-        } else {
-            "begin"
-        };
+        let sql = if matches!(self, Self::Sqlite { .. }) { "begin immediate" } else { "begin" };
         self.plain(sql).await.map(|_| ())
     }
 
@@ -182,14 +170,9 @@ impl Conn {
 
 fn chunks(columns: &[Column<'_>]) -> impl Iterator<Item = (usize, usize)> + use<> {
     let rows = columns.first().map_or(0, Column::len);
-    debug_assert!(
-        columns.iter().all(|c| c.len() == rows),
-        "columns of unequal length"
-    );
+    debug_assert!(columns.iter().all(|c| c.len() == rows), "columns of unequal length");
     let step = (PARAMETERS_MAX / columns.len().max(1)).min(LENGTHS[LENGTHS.len() - 1]);
-    (0..rows)
-        .step_by(step)
-        .map(move |from| (from, (from + step).min(rows)))
+    (0..rows).step_by(step).map(move |from| (from, (from + step).min(rows)))
 }
 
 fn sqlite_text(

@@ -45,9 +45,7 @@ impl StoreError {
                         Ok(number) if code.len() < 5 => {
                             matches!(number & 0xff, 5 | 6 | 8 | 10 | 11 | 13 | 14)
                         }
-                        _ => ["08", "40", "53", "57", "58"]
-                            .iter()
-                            .any(|c| code.starts_with(c)),
+                        _ => ["08", "40", "53", "57", "58"].iter().any(|c| code.starts_with(c)),
                     })
                 }
                 sqlx::Error::ColumnDecode { .. }

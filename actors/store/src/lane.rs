@@ -103,13 +103,8 @@ impl Lane {
         mut conn: Conn,
         alternatives: Alternatives,
     ) -> Result<Self, StoreError> {
-        let id = conn
-            .fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])])
-            .await?;
-        let id = id
-            .first()
-            .ok_or(StoreError::Impossible("a lane without a number"))?
-            .int(0)?;
+        let id = conn.fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])]).await?;
+        let id = id.first().ok_or(StoreError::Impossible("a lane without a number"))?.int(0)?;
         let one = [Column::Int(vec![0])];
         let mut parked = HashMap::new();
         for line in conn.fetch(&PARKED_COUNTS, &one).await? {
@@ -119,15 +114,7 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
-        Ok(Self {
-            conn,
-            id,
-            next: 0,
-            alternatives,
-            parked,
-            id_rules,
-            checked: false,
-        })
+        Ok(Self { conn, id, next: 0, alternatives, parked, id_rules, checked: false })
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -201,15 +188,7 @@ impl Lane {
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
         self.log(gathered, now).await?;
-        Ok(Done {
-            at: now,
-            admin,
-            accepts,
-            claims,
-            results,
-            receipts,
-            inbound,
-        })
+        Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
     }
 
     /// A fresh number in this lane.
@@ -220,11 +199,8 @@ impl Lane {
 
     /// Writes the gathered events, transfers and wallets.
     async fn log(&mut self, gathered: &Gathered, now: At) -> Result<(), StoreError> {
-        let wallets: Vec<_> = gathered
-            .wallets
-            .iter()
-            .filter(|(_, change)| **change != Default::default())
-            .collect();
+        let wallets: Vec<_> =
+            gathered.wallets.iter().filter(|(_, change)| **change != Default::default()).collect();
         if !wallets.is_empty() {
             let columns = [
                 Column::Int(wallets.iter().map(|(org, _)| org.0).collect()),
@@ -243,18 +219,8 @@ impl Lane {
                 Column::Int(transfers.iter().map(|_| self.number()).collect()),
                 Column::MaybeInt(transfers.iter().map(|t| t.message.map(|m| m.0)).collect()),
                 Column::Int(transfers.iter().map(|t| t.kind.code()).collect()),
-                Column::Int(
-                    transfers
-                        .iter()
-                        .map(|t| t.kind.accounts().0.code())
-                        .collect(),
-                ),
-                Column::Int(
-                    transfers
-                        .iter()
-                        .map(|t| t.kind.accounts().1.code())
-                        .collect(),
-                ),
+                Column::Int(transfers.iter().map(|t| t.kind.accounts().0.code()).collect()),
+                Column::Int(transfers.iter().map(|t| t.kind.accounts().1.code()).collect()),
                 Column::Int(transfers.iter().map(|t| t.amount.0).collect()),
                 Column::Int(vec![now.micros(); transfers.len()]),
                 Column::MaybeText(transfers.iter().map(|t| t.note.as_deref()).collect()),

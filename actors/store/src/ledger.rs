@@ -110,10 +110,7 @@ impl Store {
     pub async fn wallet(&self, organization: OrgId) -> Result<Option<Wallet>, StoreError> {
         let mut tenant = self.tenant(organization).await?;
         let sql = "select available, held from wallets where organization_id = $1";
-        let found = sqlx::query_as(sql)
-            .bind(organization.0)
-            .fetch_optional(tenant.conn())
-            .await?;
+        let found = sqlx::query_as(sql).bind(organization.0).fetch_optional(tenant.conn()).await?;
         tenant.close().await?;
         Ok(found)
     }
@@ -149,9 +146,8 @@ impl Store {
             from wallets w left join ledger l on l.organization_id = w.organization_id
             group by w.organization_id, w.available, w.held";
         let rows: Vec<Books> = sqlx::query_as(sql).fetch_all(self.engine()).await?;
-        let off = rows
-            .into_iter()
-            .filter(|b| (b.available, b.held) != (b.sum_available, b.sum_held));
+        let off =
+            rows.into_iter().filter(|b| (b.available, b.held) != (b.sum_available, b.sum_held));
         Ok(off
             .map(|b| Imbalance {
                 organization: OrgId(b.organization_id),
@@ -171,10 +167,8 @@ impl Store {
         let postgres = "select seq, kind, amount, at, note, cast(null as bytea) as message_id
             from ledger where message_key = $1 order by seq";
         let sql = if self.is_postgres() { postgres } else { sql };
-        let rows: Vec<TransferRow> = sqlx::query_as(sql)
-            .bind(message.0)
-            .fetch_all(self.engine())
-            .await?;
+        let rows: Vec<TransferRow> =
+            sqlx::query_as(sql).bind(message.0).fetch_all(self.engine()).await?;
         rows.into_iter()
             .map(|row| {
                 let kind = TransferKind::from_code(row.kind)

@@ -151,13 +151,11 @@ impl Store {
         id: PublicId,
     ) -> Result<Option<MessageRow>, StoreError> {
         let mut tenant = self.tenant(organization).await?;
-        let found = sqlx::query_as(select_messages!(
-            "where m.organization_id = $1 and m.id = $2"
-        ))
-        .bind(organization.0)
-        .bind(&id.as_bytes()[..])
-        .fetch_optional(tenant.conn())
-        .await?;
+        let found = sqlx::query_as(select_messages!("where m.organization_id = $1 and m.id = $2"))
+            .bind(organization.0)
+            .bind(&id.as_bytes()[..])
+            .fetch_optional(tenant.conn())
+            .await?;
         tenant.close().await?;
         Ok(found)
     }
@@ -280,11 +278,7 @@ impl Store {
             from events e join messages m on m.key = e.message_key
             left join carriers c on c.id = m.carrier_id
             where e.seq > $1 order by e.seq limit $2";
-        Ok(sqlx::query_as(sql)
-            .bind(after)
-            .bind(limit)
-            .fetch_all(self.engine())
-            .await?)
+        Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
     }
 
     /// The number of the newest line of the log; 0 when there is none.
@@ -322,10 +316,6 @@ impl Store {
         let sql = "select q.seq, c.name as carrier, q.message_key, q.reason, q.item, q.at
             from quarantine q left join carriers c on c.id = q.carrier_id
             where q.seq < $1 order by q.seq desc limit $2";
-        Ok(sqlx::query_as(sql)
-            .bind(below)
-            .bind(limit)
-            .fetch_all(self.engine())
-            .await?)
+        Ok(sqlx::query_as(sql).bind(below).bind(limit).fetch_all(self.engine()).await?)
     }
 }

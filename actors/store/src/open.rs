@@ -54,9 +54,7 @@ impl Options {
         if self.url.starts_with("sqlite:") {
             return Ok(false);
         }
-        Err(StoreError::Url(String::from(
-            "neither sqlite://PATH nor postgres://…",
-        )))
+        Err(StoreError::Url(String::from("neither sqlite://PATH nor postgres://…")))
     }
 }
 
@@ -99,12 +97,7 @@ impl Store {
         migrate(&options, postgres).await?;
         let tenants = pool(&options, postgres, "set role orbit_api").await?;
         let engine = pool(&options, postgres, "set role orbit_engine").await?;
-        Ok(Self {
-            options,
-            postgres,
-            tenants,
-            engine,
-        })
+        Ok(Self { options, postgres, tenants, engine })
     }
 
     #[must_use]
@@ -150,10 +143,8 @@ impl Store {
                 .await?;
             if exclusive {
                 let sql = "select pg_try_advisory_lock($1)";
-                let free: bool = sqlx::query_scalar(sql)
-                    .bind(SERVE_LOCK)
-                    .fetch_one(&mut conn)
-                    .await?;
+                let free: bool =
+                    sqlx::query_scalar(sql).bind(SERVE_LOCK).fetch_one(&mut conn).await?;
                 if !free {
                     let whose = String::from("its advisory lock is held on this database");
                     return Err(StoreError::InUse(whose));
@@ -173,10 +164,7 @@ impl Store {
             Conn::Postgres(conn)
         } else {
             let conn = sqlite_options(&self.options)?
-                .pragma(
-                    "wal_autocheckpoint",
-                    self.options.sqlite_checkpoint_pages.to_string(),
-                )
+                .pragma("wal_autocheckpoint", self.options.sqlite_checkpoint_pages.to_string())
                 .pragma("cache_size", "-2000")
                 .statement_cache_capacity(600)
                 .connect()

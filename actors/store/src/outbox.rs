@@ -38,7 +38,22 @@ row! {
     }
 }
 
+row! {
+    struct OrganizationBacklog {
+        organization_id: i64,
+        waiting: i64,
+    }
+}
+
 impl Store {
+    /// How many messages of each organization wait for carriers.
+    pub async fn backlog_by_organization(&self) -> Result<Vec<(OrgId, i64)>, StoreError> {
+        let sql =
+            "select organization_id, count(*) as waiting from outbox group by organization_id";
+        let rows: Vec<OrganizationBacklog> = sqlx::query_as(sql).fetch_all(self.engine()).await?;
+        Ok(rows.into_iter().map(|row| (OrgId(row.organization_id), row.waiting)).collect())
+    }
+
     /// Waiting rows of one class and organization, above `after`, oldest first.
     pub async fn waiting(
         &self,
@@ -94,9 +109,6 @@ impl Store {
                 cast(min(o.due_at) as bigint) as oldest
             from outbox o where o.carrier_id = $1 and o.intent is null
             group by o.class, o.organization_id";
-        Ok(sqlx::query_as(sql)
-            .bind(carrier.0)
-            .fetch_all(self.engine())
-            .await?)
+        Ok(sqlx::query_as(sql).bind(carrier.0).fetch_all(self.engine()).await?)
     }
 }

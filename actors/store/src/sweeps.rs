@@ -32,10 +32,8 @@ impl Store {
             from lanes l left join sweeps s on s.lane_id = l.id and s.carrier_id = $1
             where coalesce(s.seq, 0) < 9223372036854775807
             order by l.id";
-        let rows: Vec<CursorRow> = sqlx::query_as(sql)
-            .bind(carrier.0)
-            .fetch_all(self.engine())
-            .await?;
+        let rows: Vec<CursorRow> =
+            sqlx::query_as(sql).bind(carrier.0).fetch_all(self.engine()).await?;
         Ok(rows.into_iter().map(|row| (row.lane_id, row.seq)).collect())
     }
 

@@ -45,16 +45,8 @@ pub(crate) async fn run(args: BareArgs) -> Result<Option<Value>> {
     let smsc = Smsc::start(([127, 0, 0, 1], 0).into(), args.smsc.clone())?;
     let each = args.messages / args.connections;
     let receipts = args.smsc.receipts != Receipts::Off;
-    let work = Work {
-        messages: each,
-        window: args.window,
-        receipts,
-    };
-    let meters = Meters {
-        processes: Vec::new(),
-        carrier: smsc.thread.clone(),
-        postgres: false,
-    };
+    let work = Work { messages: each, window: args.window, receipts };
+    let meters = Meters { processes: Vec::new(), carrier: smsc.thread.clone(), postgres: false };
     let mark = meters.mark();
     let started = Instant::now();
     let mut links = JoinSet::new();
@@ -83,22 +75,16 @@ pub(crate) async fn run(args: BareArgs) -> Result<Option<Value>> {
 
 /// Submits with a full window, acknowledges receipts, ends when all answers are here.
 async fn submit(mut stream: TcpStream, link: u64, work: Work) -> Result<()> {
-    let Work {
-        messages, window, ..
-    } = work;
+    let Work { messages, window, .. } = work;
     let mut input = Vec::with_capacity(READ_BYTES);
     let mut out = Vec::with_capacity(READ_BYTES);
-    put(&mut out, BIND_TRANSCEIVER, 0, 0, |out| {
-        out.extend_from_slice(b"u\0p\0\0\x34\0\0\0")
-    });
+    put(&mut out, BIND_TRANSCEIVER, 0, 0, |out| out.extend_from_slice(b"u\0p\0\0\x34\0\0\0"));
     let (mut sent, mut answered, mut receipts) = (0_u64, 0_u64, 0_u64);
     let mut bound = false;
     while answered < messages || (work.receipts && receipts < messages) {
         while bound && sent < messages && sent - answered < u64::from(window) {
             sent += 1;
-            put(&mut out, SUBMIT_SM, 0, sent as u32, |out| {
-                body(link, sent, out)
-            });
+            put(&mut out, SUBMIT_SM, 0, sent as u32, |out| body(link, sent, out));
         }
         stream.write_all(&out).await?;
         out.clear();
@@ -111,9 +97,7 @@ async fn submit(mut stream: TcpStream, link: u64, work: Work) -> Result<()> {
                 command if command == SUBMIT_SM | RESPONSE => answered += 1,
                 DELIVER_SM => {
                     receipts += 1;
-                    put(&mut out, DELIVER_SM | RESPONSE, 0, header.sequence, |out| {
-                        out.push(0)
-                    });
+                    put(&mut out, DELIVER_SM | RESPONSE, 0, header.sequence, |out| out.push(0));
                 }
                 _ => bound = true,
             }

@@ -44,8 +44,6 @@ pub(crate) async fn run(args: CarrierArgs) -> Result<Option<Value>> {
         let _ = std::io::stdout().flush();
     };
     smsc::run(args.bind, args.smsc, Arc::clone(&counters), ready, until).await?;
-    let stats = args
-        .stats
-        .then(|| serde_json::to_value(counters.snapshot()));
+    let stats = args.stats.then(|| serde_json::to_value(counters.snapshot()));
     Ok(stats.transpose()?)
 }

@@ -94,10 +94,7 @@ struct Kills {
 pub(crate) async fn run(args: CrashArgs) -> Result<Option<Value>> {
     let scratch = Scratch::new("crash", args.switch.keep_files)?;
     let mut options = args.smsc.clone();
-    let log = options
-        .log
-        .get_or_insert_with(|| scratch.file("carrier.log"))
-        .clone();
+    let log = options.log.get_or_insert_with(|| scratch.file("carrier.log")).clone();
     let smsc = Smsc::start(([127, 0, 0, 1], 0).into(), options)?;
     let mut switch = Switch::prepare(&args.switch, scratch.path(), &smsc, &args.smsc)?;
     switch.serve().await?;
@@ -157,16 +154,11 @@ async fn kill_often(args: &CrashArgs, switch: &mut Switch, back: &mut Histogram)
         tokio::time::sleep(life).await;
         if !switch.is_running() {
             let words = switch.last_words();
-            kills
-                .problems
-                .push(format!("ended by itself before kill {number}: {words}"));
+            kills.problems.push(format!("ended by itself before kill {number}: {words}"));
         }
         kills.at.push(now_ms());
         switch.kill();
-        let took = switch
-            .serve()
-            .await
-            .with_context(|| format!("after kill {number}"))?;
+        let took = switch.serve().await.with_context(|| format!("after kill {number}"))?;
         back.record(took.as_micros() as u64);
         eprintln!("crash: kill {number}, back after {} ms", took.as_millis());
     }
@@ -196,18 +188,13 @@ fn report(
     load: LoadReport,
     carrier: Stats,
 ) -> CrashReport {
-    let by_id = messages
-        .iter()
-        .map(|message| (message.id.as_str(), message.token.as_str()));
+    let by_id = messages.iter().map(|message| (message.id.as_str(), message.token.as_str()));
     let texts: HashMap<&str, &str> = by_id.collect();
     let text_of = |one: &Accepted| texts.get(one.id.as_str());
     let is_other = |one: &&Accepted| {
         text_of(one).is_some_and(|token| !token.ends_with(&format!("-{}", one.number)))
     };
-    let tokens: HashSet<&str> = messages
-        .iter()
-        .map(|message| message.token.as_str())
-        .collect();
+    let tokens: HashSet<&str> = messages.iter().map(|message| message.token.as_str()).collect();
     let mut statuses = BTreeMap::<String, usize>::new();
     for message in messages {
         *statuses.entry(message.status.clone()).or_default() += 1;
@@ -256,11 +243,7 @@ impl CrashReport {
         self.charged_twice = kinds.values().filter(|&&count| count > 1).count();
         self.holds_open = open.values().filter(|&&held| held != 0).count();
         let credited = transactions.iter().any(|one| one.kind == "top_up");
-        let start = if credited {
-            Balance::default()
-        } else {
-            opening
-        };
+        let start = if credited { Balance::default() } else { opening };
         let effects = transactions.iter().filter_map(Transaction::effect);
         let sum: Balance = effects.chain([start]).sum();
         self.ledger_agrees = sum == closing;
@@ -276,34 +259,16 @@ impl CrashReport {
         };
         problem(self.lost > 0, format!("{} lost", self.lost));
         problem(self.mixed_up > 0, format!("{} mixed up", self.mixed_up));
-        problem(
-            self.created_twice > 0,
-            format!("{} created twice", self.created_twice),
-        );
-        problem(
-            self.charged_twice > 0,
-            format!("{} charged twice", self.charged_twice),
-        );
-        problem(
-            self.holds_open > 0,
-            format!("{} holds open", self.holds_open),
-        );
+        problem(self.created_twice > 0, format!("{} created twice", self.created_twice));
+        problem(self.charged_twice > 0, format!("{} charged twice", self.charged_twice));
+        problem(self.holds_open > 0, format!("{} holds open", self.holds_open));
         problem(self.stuck > 0, format!("{} stuck", self.stuck));
-        problem(
-            !self.ledger_agrees,
-            "the ledger's sum is not the balance".to_owned(),
-        );
-        problem(
-            self.balance_held_micros != 0,
-            "something is still held".to_owned(),
-        );
+        problem(!self.ledger_agrees, "the ledger's sum is not the balance".to_owned());
+        problem(self.balance_held_micros != 0, "something is still held".to_owned());
         problem(self.accepted == 0, "nothing was accepted".to_owned());
         let limit = self.doubled_limit_per_kill;
         let most = self.doubled_max_per_kill;
-        problem(
-            most > limit,
-            format!("{most} doubled at one kill, {limit} allowed"),
-        );
+        problem(most > limit, format!("{most} doubled at one kill, {limit} allowed"));
         self.passed = self.problems.is_empty();
     }
 }

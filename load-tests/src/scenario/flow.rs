@@ -67,10 +67,7 @@ impl Meters {
             at.insert("generator".to_owned(), process::thread_cpu_micros(&thread));
         }
         if self.postgres {
-            at.insert(
-                "postgres".to_owned(),
-                process::cpu_micros_of_all("postgres").0,
-            );
+            at.insert("postgres".to_owned(), process::cpu_micros_of_all("postgres").0);
         }
         CpuMark { at }
     }
@@ -88,8 +85,7 @@ impl Meters {
     pub(crate) fn peak_memory_mb(&self) -> BTreeMap<String, f64> {
         let megabytes = |pid| tenths(process::peak_memory_kb(pid) as f64 / 1024.0);
         let each = self.processes.iter();
-        each.map(|(name, pid)| ((*name).to_owned(), megabytes(*pid)))
-            .collect()
+        each.map(|(name, pid)| ((*name).to_owned(), megabytes(*pid))).collect()
     }
 }
 

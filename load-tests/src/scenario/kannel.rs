@@ -115,24 +115,14 @@ async fn drive(
         ..args.load.plan(CONNECTIONS)
     };
     let (warmed, _) = generator::run(warm_up, target()?, Keep::Nothing, Rc::default()).await?;
-    ensure!(
-        warmed.accepted == args.warm_up,
-        "warm-up failed: {warmed:?}"
-    );
-    if !until(smsc, settle, |stats| {
-        stats.receipts_acked >= warmed.accepted
-    })
-    .await
-    {
+    ensure!(warmed.accepted == args.warm_up, "warm-up failed: {warmed:?}");
+    if !until(smsc, settle, |stats| stats.receipts_acked >= warmed.accepted).await {
         bail!("no receipts for the warm-up: {:?}", smsc.stats());
     }
     eprintln!("kannel: warm, {} messages", warmed.accepted);
 
     let meters = Meters {
-        processes: vec![
-            ("bearerbox", kannel.bearerbox.id()),
-            ("smsbox", kannel.smsbox.id()),
-        ],
+        processes: vec![("bearerbox", kannel.bearerbox.id()), ("smsbox", kannel.smsbox.id())],
         carrier: smsc.thread.clone(),
         postgres: false,
     };
@@ -141,10 +131,7 @@ async fn drive(
     let plan = args.load.plan(CONNECTIONS);
     let connections = plan.connections;
     let (load, _) = generator::run(plan, target()?, Keep::Nothing, Rc::default()).await?;
-    eprintln!(
-        "kannel: {} accepted in {:.2} s",
-        load.accepted, load.seconds
-    );
+    eprintln!("kannel: {} accepted in {:.2} s", load.accepted, load.seconds);
     let wanted = warmed.accepted + load.accepted;
     let complete = until(smsc, settle, |stats| stats.receipts_acked >= wanted).await;
     let seconds = started.elapsed().as_secs_f64();
@@ -205,11 +192,7 @@ async fn start(args: &KannelArgs, smsc: &Smsc, scratch: &Scratch) -> Result<Kann
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(Kannel {
-        bearerbox,
-        smsbox,
-        sends,
-    })
+    Ok(Kannel { bearerbox, smsbox, sends })
 }
 
 fn bearer_settings(
@@ -223,26 +206,16 @@ fn bearer_settings(
         KannelStore::Spool => {
             let spool = folder.join("spool");
             fs::create_dir_all(&spool)?;
-            format!(
-                "store-type = spool\nstore-location = \"{}\"\n",
-                spool.display()
-            )
+            format!("store-type = spool\nstore-location = \"{}\"\n", spool.display())
         }
         KannelStore::File => {
             let file = folder.join("store.log");
-            format!(
-                "store-type = file\nstore-location = \"{}\"\n",
-                file.display()
-            )
+            format!("store-type = file\nstore-location = \"{}\"\n", file.display())
         }
         KannelStore::Memory => String::new(),
     };
     let port = smsc.address.port();
-    let SmscOptions {
-        system_id,
-        password,
-        ..
-    } = &args.smsc;
+    let SmscOptions { system_id, password, .. } = &args.smsc;
     let mut text = format!(
         "group = core\nadmin-port = {admin}\nadmin-interface = \"127.0.0.1\"\n\
          admin-password = load\nsmsbox-port = {boxes}\nsmsbox-interface = \"127.0.0.1\"\n\

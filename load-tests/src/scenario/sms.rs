@@ -137,10 +137,7 @@ impl Run<'_> {
             ..self.args.load.plan(CONNECTIONS)
         };
         let (load, _) = generator::run(plan, self.target()?, Keep::Nothing, Rc::default()).await?;
-        ensure!(
-            load.accepted == self.args.warm_up,
-            "warm-up failed: {load:?}"
-        );
+        ensure!(load.accepted == self.args.warm_up, "warm-up failed: {load:?}");
         let delivered = self.delivered(load.accepted).await?;
         ensure!(delivered == load.accepted, "warm-up: {delivered} delivered");
         eprintln!("sms: warm, {delivered} messages");
@@ -148,11 +145,7 @@ impl Run<'_> {
     }
 
     fn target(&self) -> Result<Target> {
-        orbit_target(
-            self.switch,
-            self.args.load.recipients()?,
-            &self.args.load.body,
-        )
+        orbit_target(self.switch, self.args.load.recipients()?, &self.args.load.body)
     }
 
     /// Waits until so many receipts are acknowledged and the switch has no message in flight;
@@ -178,21 +171,17 @@ impl Run<'_> {
 
     fn check_load(&mut self, load: &LoadReport, handled: u64) {
         if handled != load.accepted {
-            self.problems
-                .push(format!("{handled} delivered of {}", load.accepted));
+            self.problems.push(format!("{handled} delivered of {}", load.accepted));
         }
         if load.given_up > 0 {
-            self.problems
-                .push(format!("{} requests not accepted", load.given_up));
+            self.problems.push(format!("{} requests not accepted", load.given_up));
         }
         let stats = self.smsc.stats();
         if stats.duplicates > 0 {
-            self.problems
-                .push(format!("{} submits came twice", stats.duplicates));
+            self.problems.push(format!("{} submits came twice", stats.duplicates));
         }
         if stats.max_in_flight > u64::from(self.args.switch.window) {
-            self.problems
-                .push(format!("{} submits in flight", stats.max_in_flight));
+            self.problems.push(format!("{} submits in flight", stats.max_in_flight));
         }
     }
 
@@ -207,17 +196,12 @@ impl Run<'_> {
         eprintln!("sms: {} messages read back", messages.len());
         let tokens: HashSet<&str> = messages.iter().map(|m| m.token.as_str()).collect();
         if tokens.len() != messages.len() {
-            self.problems
-                .push(format!("{} texts twice", messages.len() - tokens.len()));
+            self.problems.push(format!("{} texts twice", messages.len() - tokens.len()));
         }
         let ids: HashSet<&str> = messages.iter().map(|m| m.id.as_str()).collect();
-        let missing = accepted
-            .iter()
-            .filter(|a| !ids.contains(a.id.as_str()))
-            .count();
+        let missing = accepted.iter().filter(|a| !ids.contains(a.id.as_str())).count();
         if missing > 0 {
-            self.problems
-                .push(format!("{missing} accepted messages are not listed"));
+            self.problems.push(format!("{missing} accepted messages are not listed"));
         }
         let mut delivery = Histogram::new();
         let mut expected = 0;
@@ -225,9 +209,7 @@ impl Run<'_> {
             expected += message.price_micros;
             match message.delivery_micros {
                 Some(micros) if message.status == "delivered" => delivery.record(micros),
-                _ => self
-                    .problems
-                    .push(format!("{} is {}", message.id, message.status)),
+                _ => self.problems.push(format!("{} is {}", message.id, message.status)),
             }
         }
         self.problems.truncate(20);
@@ -240,8 +222,7 @@ impl Run<'_> {
             agrees: spent == expected && after.held_micros == 0,
         };
         if !wallet.agrees {
-            self.problems
-                .push(format!("the wallet differs: {wallet:?}"));
+            self.problems.push(format!("the wallet differs: {wallet:?}"));
         }
         Ok((Some(delivery), Some(wallet)))
     }

@@ -58,9 +58,7 @@ pub(crate) async fn run(args: StoreArgs) -> Result<Option<Value>> {
     if args.batch == 0 || args.messages == 0 {
         bail!("--batch and --messages must be positive");
     }
-    let store = Store::open(Options::new(&args.url))
-        .await
-        .context("opening the store")?;
+    let store = Store::open(Options::new(&args.url)).await.context("opening the store")?;
     let mut bench = Bench::new(&store, args.keys).await?;
     let rounds = args.messages.div_ceil(args.batch);
     bench.accept(args.batch).await?;
@@ -79,9 +77,7 @@ pub(crate) async fn run(args: StoreArgs) -> Result<Option<Value>> {
     let mut answered: Option<Flight> = None;
     let mut fresh: Option<Flight> = None;
     for _ in 0..rounds + 3 {
-        let done = bench
-            .life(args.batch, fresh.take(), claimed.take(), answered.take())
-            .await?;
+        let done = bench.life(args.batch, fresh.take(), claimed.take(), answered.take()).await?;
         (fresh, claimed, answered) = done;
     }
     let lives = rate(rounds * args.batch, started);
@@ -126,49 +122,19 @@ impl Bench {
             name: String::from("load"),
             credit: Micros::TOP_UP_MAX,
             sandbox: false,
-            key: NewKey {
-                id: PublicId::new(At::now()),
-                hash: rand::random(),
-                ..key.clone()
-            },
+            key: NewKey { id: PublicId::new(At::now()), hash: rand::random(), ..key.clone() },
         };
-        let own = Admin::OwnCarrier {
-            name: String::from("load"),
-        };
-        let done = lane
-            .commit(&Work {
-                admin: vec![create, own],
-                ..Work::default()
-            })
-            .await?
-            .admin;
-        let [
-            AdminDone::Organization(organization),
-            AdminDone::Carrier { id, epoch, .. },
-        ] = done[..]
+        let own = Admin::OwnCarrier { name: String::from("load") };
+        let done = lane.commit(&Work { admin: vec![create, own], ..Work::default() }).await?.admin;
+        let [AdminDone::Organization(organization), AdminDone::Carrier { id, epoch, .. }] =
+            done[..]
         else {
             bail!("unexpected answers {done:?}");
         };
         let create = Admin::CreateKey { organization, key };
-        let done = lane
-            .commit(&Work {
-                admin: vec![create],
-                ..Work::default()
-            })
-            .await?
-            .admin;
-        let [AdminDone::Key(api_key)] = done[..] else {
-            bail!("unexpected answers {done:?}")
-        };
-        Ok(Self {
-            lane,
-            organization,
-            api_key,
-            carrier: id,
-            epoch,
-            keys,
-            sent: 0,
-        })
+        let done = lane.commit(&Work { admin: vec![create], ..Work::default() }).await?.admin;
+        let [AdminDone::Key(api_key)] = done[..] else { bail!("unexpected answers {done:?}") };
+        Ok(Self { lane, organization, api_key, carrier: id, epoch, keys, sent: 0 })
     }
 
     fn submissions(&mut self, count: usize) -> Vec<Submission> {
@@ -209,12 +175,7 @@ impl Bench {
 
     async fn accept(&mut self, count: usize) -> Result<()> {
         let accepts = self.submissions(count);
-        self.lane
-            .commit(&Work {
-                accepts,
-                ..Work::default()
-            })
-            .await?;
+        self.lane.commit(&Work { accepts, ..Work::default() }).await?;
         Ok(())
     }
 
@@ -238,44 +199,22 @@ impl Bench {
         claimed: Option<Flight>,
         answered: Option<Flight>,
     ) -> Result<(Option<Flight>, Option<Flight>, Option<Flight>)> {
-        let mut work = Work {
-            accepts: self.submissions(count),
-            ..Work::default()
-        };
+        let mut work = Work { accepts: self.submissions(count), ..Work::default() };
         if let Some(flight) = &fresh {
             let epoch = self.epoch;
-            work.claims = self
-                .rows(flight)
-                .into_iter()
-                .map(|row| Claim { row, epoch })
-                .collect();
+            work.claims = self.rows(flight).into_iter().map(|row| Claim { row, epoch }).collect();
         }
         if let Some(flight) = &claimed {
-            work.results = self
-                .rows(flight)
-                .into_iter()
-                .map(|row| self.sent(row))
-                .collect();
+            work.results = self.rows(flight).into_iter().map(|row| self.sent(row)).collect();
         }
         if let Some(flight) = &answered {
-            work.receipts = self
-                .rows(flight)
-                .into_iter()
-                .map(|row| self.receipt(row))
-                .collect();
+            work.receipts = self.rows(flight).into_iter().map(|row| self.receipt(row)).collect();
         }
         let done = self.lane.commit(&work).await?;
         let Some(Ok(Accepted::Fresh { first, .. })) = done.accepts.first() else {
             bail!("an accept was refused");
         };
-        Ok((
-            Some(Flight {
-                first: *first,
-                count,
-            }),
-            fresh,
-            claimed,
-        ))
+        Ok((Some(Flight { first: *first, count }), fresh, claimed))
     }
 
     fn sent(&self, row: OutboxRef) -> HandoffResult {
@@ -287,10 +226,7 @@ impl Bench {
             segments: 1,
             unit_price: Micros(7_900),
             outcome: Outcome::Sent {
-                parts: vec![PartId {
-                    part: 1,
-                    id: id.clone(),
-                }],
+                parts: vec![PartId { part: 1, id: id.clone() }],
                 external_id: id,
             },
         }

@@ -44,10 +44,7 @@ impl CommandId {
 
     /// Whether this is one of the three binds (requests).
     pub fn is_bind(self) -> bool {
-        matches!(
-            self,
-            Self::BIND_RECEIVER | Self::BIND_TRANSMITTER | Self::BIND_TRANSCEIVER
-        )
+        matches!(self, Self::BIND_RECEIVER | Self::BIND_TRANSMITTER | Self::BIND_TRANSCEIVER)
     }
 
     /// Whether this request carries a message that is answered with a message id.
@@ -112,14 +109,8 @@ mod tests {
     #[test]
     fn a_response_is_its_request_with_the_top_bit() {
         assert_eq!(CommandId::SUBMIT_SM.response().0, 0x8000_0004);
-        assert_eq!(
-            CommandId::SUBMIT_SM.response().response(),
-            CommandId::SUBMIT_SM.response()
-        );
-        assert_eq!(
-            CommandId::SUBMIT_SM.response().request(),
-            CommandId::SUBMIT_SM
-        );
+        assert_eq!(CommandId::SUBMIT_SM.response().response(), CommandId::SUBMIT_SM.response());
+        assert_eq!(CommandId::SUBMIT_SM.response().request(), CommandId::SUBMIT_SM);
         assert!(CommandId::GENERIC_NACK.is_response());
         assert!(!CommandId::DATA_SM.is_response());
     }
@@ -127,9 +118,6 @@ mod tests {
     #[test]
     fn an_unknown_command_prints_as_its_number() {
         assert_eq!(CommandId(0x0001_0200).to_string(), "command 0x00010200");
-        assert_eq!(
-            CommandId::DELIVER_SM.response().to_string(),
-            "deliver_sm_resp"
-        );
+        assert_eq!(CommandId::DELIVER_SM.response().to_string(), "deliver_sm_resp");
     }
 }

@@ -63,12 +63,7 @@ impl Frames {
     /// A cutter that refuses PDUs longer than `limit` octets.
     pub fn new(limit: usize) -> Self {
         let limit = limit.clamp(HEADER, u32::MAX as usize);
-        Self {
-            limit,
-            partial: Vec::new(),
-            lent: false,
-            failed: None,
-        }
+        Self { limit, partial: Vec::new(), lent: false, failed: None }
     }
 
     /// The next PDU out of what was kept and `chunk`, which moves on past what was used.
@@ -90,8 +85,7 @@ impl Frames {
                 return Ok(None);
             };
             if chunk.len() < length {
-                self.partial
-                    .reserve_exact(length.min(chunk.len().max(256) * 2));
+                self.partial.reserve_exact(length.min(chunk.len().max(256) * 2));
                 self.keep(chunk, chunk.len());
                 return Ok(None);
             }
@@ -131,11 +125,7 @@ impl Frames {
             return Ok(Some(length));
         }
         let sequence = word_at_header_end(bytes);
-        let error = FrameError {
-            length: word,
-            limit: self.limit as u32,
-            sequence,
-        };
+        let error = FrameError { length: word, limit: self.limit as u32, sequence };
         self.failed = Some(error);
         Err(error)
     }
@@ -186,10 +176,7 @@ fn split_header(pdu: &[u8]) -> Option<Frame<'_>> {
         status: CommandStatus(word(pdu, 8)?),
         sequence: word(pdu, 12)?,
     };
-    Some(Frame {
-        header,
-        body: &pdu[HEADER..],
-    })
+    Some(Frame { header, body: &pdu[HEADER..] })
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -207,12 +194,7 @@ mod tests {
 
     fn pdu(sequence: u32, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        let start = begin(
-            &mut out,
-            CommandId::ENQUIRE_LINK,
-            CommandStatus::OK,
-            sequence,
-        );
+        let start = begin(&mut out, CommandId::ENQUIRE_LINK, CommandStatus::OK, sequence);
         out.extend_from_slice(body);
         finish(&mut out, start);
         out
@@ -236,10 +218,7 @@ mod tests {
         assert_eq!(whole.len(), 19);
         for size in 1..=stream.len() {
             let mut frames = Frames::default();
-            let found: Vec<_> = stream
-                .chunks(size)
-                .flat_map(|c| cut(&mut frames, c))
-                .collect();
+            let found: Vec<_> = stream.chunks(size).flat_map(|c| cut(&mut frames, c)).collect();
             assert_eq!(found, whole, "chunks of {size}");
             assert_eq!(frames.buffered(), 0);
         }
@@ -260,11 +239,7 @@ mod tests {
             let error = frames.next(&mut &octets[..]).unwrap_err();
             assert_eq!((error.length, error.sequence), (length, 0));
             assert!(frames.partial.capacity() <= 4);
-            assert_eq!(
-                frames.next(&mut &pdu(1, b"")[..]),
-                Err(error),
-                "there is no way back"
-            );
+            assert_eq!(frames.next(&mut &pdu(1, b"")[..]), Err(error), "there is no way back");
         }
     }
 
@@ -272,13 +247,7 @@ mod tests {
     fn a_bad_length_in_a_whole_header_tells_the_sequence() {
         let mut bytes = pdu(77, b"");
         bytes[3] = 15;
-        assert_eq!(
-            Frames::default()
-                .next(&mut &bytes[..])
-                .unwrap_err()
-                .sequence,
-            77
-        );
+        assert_eq!(Frames::default().next(&mut &bytes[..]).unwrap_err().sequence, 77);
     }
 
     #[test]
@@ -302,13 +271,7 @@ mod tests {
         let mut frames = Frames::default();
         let large = pdu(1, &[0; 60_000]);
         let (first, second) = large.split_at(30_000);
-        assert_eq!(
-            (
-                cut(&mut frames, first).len(),
-                cut(&mut frames, second).len()
-            ),
-            (0, 1)
-        );
+        assert_eq!((cut(&mut frames, first).len(), cut(&mut frames, second).len()), (0, 1));
         assert_eq!((frames.partial.capacity(), frames.buffered()), (0, 0));
     }
 }

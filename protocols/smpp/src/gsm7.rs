@@ -113,10 +113,7 @@ pub(crate) fn put(out: &mut Vec<u8>, code: Code) {
 }
 
 fn basic(octet: u8) -> char {
-    BASIC
-        .get(usize::from(octet))
-        .copied()
-        .unwrap_or(char::from(octet))
+    BASIC.get(usize::from(octet)).copied().unwrap_or(char::from(octet))
 }
 
 fn extended(octet: u8) -> char {

@@ -8,10 +8,7 @@
 //! The rule everywhere: a liberal decoder, an exact encoder. What a peer sends never panics and
 //! never puts the stream out of step; what we send keeps to the book. Time comes in as an
 //! argument (`std::time::Instant`), bytes go out as orders (`session::Output`).
-#![cfg_attr(
-    test,
-    expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")
-)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 
 pub mod command;
 pub mod frame;

@@ -51,10 +51,7 @@ impl Rule {
 pub fn canonical(raw: &[u8]) -> String {
     let blank = |b: &u8| *b == 0 || b.is_ascii_whitespace();
     let start = raw.iter().position(|b| !blank(b)).unwrap_or(raw.len());
-    let end = raw
-        .iter()
-        .rposition(|b| !blank(b))
-        .map_or(start, |last| last + 1);
+    let end = raw.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
     let mut id = &raw[start..end];
     while let [b'0', rest @ ..] = id
         && rest.first().is_some_and(u8::is_ascii_alphanumeric)
@@ -62,9 +59,7 @@ pub fn canonical(raw: &[u8]) -> String {
         id = rest;
     }
     let id = &id[..id.len().min(LONGEST)];
-    id.iter()
-        .map(|b| char::from(b.to_ascii_lowercase()))
-        .collect()
+    id.iter().map(|b| char::from(b.to_ascii_lowercase())).collect()
 }
 
 /// The other forms in which a carrier may name the same message, itself not among them: as hex
@@ -85,9 +80,7 @@ pub fn alternatives(canonical: &str) -> Vec<String> {
 fn number(id: &str, radix: u32) -> Option<u128> {
     // The parser would take a sign; an id has none.
     let digits = id.bytes().all(|b| char::from(b).is_digit(radix));
-    digits
-        .then(|| u128::from_str_radix(id, radix).ok())
-        .flatten()
+    digits.then(|| u128::from_str_radix(id, radix).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -96,13 +89,7 @@ mod tests {
 
     #[test]
     fn padding_case_and_blanks_do_not_matter() {
-        for raw in [
-            &b"00001A2b"[..],
-            b"1a2B",
-            b" 1a2b\0",
-            b"1A2B\0\0",
-            b"\r\n1a2b ",
-        ] {
+        for raw in [&b"00001A2b"[..], b"1a2B", b" 1a2b\0", b"1A2B\0\0", b"\r\n1a2b "] {
             assert_eq!(canonical(raw), "1a2b");
         }
         assert_eq!(canonical(b"0000"), "0");
@@ -139,10 +126,7 @@ mod tests {
         assert_eq!(Rule::between(hex, decimal), Some(Rule::HexToDec));
         assert_eq!(Rule::DecToHex.undo(hex).as_deref(), Some(decimal));
         assert_eq!(alternatives("e6a4f3ad1a0d9a5c"), ["16619676449695963740"]);
-        assert!(
-            alternatives(&"f".repeat(33)).is_empty(),
-            "past 128 bit nothing is guessed"
-        );
+        assert!(alternatives(&"f".repeat(33)).is_empty(), "past 128 bit nothing is guessed");
     }
 
     #[test]

@@ -29,11 +29,7 @@ pub struct Backoff {
 impl Sliding {
     /// A limit of 0 grants nothing.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            taken: 0,
-            grants: VecDeque::new(),
-        }
+        Self { limit, taken: 0, grants: VecDeque::new() }
     }
 
     pub fn limit(&self) -> usize {
@@ -98,15 +94,9 @@ impl Sliding {
 impl Backoff {
     /// The next rest: 1, 2, 4 … 60 s, of which `jitter` (0 to 1) takes up to the half away.
     pub fn next(&mut self, jitter: f64) -> Duration {
-        let whole = SECOND
-            .saturating_mul(1 << self.tries.min(6))
-            .min(LONGEST_REST);
+        let whole = SECOND.saturating_mul(1 << self.tries.min(6)).min(LONGEST_REST);
         self.tries = self.tries.saturating_add(1);
-        let jitter = if jitter.is_finite() {
-            jitter.clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
+        let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.0 };
         whole.mul_f64(1.0 - jitter / 2.0)
     }
 

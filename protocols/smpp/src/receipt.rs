@@ -113,9 +113,7 @@ impl State {
             return Self::of_code(code);
         }
         let word = word.to_ascii_uppercase();
-        let found = BEGINNINGS
-            .iter()
-            .find(|(beginning, _)| word.starts_with(beginning));
+        let found = BEGINNINGS.iter().find(|(beginning, _)| word.starts_with(beginning));
         found.map(|&(_, state)| state)
     }
 
@@ -158,9 +156,7 @@ impl Receipt {
         if let Some(state) = state.copied().and_then(State::of_code) {
             receipt.state = Some(state);
         }
-        let network_error = view
-            .tlv(tlv::NETWORK_ERROR_CODE)
-            .filter(|value| !value.is_empty());
+        let network_error = view.tlv(tlv::NETWORK_ERROR_CODE).filter(|value| !value.is_empty());
         receipt.network_error = network_error.map(<[u8]>::to_vec);
         if receipt.error.is_none() {
             receipt.error = network_error.map(network_code);
@@ -187,11 +183,7 @@ pub fn write(said: &Written<'_>, sender: &Address, recipient: &Address) -> Messa
     let mut message = Message::new(CommandId::DELIVER_SM, recipient.clone(), sender.clone());
     message.esm_class = ESM_RECEIPT;
     let ascii = |c: char| {
-        if c.is_ascii() && !c.is_ascii_control() {
-            c
-        } else {
-            '?'
-        }
+        if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }
     };
     let repeated: String = said.text.chars().take(20).map(ascii).collect();
     message.short_message = format!(
@@ -229,11 +221,7 @@ fn receipt_text(view: &MessageView<'_>) -> String {
     // Some set the UDH bit on a receipt without a header.
     let body = if plain { data } else { view.split_udh().1 };
     let wide = view.data_coding == 8 || matches!(body, [0, c, 0, d, ..] if *c != 0 && *d != 0);
-    if wide && !plain {
-        ucs2::decode(body)
-    } else {
-        text::latin1(body)
-    }
+    if wide && !plain { ucs2::decode(body) } else { text::latin1(body) }
 }
 
 fn before_nul(value: &[u8]) -> &[u8] {

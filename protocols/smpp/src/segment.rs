@@ -46,11 +46,7 @@ impl Segment {
 
     fn checked(reference: u16, total: u8, number: u8) -> Option<Self> {
         let possible = total > 1 && (1..=total).contains(&number);
-        possible.then_some(Self {
-            reference,
-            total,
-            number,
-        })
+        possible.then_some(Self { reference, total, number })
     }
 }
 
@@ -94,22 +90,8 @@ mod tests {
         sar.push_tlv(tlv::SAR_TOTAL_SEGMENTS, &[3]);
         sar.push_tlv(tlv::SAR_SEGMENT_SEQNUM, &[2]);
         let segment = |m: &Message| Segment::of(&m.view());
-        assert_eq!(
-            segment(&eight),
-            Some(Segment {
-                reference: 0xAB,
-                total: 3,
-                number: 2
-            })
-        );
-        assert_eq!(
-            segment(&sixteen),
-            Some(Segment {
-                reference: 0x1AB,
-                total: 3,
-                number: 2
-            })
-        );
+        assert_eq!(segment(&eight), Some(Segment { reference: 0xAB, total: 3, number: 2 }));
+        assert_eq!(segment(&sixteen), Some(Segment { reference: 0x1AB, total: 3, number: 2 }));
         assert_eq!(segment(&sar), segment(&sixteen));
     }
 
@@ -121,22 +103,13 @@ mod tests {
 
     #[test]
     fn impossible_numbers_are_no_segment() {
-        assert_eq!(
-            Segment::of(&with_udh(b"\x05\0\x03\x01\x01\x01").view()),
-            None,
-            "alone"
-        );
-        for data in [
-            &b"\x05\0\x03\x01\x00\x01"[..],
-            b"\x05\0\x03\x01\x02\x03",
-            b"\x05\0\x03\x01\x02\0",
-        ] {
+        assert_eq!(Segment::of(&with_udh(b"\x05\0\x03\x01\x01\x01").view()), None, "alone");
+        for data in
+            [&b"\x05\0\x03\x01\x00\x01"[..], b"\x05\0\x03\x01\x02\x03", b"\x05\0\x03\x01\x02\0"]
+        {
             assert_eq!(Segment::of(&with_udh(data).view()), None);
         }
-        assert_eq!(
-            Segment::of(&with_udh(b"\x05\0\x09\x01\x02\x03").view()),
-            None
-        );
+        assert_eq!(Segment::of(&with_udh(b"\x05\0\x09\x01\x02\x03").view()), None);
         assert_eq!(Segment::of(&with_udh(b"").view()), None);
     }
 }

@@ -74,11 +74,7 @@ impl Encoding {
 
     /// GSM-7 when the whole text is in its alphabet.
     pub fn of(text: &str) -> Self {
-        if gsm7::septets(text).is_some() {
-            Self::Gsm7
-        } else {
-            Self::Ucs2
-        }
+        if gsm7::septets(text).is_some() { Self::Gsm7 } else { Self::Ucs2 }
     }
 
     /// Units that a text alone may take.
@@ -133,21 +129,13 @@ pub fn measure_as(
     encoding: Option<Encoding>,
     concat: Concat,
 ) -> Result<Measured, SplitError> {
-    let septets = if encoding == Some(Encoding::Ucs2) {
-        None
-    } else {
-        gsm7::septets(text)
-    };
+    let septets = if encoding == Some(Encoding::Ucs2) { None } else { gsm7::septets(text) };
     let (encoding, units) = match (encoding, septets) {
         (_, Some(septets)) => (Encoding::Gsm7, septets),
         (Some(Encoding::Gsm7), None) => return Err(not_gsm(text)),
         (_, None) => (Encoding::Ucs2, ucs2::units(text)),
     };
-    let mut measured = Measured {
-        encoding,
-        units,
-        parts: 1,
-    };
+    let mut measured = Measured { encoding, units, parts: 1 };
     if units > encoding.single() {
         let limit = encoding.per_part(concat);
         let mut filled = 0;
@@ -202,10 +190,7 @@ fn alone(text: &str, encoding: Encoding, in_payload: bool) -> Result<Part, Split
         Encoding::Ucs2 => ucs2::encode(text),
     };
     if !in_payload {
-        return Ok(Part {
-            user_data: octets,
-            ..Part::default()
-        });
+        return Ok(Part { user_data: octets, ..Part::default() });
     }
     if octets.len() > LONGEST_PAYLOAD {
         return Err(SplitError::PayloadTooLong(octets.len()));
@@ -223,17 +208,10 @@ fn not_gsm(text: &str) -> SplitError {
 /// A part with its header or its TLVs, and no text yet.
 fn begin(concat: Concat, reference: u16, total: u8, number: u8) -> Part {
     let [high, low] = reference.to_be_bytes();
-    let mut part = Part {
-        user_data: Vec::with_capacity(160),
-        ..Part::default()
-    };
+    let mut part = Part { user_data: Vec::with_capacity(160), ..Part::default() };
     match concat {
-        Concat::Udh8 => part
-            .user_data
-            .extend_from_slice(&[5, 0x00, 3, low, total, number]),
-        Concat::Udh16 => part
-            .user_data
-            .extend_from_slice(&[6, 0x08, 4, high, low, total, number]),
+        Concat::Udh8 => part.user_data.extend_from_slice(&[5, 0x00, 3, low, total, number]),
+        Concat::Udh16 => part.user_data.extend_from_slice(&[6, 0x08, 4, high, low, total, number]),
         Concat::SarTlv => {
             tlv::write(&mut part.tlvs, tlv::SAR_MSG_REF_NUM, &[high, low]);
             tlv::write(&mut part.tlvs, tlv::SAR_TOTAL_SEGMENTS, &[total]);
@@ -256,15 +234,9 @@ mod tests {
 
     #[test]
     fn the_borders_of_gsm_and_ucs2_are_where_the_book_puts_them() {
-        for (length, expected) in [
-            (0, 1),
-            (160, 1),
-            (161, 2),
-            (306, 2),
-            (307, 3),
-            (1530, 10),
-            (1531, 11),
-        ] {
+        for (length, expected) in
+            [(0, 1), (160, 1), (161, 2), (306, 2), (307, 3), (1530, 10), (1531, 11)]
+        {
             assert_eq!(count(&"a".repeat(length)), (length, expected));
         }
         for (length, expected) in [(70, 1), (71, 2), (134, 2), (135, 3), (670, 10), (671, 11)] {
@@ -275,19 +247,9 @@ mod tests {
     #[test]
     fn a_16_bit_reference_costs_room() {
         let parts = |c, n| measure_as(&"a".repeat(n), None, c).unwrap().parts;
-        assert_eq!(
-            (parts(Concat::Udh16, 304), parts(Concat::Udh16, 305)),
-            (2, 3)
-        );
-        assert_eq!(
-            (parts(Concat::SarTlv, 306), parts(Concat::SarTlv, 307)),
-            (2, 3)
-        );
-        let wide = |n| {
-            measure_as(&"я".repeat(n), None, Concat::Udh16)
-                .unwrap()
-                .parts
-        };
+        assert_eq!((parts(Concat::Udh16, 304), parts(Concat::Udh16, 305)), (2, 3));
+        assert_eq!((parts(Concat::SarTlv, 306), parts(Concat::SarTlv, 307)), (2, 3));
+        let wide = |n| measure_as(&"я".repeat(n), None, Concat::Udh16).unwrap().parts;
         assert_eq!((wide(132), wide(133)), (2, 3));
     }
 
@@ -307,44 +269,21 @@ mod tests {
 
     #[test]
     fn a_forced_encoding_is_kept_or_refused() {
-        assert_eq!(
-            measure("abc", Some(Encoding::Ucs2)).unwrap().encoding,
-            Encoding::Ucs2
-        );
-        assert_eq!(
-            measure("aя", Some(Encoding::Gsm7)),
-            Err(SplitError::NotGsm('я'))
-        );
-        assert_eq!(
-            parts("я", Encoding::Gsm7, Concat::Udh8, 1),
-            Err(SplitError::NotGsm('я'))
-        );
+        assert_eq!(measure("abc", Some(Encoding::Ucs2)).unwrap().encoding, Encoding::Ucs2);
+        assert_eq!(measure("aя", Some(Encoding::Gsm7)), Err(SplitError::NotGsm('я')));
+        assert_eq!(parts("я", Encoding::Gsm7, Concat::Udh8, 1), Err(SplitError::NotGsm('я')));
     }
 
     #[test]
     fn a_payload_is_one_submit_and_billed_by_segment() {
         let text = "a".repeat(400);
         let cut = parts(&text, Encoding::Gsm7, Concat::MessagePayload, 1).unwrap();
-        assert_eq!(
-            measure_as(&text, None, Concat::MessagePayload)
-                .unwrap()
-                .parts,
-            3
-        );
+        assert_eq!(measure_as(&text, None, Concat::MessagePayload).unwrap().parts, 3);
         assert_eq!(cut.len(), 1);
         assert!(cut[0].user_data.is_empty() && !cut[0].esm_class_udhi);
-        assert_eq!(
-            tlv::find(&cut[0].tlvs, tlv::MESSAGE_PAYLOAD),
-            Some(text.as_bytes())
-        );
+        assert_eq!(tlv::find(&cut[0].tlvs, tlv::MESSAGE_PAYLOAD), Some(text.as_bytes()));
         let short = parts("hi", Encoding::Gsm7, Concat::MessagePayload, 1).unwrap();
-        assert_eq!(
-            short,
-            [Part {
-                user_data: b"hi".to_vec(),
-                ..Part::default()
-            }]
-        );
+        assert_eq!(short, [Part { user_data: b"hi".to_vec(), ..Part::default() }]);
     }
 
     #[test]
@@ -359,11 +298,6 @@ mod tests {
         let text = "a".repeat(153 * 255 + 1);
         let error = parts(&text, Encoding::Gsm7, Concat::Udh8, 1);
         assert_eq!(error, Err(SplitError::TooManyParts(256)));
-        assert_eq!(
-            parts(&text[1..], Encoding::Gsm7, Concat::Udh8, 1)
-                .unwrap()
-                .len(),
-            255
-        );
+        assert_eq!(parts(&text[1..], Encoding::Gsm7, Concat::Udh8, 1).unwrap().len(), 255);
     }
 }

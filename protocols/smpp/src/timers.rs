@@ -33,13 +33,7 @@ impl Timers {
         inactivity: Duration,
         now: Instant,
     ) -> Self {
-        Self {
-            enquire_link,
-            response_timeout,
-            inactivity,
-            heard: now,
-            asked: None,
-        }
+        Self { enquire_link, response_timeout, inactivity, heard: now, asked: None }
     }
 
     /// A PDU came in.

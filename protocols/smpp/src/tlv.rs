@@ -67,18 +67,13 @@ impl<'a> Iterator for Tlvs<'a> {
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let (value, rest) = rest.split_at_checked(length)?;
         self.rest = rest;
-        Some(Tlv {
-            tag: u16::from_be_bytes([head[0], head[1]]),
-            value,
-        })
+        Some(Tlv { tag: u16::from_be_bytes([head[0], head[1]]), value })
     }
 }
 
 /// The value of the first TLV with this tag.
 pub fn find(bytes: &[u8], tag: u16) -> Option<&[u8]> {
-    Tlvs::new(bytes)
-        .find(|tlv| tlv.tag == tag)
-        .map(|tlv| tlv.value)
+    Tlvs::new(bytes).find(|tlv| tlv.tag == tag).map(|tlv| tlv.value)
 }
 
 /// How many octets from the start are whole TLVs.

@@ -26,11 +26,7 @@ struct Entry<T> {
 
 impl<T> Window<T> {
     pub fn new(capacity: usize, timeout: Duration) -> Self {
-        Self {
-            capacity,
-            timeout,
-            entries: VecDeque::new(),
-        }
+        Self { capacity, timeout, entries: VecDeque::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -49,10 +45,8 @@ impl<T> Window<T> {
     /// Notes a request sent now. A full window, or a sequence number not after the last one, gives
     /// the tag back.
     pub fn insert(&mut self, sequence: u32, now: Instant, tag: T) -> Result<(), T> {
-        let in_order = self
-            .entries
-            .back()
-            .is_none_or(|last| self.age(sequence) > self.age(last.sequence));
+        let in_order =
+            self.entries.back().is_none_or(|last| self.age(sequence) > self.age(last.sequence));
         if self.room() == 0 || !in_order {
             return Err(tag);
         }
@@ -60,11 +54,7 @@ impl<T> Window<T> {
         if let Some(last) = self.entries.back() {
             deadline = deadline.max(last.deadline);
         }
-        self.entries.push_back(Entry {
-            sequence,
-            deadline,
-            tag,
-        });
+        self.entries.push_back(Entry { sequence, deadline, tag });
         Ok(())
     }
 
@@ -74,10 +64,7 @@ impl<T> Window<T> {
             return None;
         }
         let wanted = self.age(sequence);
-        let at = self
-            .entries
-            .binary_search_by_key(&wanted, |e| self.age(e.sequence))
-            .ok()?;
+        let at = self.entries.binary_search_by_key(&wanted, |e| self.age(e.sequence)).ok()?;
         self.entries.remove(at).map(|entry| entry.tag)
     }
 
@@ -86,9 +73,7 @@ impl<T> Window<T> {
         if self.entries.front()?.deadline > now {
             return None;
         }
-        self.entries
-            .pop_front()
-            .map(|entry| (entry.sequence, entry.tag))
+        self.entries.pop_front().map(|entry| (entry.sequence, entry.tag))
     }
 
     /// When the next request runs out.
@@ -104,21 +89,13 @@ impl<T> Window<T> {
     /// How far a number lies after the oldest in flight, around the wrap.
     fn age(&self, sequence: u32) -> u32 {
         let oldest = self.entries.front().map_or(1, |entry| entry.sequence);
-        if sequence >= oldest {
-            sequence - oldest
-        } else {
-            sequence + (LAST_SEQUENCE - oldest)
-        }
+        if sequence >= oldest { sequence - oldest } else { sequence + (LAST_SEQUENCE - oldest) }
     }
 }
 
 /// The number after this one, around the wrap.
 pub fn next_sequence(sequence: u32) -> u32 {
-    if sequence >= LAST_SEQUENCE {
-        1
-    } else {
-        sequence + 1
-    }
+    if sequence >= LAST_SEQUENCE { 1 } else { sequence + 1 }
 }
 
 #[cfg(test)]

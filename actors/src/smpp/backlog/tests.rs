@@ -63,10 +63,7 @@ fn tenants_take_turns_by_parts_not_by_messages() {
         backlog.announce(bulk(200 + key, 2));
     }
     let first = backlog.next(QUANTUM + 10);
-    let long = first
-        .iter()
-        .filter(|job| job.organization == OrgId(1))
-        .count();
+    let long = first.iter().filter(|job| job.organization == OrgId(1)).count();
     assert_eq!(long, QUANTUM / 8);
 }
 

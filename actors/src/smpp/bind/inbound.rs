@@ -58,10 +58,7 @@ impl BindState {
         let (life, bind) = (self.life, me.clone());
         let stored = answers.clone();
         let then = Then::new(move |_| {
-            let _ = bind.send_message(BindMsg::Stored {
-                life,
-                answers: stored,
-            });
+            let _ = bind.send_message(BindMsg::Stored { life, answers: stored });
         });
         if self.args.writer.ask(work, then).is_err() {
             // Not stored, so not acknowledged: the carrier will send it again.
@@ -79,10 +76,7 @@ impl BindState {
                 carrier: Some(carrier),
                 message: None,
                 reason: String::from("pdu_kills_its_reader"),
-                item: format!(
-                    "{} octets, fingerprint {fingerprint:016x}",
-                    view.user_data().len()
-                ),
+                item: format!("{} octets, fingerprint {fingerprint:016x}", view.user_data().len()),
             });
             return;
         }
@@ -101,10 +95,7 @@ impl BindState {
         me: &ActorRef<BindMsg>,
         answers: Vec<(CommandId, u32, CommandStatus)>,
     ) {
-        let _ = me.send_message(BindMsg::Stored {
-            life: self.life,
-            answers,
-        });
+        let _ = me.send_message(BindMsg::Stored { life: self.life, answers });
     }
 
     pub(super) fn acknowledge(

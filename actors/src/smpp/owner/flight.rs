@@ -124,11 +124,7 @@ impl Flight {
             Some(status) => self.refusal(status, profile, now),
             None => {
                 let attempts = self.job.attempts;
-                calm(Outcome::Retry {
-                    due_at: now,
-                    attempts,
-                    carrier_error: None,
-                })
+                calm(Outcome::Retry { due_at: now, attempts, carrier_error: None })
             }
         }
     }
@@ -145,16 +141,9 @@ impl Flight {
                 } else {
                     let rest = doubled(Duration::from_secs(1), attempts, Duration::from_secs(60));
                     let due_at = now.plus(rest);
-                    Outcome::Retry {
-                        due_at,
-                        attempts,
-                        carrier_error: said,
-                    }
+                    Outcome::Retry { due_at, attempts, carrier_error: said }
                 };
-                Conclusion {
-                    outcome,
-                    throttled: true,
-                }
+                Conclusion { outcome, throttled: true }
             }
             Verdict::TryAgain(error) => {
                 if attempts >= profile.retry.attempts {
@@ -162,11 +151,7 @@ impl Flight {
                 }
                 let rest = doubled(profile.retry.base, attempts, Duration::from_secs(60));
                 let due_at = now.plus(rest);
-                calm(Outcome::Retry {
-                    due_at,
-                    attempts,
-                    carrier_error: said,
-                })
+                calm(Outcome::Retry { due_at, attempts, carrier_error: said })
             }
         }
     }
@@ -179,23 +164,12 @@ impl Flight {
     ) -> Outcome {
         let submitted = self.charged(self.acked.len());
         let parts = self.acked.clone();
-        Outcome::Ended {
-            status,
-            reason: None,
-            error,
-            carrier_error,
-            submitted,
-            parts,
-        }
+        Outcome::Ended { status, reason: None, error, carrier_error, submitted, parts }
     }
 
     /// Parts charged for so many PDUs sent: a payload in one PDU is all of its parts.
     fn charged(&self, pdus: usize) -> u8 {
-        if pdus >= self.total {
-            self.job.segments
-        } else {
-            u8::try_from(pdus).unwrap_or(u8::MAX)
-        }
+        if pdus >= self.total { self.job.segments } else { u8::try_from(pdus).unwrap_or(u8::MAX) }
     }
 }
 
@@ -217,10 +191,7 @@ impl Doubtful {
 }
 
 fn calm(outcome: Outcome) -> Conclusion {
-    Conclusion {
-        outcome,
-        throttled: false,
-    }
+    Conclusion { outcome, throttled: false }
 }
 
 fn mask(total: usize) -> u32 {

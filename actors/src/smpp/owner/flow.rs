@@ -31,8 +31,7 @@ impl OwnerState {
         self.claim(me);
         self.load_more(me);
         self.finish_draining();
-        self.view
-            .set_under_way(self.outstanding, self.doubted.len());
+        self.view.set_under_way(self.outstanding, self.doubted.len());
         if self.view.waiting() == 0 {
             self.view.set_oldest(0);
         }
@@ -40,8 +39,7 @@ impl OwnerState {
     }
 
     pub(super) fn announced(&mut self, jobs: Vec<Job>) {
-        self.view
-            .add_waiting(i64::try_from(jobs.len()).unwrap_or(0));
+        self.view.add_waiting(i64::try_from(jobs.len()).unwrap_or(0));
         if self.view.oldest() == 0
             && let Some(first) = jobs.first()
         {
@@ -56,11 +54,7 @@ impl OwnerState {
     fn window(&self) -> usize {
         let up = self.slots.iter().filter(|slot| slot.up).count();
         let whole = up * self.args.profile.window;
-        if Instant::now() < self.slow_until {
-            whole.div_ceil(2)
-        } else {
-            whole
-        }
+        if Instant::now() < self.slow_until { whole.div_ceil(2) } else { whole }
     }
 
     /// Has intents stored for the next jobs: at most a window ahead, two windows in all.
@@ -69,9 +63,8 @@ impl OwnerState {
             return;
         }
         let window = self.window();
-        let room = window
-            .saturating_sub(self.ahead)
-            .min((2 * window).saturating_sub(self.outstanding));
+        let room =
+            window.saturating_sub(self.ahead).min((2 * window).saturating_sub(self.outstanding));
         // Claims of a few at a time would make small transactions; a quarter of a window will do.
         if room == 0 || room < window / 4 && self.outstanding > 0 {
             return;
@@ -81,13 +74,7 @@ impl OwnerState {
             return;
         }
         let (carrier, epoch) = (self.args.carrier, self.args.epoch);
-        let claims = jobs
-            .iter()
-            .map(|job| Claim {
-                row: job.row(carrier),
-                epoch,
-            })
-            .collect();
+        let claims = jobs.iter().map(|job| Claim { row: job.row(carrier), epoch }).collect();
         for job in &jobs {
             let pdus = translate::pdus(job, self.args.profile.concat);
             self.outstanding += pdus;
@@ -99,18 +86,7 @@ impl OwnerState {
             let claimed = jobs.into_iter().zip(done.claims).collect();
             let _ = me.send_message(OwnerMsg::Claimed(claimed));
         });
-        if self
-            .args
-            .writer
-            .ask(
-                Work {
-                    claims,
-                    ..Work::default()
-                },
-                then,
-            )
-            .is_err()
-        {
+        if self.args.writer.ask(Work { claims, ..Work::default() }, then).is_err() {
             // The writer is being started again, and with it this owner.
             for job in back {
                 let pdus = translate::pdus(&job, self.args.profile.concat);
@@ -146,11 +122,7 @@ impl OwnerState {
                 continue;
             };
             let wanted = flight.unsent.count_ones() as usize;
-            let bound = if flight.waiting == 0 {
-                None
-            } else {
-                flight.slot
-            };
+            let bound = if flight.waiting == 0 { None } else { flight.slot };
             let Some((at, slot)) = roomiest(&mut self.slots, bound) else {
                 break;
             };
@@ -171,10 +143,7 @@ impl OwnerState {
             flight.slot = Some(at);
             slot.room -= count;
             self.ahead = self.ahead.saturating_sub(count);
-            batches[at].push(Outgoing {
-                job: flight.job.clone(),
-                pdus,
-            });
+            batches[at].push(Outgoing { job: flight.job.clone(), pdus });
             if flight.unsent == 0 {
                 self.ready.pop_front();
             }
@@ -234,9 +203,7 @@ impl OwnerState {
             let Some(flight) = self.flights.get_mut(&key) else {
                 continue;
             };
-            self.ahead = self
-                .ahead
-                .saturating_sub(flight.unsent.count_ones() as usize);
+            self.ahead = self.ahead.saturating_sub(flight.unsent.count_ones() as usize);
             let conclusion = flight.conclude(&self.args.profile, now);
             if conclusion.throttled {
                 self.slow_until = Instant::now() + SLOW_FOR;
@@ -273,11 +240,7 @@ impl OwnerState {
             let fates = rows.into_iter().zip(done.results).collect();
             let _ = me.send_message(OwnerMsg::Settled(fates));
         });
-        let work = Work {
-            results,
-            quarantine,
-            ..Work::default()
-        };
+        let work = Work { results, quarantine, ..Work::default() };
         if self.args.writer.ask(work, then).is_err() {
             let carrier = &self.args.profile.name;
             tracing::warn!(%carrier, "no writer for results; the next owner finds them in doubt");
@@ -288,9 +251,7 @@ impl OwnerState {
     fn remember(&mut self, result: &HandoffResult) {
         let key = result.row.key;
         match &result.outcome {
-            Outcome::Retry {
-                due_at, attempts, ..
-            } => {
+            Outcome::Retry { due_at, attempts, .. } => {
                 if let Some(flight) = self.flights.get_mut(&key) {
                     let mut job = Job::clone(&flight.job);
                     (job.due_at, job.attempts) = (*due_at, *attempts);
@@ -342,8 +303,7 @@ impl OwnerState {
 
     pub(super) fn doubt(&mut self, job: Arc<Job>, epoch: i64, since: At, due_at: At) {
         self.doubts.push(Reverse((due_at, job.key.0)));
-        self.doubted
-            .insert(job.key.0, Doubtful { job, epoch, since });
+        self.doubted.insert(job.key.0, Doubtful { job, epoch, since });
     }
 
     fn wake_rested(&mut self) {
@@ -385,11 +345,7 @@ impl OwnerState {
 
     pub(super) fn up(&mut self, at: usize, bind: ActorRef<BindMsg>) {
         if let Some(slot) = self.slots.get_mut(at) {
-            *slot = Slot {
-                bind: Some(bind),
-                up: true,
-                room: self.args.profile.window,
-            };
+            *slot = Slot { bind: Some(bind), up: true, room: self.args.profile.window };
         }
         self.show_bound();
     }
@@ -430,8 +386,7 @@ impl OwnerState {
     }
 
     fn show_bound(&self) {
-        self.view
-            .set_bound(self.slots.iter().filter(|slot| slot.up).count());
+        self.view.set_bound(self.slots.iter().filter(|slot| slot.up).count());
     }
 
     /// A message that killed its bind twice ends here, where an operator can see it.

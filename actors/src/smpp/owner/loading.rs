@@ -39,8 +39,7 @@ impl OwnerState {
     ) -> Result<(), ActorProcessingErr> {
         let Recovered { waiting, doubts } = found?;
         let in_store: i64 = waiting.iter().map(|(_, _, count, _)| *count).sum();
-        self.view
-            .set_waiting(in_store + i64::try_from(doubts.len()).unwrap_or(0));
+        self.view.set_waiting(in_store + i64::try_from(doubts.len()).unwrap_or(0));
         if let Some(oldest) = waiting.iter().map(|(.., since)| since.micros()).min() {
             self.view.set_oldest(oldest);
         }
@@ -66,16 +65,9 @@ impl OwnerState {
         for load in self.backlog.loads() {
             let (store, me, carrier) = (self.args.store.clone(), me.clone(), self.args.carrier);
             self.tasks.spawn(async move {
-                let Load {
-                    class,
-                    organization,
-                    after,
-                    limit,
-                } = load;
+                let Load { class, organization, after, limit } = load;
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-                let rows = store
-                    .waiting(carrier, class, organization, after, limit)
-                    .await;
+                let rows = store.waiting(carrier, class, organization, after, limit).await;
                 let jobs = rows.map(jobs).map_err(|error| error.to_string());
                 let _ = me.send_message(OwnerMsg::Loaded { load, jobs });
             });
@@ -111,9 +103,7 @@ async fn recover(
     let mut found = Recovered::default();
     for row in store.backlog(carrier).await? {
         let organization = OrgId(row.organization_id);
-        found
-            .waiting
-            .push((row.class, organization, row.waiting, At(row.oldest)));
+        found.waiting.push((row.class, organization, row.waiting, At(row.oldest)));
     }
     let mut after = 0;
     loop {
@@ -125,9 +115,7 @@ async fn recover(
         for row in rows {
             let intent = row.intent.unwrap_or_default();
             let since = At(row.intent_at.unwrap_or(row.created_at));
-            found
-                .doubts
-                .extend(Job::stored(row).map(|job| (job, intent, since)));
+            found.doubts.extend(Job::stored(row).map(|job| (job, intent, since)));
         }
     }
 }

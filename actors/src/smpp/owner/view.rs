@@ -50,11 +50,7 @@ impl Views {
     pub(super) fn enter(&self, profile: &Profile, id: CarrierId) -> Arc<CarrierView> {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let view = all.entry(profile.name.clone()).or_insert_with(|| {
-            Arc::new(CarrierView::new(
-                id,
-                profile.name.clone(),
-                profile.connections,
-            ))
+            Arc::new(CarrierView::new(id, profile.name.clone(), profile.connections))
         });
         view.bound.store(0, Ordering::Release);
         view.clone()
@@ -62,21 +58,12 @@ impl Views {
 
     #[must_use]
     pub fn all(&self) -> Vec<Arc<CarrierView>> {
-        self.all
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.all.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Arc<CarrierView>> {
-        self.all
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+        self.all.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 }
 
@@ -141,19 +128,11 @@ impl CarrierView {
     /// Why the last connection ended; empty when none did.
     #[must_use]
     pub fn last_error(&self) -> String {
-        self.last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set_error(&self, why: &str) {
-        why.clone_into(
-            &mut self
-                .last_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        why.clone_into(&mut self.last_error.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(super) fn set_bound(&self, bound: usize) {
@@ -184,25 +163,16 @@ impl CarrierView {
 
     /// Brings the gauges up to date; called when metrics are read, not per message.
     pub fn publish(&self, now_us: i64) {
-        self.meters
-            .waiting
-            .set(wide(usize::try_from(self.waiting()).unwrap_or(0)));
+        self.meters.waiting.set(wide(usize::try_from(self.waiting()).unwrap_or(0)));
         self.meters.in_flight.set(wide(self.in_flight()));
         self.meters.in_doubt.set(wide(self.in_doubt()));
         let oldest = self.oldest();
-        let age = if oldest == 0 {
-            0
-        } else {
-            (now_us - oldest).max(0) / 1_000_000
-        };
+        let age = if oldest == 0 { 0 } else { (now_us - oldest).max(0) / 1_000_000 };
         self.meters.age.set(wide(usize::try_from(age).unwrap_or(0)));
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a gauge need not be exact past 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a gauge need not be exact past 2^52")]
 fn wide(count: usize) -> f64 {
     count as f64
 }

@@ -108,18 +108,11 @@ impl Lane {
                 verdicts.push(Verdict::Go);
                 continue;
             };
-            let scope = (
-                item.organization,
-                idempotency.key.as_str(),
-                idempotency.route,
-            );
+            let scope = (item.organization, idempotency.key.as_str(), idempotency.route);
             if let Some(first) = first_with.get(&scope) {
                 let earlier = items[*first].idempotency.as_ref();
                 let same_body = earlier.is_some_and(|e| e.fingerprint == idempotency.fingerprint);
-                verdicts.push(Verdict::Twin {
-                    first: *first,
-                    same_body,
-                });
+                verdicts.push(Verdict::Twin { first: *first, same_body });
                 continue;
             }
             first_with.insert(scope, at);
@@ -131,20 +124,10 @@ impl Lane {
         }
         let references: Vec<PublicId> = fresh.iter().map(|(_, item, _)| reference(item)).collect();
         let columns = [
-            Column::Int(
-                fresh
-                    .iter()
-                    .map(|(_, item, _)| item.organization.0)
-                    .collect(),
-            ),
+            Column::Int(fresh.iter().map(|(_, item, _)| item.organization.0).collect()),
             Column::Text(fresh.iter().map(|(_, _, i)| i.key.as_str()).collect()),
             Column::Text(fresh.iter().map(|(_, _, i)| i.route).collect()),
-            Column::Blob(
-                fresh
-                    .iter()
-                    .map(|(_, _, i)| i.fingerprint.as_slice())
-                    .collect(),
-            ),
+            Column::Blob(fresh.iter().map(|(_, _, i)| i.fingerprint.as_slice()).collect()),
             Column::Blob(references.iter().map(|r| r.as_bytes().as_slice()).collect()),
             Column::Int(vec![now.micros(); fresh.len()]),
         ];
@@ -160,11 +143,8 @@ impl Lane {
             by_scope.insert(scope, (line.blob(3)?, line.blob(4)?));
         }
         for ((at, item, idempotency), ours) in fresh.into_iter().zip(references) {
-            let scope = (
-                item.organization.0,
-                idempotency.key.clone(),
-                idempotency.route.to_owned(),
-            );
+            let scope =
+                (item.organization.0, idempotency.key.clone(), idempotency.route.to_owned());
             let Some((fingerprint, reference)) = by_scope.get(&scope) else {
                 continue;
             };
@@ -184,29 +164,17 @@ impl Lane {
         let mut keys: Vec<i64> = items.iter().map(|item| item.api_key).collect();
         keys.sort_unstable();
         keys.dedup();
-        let lines = self
-            .conn
-            .fetch(&PERMITTED_KEYS, &[Column::Int(keys)])
-            .await?;
-        Ok(lines
-            .iter()
-            .map(|line| line.int(0))
-            .collect::<Result<_, _>>()?)
+        let lines = self.conn.fetch(&PERMITTED_KEYS, &[Column::Int(keys)]).await?;
+        Ok(lines.iter().map(|line| line.int(0)).collect::<Result<_, _>>()?)
     }
 
     /// What each organization of the batch can spend; its rows stay locked until the commit.
     async fn purses(&mut self, items: &[Submission]) -> Result<HashMap<OrgId, Micros>, StoreError> {
-        let mut organizations: Vec<i64> = items
-            .iter()
-            .filter(|i| i.hold() > Micros::ZERO)
-            .map(|i| i.organization.0)
-            .collect();
+        let mut organizations: Vec<i64> =
+            items.iter().filter(|i| i.hold() > Micros::ZERO).map(|i| i.organization.0).collect();
         organizations.sort_unstable();
         organizations.dedup();
-        let lines = self
-            .conn
-            .fetch(&SELECT_WALLETS, &[Column::Int(organizations)])
-            .await?;
+        let lines = self.conn.fetch(&SELECT_WALLETS, &[Column::Int(organizations)]).await?;
         let mut purses = HashMap::new();
         for line in lines {
             purses.insert(OrgId(line.int(0)?), Micros(line.int(1)?));
@@ -238,21 +206,12 @@ impl Lane {
         }
         let count = rows.len();
         let keys = || Column::Int(rows.iter().map(|(key, _, _)| key.0).collect());
-        let organizations = || {
-            Column::Int(
-                rows.iter()
-                    .map(|(_, item, _)| item.organization.0)
-                    .collect(),
-            )
-        };
+        let organizations =
+            || Column::Int(rows.iter().map(|(_, item, _)| item.organization.0).collect());
         let carriers = || Column::Int(rows.iter().map(|(_, _, m)| m.carrier.0).collect());
         let columns = [
             keys(),
-            Column::Blob(
-                rows.iter()
-                    .map(|(_, _, m)| m.id.as_bytes().as_slice())
-                    .collect(),
-            ),
+            Column::Blob(rows.iter().map(|(_, _, m)| m.id.as_bytes().as_slice()).collect()),
             organizations(),
             Column::Int(vec![Direction::Outbound.code(); count]),
             Column::Int(vec![Status::Queued.code(); count]),
@@ -291,9 +250,7 @@ impl Lane {
 /// What a key's later holder is answered with: the batch, or the only message.
 fn reference(item: &Submission) -> PublicId {
     let first = item.messages.first().map(|m| m.id);
-    item.batch
-        .or(first)
-        .unwrap_or(PublicId::from_bytes([0; 16]))
+    item.batch.or(first).unwrap_or(PublicId::from_bytes([0; 16]))
 }
 
 fn pay(purses: &mut HashMap<OrgId, Micros>, item: &Submission) -> Result<(), Refusal> {

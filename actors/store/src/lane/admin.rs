@@ -35,7 +35,11 @@ pub enum Admin {
         amount: Micros,
         note: String,
     },
-    /// Makes the account known by name, and starts a new epoch of its owner.
+    /// Makes the account known by name.
+    NameCarrier {
+        name: String,
+    },
+    /// The same, and starts a new epoch of its owner.
     OwnCarrier {
         name: String,
     },
@@ -82,13 +86,7 @@ impl Lane {
         let mut done = Vec::with_capacity(changes.len());
         for change in changes {
             done.push(match change {
-                Admin::CreateOrganization {
-                    id,
-                    name,
-                    credit,
-                    sandbox,
-                    key,
-                } => {
+                Admin::CreateOrganization { id, name, credit, sandbox, key } => {
                     let organization = self.organization(*id, name, *sandbox, now).await?;
                     self.key(organization, key, now).await?;
                     gathered.transfer(top_up(organization, *credit, "opening credit"));
@@ -98,21 +96,16 @@ impl Lane {
                     AdminDone::Key(self.key(*organization, key, now).await?)
                 }
                 Admin::RevokeKey { id } => {
-                    let columns = [
-                        Column::Blob(vec![id.as_bytes()]),
-                        Column::Int(vec![now.micros()]),
-                    ];
+                    let columns =
+                        [Column::Blob(vec![id.as_bytes()]), Column::Int(vec![now.micros()])];
                     AdminDone::Revoked(self.conn.run(&REVOKE_KEY, &columns).await? > 0)
                 }
-                Admin::TopUp {
-                    organization,
-                    amount,
-                    note,
-                } => {
+                Admin::TopUp { organization, amount, note } => {
                     gathered.transfer(top_up(*organization, *amount, note));
                     AdminDone::ToppedUp
                 }
-                Admin::OwnCarrier { name } => self.own_carrier(name).await?,
+                Admin::NameCarrier { name } => self.own_carrier(name, 0).await?,
+                Admin::OwnCarrier { name } => self.own_carrier(name, 1).await?,
                 Admin::PauseCarrier { carrier, paused } => {
                     let at = paused.then_some(now.micros());
                     let columns = [Column::Int(vec![carrier.0]), Column::MaybeInt(vec![at])];
@@ -140,9 +133,7 @@ impl Lane {
             Column::Int(vec![now.micros()]),
         ];
         self.conn.run(&INSERT_ORGANIZATION, &columns).await?;
-        self.conn
-            .run(&INSERT_WALLET, &[Column::Int(vec![organization.0])])
-            .await?;
+        self.conn.run(&INSERT_WALLET, &[Column::Int(vec![organization.0])]).await?;
         Ok(organization)
     }
 
@@ -163,12 +154,10 @@ impl Lane {
         Ok(id)
     }
 
-    async fn own_carrier(&mut self, name: &str) -> Result<AdminDone, StoreError> {
-        let columns = [Column::Text(vec![name])];
+    async fn own_carrier(&mut self, name: &str, step: i64) -> Result<AdminDone, StoreError> {
+        let columns = [Column::Text(vec![name]), Column::Int(vec![step])];
         let lines = self.conn.fetch(&OWN_CARRIER, &columns).await?;
-        let line = lines
-            .first()
-            .ok_or(StoreError::Impossible("a carrier without a row"))?;
+        let line = lines.first().ok_or(StoreError::Impossible("a carrier without a row"))?;
         Ok(AdminDone::Carrier {
             id: CarrierId(line.int(0)?),
             epoch: line.int(1)?,
@@ -179,13 +168,7 @@ impl Lane {
 
 fn top_up(organization: OrgId, amount: Micros, note: &str) -> Transfer {
     let note = Some(note.to_owned());
-    Transfer {
-        organization,
-        message: None,
-        kind: TransferKind::TopUp,
-        amount,
-        note,
-    }
+    Transfer { organization, message: None, kind: TransferKind::TopUp, amount, note }
 }
 
 static INSERT_ORGANIZATION: Bulk = Bulk {
@@ -233,22 +216,19 @@ static REVOKE_KEY: Bulk = Bulk {
 
 static OWN_CARRIER: Bulk = Bulk {
     sqlite: (
-        "insert into carriers (name, epoch) select column1, 1 from (values ",
+        "insert into carriers (name, epoch) select column1, column2 from (values ",
         ") where column1 is not null
-         on conflict (name) do update set epoch = carriers.epoch + 1
+         on conflict (name) do update set epoch = carriers.epoch + excluded.epoch
          returning id, epoch, paused_at",
     ),
     postgres: "insert into carriers (name, epoch)
-         select v.n, 1 from unnest($1::text[]) v (n)
-         on conflict (name) do update set epoch = carriers.epoch + 1
+         select * from unnest($1::text[], $2::bigint[])
+         on conflict (name) do update set epoch = carriers.epoch + excluded.epoch
          returning id, epoch, paused_at",
 };
 
 static PAUSE_CARRIER: Bulk = Bulk {
-    sqlite: (
-        "update carriers set paused_at = v.column2 from (values ",
-        ") v where id = v.column1",
-    ),
+    sqlite: ("update carriers set paused_at = v.column2 from (values ", ") v where id = v.column1"),
     postgres: "update carriers set paused_at = v.p
          from unnest($1::bigint[], $2::bigint[]) v (c, p) where id = v.c",
 };

@@ -55,10 +55,7 @@ impl Lane {
             return Ok(vec![true; claims.len()]);
         }
         let lines = self.conn.fetch(&CLAIMED, &columns).await?;
-        let ours = lines
-            .iter()
-            .map(|l| l.int(0))
-            .collect::<Result<HashSet<i64>, _>>()?;
+        let ours = lines.iter().map(|l| l.int(0)).collect::<Result<HashSet<i64>, _>>()?;
         Ok(claims.iter().map(|c| ours.contains(&c.row.key.0)).collect())
     }
 
@@ -83,14 +80,7 @@ impl Lane {
                     let submitted = result.segments;
                     closings.push(Closing::sent(at, parts, external_id, submitted));
                 }
-                Outcome::Ended {
-                    status,
-                    reason,
-                    error,
-                    carrier_error,
-                    submitted,
-                    parts,
-                } => {
+                Outcome::Ended { status, reason, error, carrier_error, submitted, parts } => {
                     closings.push(Closing {
                         at,
                         status: *status,
@@ -102,16 +92,9 @@ impl Lane {
                         parts,
                     });
                 }
-                Outcome::Retry {
-                    due_at, attempts, ..
-                } => again.push((at, *due_at, *attempts)),
+                Outcome::Retry { due_at, attempts, .. } => again.push((at, *due_at, *attempts)),
                 Outcome::InDoubt { due_at } => doubts.push((at, *due_at)),
-                Outcome::Resolve {
-                    resend,
-                    attempts,
-                    submitted,
-                    ..
-                } => {
+                Outcome::Resolve { resend, attempts, submitted, .. } => {
                     if let Some(found) = resolved.get(&at) {
                         let submitted = result.segments;
                         closings.push(Closing::sent(at, &found.parts, &found.raw_id, submitted));
@@ -124,10 +107,8 @@ impl Lane {
             }
         }
         self.put_back(results, &again, &mut fates, gathered).await?;
-        self.keep_in_doubt(results, &doubts, &mut fates, gathered)
-            .await?;
-        self.close(results, closings, now, &mut fates, gathered)
-            .await?;
+        self.keep_in_doubt(results, &doubts, &mut fates, gathered).await?;
+        self.close(results, closings, now, &mut fates, gathered).await?;
         let early = self.early_receipts(results, &fates, &resolved).await?;
         Ok((fates, early))
     }
@@ -140,10 +121,7 @@ impl Lane {
         let mut found = HashMap::new();
         let mut taken = HashSet::new();
         for (at, result) in results.iter().enumerate() {
-            let Outcome::Resolve {
-                to, from, since, ..
-            } = &result.outcome
-            else {
+            let Outcome::Resolve { to, from, since, .. } = &result.outcome else {
                 continue;
             };
             let carrier = result.row.carrier;
@@ -159,17 +137,8 @@ impl Lane {
             for line in self.conn.fetch(&WITNESSES, &columns).await? {
                 let seq = line.int(0)?;
                 if taken.insert(seq) {
-                    let parts = vec![PartId {
-                        part: 1,
-                        id: line.text(1)?,
-                    }];
-                    found.insert(
-                        at,
-                        Witness {
-                            parts,
-                            raw_id: line.text(2)?,
-                        },
-                    );
+                    let parts = vec![PartId { part: 1, id: line.text(1)? }];
+                    found.insert(at, Witness { parts, raw_id: line.text(2)? });
                     break;
                 }
             }
@@ -213,9 +182,7 @@ impl Lane {
             let error = error.map_or(String::from("null"), quoted);
             let detail = format!("{{\"attempt\":{attempts},\"carrier_error\":{error}}}");
             let (kind, status) = (EventKind::Retried, Status::Queued);
-            gathered
-                .events
-                .push(event(&results[*at], kind, status, Some(detail)));
+            gathered.events.push(event(&results[*at], kind, status, Some(detail)));
         }
         Ok(())
     }
@@ -249,9 +216,7 @@ impl Lane {
             }
             fates[*at] = Fate::Waiting;
             let (kind, status) = (EventKind::InDoubt, Status::Sending);
-            gathered
-                .events
-                .push(event(&results[*at], kind, status, None));
+            gathered.events.push(event(&results[*at], kind, status, None));
         }
         Ok(())
     }
@@ -268,10 +233,7 @@ impl Lane {
         let epochs = Column::Int(which.iter().map(|at| results[*at].epoch).collect());
         let columns = [carriers, classes, organizations, keys, epochs];
         let lines = self.conn.fetch(&STILL_OURS, &columns).await?;
-        Ok(lines
-            .iter()
-            .map(|line| line.int(0))
-            .collect::<Result<_, _>>()?)
+        Ok(lines.iter().map(|line| line.int(0)).collect::<Result<_, _>>()?)
     }
 
     async fn close(
@@ -333,12 +295,7 @@ impl Lane {
         now: At,
     ) -> Result<(), StoreError> {
         let time = |wanted: fn(&Closing<'_>) -> bool| {
-            Column::MaybeInt(
-                closings
-                    .iter()
-                    .map(|c| wanted(c).then_some(now.micros()))
-                    .collect(),
-            )
+            Column::MaybeInt(closings.iter().map(|c| wanted(c).then_some(now.micros())).collect())
         };
         let columns = [
             Column::Int(closings.iter().map(|c| results[c.at].row.key.0).collect()),
@@ -347,12 +304,7 @@ impl Lane {
             time(|c| c.status.is_final()),
             Column::MaybeText(closings.iter().map(|c| c.external_id).collect()),
             Column::MaybeText(closings.iter().map(|c| c.reason).collect()),
-            Column::MaybeText(
-                closings
-                    .iter()
-                    .map(|c| c.error.map(MessageError::as_str))
-                    .collect(),
-            ),
+            Column::MaybeText(closings.iter().map(|c| c.error.map(MessageError::as_str)).collect()),
             Column::MaybeText(closings.iter().map(|c| c.carrier_error).collect()),
         ];
         self.conn.run(&UPDATE_MESSAGES, &columns).await?;
@@ -447,10 +399,7 @@ impl<'a> Closing<'a> {
     fn gather(&self, result: &HandoffResult, gathered: &mut Gathered) {
         let submitted = i64::from(self.submitted.min(result.segments));
         let rest = i64::from(result.segments) - submitted;
-        for (kind, parts) in [
-            (TransferKind::Settle, submitted),
-            (TransferKind::Release, rest),
-        ] {
+        for (kind, parts) in [(TransferKind::Settle, submitted), (TransferKind::Release, rest)] {
             gathered.transfer(Transfer {
                 organization: result.row.organization,
                 message: Some(result.row.key),
@@ -465,9 +414,7 @@ impl<'a> Closing<'a> {
             (None, None) => None,
         };
         let kind = EventKind::of(self.status);
-        gathered
-            .events
-            .push(event(result, kind, self.status, detail));
+        gathered.events.push(event(result, kind, self.status, detail));
     }
 }
 

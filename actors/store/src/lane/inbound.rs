@@ -74,12 +74,7 @@ impl Lane {
                         quoted(&item.body)
                     );
                     let carrier = Some(item.carrier);
-                    let set_aside = Quarantined {
-                        carrier,
-                        message: None,
-                        reason,
-                        item: item_text,
-                    };
+                    let set_aside = Quarantined { carrier, message: None, reason, item: item_text };
                     self.quarantine(&[set_aside], now).await?;
                     InboundFate::Ownerless
                 }

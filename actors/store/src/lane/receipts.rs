@@ -90,20 +90,13 @@ impl Lane {
             match known.get(&at) {
                 Some((key, part)) => {
                     let (key, part, receipt) = (*key, *part, receipt.clone());
-                    matched.push(Matched {
-                        at: Some(at),
-                        key,
-                        part,
-                        receipt,
-                    });
+                    matched.push(Matched { at: Some(at), key, part, receipt });
                 }
                 None => missing.push(at),
             }
         }
         if !missing.is_empty() {
-            let missing = self
-                .other_readings(receipts, missing, &mut matched, gathered)
-                .await?;
+            let missing = self.other_readings(receipts, missing, &mut matched, gathered).await?;
             self.park(receipts, &missing, now, gathered).await?;
         }
         self.apply(matched, &mut fates, now, gathered).await?;
@@ -167,12 +160,7 @@ impl Lane {
         }
         let columns = [
             Column::Int((0_i64..).take(tries.len()).collect()),
-            Column::Int(
-                tries
-                    .iter()
-                    .map(|(at, ..)| receipts[*at].carrier.0)
-                    .collect(),
-            ),
+            Column::Int(tries.iter().map(|(at, ..)| receipts[*at].carrier.0).collect()),
             Column::Text(tries.iter().map(|(_, _, id)| id.as_str()).collect()),
         ];
         let mut found: HashMap<usize, (i64, MessageKey, i64)> = HashMap::new();
@@ -197,12 +185,7 @@ impl Lane {
             if rule != 0 && !self.id_rules.contains_key(&receipt.carrier) {
                 gathered.id_rules.insert(receipt.carrier, rule);
             }
-            matched.push(Matched {
-                at: Some(at),
-                key,
-                part,
-                receipt,
-            });
+            matched.push(Matched { at: Some(at), key, part, receipt });
         }
         if !gathered.id_rules.is_empty() {
             let columns = [
@@ -230,11 +213,7 @@ impl Lane {
             Column::Int(rows.iter().map(|r| r.carrier.0).collect()),
             Column::Text(rows.iter().map(|r| r.external_id.as_str()).collect()),
             Column::Text(rows.iter().map(|r| r.raw_id.as_str()).collect()),
-            Column::Int(
-                rows.iter()
-                    .map(|r| r.status.map_or(0, Status::code))
-                    .collect(),
-            ),
+            Column::Int(rows.iter().map(|r| r.status.map_or(0, Status::code)).collect()),
             Column::MaybeText(rows.iter().map(|r| r.error.as_deref()).collect()),
             Column::Text(rows.iter().map(|r| r.source.as_str()).collect()),
             Column::Text(rows.iter().map(|r| r.destination.as_str()).collect()),
@@ -274,12 +253,7 @@ impl Lane {
             }
             taken.push(seq);
             let receipt = parked_receipt(*carrier, line)?;
-            matched.push(Matched {
-                at: None,
-                key: MessageKey(*key),
-                part: *part,
-                receipt,
-            });
+            matched.push(Matched { at: None, key: MessageKey(*key), part: *part, receipt });
         }
         if !taken.is_empty() {
             self.conn.run(&UNPARK, &[Column::Int(taken)]).await?;
@@ -302,20 +276,10 @@ impl Lane {
         keys.sort_unstable();
         keys.dedup();
         let mut states: HashMap<MessageKey, Folded> = HashMap::with_capacity(keys.len());
-        for line in self
-            .conn
-            .fetch(&MESSAGE_STATES, &[Column::Int(keys)])
-            .await?
-        {
+        for line in self.conn.fetch(&MESSAGE_STATES, &[Column::Int(keys)]).await? {
             states.insert(MessageKey(line.int(0)?), folded(&line)?);
         }
-        for Matched {
-            at,
-            key,
-            part,
-            receipt,
-        } in matched
-        {
+        for Matched { at, key, part, receipt } in matched {
             let Some(state) = states.get_mut(&key) else {
                 return Err(StoreError::Impossible("a part without a message"));
             };
@@ -330,13 +294,7 @@ impl Lane {
             };
             let detail = detail(part, state.segments, &receipt);
             let organization = state.organization;
-            gathered.events.push(EventRow {
-                organization,
-                message: key,
-                kind,
-                status,
-                detail,
-            });
+            gathered.events.push(EventRow { organization, message: key, kind, status, detail });
         }
         let changed: Vec<(&MessageKey, &Folded)> =
             states.iter().filter(|(_, s)| s.changed).collect();
@@ -348,30 +306,14 @@ impl Lane {
             Column::Int(changed.iter().map(|(_, s)| s.status.code()).collect()),
             Column::Int(changed.iter().map(|(_, s)| s.delivered_parts).collect()),
             Column::MaybeInt(
-                changed
-                    .iter()
-                    .map(|(_, s)| s.status.is_final().then_some(now.micros()))
-                    .collect(),
+                changed.iter().map(|(_, s)| s.status.is_final().then_some(now.micros())).collect(),
             ),
-            Column::MaybeText(
-                changed
-                    .iter()
-                    .map(|(_, s)| s.from_delivered.as_deref())
-                    .collect(),
-            ),
+            Column::MaybeText(changed.iter().map(|(_, s)| s.from_delivered.as_deref()).collect()),
             Column::MaybeText(changed.iter().map(|(_, s)| s.reason).collect()),
             Column::MaybeText(
-                changed
-                    .iter()
-                    .map(|(_, s)| s.error.map(MessageError::as_str))
-                    .collect(),
+                changed.iter().map(|(_, s)| s.error.map(MessageError::as_str)).collect(),
             ),
-            Column::MaybeText(
-                changed
-                    .iter()
-                    .map(|(_, s)| s.carrier_error.as_deref())
-                    .collect(),
-            ),
+            Column::MaybeText(changed.iter().map(|(_, s)| s.carrier_error.as_deref()).collect()),
         ];
         self.conn.run(&UPDATE_BY_RECEIPT, &columns).await?;
         Ok(())
@@ -497,10 +439,7 @@ static PARTS_AND_ADDRESSES: Bulk = Bulk {
 };
 
 static LEARN_RULE: Bulk = Bulk {
-    sqlite: (
-        "update carriers set id_rule = v.column2 from (values ",
-        ") v where id = v.column1",
-    ),
+    sqlite: ("update carriers set id_rule = v.column2 from (values ", ") v where id = v.column1"),
     postgres: "update carriers set id_rule = v.r
          from unnest($1::bigint[], $2::bigint[]) v (c, r) where id = v.c",
 };

@@ -60,9 +60,7 @@ impl Lane {
             self.conn.run(&SAVE_CURSORS, &columns).await?;
         }
         if let Some(before) = work.forget_keys_before {
-            self.conn
-                .run(&FORGET_KEYS, &[Column::Int(vec![before.micros()])])
-                .await?;
+            self.conn.run(&FORGET_KEYS, &[Column::Int(vec![before.micros()])]).await?;
         }
         if let Some(before) = work.forget_parked_before {
             let column = || [Column::Int(vec![before.micros()])];
@@ -76,10 +74,7 @@ impl Lane {
     }
 
     async fn recount_parked(&mut self) -> Result<(), StoreError> {
-        let lines = self
-            .conn
-            .fetch(&super::PARKED_COUNTS, &[Column::Int(vec![0])])
-            .await?;
+        let lines = self.conn.fetch(&super::PARKED_COUNTS, &[Column::Int(vec![0])]).await?;
         self.parked.clear();
         for line in lines {
             self.parked.insert(CarrierId(line.int(0)?), line.int(1)?);

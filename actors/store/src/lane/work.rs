@@ -114,10 +114,7 @@ pub struct PartId {
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Every part was acknowledged.
-    Sent {
-        parts: Vec<PartId>,
-        external_id: String,
-    },
+    Sent { parts: Vec<PartId>, external_id: String },
     /// Over, without a receipt to come; `submitted` parts left and are charged.
     Ended {
         status: Status,
@@ -128,22 +125,11 @@ pub enum Outcome {
         parts: Vec<PartId>,
     },
     /// Refused for now, certainly not sent; to be tried again at `due_at`.
-    Retry {
-        due_at: At,
-        attempts: i64,
-        carrier_error: Option<String>,
-    },
+    Retry { due_at: At, attempts: i64, carrier_error: Option<String> },
     /// Bytes may have left and no answer came: keep the intent, decide at `due_at`.
     InDoubt { due_at: At },
     /// Decide now: a parked receipt settles it; else send again, or give up waiting.
-    Resolve {
-        to: String,
-        from: String,
-        since: At,
-        resend: bool,
-        attempts: i64,
-        submitted: u8,
-    },
+    Resolve { to: String, from: String, since: At, resend: bool, attempts: i64, submitted: u8 },
 }
 
 /// What became of a result.

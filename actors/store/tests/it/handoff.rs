@@ -27,22 +27,11 @@ async fn a_result_settles_the_hold_exactly_once() {
         let row = world.sent("+14155550123", "abc").await;
         assert_eq!(world.wallet().await, (999_000, 0));
         let again = world.result(row, 1, sent(&["abc"]));
-        let done = world
-            .commit(Work {
-                results: vec![again],
-                ..Work::default()
-            })
-            .await;
+        let done = world.commit(Work { results: vec![again], ..Work::default() }).await;
         assert_eq!(done.results, [Fate::Stale]);
         assert_eq!(world.wallet().await, (999_000, 0));
-        let kinds: Vec<_> = world
-            .store
-            .transfers_of(row.key)
-            .await
-            .unwrap()
-            .iter()
-            .map(|t| t.0)
-            .collect();
+        let kinds: Vec<_> =
+            world.store.transfers_of(row.key).await.unwrap().iter().map(|t| t.0).collect();
         assert_eq!(kinds, [TransferKind::Hold, TransferKind::Settle]);
         world.assert_books().await;
     })
@@ -55,16 +44,9 @@ async fn a_stale_result_does_not_spoil_its_batch() {
         let old = world.sent("+14155550123", "abc").await;
         let new = world.accepted(world.message("+14155550124")).await;
         world.claim(&[new]).await;
-        let results = vec![
-            world.result(old, 1, sent(&["abc"])),
-            world.result(new, 1, sent(&["def"])),
-        ];
-        let done = world
-            .commit(Work {
-                results,
-                ..Work::default()
-            })
-            .await;
+        let results =
+            vec![world.result(old, 1, sent(&["abc"])), world.result(new, 1, sent(&["def"]))];
+        let done = world.commit(Work { results, ..Work::default() }).await;
         assert_eq!(done.results, [Fate::Stale, Fate::Closed]);
         assert_eq!(world.status(new.key).await, Status::Sent);
         world.assert_books().await;
@@ -81,12 +63,7 @@ async fn the_owner_of_another_epoch_settles_nothing() {
         assert_eq!(epoch, world.epoch + 1);
         let mut result = world.result(row, 1, sent(&["abc"]));
         result.epoch = epoch;
-        let done = world
-            .commit(Work {
-                results: vec![result],
-                ..Work::default()
-            })
-            .await;
+        let done = world.commit(Work { results: vec![result], ..Work::default() }).await;
         assert_eq!(done.results, [Fate::Stale]);
         assert_eq!(world.status(row.key).await, Status::Queued);
     })
@@ -110,12 +87,7 @@ async fn what_was_not_submitted_is_released() {
             parts: Vec::new(),
         };
         let result = world.result(row, 3, outcome);
-        world
-            .commit(Work {
-                results: vec![result],
-                ..Work::default()
-            })
-            .await;
+        world.commit(Work { results: vec![result], ..Work::default() }).await;
         assert_eq!(world.wallet().await, (999_000, 0));
         assert_eq!(world.status(row.key).await, Status::Rejected);
         world.assert_books().await;
@@ -129,28 +101,13 @@ async fn a_retry_goes_back_without_its_intent() {
         let row = world.accepted(world.message("+14155550123")).await;
         world.claim(&[row]).await;
         let due_at = At::now().plus(Duration::from_secs(9));
-        let outcome = Outcome::Retry {
-            due_at,
-            attempts: 1,
-            carrier_error: None,
-        };
+        let outcome = Outcome::Retry { due_at, attempts: 1, carrier_error: None };
         let result = world.result(row, 1, outcome);
-        let done = world
-            .commit(Work {
-                results: vec![result],
-                ..Work::default()
-            })
-            .await;
+        let done = world.commit(Work { results: vec![result], ..Work::default() }).await;
         assert_eq!(done.results, [Fate::Again]);
-        let waiting = world
-            .store
-            .waiting(row.carrier, row.class, row.organization, 0, 10)
-            .await
-            .unwrap();
-        assert_eq!(
-            (waiting[0].attempts, waiting[0].due_at),
-            (1, due_at.micros())
-        );
+        let waiting =
+            world.store.waiting(row.carrier, row.class, row.organization, 0, 10).await.unwrap();
+        assert_eq!((waiting[0].attempts, waiting[0].due_at), (1, due_at.micros()));
         assert_eq!(world.claim(&[row]).await, [true]);
     })
     .await;
@@ -161,21 +118,10 @@ async fn an_intent_of_an_earlier_life_is_in_doubt() {
     each(async |mut world| {
         let row = world.accepted(world.message("+14155550123")).await;
         world.claim(&[row]).await;
-        let doubtful = world
-            .store
-            .in_doubt(row.carrier, world.epoch + 1, 0, 10)
-            .await
-            .unwrap();
+        let doubtful = world.store.in_doubt(row.carrier, world.epoch + 1, 0, 10).await.unwrap();
         assert_eq!(doubtful.len(), 1);
         assert_eq!(doubtful[0].intent, Some(world.epoch));
-        assert!(
-            world
-                .store
-                .in_doubt(row.carrier, world.epoch, 0, 10)
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        assert!(world.store.in_doubt(row.carrier, world.epoch, 0, 10).await.unwrap().is_empty());
     })
     .await;
 }
@@ -188,12 +134,7 @@ async fn doubt_is_resolved_by_a_parked_receipt_or_by_giving_up() {
         let since = At::now().minus(Duration::from_secs(1));
         world.claim(&[witnessed, silent]).await;
         let early = world.receipt("77", Some(Status::Delivered));
-        world
-            .commit(Work {
-                receipts: vec![early],
-                ..Work::default()
-            })
-            .await;
+        world.commit(Work { receipts: vec![early], ..Work::default() }).await;
         let resolve = |to: &str, resend| Outcome::Resolve {
             to: to.to_owned(),
             from: String::from("Orbit"),
@@ -206,12 +147,7 @@ async fn doubt_is_resolved_by_a_parked_receipt_or_by_giving_up() {
             world.result(witnessed, 1, resolve("+14155550123", true)),
             world.result(silent, 1, resolve("+14155550999", false)),
         ];
-        let done = world
-            .commit(Work {
-                results,
-                ..Work::default()
-            })
-            .await;
+        let done = world.commit(Work { results, ..Work::default() }).await;
         assert_eq!(done.results, [Fate::Closed, Fate::Closed]);
         assert_eq!(world.status(witnessed.key).await, Status::Delivered);
         assert_eq!(world.status(silent.key).await, Status::SubmittedNoReceipt);
@@ -224,14 +160,10 @@ async fn doubt_is_resolved_by_a_parked_receipt_or_by_giving_up() {
 #[tokio::test]
 async fn claims_of_many_rows_go_in_one_statement() {
     each(async |mut world| {
-        let many = (0..700)
-            .map(|n| world.message(&format!("+1415555{n:04}")))
-            .collect();
+        let many = (0..700).map(|n| world.message(&format!("+1415555{n:04}"))).collect();
         let submission = world.submission(many);
         let answer = world.accept(vec![submission]).await.remove(0).unwrap();
-        let store::lane::Accepted::Fresh { first, .. } = answer else {
-            panic!("replayed")
-        };
+        let store::lane::Accepted::Fresh { first, .. } = answer else { panic!("replayed") };
         let claims: Vec<Claim> = (0..700)
             .map(|n| Claim {
                 row: store::lane::OutboxRef {
@@ -243,12 +175,7 @@ async fn claims_of_many_rows_go_in_one_statement() {
                 epoch: world.epoch,
             })
             .collect();
-        let done = world
-            .commit(Work {
-                claims,
-                ..Work::default()
-            })
-            .await;
+        let done = world.commit(Work { claims, ..Work::default() }).await;
         assert_eq!(done.claims, vec![true; 700]);
     })
     .await;

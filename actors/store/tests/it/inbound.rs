@@ -27,26 +27,11 @@ async fn a_reply_belongs_to_who_wrote_last_and_a_repeat_is_taken_once() {
         message.from_ton = 1;
         world.accepted(message).await;
         let inbound = vec![from_handset(&world, 1), from_handset(&world, 1)];
-        let done = world
-            .commit(Work {
-                inbound,
-                ..Work::default()
-            })
-            .await;
+        let done = world.commit(Work { inbound, ..Work::default() }).await;
         let owner = world.organization;
-        assert_eq!(
-            done.inbound,
-            [InboundFate::Stored(owner), InboundFate::Repeated]
-        );
-        let filter = store::Filter {
-            direction: Some(2),
-            ..store::Filter::default()
-        };
-        let rows = world
-            .store
-            .messages(owner, &filter, i64::MAX, 10)
-            .await
-            .unwrap();
+        assert_eq!(done.inbound, [InboundFate::Stored(owner), InboundFate::Repeated]);
+        let filter = store::Filter { direction: Some(2), ..store::Filter::default() };
+        let rows = world.store.messages(owner, &filter, i64::MAX, 10).await.unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].status, Status::Received.code());
         assert_eq!(rows[0].body, "yes");
@@ -58,12 +43,7 @@ async fn a_reply_belongs_to_who_wrote_last_and_a_repeat_is_taken_once() {
 async fn an_inbound_message_of_nobody_is_kept_for_the_operator() {
     each(async |mut world| {
         let inbound = vec![from_handset(&world, 2)];
-        let done = world
-            .commit(Work {
-                inbound,
-                ..Work::default()
-            })
-            .await;
+        let done = world.commit(Work { inbound, ..Work::default() }).await;
         assert_eq!(done.inbound, [InboundFate::Ownerless]);
         let kept = world.store.quarantined(i64::MAX, 10).await.unwrap();
         assert_eq!(kept[0].reason, "inbound_without_owner");
@@ -76,12 +56,7 @@ async fn a_carrier_bound_to_an_organization_gives_it_the_rest() {
     each(async |mut world| {
         let mut item = from_handset(&world, 3);
         item.carrier_organization = Some(world.organization);
-        let done = world
-            .commit(Work {
-                inbound: vec![item],
-                ..Work::default()
-            })
-            .await;
+        let done = world.commit(Work { inbound: vec![item], ..Work::default() }).await;
         assert_eq!(done.inbound, [InboundFate::Stored(world.organization)]);
     })
     .await;

@@ -7,14 +7,7 @@ use crate::world::{World, each, sent};
 
 async fn receive(world: &mut World, id: &str, status: Option<Status>) -> ReceiptFate {
     let receipts = vec![world.receipt(id, status)];
-    world
-        .commit(Work {
-            receipts,
-            ..Work::default()
-        })
-        .await
-        .receipts
-        .remove(0)
+    world.commit(Work { receipts, ..Work::default() }).await.receipts.remove(0)
 }
 
 #[tokio::test]
@@ -24,17 +17,10 @@ async fn a_receipt_delivers_its_message_and_final_states_absorb() {
         let fate = receive(&mut world, "a1", Some(Status::Delivered)).await;
         assert_eq!(fate, ReceiptFate::Applied(Status::Delivered));
         for late in [Status::Delivered, Status::Undelivered] {
-            assert_eq!(
-                receive(&mut world, "a1", Some(late)).await,
-                ReceiptFate::Noted
-            );
+            assert_eq!(receive(&mut world, "a1", Some(late)).await, ReceiptFate::Noted);
         }
         assert_eq!(world.status(row.key).await, Status::Delivered);
-        let events = world
-            .store
-            .events(world.organization, row.key, 0, 50)
-            .await
-            .unwrap();
+        let events = world.store.events(world.organization, row.key, 0, 50).await.unwrap();
         assert_eq!(events.len(), 5);
     })
     .await;
@@ -47,14 +33,7 @@ async fn a_receipt_ahead_of_its_answer_waits_for_it() {
         assert_eq!(fate, ReceiptFate::Parked);
         let row = world.sent("+14155550123", "early").await;
         assert_eq!(world.status(row.key).await, Status::Delivered);
-        assert!(
-            world
-                .store
-                .orphans(i64::MAX, i64::MAX, 10)
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        assert!(world.store.orphans(i64::MAX, i64::MAX, 10).await.unwrap().is_empty());
     })
     .await;
 }
@@ -66,13 +45,7 @@ async fn a_receipt_and_its_answer_may_come_in_one_batch() {
         world.claim(&[row]).await;
         let results = vec![world.result(row, 1, sent(&["b2"]))];
         let receipts = vec![world.receipt("b2", Some(Status::Delivered))];
-        world
-            .commit(Work {
-                results,
-                receipts,
-                ..Work::default()
-            })
-            .await;
+        world.commit(Work { results, receipts, ..Work::default() }).await;
         assert_eq!(world.status(row.key).await, Status::Delivered);
     })
     .await;
@@ -120,20 +93,9 @@ async fn all_parts_delivered_is_delivered_and_the_first_bad_news_wins() {
             world.result(good, 2, sent(&["p1", "p2"])),
             world.result(bad, 2, sent(&["q1", "q2"])),
         ];
-        world
-            .commit(Work {
-                results,
-                ..Work::default()
-            })
-            .await;
-        assert_eq!(
-            receive(&mut world, "p1", Some(Status::Delivered)).await,
-            ReceiptFate::Noted
-        );
-        assert_eq!(
-            receive(&mut world, "p1", Some(Status::Delivered)).await,
-            ReceiptFate::Noted
-        );
+        world.commit(Work { results, ..Work::default() }).await;
+        assert_eq!(receive(&mut world, "p1", Some(Status::Delivered)).await, ReceiptFate::Noted);
+        assert_eq!(receive(&mut world, "p1", Some(Status::Delivered)).await, ReceiptFate::Noted);
         assert_eq!(world.status(good.key).await, Status::Sent);
         receive(&mut world, "p2", Some(Status::Delivered)).await;
         assert_eq!(world.status(good.key).await, Status::Delivered);
@@ -171,28 +133,12 @@ async fn a_late_receipt_replaces_submitted_no_receipt() {
     each(async |mut world| {
         let row = world.sent("+14155550123", "e5").await;
         let organization = world.organization;
-        let overdue = vec![
-            Overdue {
-                key: row.key,
-                organization
-            };
-            1
-        ];
-        world
-            .commit(Work {
-                overdue: overdue.clone(),
-                ..Work::default()
-            })
-            .await;
+        let overdue = vec![Overdue { key: row.key, organization }; 1];
+        world.commit(Work { overdue: overdue.clone(), ..Work::default() }).await;
         assert_eq!(world.status(row.key).await, Status::SubmittedNoReceipt);
         receive(&mut world, "e5", Some(Status::Delivered)).await;
         assert_eq!(world.status(row.key).await, Status::Delivered);
-        world
-            .commit(Work {
-                overdue,
-                ..Work::default()
-            })
-            .await;
+        world.commit(Work { overdue, ..Work::default() }).await;
         assert_eq!(world.status(row.key).await, Status::Delivered);
     })
     .await;
@@ -204,18 +150,9 @@ async fn a_rewritten_sender_is_shown() {
         let row = world.sent("+14155550123", "f6").await;
         let mut receipt = world.receipt("f6", Some(Status::Delivered));
         receipt.destination = String::from("Carrier");
-        world
-            .commit(Work {
-                receipts: vec![receipt],
-                ..Work::default()
-            })
-            .await;
+        world.commit(Work { receipts: vec![receipt], ..Work::default() }).await;
         let filter = store::Filter::default();
-        let rows = world
-            .store
-            .messages(world.organization, &filter, i64::MAX, 1)
-            .await
-            .unwrap();
+        let rows = world.store.messages(world.organization, &filter, i64::MAX, 1).await.unwrap();
         assert_eq!(rows[0].key, row.key.0);
         assert_eq!(rows[0].from_delivered.as_deref(), Some("Carrier"));
     })

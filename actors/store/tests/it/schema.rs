@@ -79,11 +79,6 @@ async fn run(url: &str, sql: &'static str) {
             .await
             .unwrap();
     } else {
-        sqlx::PgConnection::connect(url)
-            .await
-            .unwrap()
-            .execute(sqlx::raw_sql(sql))
-            .await
-            .unwrap();
+        sqlx::PgConnection::connect(url).await.unwrap().execute(sqlx::raw_sql(sql)).await.unwrap();
     }
 }

@@ -49,20 +49,14 @@ pub(crate) async fn each(test: impl AsyncFn(World)) {
         let name = format!("orbit_test_{}_{number}", std::process::id());
         let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
         let create = format!("create database {name}");
-        admin
-            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(create)))
-            .await
-            .unwrap();
+        admin.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(create))).await.unwrap();
         let (base, _) = server.rsplit_once('/').unwrap();
         let world = World::open(format!("{base}/{name}"), None).await;
         let store = world.store.clone();
         test(world).await;
         store.close().await;
         let drop = format!("drop database {name} with (force)");
-        admin
-            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(drop)))
-            .await
-            .unwrap();
+        admin.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(drop))).await.unwrap();
     }
 }
 
@@ -119,9 +113,7 @@ impl World {
                 key: new_key(Mode::Live),
             })
             .await;
-        let AdminDone::Organization(organization) = done else {
-            panic!("{done:?}")
-        };
+        let AdminDone::Organization(organization) = done else { panic!("{done:?}") };
         let key = new_key(Mode::Live);
         let AdminDone::Key(key) = self.admin(Admin::CreateKey { organization, key }).await else {
             panic!("no key")
@@ -139,10 +131,7 @@ impl World {
     }
 
     pub(crate) async fn admin(&mut self, change: Admin) -> AdminDone {
-        let work = Work {
-            admin: vec![change],
-            ..Work::default()
-        };
+        let work = Work { admin: vec![change], ..Work::default() };
         self.lane.commit(&work).await.unwrap().admin.remove(0)
     }
 
@@ -190,12 +179,7 @@ impl World {
     }
 
     pub(crate) async fn accept(&mut self, accepts: Vec<Submission>) -> Vec<AcceptAnswer> {
-        self.commit(Work {
-            accepts,
-            ..Work::default()
-        })
-        .await
-        .accepts
+        self.commit(Work { accepts, ..Work::default() }).await.accepts
     }
 
     /// Accepts one message and answers its outbox row.
@@ -204,26 +188,14 @@ impl World {
         let carrier = message.carrier;
         let submission = self.submission(vec![message]);
         let answer = self.accept(vec![submission]).await.remove(0).unwrap();
-        let Accepted::Fresh { first, .. } = answer else {
-            panic!("replayed")
-        };
-        OutboxRef {
-            carrier,
-            class,
-            organization: self.organization,
-            key: first,
-        }
+        let Accepted::Fresh { first, .. } = answer else { panic!("replayed") };
+        OutboxRef { carrier, class, organization: self.organization, key: first }
     }
 
     pub(crate) async fn claim(&mut self, rows: &[OutboxRef]) -> Vec<bool> {
         let epoch = self.epoch;
         let claims = rows.iter().map(|row| Claim { row: *row, epoch }).collect();
-        self.commit(Work {
-            claims,
-            ..Work::default()
-        })
-        .await
-        .claims
+        self.commit(Work { claims, ..Work::default() }).await.claims
     }
 
     pub(crate) fn result(&self, row: OutboxRef, segments: u8, outcome: Outcome) -> HandoffResult {
@@ -242,11 +214,7 @@ impl World {
         let row = self.accepted(self.message(to)).await;
         assert_eq!(self.claim(&[row]).await, [true]);
         let result = self.result(row, 1, sent(&[external_id]));
-        self.commit(Work {
-            results: vec![result],
-            ..Work::default()
-        })
-        .await;
+        self.commit(Work { results: vec![result], ..Work::default() }).await;
         row
     }
 
@@ -265,11 +233,7 @@ impl World {
 
     pub(crate) async fn status(&self, key: MessageKey) -> Status {
         let filter = store::Filter::default();
-        let rows = self
-            .store
-            .messages(self.organization, &filter, key.0 + 1, 1)
-            .await
-            .unwrap();
+        let rows = self.store.messages(self.organization, &filter, key.0 + 1, 1).await.unwrap();
         assert_eq!(rows[0].key, key.0);
         Status::from_code(rows[0].status).unwrap()
     }
@@ -285,16 +249,7 @@ impl World {
 }
 
 pub(crate) fn sent(ids: &[&str]) -> Outcome {
-    let parts = ids
-        .iter()
-        .zip(1_u8..)
-        .map(|(id, part)| PartId {
-            part,
-            id: (*id).to_owned(),
-        })
-        .collect();
-    Outcome::Sent {
-        parts,
-        external_id: ids[0].to_owned(),
-    }
+    let parts =
+        ids.iter().zip(1_u8..).map(|(id, part)| PartId { part, id: (*id).to_owned() }).collect();
+    Outcome::Sent { parts, external_id: ids[0].to_owned() }
 }

@@ -73,11 +73,7 @@ impl Book {
         write!(log, "S\t{}\t", now_ms())?;
         write_visible(log, submit.source.digits, submit.source.digits.len())?;
         log.write_all(b"\t")?;
-        write_visible(
-            log,
-            submit.destination.digits,
-            submit.destination.digits.len(),
-        )?;
+        write_visible(log, submit.destination.digits, submit.destination.digits.len())?;
         let part = submit.part;
         write!(log, "\t{}/{}.{}\t", part.reference, part.total, part.number)?;
         write_prefix(log, submit)?;
@@ -100,10 +96,7 @@ impl Book {
 
 fn fingerprint(submit: &Submit<'_>) -> u64 {
     let part = [submit.part.total, submit.part.number];
-    let seed = hash(
-        u64::from_be_bytes([0, 0, 0, 0, 0, 0, part[0], part[1]]),
-        submit.text,
-    );
+    let seed = hash(u64::from_be_bytes([0, 0, 0, 0, 0, 0, part[0], part[1]]), submit.text);
     hash(seed, submit.destination.digits)
 }
 
@@ -143,11 +136,7 @@ fn write_visible(log: &mut impl Write, octets: &[u8], end: usize) -> std::io::Re
         return log.write_all(octets);
     }
     for &octet in octets {
-        let shown = if octet.is_ascii_graphic() {
-            octet
-        } else {
-            b'?'
-        };
+        let shown = if octet.is_ascii_graphic() { octet } else { b'?' };
         log.write_all(&[shown])?;
     }
     Ok(())
@@ -164,22 +153,14 @@ mod tests {
     use super::*;
 
     fn submit(destination: &'static [u8], text: &'static [u8], number: u8) -> Submit<'static> {
-        let address = |digits| Address {
-            ton: 1,
-            npi: 1,
-            digits,
-        };
+        let address = |digits| Address { ton: 1, npi: 1, digits };
         Submit {
             source: address(b"Orbit"),
             destination: address(destination),
             registered_delivery: 1,
             data_coding: 0,
             text,
-            part: Part {
-                reference: 1,
-                total: 2,
-                number,
-            },
+            part: Part { reference: 1, total: 2, number },
         }
     }
 

@@ -93,10 +93,7 @@ impl Center {
             backlog: ByteQueue::default(),
             next_seat: 0,
             inbound: 0,
-            dates: Dates {
-                until: now,
-                text: String::new(),
-            },
+            dates: Dates { until: now, text: String::new() },
             scratch: Scratch::default(),
         })
     }
@@ -189,28 +186,17 @@ impl Center {
         self.options.id_format.in_receipt(number, &mut scratch.id);
         let style = self.options.receipt_style;
         if style != ReceiptStyle::Tlv {
-            receipt_text(
-                &mut scratch.text,
-                &scratch.id,
-                &self.dates.text,
-                submit.text,
-            );
+            receipt_text(&mut scratch.text, &scratch.id, &self.dates.text, submit.text);
         }
         scratch.id.push(0);
-        let tlvs: [(u16, &[u8]); 2] = [
-            (wire::TLV_RECEIPTED_ID, &scratch.id),
-            (wire::TLV_MESSAGE_STATE, &[STATE_DELIVERED]),
-        ];
+        let tlvs: [(u16, &[u8]); 2] =
+            [(wire::TLV_RECEIPTED_ID, &scratch.id), (wire::TLV_MESSAGE_STATE, &[STATE_DELIVERED])];
         let deliver = Deliver {
             source: submit.destination,
             destination: submit.source,
             esm_class: ESM_RECEIPT,
             text: &scratch.text,
-            tlvs: if style == ReceiptStyle::Text {
-                &[]
-            } else {
-                &tlvs
-            },
+            tlvs: if style == ReceiptStyle::Text { &[] } else { &tlvs },
         };
         let other = self.options.receipt_bind == ReceiptBind::Other;
         let seat = choose(&self.seats, home, other, &mut self.next_seat);
@@ -231,11 +217,7 @@ impl Center {
     /// Queues inbound messages, spread over the binds that receive.
     pub(crate) fn queue_inbound(&mut self, count: u64, now: Instant) {
         for _ in 0..count {
-            let ready: Vec<_> = self
-                .seats
-                .iter()
-                .filter(|seat| seat.receives.get())
-                .collect();
+            let ready: Vec<_> = self.seats.iter().filter(|seat| seat.receives.get()).collect();
             if ready.is_empty() {
                 return;
             }
@@ -246,25 +228,15 @@ impl Center {
                 .and_then(|()| write!(text, "mo{} hello", self.inbound));
             debug_assert!(written.is_ok(), "a vector takes all");
             let deliver = Deliver {
-                source: Address {
-                    ton: 1,
-                    npi: 1,
-                    digits: &sender,
-                },
-                destination: Address {
-                    ton: 1,
-                    npi: 1,
-                    digits: self.options.mo_to.as_bytes(),
-                },
+                source: Address { ton: 1, npi: 1, digits: &sender },
+                destination: Address { ton: 1, npi: 1, digits: self.options.mo_to.as_bytes() },
                 esm_class: 0,
                 text: &text,
                 tlvs: &[],
             };
             let seat = ready[self.inbound as usize % ready.len()];
             let mut outbox = seat.outbox.borrow_mut();
-            let kept = outbox.push(now, Kind::Inbound, |out| {
-                wire::put_deliver(out, 0, &deliver)
-            });
+            let kept = outbox.push(now, Kind::Inbound, |out| wire::put_deliver(out, 0, &deliver));
             add(&self.counters.lost, u64::from(!kept));
             seat.wake.notify_one();
         }
@@ -338,9 +310,5 @@ fn receipt_text(out: &mut Vec<u8>, id: &[u8], date: &str, text: &[u8]) {
     );
     debug_assert!(written.is_ok(), "a vector takes all");
     let shown = &text[..text.len().min(TEXT_SHOWN)];
-    out.extend(
-        shown
-            .iter()
-            .map(|&octet| if octet < b' ' { b'?' } else { octet }),
-    );
+    out.extend(shown.iter().map(|&octet| if octet < b' ' { b'?' } else { octet }));
 }

@@ -65,9 +65,7 @@ impl Smsc {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, started) = mpsc::channel();
         let work = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = crate::process::this_thread();
             runtime.block_on(LocalSet::new().run_until(async move {
                 let said = move |address| {
@@ -80,22 +78,14 @@ impl Smsc {
                 run(bind, options, shared, said, until).await
             }))
         };
-        let joined = std::thread::Builder::new()
-            .name("smsc".into())
-            .spawn(move || {
-                let result: Result<()> = work();
-                if let Err(error) = result {
-                    eprintln!("smsc: {error:#}");
-                }
-            })?;
+        let joined = std::thread::Builder::new().name("smsc".into()).spawn(move || {
+            let result: Result<()> = work();
+            if let Err(error) = result {
+                eprintln!("smsc: {error:#}");
+            }
+        })?;
         let (address, thread) = started.recv().context("the smsc did not start")?;
-        Ok(Self {
-            address,
-            counters,
-            thread,
-            stop: Some(stop),
-            joined: Some(joined),
-        })
+        Ok(Self { address, counters, thread, stop: Some(stop), joined: Some(joined) })
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -142,10 +132,7 @@ async fn listen(listener: TcpListener, address: SocketAddr, center: &Shared) -> 
     let (flap, down) = {
         let options = &center.borrow().options;
         let seconds = Duration::from_secs;
-        (
-            (options.flap_s > 0).then(|| seconds(options.flap_s)),
-            seconds(options.down_s),
-        )
+        ((options.flap_s > 0).then(|| seconds(options.flap_s)), seconds(options.down_s))
     };
     let mut listener = listener;
     loop {

@@ -141,11 +141,8 @@ mod tests {
 
     #[test]
     fn a_late_receipt_waits_behind_a_late_answer() {
-        let options = SmscOptions {
-            receipts: Receipts::Late,
-            answer_delay_ms: 5,
-            ..SmscOptions::default()
-        };
+        let options =
+            SmscOptions { receipts: Receipts::Late, answer_delay_ms: 5, ..SmscOptions::default() };
         assert_eq!(options.receipt_delay(), Duration::from_millis(1005));
     }
 }

@@ -97,11 +97,7 @@ impl ByteQueue {
         let item = self.items.pop_front()?;
         let start = self.head;
         self.head += item.length;
-        Some((
-            item.due,
-            item.kind,
-            &mut self.bytes[start..start + item.length],
-        ))
+        Some((item.due, item.kind, &mut self.bytes[start..start + item.length]))
     }
 }
 
@@ -137,11 +133,7 @@ impl Outbox {
 
     /// When to look again: the first due time, if the window has room for it.
     pub(crate) fn due(&self) -> Option<Instant> {
-        if self.has_room() {
-            self.waiting.due()
-        } else {
-            None
-        }
+        if self.has_room() { self.waiting.due() } else { None }
     }
 
     /// Appends what is due and fits the window; calls `sent` for each.
@@ -154,11 +146,7 @@ impl Outbox {
                 Some(index) => index,
                 None => {
                     let pdu = Vec::with_capacity(pdu.len());
-                    self.slots.push(Slot {
-                        sequence: 0,
-                        kind,
-                        pdu,
-                    });
+                    self.slots.push(Slot { sequence: 0, kind, pdu });
                     self.slots.len() - 1
                 }
             };
@@ -189,9 +177,7 @@ impl Outbox {
         self.free.push(index);
         if let Some(due) = again_at {
             let pdu = &slot.pdu;
-            let kept = self
-                .waiting
-                .push(due, slot.kind, |out| out.extend_from_slice(pdu));
+            let kept = self.waiting.push(due, slot.kind, |out| out.extend_from_slice(pdu));
             debug_assert!(kept, "there was room a moment ago");
         }
         Some(slot.kind)
@@ -200,11 +186,7 @@ impl Outbox {
     /// Moves all that is not acknowledged, the oldest first.
     pub(crate) fn drain_into(&mut self, now: Instant, other: &mut ByteQueue) -> u64 {
         let mut lost = 0;
-        let mut open: Vec<&Slot> = self
-            .slots
-            .iter()
-            .filter(|slot| slot.sequence != 0)
-            .collect();
+        let mut open: Vec<&Slot> = self.slots.iter().filter(|slot| slot.sequence != 0).collect();
         open.sort_unstable_by_key(|slot| slot.sequence);
         for slot in open {
             let kept = other.push(now, slot.kind, |out| out.extend_from_slice(&slot.pdu));
@@ -244,9 +226,7 @@ mod tests {
     }
 
     fn sequences(out: &[u8]) -> Vec<u32> {
-        let words = out
-            .chunks(16)
-            .map(|pdu| [pdu[12], pdu[13], pdu[14], pdu[15]]);
+        let words = out.chunks(16).map(|pdu| [pdu[12], pdu[13], pdu[14], pdu[15]]);
         words.map(u32::from_be_bytes).collect()
     }
 

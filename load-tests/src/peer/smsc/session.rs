@@ -201,21 +201,13 @@ impl Session {
         let repeated = center.book.is_repeated(&submit);
         add(&center.counters.duplicates, u64::from(repeated));
         let refused = center.hits(center.options.error_percent);
-        let status = if refused {
-            center.options.error_status
-        } else {
-            wire::OK
-        };
+        let status = if refused { center.options.error_status } else { wire::OK };
         self.id.clear();
         let number = center.next_number();
         if !refused {
             center.options.id_format.in_answer(number, &mut self.id);
         }
-        if center
-            .book
-            .log_submit(&submit, status, &self.id, repeated)
-            .is_err()
-        {
+        if center.book.log_submit(&submit, status, &self.id, repeated).is_err() {
             eprintln!("the log cannot be written");
         }
         if center.options.never_answer {
@@ -248,18 +240,12 @@ impl Session {
     ) {
         let id = &self.id;
         let write = |out: &mut Vec<u8>| {
-            wire::put(
-                out,
-                wire::SUBMIT_SM | RESPONSE,
-                status,
-                header.sequence,
-                |out| {
-                    if status == wire::OK {
-                        out.extend_from_slice(id);
-                        out.push(0);
-                    }
-                },
-            );
+            wire::put(out, wire::SUBMIT_SM | RESPONSE, status, header.sequence, |out| {
+                if status == wire::OK {
+                    out.extend_from_slice(id);
+                    out.push(0);
+                }
+            });
         };
         let delay = center.options.answer_delay();
         if delay.is_zero() {
@@ -282,11 +268,7 @@ impl Session {
     }
 
     fn delivered(&self, center: &mut Center, header: Header, now: Instant) {
-        if center
-            .book
-            .log_acked(header.sequence, header.status)
-            .is_err()
-        {
+        if center.book.log_acked(header.sequence, header.status).is_err() {
             eprintln!("the log cannot be written");
         }
         let refused = header.status != wire::OK;
@@ -308,11 +290,7 @@ impl Session {
         raise(&counters.max_submits_per_second_one_bind, one);
         let all = center.second.add(micros / 1000, submits);
         raise(&counters.max_submits_per_second, all);
-        if counters
-            .first_submit_us
-            .load(std::sync::atomic::Ordering::Relaxed)
-            == 0
-        {
+        if counters.first_submit_us.load(std::sync::atomic::Ordering::Relaxed) == 0 {
             set(&counters.first_submit_us, micros.max(1));
         }
         set(&counters.last_submit_us, micros);
@@ -320,13 +298,7 @@ impl Session {
 }
 
 fn answer(out: &mut Vec<u8>, header: Header, status: u32) {
-    wire::put(
-        out,
-        header.command | RESPONSE,
-        status,
-        header.sequence,
-        |_| {},
-    );
+    wire::put(out, header.command | RESPONSE, status, header.sequence, |_| {});
 }
 
 fn nack(out: &mut Vec<u8>, header: Header, status: u32) {

@@ -86,11 +86,7 @@ pub(crate) struct SlidingSecond {
 
 impl SlidingSecond {
     pub(crate) fn new() -> Self {
-        Self {
-            slots: vec![0; SLOTS],
-            last_ms: 0,
-            sum: 0,
-        }
+        Self { slots: vec![0; SLOTS], last_ms: 0, sum: 0 }
     }
 
     /// The number of events in the second that ends at `now_ms`, with these.

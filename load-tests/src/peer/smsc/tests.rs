@@ -18,10 +18,7 @@ impl Esme {
     async fn connect(smsc: &Smsc) -> Self {
         let stream = TcpStream::connect(smsc.address).await.expect("listening");
         stream.set_nodelay(true).expect("a socket");
-        Self {
-            stream,
-            input: Vec::new(),
-        }
+        Self { stream, input: Vec::new() }
     }
 
     async fn bound(smsc: &Smsc, command: u32) -> Self {
@@ -41,9 +38,7 @@ impl Esme {
 
     async fn send(&mut self, command: u32, sequence: u32, body: &[u8]) {
         let mut pdu = Vec::new();
-        put(&mut pdu, command, 0, sequence, |out| {
-            out.extend_from_slice(body)
-        });
+        put(&mut pdu, command, 0, sequence, |out| out.extend_from_slice(body));
         self.stream.write_all(&pdu).await.expect("written");
     }
 
@@ -105,13 +100,9 @@ async fn a_submit_is_answered_and_its_receipt_has_the_same_id() {
     let text = String::from_utf8_lossy(receipt_view.text);
     assert!(text.starts_with(&format!("id:{id} sub:001")), "{text}");
     assert!(text.contains("stat:DELIVRD"));
-    esme.send(DELIVER_SM | RESPONSE, receipt.sequence, b"\0")
-        .await;
+    esme.send(DELIVER_SM | RESPONSE, receipt.sequence, b"\0").await;
     let stats = until(&smsc, |stats| stats.receipts_acked == 1).await;
-    assert_eq!(
-        (stats.submits, stats.max_in_flight, stats.duplicates),
-        (1, 1, 0)
-    );
+    assert_eq!((stats.submits, stats.max_in_flight, stats.duplicates), (1, 1, 0));
 }
 
 #[tokio::test]
@@ -121,19 +112,10 @@ async fn wrong_names_passwords_and_states_are_told_apart() {
     esme.submit(1, "1", "early").await;
     let (answer, _) = esme.expect(SUBMIT_SM | RESPONSE).await;
     assert_eq!(answer.status, wire::WRONG_BIND_STATE);
-    assert_eq!(
-        esme.bind(BIND_TRANSCEIVER, "x", "p").await,
-        wire::INVALID_SYSTEM_ID
-    );
-    assert_eq!(
-        esme.bind(BIND_TRANSCEIVER, "u", "x").await,
-        wire::INVALID_PASSWORD
-    );
+    assert_eq!(esme.bind(BIND_TRANSCEIVER, "x", "p").await, wire::INVALID_SYSTEM_ID);
+    assert_eq!(esme.bind(BIND_TRANSCEIVER, "u", "x").await, wire::INVALID_PASSWORD);
     assert_eq!(esme.bind(BIND_TRANSCEIVER, "u", "p").await, wire::OK);
-    assert_eq!(
-        esme.bind(BIND_TRANSCEIVER, "u", "p").await,
-        wire::ALREADY_BOUND
-    );
+    assert_eq!(esme.bind(BIND_TRANSCEIVER, "u", "p").await, wire::ALREADY_BOUND);
     esme.send(ENQUIRE_LINK, 9, b"").await;
     esme.expect(ENQUIRE_LINK | RESPONSE).await;
     esme.send(0x77, 10, b"abc").await;
@@ -159,10 +141,7 @@ async fn a_transmitters_receipts_wait_for_a_receiver() {
 
 #[tokio::test]
 async fn an_early_receipt_comes_before_the_answer() {
-    let options = SmscOptions {
-        receipts: Receipts::Early,
-        ..SmscOptions::default()
-    };
+    let options = SmscOptions { receipts: Receipts::Early, ..SmscOptions::default() };
     let smsc = smsc(options);
     let mut esme = Esme::bound(&smsc, BIND_TRANSCEIVER).await;
     esme.submit(2, "14155550123", "t1 hello").await;
@@ -185,24 +164,16 @@ async fn receipts_can_come_twice_and_on_another_bind() {
     sender.expect(SUBMIT_SM | RESPONSE).await;
     for _ in 0..3 {
         let (header, _) = other.expect(DELIVER_SM).await;
-        other
-            .send(DELIVER_SM | RESPONSE, header.sequence, b"\0")
-            .await;
+        other.send(DELIVER_SM | RESPONSE, header.sequence, b"\0").await;
     }
     let stats = until(&smsc, |stats| stats.extras_acked == 2).await;
-    assert_eq!(
-        (stats.receipts_acked, stats.foreign_sent, stats.copies_sent),
-        (1, 1, 1)
-    );
+    assert_eq!((stats.receipts_acked, stats.foreign_sent, stats.copies_sent), (1, 1, 1));
 }
 
 #[tokio::test]
 async fn delayed_answers_show_the_window_and_repeats_are_seen() {
-    let options = SmscOptions {
-        answer_delay_ms: 200,
-        receipts: Receipts::Off,
-        ..SmscOptions::default()
-    };
+    let options =
+        SmscOptions { answer_delay_ms: 200, receipts: Receipts::Off, ..SmscOptions::default() };
     let smsc = smsc(options);
     let mut esme = Esme::bound(&smsc, BIND_TRANSCEIVER).await;
     for sequence in 2..7 {
@@ -219,52 +190,35 @@ async fn delayed_answers_show_the_window_and_repeats_are_seen() {
 
 #[tokio::test]
 async fn submits_can_be_refused_or_left_alone_or_cut_off() {
-    let refusing = smsc(SmscOptions {
-        error_percent: 100,
-        ..SmscOptions::default()
-    });
+    let refusing = smsc(SmscOptions { error_percent: 100, ..SmscOptions::default() });
     let mut esme = Esme::bound(&refusing, BIND_TRANSCEIVER).await;
     esme.submit(2, "1", "a").await;
     let (answer, body) = esme.expect(SUBMIT_SM | RESPONSE).await;
     assert_eq!((answer.status, body.len()), (0x58, 0));
 
-    let silent = smsc(SmscOptions {
-        never_answer: true,
-        ..SmscOptions::default()
-    });
+    let silent = smsc(SmscOptions { never_answer: true, ..SmscOptions::default() });
     let mut esme = Esme::bound(&silent, BIND_TRANSCEIVER).await;
     esme.submit(2, "1", "a").await;
     esme.send(ENQUIRE_LINK, 3, b"").await;
     esme.expect(ENQUIRE_LINK | RESPONSE).await;
 
-    let cutting = smsc(SmscOptions {
-        drop_every: 1,
-        ..SmscOptions::default()
-    });
+    let cutting = smsc(SmscOptions { drop_every: 1, ..SmscOptions::default() });
     let mut esme = Esme::bound(&cutting, BIND_TRANSCEIVER).await;
     esme.submit(2, "1", "a").await;
-    assert!(
-        esme.next().await.is_none(),
-        "cut in the middle of the answer"
-    );
+    assert!(esme.next().await.is_none(), "cut in the middle of the answer");
     assert!(!esme.input.is_empty(), "half an answer was there");
 }
 
 #[tokio::test]
 async fn inbound_messages_come_at_their_rate() {
-    let options = SmscOptions {
-        mo_rate: 200,
-        unacked_window: 3,
-        ..SmscOptions::default()
-    };
+    let options = SmscOptions { mo_rate: 200, unacked_window: 3, ..SmscOptions::default() };
     let smsc = smsc(options);
     let mut esme = Esme::bound(&smsc, BIND_TRANSCEIVER).await;
     for _ in 0..10 {
         let (header, body) = esme.expect(DELIVER_SM).await;
         let message = wire::Submit::parse(&body).expect("same layout");
         assert_eq!(message.destination.digits, b"14155550100");
-        esme.send(DELIVER_SM | RESPONSE, header.sequence, b"\0")
-            .await;
+        esme.send(DELIVER_SM | RESPONSE, header.sequence, b"\0").await;
     }
     until(&smsc, |stats| stats.mo_acked >= 10).await;
 }
@@ -273,10 +227,7 @@ async fn inbound_messages_come_at_their_rate() {
 async fn a_broken_length_ends_the_connection() {
     let smsc = smsc(SmscOptions::default());
     let mut esme = Esme::connect(&smsc).await;
-    esme.stream
-        .write_all(b"GET / HTTP/1.1\r\n\r\n")
-        .await
-        .expect("written");
+    esme.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("written");
     esme.expect(GENERIC_NACK).await;
     assert!(esme.next().await.is_none());
 }

@@ -96,19 +96,12 @@ struct Fields<'a>(&'a [u8]);
 impl Bind<'_> {
     pub(crate) fn parse(body: &[u8]) -> Option<Bind<'_>> {
         let mut fields = Fields(body);
-        Some(Bind {
-            system_id: fields.text()?,
-            password: fields.text()?,
-        })
+        Some(Bind { system_id: fields.text()?, password: fields.text()? })
     }
 }
 
 impl Part {
-    const WHOLE: Self = Self {
-        reference: 0,
-        total: 1,
-        number: 1,
-    };
+    const WHOLE: Self = Self { reference: 0, total: 1, number: 1 };
 }
 
 impl Submit<'_> {
@@ -145,14 +138,7 @@ impl Submit<'_> {
             text = &rest[usize::from(*size)..];
             part = concatenation(header).unwrap_or(part);
         }
-        Some(Submit {
-            source,
-            destination,
-            registered_delivery,
-            data_coding,
-            text,
-            part,
-        })
+        Some(Submit { source, destination, registered_delivery, data_coding, text, part })
     }
 }
 
@@ -176,11 +162,7 @@ impl<'a> Fields<'a> {
     }
 
     fn address(&mut self) -> Option<Address<'a>> {
-        Some(Address {
-            ton: self.octet()?,
-            npi: self.octet()?,
-            digits: self.text()?,
-        })
+        Some(Address { ton: self.octet()?, npi: self.octet()?, digits: self.text()? })
     }
 
     fn tlv(&mut self) -> Option<(u16, &'a [u8])> {
@@ -198,19 +180,11 @@ fn concatenation(mut header: &[u8]) -> Option<Part> {
         match (kind, value) {
             (0x00, &[reference, total, number]) => {
                 let reference = u16::from(reference);
-                return Some(Part {
-                    reference,
-                    total,
-                    number,
-                });
+                return Some(Part { reference, total, number });
             }
             (0x08, &[high, low, total, number]) => {
                 let reference = u16::from_be_bytes([high, low]);
-                return Some(Part {
-                    reference,
-                    total,
-                    number,
-                });
+                return Some(Part { reference, total, number });
             }
             _ => header = tail,
         }
@@ -226,12 +200,8 @@ pub(crate) fn frame(input: &[u8]) -> Frame<'_> {
     let word = |at: usize| {
         u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
     };
-    let header = Header {
-        length: word(0) as usize,
-        command: word(4),
-        status: word(8),
-        sequence: word(12),
-    };
+    let header =
+        Header { length: word(0) as usize, command: word(4), status: word(8), sequence: word(12) };
     if !(HEADER..=PDU_MAX).contains(&header.length) {
         return Frame::Broken(header);
     }
@@ -267,18 +237,12 @@ pub(crate) fn set_sequence(pdu: &mut [u8], sequence: u32) {
 }
 
 pub(crate) fn put_bind_answer(out: &mut Vec<u8>, request: Header, status: u32, name: &str) {
-    put(
-        out,
-        request.command | RESPONSE,
-        status,
-        request.sequence,
-        |out| {
-            if status == OK {
-                put_text(out, name.as_bytes());
-                put_tlv(out, TLV_VERSION, &[0x34]);
-            }
-        },
-    );
+    put(out, request.command | RESPONSE, status, request.sequence, |out| {
+        if status == OK {
+            put_text(out, name.as_bytes());
+            put_tlv(out, TLV_VERSION, &[0x34]);
+        }
+    });
 }
 
 pub(crate) fn put_deliver(out: &mut Vec<u8>, sequence: u32, deliver: &Deliver<'_>) {

@@ -22,17 +22,11 @@ fn a_pdu_is_framed_once_all_of_it_is_there() {
     let Frame::Whole(first, body) = frame(&wire) else {
         panic!("not framed");
     };
-    assert_eq!(
-        (first.command, first.sequence, body),
-        (ENQUIRE_LINK, 7, &[][..])
-    );
+    assert_eq!((first.command, first.sequence, body), (ENQUIRE_LINK, 7, &[][..]));
     let Frame::Whole(second, body) = frame(&wire[first.length..]) else {
         panic!("not framed");
     };
-    assert_eq!(
-        (second.command, second.length, body),
-        (UNBIND, 17, &[0xFF][..])
-    );
+    assert_eq!((second.command, second.length, body), (UNBIND, 17, &[0xFF][..]));
 }
 
 #[test]
@@ -57,11 +51,7 @@ fn a_submit_gives_addresses_and_text() {
 
 #[test]
 fn parts_are_found_in_both_headers_and_in_sar_tlvs() {
-    let expected = Part {
-        reference: 0x0102,
-        total: 3,
-        number: 2,
-    };
+    let expected = Part { reference: 0x0102, total: 3, number: 2 };
     let wide = submit_body(0x40, b"\x06\x08\x04\x01\x02\x03\x02abc", &[]);
     let submit = Submit::parse(&wide).expect("well formed");
     assert_eq!((submit.part, submit.text), (expected, &b"abc"[..]));
@@ -70,9 +60,7 @@ fn parts_are_found_in_both_headers_and_in_sar_tlvs() {
     let submit = Submit::parse(&narrow).expect("well formed");
     assert_eq!((submit.part.reference, submit.part.number), (9, 2));
 
-    let sar = [
-        2, 0x0C, 0, 2, 1, 2, 2, 0x0E, 0, 1, 3, 2, 0x0F, 0, 1, 2, 0x14, 0x01, 0, 0,
-    ];
+    let sar = [2, 0x0C, 0, 2, 1, 2, 2, 0x0E, 0, 1, 3, 2, 0x0F, 0, 1, 2, 0x14, 0x01, 0, 0];
     let body = submit_body(0, b"abc", &sar);
     assert_eq!(Submit::parse(&body).expect("well formed").part, expected);
 }
@@ -96,19 +84,11 @@ fn a_cut_submit_is_refused_wherever_it_is_cut() {
 #[test]
 fn a_delivery_has_the_layout_of_a_submit() {
     let mut wire = Vec::new();
-    let address = Address {
-        ton: 1,
-        npi: 1,
-        digits: b"14155550123",
-    };
+    let address = Address { ton: 1, npi: 1, digits: b"14155550123" };
     let tlvs: &[(u16, &[u8])] = &[(TLV_MESSAGE_STATE, &[2]), (TLV_RECEIPTED_ID, b"abc\0")];
     let deliver = Deliver {
         source: address,
-        destination: Address {
-            ton: 5,
-            npi: 0,
-            digits: b"Orbit",
-        },
+        destination: Address { ton: 5, npi: 0, digits: b"Orbit" },
         esm_class: 0x04,
         text: b"id:1 stat:DELIVRD",
         tlvs,
@@ -128,9 +108,6 @@ fn a_delivery_has_the_layout_of_a_submit() {
 #[test]
 fn bind_credentials_are_read() {
     let bind = Bind::parse(b"user\0secret\0\0\x34\0\0\0").expect("well formed");
-    assert_eq!(
-        (bind.system_id, bind.password),
-        (&b"user"[..], &b"secret"[..])
-    );
+    assert_eq!((bind.system_id, bind.password), (&b"user"[..], &b"secret"[..]));
     assert!(Bind::parse(b"user").is_none());
 }

@@ -147,17 +147,12 @@ impl fmt::Debug for Bind {
 impl<'a> BindResponse<'a> {
     pub fn parse(body: &'a [u8]) -> Self {
         let (system_id, tlvs) = split_cstring(body);
-        Self {
-            system_id,
-            tlvs: &tlvs[..tlv::whole(tlvs)],
-        }
+        Self { system_id, tlvs: &tlvs[..tlv::whole(tlvs)] }
     }
 
     /// The version the SMSC speaks, when it says so.
     pub fn interface_version(&self) -> Option<u8> {
-        tlv::find(self.tlvs, tlv::SC_INTERFACE_VERSION)?
-            .last()
-            .copied()
+        tlv::find(self.tlvs, tlv::SC_INTERFACE_VERSION)?.last().copied()
     }
 }
 
@@ -205,14 +200,8 @@ mod tests {
     fn a_bind_comes_back_as_it_went() {
         let mut out = Vec::new();
         sample().encode(&mut out, 1);
-        assert_eq!(
-            Bind::decode(CommandId::BIND_RECEIVER, &out[16..]),
-            Ok(sample())
-        );
-        assert_eq!(
-            Bind::decode(CommandId::UNBIND, &out[16..]),
-            Err(DecodeError::WrongCommand)
-        );
+        assert_eq!(Bind::decode(CommandId::BIND_RECEIVER, &out[16..]), Ok(sample()));
+        assert_eq!(Bind::decode(CommandId::UNBIND, &out[16..]), Err(DecodeError::WrongCommand));
     }
 
     #[test]
@@ -226,10 +215,7 @@ mod tests {
         let body = b"a-system-id-of-more-than-fifteen\0a-long-password\0";
         let bind = Bind::decode(CommandId::BIND_TRANSCEIVER, body).unwrap();
         assert_eq!(bind.password, "a-long-password");
-        assert_eq!(
-            (bind.interface_version, bind.address_range.as_str()),
-            (0, "")
-        );
+        assert_eq!((bind.interface_version, bind.address_range.as_str()), (0, ""));
         assert!(!bind.takes_tlvs());
         let error = Bind::decode(CommandId::BIND_TRANSCEIVER, b"only-a-name\0");
         assert_eq!(error, Err(DecodeError::Cut("password")));
@@ -240,10 +226,7 @@ mod tests {
         assert_eq!(BindResponse::parse(b""), BindResponse::default());
         assert_eq!(BindResponse::parse(b"\0").system_id, b"");
         let full = BindResponse::parse(b"smsc\0\x02\x10\0\x01\x50");
-        assert_eq!(
-            (full.system_id, full.interface_version()),
-            (&b"smsc"[..], Some(0x50))
-        );
+        assert_eq!((full.system_id, full.interface_version()), (&b"smsc"[..], Some(0x50)));
         assert_eq!(BindResponse::parse(b"no-nul").system_id, b"no-nul");
     }
 

@@ -79,11 +79,7 @@ pub const ESM_INTERMEDIATE: u8 = 0x20;
 
 impl Address {
     pub fn new(ton: u8, npi: u8, digits: impl AsRef<[u8]>) -> Self {
-        Self {
-            ton,
-            npi,
-            digits: digits.as_ref().to_vec(),
-        }
+        Self { ton, npi, digits: digits.as_ref().to_vec() }
     }
 
     /// The digits as text, octets over 0x7F as Latin-1.
@@ -92,22 +88,14 @@ impl Address {
     }
 
     pub fn view(&self) -> AddressView<'_> {
-        AddressView {
-            ton: self.ton,
-            npi: self.npi,
-            digits: &self.digits,
-        }
+        AddressView { ton: self.ton, npi: self.npi, digits: &self.digits }
     }
 }
 
 impl<'a> AddressView<'a> {
     fn read(fields: &mut Reader<'a>, field: &'static str) -> Result<Self, DecodeError> {
         let (ton, npi) = (fields.octet(field)?, fields.octet(field)?);
-        Ok(Self {
-            ton,
-            npi,
-            digits: fields.cstring(field)?,
-        })
+        Ok(Self { ton, npi, digits: fields.cstring(field)? })
     }
 
     pub fn to_owned(self) -> Address {
@@ -202,17 +190,9 @@ impl Message {
             ("validity_period", 16, &self.validity),
         ];
         for (field, limit, text) in fields {
-            let limit = if self.command == CommandId::DATA_SM && limit == 20 {
-                64
-            } else {
-                limit
-            };
+            let limit = if self.command == CommandId::DATA_SM && limit == 20 { 64 } else { limit };
             if text.len() > limit {
-                return Err(EncodeError::FieldTooLong {
-                    field,
-                    limit,
-                    got: text.len(),
-                });
+                return Err(EncodeError::FieldTooLong { field, limit, got: text.len() });
             }
         }
         Ok(())
@@ -335,11 +315,7 @@ impl<'a> MessageView<'a> {
             put_cstring(out, self.validity);
             out.extend_from_slice(&[self.registered_delivery, self.replace]);
             out.extend_from_slice(&[self.data_coding, self.default_message_id]);
-            let short = if u8::try_from(text.len()).is_ok() {
-                text
-            } else {
-                &[]
-            };
+            let short = if u8::try_from(text.len()).is_ok() { text } else { &[] };
             out.push(short.len() as u8);
             short
         };
@@ -358,10 +334,7 @@ fn take_text(command: CommandId, rest: &[u8], said: u8) -> Result<(&[u8], &[u8])
     match rest.split_at_checked(usize::from(said)) {
         Some(split) => Ok(split),
         None if command == CommandId::DELIVER_SM => Ok((rest, &[])),
-        None => Err(DecodeError::TextCut {
-            said,
-            got: rest.len(),
-        }),
+        None => Err(DecodeError::TextCut { said, got: rest.len() }),
     }
 }
 

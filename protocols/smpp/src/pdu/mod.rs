@@ -28,11 +28,7 @@ pub enum EncodeError {
     #[error("a message of {0} octets does not fit a pdu")]
     TooLong(usize),
     #[error("{field} takes {limit} octets, not {got}")]
-    FieldTooLong {
-        field: &'static str,
-        limit: usize,
-        got: usize,
-    },
+    FieldTooLong { field: &'static str, limit: usize, got: usize },
 }
 
 impl DecodeError {

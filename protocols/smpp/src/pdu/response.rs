@@ -19,10 +19,7 @@ pub struct Response<'a> {
 impl<'a> Response<'a> {
     pub fn parse(body: &'a [u8]) -> Self {
         let (message_id, tlvs) = split_cstring(body);
-        Self {
-            message_id,
-            tlvs: &tlvs[..tlv::whole(tlvs)],
-        }
+        Self { message_id, tlvs: &tlvs[..tlv::whole(tlvs)] }
     }
 }
 
@@ -66,18 +63,9 @@ mod tests {
             out.len()
         };
         assert_eq!(length(CommandId::SUBMIT_SM, CommandStatus::OK, b"id"), 19);
-        assert_eq!(
-            length(CommandId::SUBMIT_SM, CommandStatus::THROTTLED, b""),
-            16
-        );
+        assert_eq!(length(CommandId::SUBMIT_SM, CommandStatus::THROTTLED, b""), 16);
         assert_eq!(length(CommandId::DELIVER_SM, CommandStatus::OK, b"id"), 17);
-        assert_eq!(
-            length(CommandId::DELIVER_SM, CommandStatus::SYSERR, b""),
-            17
-        );
-        assert_eq!(
-            length(CommandId::DATA_SM.response(), CommandStatus::OK, b""),
-            17
-        );
+        assert_eq!(length(CommandId::DELIVER_SM, CommandStatus::SYSERR, b""), 17);
+        assert_eq!(length(CommandId::DATA_SM.response(), CommandStatus::OK, b""), 17);
     }
 }

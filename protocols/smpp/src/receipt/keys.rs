@@ -51,11 +51,7 @@ pub(super) fn read(text: &str) -> Option<Receipt> {
     for (at, &(key, start, _)) in found.iter().enumerate() {
         let end = found.get(at + 1).map_or(text.len(), |&(_, _, next)| next);
         let value = text.get(start..end).unwrap_or_default();
-        let first = value
-            .trim_matches(separator)
-            .split(separator)
-            .next()
-            .unwrap_or_default();
+        let first = value.trim_matches(separator).split(separator).next().unwrap_or_default();
         let word = (!first.is_empty()).then_some(first);
         match key {
             Key::Id => keep(&mut receipt.message_id, word.map(octets)),
@@ -65,10 +61,7 @@ pub(super) fn read(text: &str) -> Option<Receipt> {
             Key::DoneDate => keep(&mut receipt.done_date, Stamp::parse(value)),
             Key::Stat => keep(&mut receipt.stat, word.map(str::to_owned)),
             Key::Err => keep(&mut receipt.error, word.map(str::to_owned)),
-            Key::Text => keep(
-                &mut receipt.text,
-                Some(value.trim_end_matches('\0').to_owned()),
-            ),
+            Key::Text => keep(&mut receipt.text, Some(value.trim_end_matches('\0').to_owned())),
         }
     }
     receipt.state = receipt.stat.as_deref().and_then(State::of_word);
@@ -79,21 +72,14 @@ pub(super) fn read(text: &str) -> Option<Receipt> {
 /// the first state word is the state, and the first field with a digit before any other is the id.
 pub(super) fn read_positions(text: &str) -> Receipt {
     let text = text.get(..LONGEST).unwrap_or(text);
-    let fields: Vec<&str> = text
-        .split([',', ';', '|'])
-        .map(|f| f.trim_matches(separator))
-        .collect();
+    let fields: Vec<&str> =
+        text.split([',', ';', '|']).map(|f| f.trim_matches(separator)).collect();
     let is_word = |f: &&&str| f.starts_with(|c: char| c.is_ascii_alphabetic());
-    let stat = fields
-        .iter()
-        .filter(is_word)
-        .find(|f| State::of_word(f).is_some());
+    let stat = fields.iter().filter(is_word).find(|f| State::of_word(f).is_some());
     let (Some(stat), true) = (stat, fields.len() >= 2) else {
         return Receipt::default();
     };
-    let id = fields
-        .iter()
-        .find(|f| *f != stat && f.bytes().any(|b| b.is_ascii_digit()));
+    let id = fields.iter().find(|f| *f != stat && f.bytes().any(|b| b.is_ascii_digit()));
     Receipt {
         message_id: id.map(|id| octets(id)),
         state: State::of_word(stat),
@@ -107,16 +93,8 @@ pub(super) fn read_positions(text: &str) -> Receipt {
 pub(super) fn looks_like_one(text: &str) -> bool {
     let found = find(text);
     let has = |wanted: Key| found.iter().any(|&(key, _, _)| key == wanted);
-    let first = found
-        .first()
-        .is_some_and(|&(key, _, at)| key == Key::Id && at <= 2);
-    let more = [
-        Key::Sub,
-        Key::Dlvrd,
-        Key::SubmitDate,
-        Key::DoneDate,
-        Key::Err,
-    ];
+    let first = found.first().is_some_and(|&(key, _, at)| key == Key::Id && at <= 2);
+    let more = [Key::Sub, Key::Dlvrd, Key::SubmitDate, Key::DoneDate, Key::Err];
     first && has(Key::Stat) && more.into_iter().any(has)
 }
 
@@ -128,11 +106,7 @@ fn find(text: &str) -> Vec<(Key, usize, usize)> {
     // At the start, after a separator, and right after a key: `id:sub:1`.
     let mut may_begin = true;
     while at < bytes.len().min(LONGEST) {
-        let here = if may_begin {
-            key_at(&bytes[at..])
-        } else {
-            None
-        };
+        let here = if may_begin { key_at(&bytes[at..]) } else { None };
         let Some((name, key)) = here else {
             may_begin = separator(char::from(bytes[at]));
             at += 1;
@@ -155,9 +129,7 @@ fn key_at(bytes: &[u8]) -> Option<(&'static str, Key)> {
     }
     let begins = |name: &str| {
         name.as_bytes()[0] == first
-            && bytes
-                .get(..name.len())
-                .is_some_and(|b| b.eq_ignore_ascii_case(name.as_bytes()))
+            && bytes.get(..name.len()).is_some_and(|b| b.eq_ignore_ascii_case(name.as_bytes()))
     };
     KEYS.iter().find(|(name, _)| begins(name)).copied()
 }
@@ -175,9 +147,6 @@ fn keep<T>(place: &mut Option<T>, value: Option<T>) {
 
 /// Text read as Latin-1 back to its octets; other characters as UTF-8.
 fn octets(text: &str) -> Vec<u8> {
-    let latin: Option<Vec<u8>> = text
-        .chars()
-        .map(|c| u8::try_from(u32::from(c)).ok())
-        .collect();
+    let latin: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
     latin.unwrap_or_else(|| text.as_bytes().to_vec())
 }

@@ -20,11 +20,7 @@ impl Stamp {
     /// Reads 10 or 12 digits with a short year, 12 or 14 with a long one; `None` for anything
     /// else, and for all zeros.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits: Vec<u8> = text
-            .bytes()
-            .filter(u8::is_ascii_digit)
-            .map(|b| b - b'0')
-            .collect();
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
         let short = |digits: &[u8]| Self::read(2000 + u16::from(pair(digits, 0)?), &digits[2..]);
         let long = |digits: &[u8]| {
             let century = u16::from(pair(digits, 0)?) * 100;
@@ -59,14 +55,7 @@ impl Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            ..
-        } = self;
+        let Self { year, month, day, hour, minute, .. } = self;
         write!(f, "{:02}{month:02}{day:02}{hour:02}{minute:02}", year % 100)
     }
 }
@@ -96,23 +85,13 @@ mod tests {
 
     #[test]
     fn zeros_and_nonsense_are_no_date() {
-        for text in [
-            "",
-            "0000000000",
-            "000000000000",
-            "2613241305",
-            "26112413",
-            "NULL",
-        ] {
+        for text in ["", "0000000000", "000000000000", "2613241305", "26112413", "NULL"] {
             assert_eq!(stamp(text), None, "{text}");
         }
     }
 
     #[test]
     fn it_is_written_as_the_book_says() {
-        assert_eq!(
-            Stamp::parse("2611241305").unwrap().to_string(),
-            "2611241305"
-        );
+        assert_eq!(Stamp::parse("2611241305").unwrap().to_string(), "2611241305");
     }
 }

@@ -45,12 +45,7 @@ pub enum Input<'a, T> {
     /// SMSC: turn the pending bind away with this status, and close.
     Refuse(CommandStatus),
     /// Answer a `Request` with the command and sequence that it had.
-    Answer {
-        command: CommandId,
-        sequence: u32,
-        status: CommandStatus,
-        message_id: &'a [u8],
-    },
+    Answer { command: CommandId, sequence: u32, status: CommandStatus, message_id: &'a [u8] },
     /// End in good order.
     Unbind,
     /// The deadline has passed.
@@ -67,21 +62,13 @@ pub enum Output<T> {
     /// SMSC: someone wants in; say `Accept` or `Refuse`. What follows on the wire waits.
     BindRequested(Bind),
     /// The peer answered a message; the id is raw and may be empty.
-    Answered {
-        tag: T,
-        status: CommandStatus,
-        message_id: Vec<u8>,
-    },
+    Answered { tag: T, status: CommandStatus, message_id: Vec<u8> },
     /// The peer did not answer in time. It may still have taken the message.
     TimedOut { tag: T },
     /// Not sent: the window is full, we are not bound, the bind is one-way, or it does not fit.
     Refused { tag: T },
     /// The peer sent a message; say `Answer` when it is safe.
-    Request {
-        command: CommandId,
-        sequence: u32,
-        message: Message,
-    },
+    Request { command: CommandId, sequence: u32, message: Message },
     /// Write these octets: all PDUs of the step. At most one per step, after all but `Close`.
     Transmit(Vec<u8>),
     /// Write what came before, then close the socket. Always the last; nothing follows it.

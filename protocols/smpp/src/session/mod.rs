@@ -84,16 +84,9 @@ const HELD_PDUS: usize = 4;
 
 impl<T> Session<T> {
     pub fn new(role: Role, settings: Settings, now: Instant) -> Self {
-        let Settings {
-            enquire_link,
-            response_timeout,
-            inactivity,
-            ..
-        } = settings;
+        let Settings { enquire_link, response_timeout, inactivity, .. } = settings;
         Self {
-            state: State::Open {
-                until: now + settings.bind_timeout,
-            },
+            state: State::Open { until: now + settings.bind_timeout },
             frames: Frames::new(settings.max_pdu),
             timers: Timers::new(enquire_link, response_timeout, inactivity, now),
             window: Window::new(settings.window, response_timeout),
@@ -143,24 +136,14 @@ impl<T> Session<T> {
             }
             return None;
         }
-        let mut step = Step {
-            now,
-            out,
-            wire,
-            close: None,
-        };
+        let mut step = Step { now, out, wire, close: None };
         match input {
             Input::Connected => self.connected(&mut step),
             Input::Bytes(bytes) => self.bytes(&mut step, bytes),
             Input::Submit { message, tag } => self.submit(&mut step, message, tag),
             Input::Accept => self.accept(&mut step),
             Input::Refuse(status) => self.refuse(&mut step, status),
-            Input::Answer {
-                command,
-                sequence,
-                status,
-                message_id,
-            } => {
+            Input::Answer { command, sequence, status, message_id } => {
                 self.owed = self.owed.saturating_sub(1);
                 self.stats.pdus_sent += 1;
                 response::encode(step.wire, command, status, sequence, message_id);
@@ -183,22 +166,14 @@ impl<T> Session<T> {
             State::Bound => self.timers.deadline(),
             State::Open { .. } | State::Closed => None,
         };
-        let window = if self.state == State::Closed {
-            None
-        } else {
-            self.window.deadline()
-        };
+        let window = if self.state == State::Closed { None } else { self.window.deadline() };
         let next = [state, window].into_iter().flatten().min();
         next.unwrap_or(self.last_step + LONG)
     }
 
     /// How many messages may be submitted now.
     pub fn room(&self) -> usize {
-        if self.state == State::Bound && self.may_send() {
-            self.window.room()
-        } else {
-            0
-        }
+        if self.state == State::Bound && self.may_send() { self.window.room() } else { 0 }
     }
 
     /// Our messages that wait for an answer.
@@ -297,15 +272,8 @@ impl<T> Session<T> {
         let State::Deciding { sequence, .. } = self.state else {
             return;
         };
-        let kind = self
-            .peer
-            .as_ref()
-            .map_or(BindKind::Transceiver, |bind| bind.kind);
-        let status = if status.is_ok() {
-            CommandStatus::BINDFAIL
-        } else {
-            status
-        };
+        let kind = self.peer.as_ref().map_or(BindKind::Transceiver, |bind| bind.kind);
+        let status = if status.is_ok() { CommandStatus::BINDFAIL } else { status };
         bind::encode_response(step.wire, kind, status, sequence, "", None);
         self.stats.pdus_sent += 1;
         step.close = Some(CloseReason::Refused);
@@ -321,9 +289,7 @@ impl<T> Session<T> {
         match self.state {
             State::Bound => {
                 self.request(step, CommandId::UNBIND);
-                self.state = State::Unbinding {
-                    until: step.now + self.settings.response_timeout,
-                };
+                self.state = State::Unbinding { until: step.now + self.settings.response_timeout };
             }
             State::Unbinding { .. } | State::Closed => {}
             State::Open { .. } | State::Binding { .. } | State::Deciding { .. } => {

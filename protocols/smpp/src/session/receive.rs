@@ -63,9 +63,7 @@ impl<T> Session<T> {
     }
 
     fn message(&mut self, step: &mut Step<'_, T>, header: Header, body: &[u8]) {
-        let Header {
-            command, sequence, ..
-        } = header;
+        let Header { command, sequence, .. } = header;
         if !self.may_receive(command) {
             return self.refuse_message(step, header, CommandStatus::INVBNDSTS);
         }
@@ -73,11 +71,7 @@ impl<T> Session<T> {
             Ok(view) => {
                 self.owed += 1;
                 let message = view.to_message();
-                step.out.push(Output::Request {
-                    command,
-                    sequence,
-                    message,
-                });
+                step.out.push(Output::Request { command, sequence, message });
             }
             Err(error) => {
                 self.stats.malformed += 1;
@@ -114,12 +108,7 @@ impl<T> Session<T> {
     }
 
     fn response(&mut self, step: &mut Step<'_, T>, header: Header, body: &[u8]) {
-        let Header {
-            command,
-            status,
-            sequence,
-            ..
-        } = header;
+        let Header { command, status, sequence, .. } = header;
         match (command.request(), self.state) {
             _ if command == CommandId::GENERIC_NACK => self.nacked(step, header),
             (CommandId::ENQUIRE_LINK, _) => {}
@@ -138,11 +127,7 @@ impl<T> Session<T> {
             (request, _) if request.carries_message() => match self.window.take(sequence) {
                 Some(tag) => {
                     let message_id = Response::parse(body).message_id.to_vec();
-                    step.out.push(Output::Answered {
-                        tag,
-                        status,
-                        message_id,
-                    });
+                    step.out.push(Output::Answered { tag, status, message_id });
                 }
                 None => self.stats.unknown_responses += 1,
             },
@@ -154,22 +139,14 @@ impl<T> Session<T> {
     /// the bind. A status of 0 in it is still no success.
     fn nacked(&mut self, step: &mut Step<'_, T>, header: Header) {
         self.stats.nacks += 1;
-        let status = if header.status.is_ok() {
-            CommandStatus::SYSERR
-        } else {
-            header.status
-        };
+        let status = if header.status.is_ok() { CommandStatus::SYSERR } else { header.status };
         match self.state {
             State::Binding { sequence, .. } if [0, sequence].contains(&header.sequence) => {
                 Self::bind_refused(step, status);
             }
             _ => match self.window.take(header.sequence) {
                 Some(tag) => {
-                    step.out.push(Output::Answered {
-                        tag,
-                        status,
-                        message_id: Vec::new(),
-                    });
+                    step.out.push(Output::Answered { tag, status, message_id: Vec::new() });
                 }
                 None => self.stats.unknown_responses += 1,
             },
@@ -208,10 +185,7 @@ impl<T> Session<T> {
                 self.peer_name.clone_from(&bind.system_id);
                 self.peer_version = Some(bind.interface_version);
                 self.peer = Some(bind.clone());
-                self.state = State::Deciding {
-                    sequence: header.sequence,
-                    until,
-                };
+                self.state = State::Deciding { sequence: header.sequence, until };
                 step.out.push(Output::BindRequested(bind));
             }
             Err(status) => {
@@ -232,10 +206,7 @@ impl<T> Session<T> {
             CommandId::REPLACE_SM => self.reply(step, header, CommandStatus::REPLACEFAIL),
             CommandId::SUBMIT_MULTI => self.reply(step, header, CommandStatus::INVCMDID),
             _ => {
-                let nack = Header {
-                    command: CommandId::GENERIC_NACK,
-                    ..header
-                };
+                let nack = Header { command: CommandId::GENERIC_NACK, ..header };
                 self.reply(step, nack, CommandStatus::INVCMDID);
             }
         }
@@ -243,12 +214,7 @@ impl<T> Session<T> {
 
     /// Answers with a header alone.
     fn reply(&mut self, step: &mut Step<'_, T>, header: Header, status: CommandStatus) {
-        frame::header_only(
-            step.wire,
-            header.command.response(),
-            status,
-            header.sequence,
-        );
+        frame::header_only(step.wire, header.command.response(), status, header.sequence);
         self.stats.pdus_sent += 1;
     }
 }

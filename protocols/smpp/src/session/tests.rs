@@ -43,26 +43,15 @@ impl Rig {
 
     fn open(role: Role) -> Self {
         let now = Instant::now();
-        let settings = Settings {
-            window: 2,
-            response_timeout: 10 * S,
-            ..Settings::default()
-        };
-        Self {
-            session: Session::new(role, settings, now),
-            now,
-            wire: Vec::new(),
-        }
+        let settings = Settings { window: 2, response_timeout: 10 * S, ..Settings::default() };
+        Self { session: Session::new(role, settings, now), now, wire: Vec::new() }
     }
 
     /// Steps, keeps what is transmitted, and gives the rest back.
     fn step(&mut self, input: Input<'_, u32>) -> Vec<Output<u32>> {
         let mut out = Vec::new();
         self.session.step(self.now, input, &mut out);
-        let transmits = out
-            .iter()
-            .filter(|o| matches!(o, Output::Transmit(_)))
-            .count();
+        let transmits = out.iter().filter(|o| matches!(o, Output::Transmit(_))).count();
         assert!(transmits <= 1, "one transmit per step");
         out.retain(|output| match output {
             Output::Transmit(bytes) => {
@@ -91,10 +80,7 @@ impl Rig {
 
     fn submit(&mut self, tag: u32) -> Vec<Output<u32>> {
         let message = hello(CommandId::SUBMIT_SM);
-        self.step(Input::Submit {
-            message: &message,
-            tag,
-        })
+        self.step(Input::Submit { message: &message, tag })
     }
 
     /// Command, sequence and status of all PDUs sent since the last look.
@@ -102,11 +88,7 @@ impl Rig {
         let wire = std::mem::take(&mut self.wire);
         let (mut frames, mut chunk, mut sent) = (Frames::default(), &wire[..], Vec::new());
         while let Some(frame) = frames.next(&mut chunk).unwrap() {
-            sent.push((
-                frame.header.command,
-                frame.header.sequence,
-                frame.header.status,
-            ));
+            sent.push((frame.header.command, frame.header.sequence, frame.header.status));
         }
         sent
     }
@@ -121,11 +103,8 @@ fn pdu(command: CommandId, status: CommandStatus, sequence: u32, body: &[u8]) ->
 }
 
 fn hello(command: CommandId) -> Message {
-    let mut message = Message::new(
-        command,
-        Address::new(5, 0, "Orbit"),
-        Address::new(1, 1, "4477"),
-    );
+    let mut message =
+        Message::new(command, Address::new(5, 0, "Orbit"), Address::new(1, 1, "4477"));
     message.short_message = b"hello".to_vec();
     message
 }
@@ -137,11 +116,7 @@ fn encoded(message: &Message, sequence: u32) -> Vec<u8> {
 }
 
 fn answered(tag: u32, status: CommandStatus, id: &[u8]) -> Output<u32> {
-    Output::Answered {
-        tag,
-        status,
-        message_id: id.to_vec(),
-    }
+    Output::Answered { tag, status, message_id: id.to_vec() }
 }
 
 #[test]
@@ -173,14 +148,8 @@ fn a_message_that_fits_no_pdu_is_refused_and_takes_no_room() {
     let mut rig = Rig::bound_esme();
     let mut message = hello(CommandId::SUBMIT_SM);
     message.short_message = vec![0; 70_000];
-    let out = rig.step(Input::Submit {
-        message: &message,
-        tag: 1,
-    });
-    assert_eq!(
-        (out, rig.session.room()),
-        (vec![Output::Refused { tag: 1 }], 2)
-    );
+    let out = rig.step(Input::Submit { message: &message, tag: 1 });
+    assert_eq!((out, rig.session.room()), (vec![Output::Refused { tag: 1 }], 2));
     assert!(rig.wire.is_empty());
 }
 
@@ -222,23 +191,14 @@ fn a_generic_nack_answers_the_message_it_names_and_no_other() {
     rig.submit(2);
     let sequence = rig.sent()[0].1;
     let out = rig.pdu(nack, CommandStatus::OK, sequence, b"");
-    assert_eq!(
-        out,
-        [answered(2, CommandStatus::SYSERR, b"")],
-        "a nack is never a success"
-    );
+    assert_eq!(out, [answered(2, CommandStatus::SYSERR, b"")], "a nack is never a success");
 }
 
 #[test]
 fn a_generic_nack_to_a_bind_refuses_it() {
     for sequence in [0, 1] {
         let mut rig = Rig::esme();
-        let out = rig.pdu(
-            CommandId::GENERIC_NACK,
-            CommandStatus::INVCMDID,
-            sequence,
-            b"",
-        );
+        let out = rig.pdu(CommandId::GENERIC_NACK, CommandStatus::INVCMDID, sequence, b"");
         let refused = Output::BindRefused(CommandStatus::INVCMDID);
         assert_eq!(out, [refused, Output::Close(CloseReason::Refused)]);
     }
@@ -262,10 +222,7 @@ fn a_bind_without_an_answer_runs_out_on_both_sides() {
         let deadline = rig.session.deadline();
         assert_eq!(deadline, rig.now + Settings::default().bind_timeout);
         rig.now = deadline;
-        assert_eq!(
-            rig.step(Input::Tick),
-            [Output::Close(CloseReason::BindTimeout)]
-        );
+        assert_eq!(rig.step(Input::Tick), [Output::Close(CloseReason::BindTimeout)]);
     }
 }
 
@@ -277,14 +234,8 @@ fn enquire_link_is_answered_in_every_state() {
     unbinding.step(Input::Unbind);
     for mut rig in [open, Rig::esme(), Rig::bound_esme(), unbinding] {
         rig.sent();
-        assert_eq!(
-            rig.pdu(CommandId::ENQUIRE_LINK, CommandStatus::OK, 99, b"odd body"),
-            []
-        );
-        assert_eq!(
-            rig.sent(),
-            [(CommandId::ENQUIRE_LINK.response(), 99, CommandStatus::OK)]
-        );
+        assert_eq!(rig.pdu(CommandId::ENQUIRE_LINK, CommandStatus::OK, 99, b"odd body"), []);
+        assert_eq!(rig.sent(), [(CommandId::ENQUIRE_LINK.response(), 99, CommandStatus::OK)]);
     }
 }
 
@@ -296,10 +247,7 @@ fn a_dead_link_is_asked_and_then_closed() {
     assert_eq!(rig.step(Input::Tick), []);
     assert_eq!(rig.sent()[0].0, CommandId::ENQUIRE_LINK);
     rig.now = rig.session.deadline();
-    assert_eq!(
-        rig.step(Input::Tick),
-        [Output::Close(CloseReason::EnquireTimeout)]
-    );
+    assert_eq!(rig.step(Input::Tick), [Output::Close(CloseReason::EnquireTimeout)]);
 }
 
 #[test]
@@ -324,10 +272,7 @@ fn unbind_ends_with_or_without_an_answer() {
     let mut rig = Rig::bound_esme();
     rig.step(Input::Unbind);
     rig.now = rig.session.deadline();
-    assert_eq!(
-        rig.step(Input::Tick),
-        [Output::Close(CloseReason::UnbindTimeout)]
-    );
+    assert_eq!(rig.step(Input::Tick), [Output::Close(CloseReason::UnbindTimeout)]);
 }
 
 #[test]
@@ -346,10 +291,7 @@ fn a_peers_unbind_is_answered_and_closes() {
     let mut rig = Rig::bound_smsc(BindKind::Transceiver);
     let out = rig.pdu(CommandId::UNBIND, CommandStatus::OK, 8, b"");
     assert_eq!(out, [Output::Close(CloseReason::PeerUnbound)]);
-    assert_eq!(
-        rig.sent(),
-        [(CommandId::UNBIND.response(), 8, CommandStatus::OK)]
-    );
+    assert_eq!(rig.sent(), [(CommandId::UNBIND.response(), 8, CommandStatus::OK)]);
 }
 
 #[test]
@@ -361,11 +303,7 @@ fn close_comes_last_and_right_after_transmit() {
     rig.session.step(rig.now, Input::Bytes(&bytes), &mut out);
     let expected = matches!(
         out[..],
-        [
-            Output::Request { .. },
-            Output::Transmit(_),
-            Output::Close(CloseReason::PeerUnbound)
-        ]
+        [Output::Request { .. }, Output::Transmit(_), Output::Close(CloseReason::PeerUnbound)]
     );
     assert!(expected, "{out:?}");
 }
@@ -375,12 +313,7 @@ fn an_unknown_command_gets_a_generic_nack() {
     let mut rig = Rig::bound_esme();
     rig.sent();
     rig.pdu(CommandId(0x0001_0200), CommandStatus::OK, 5, b"vendor");
-    rig.pdu(
-        CommandId(0x8001_0200),
-        CommandStatus::OK,
-        6,
-        b"an unknown response gets nothing",
-    );
+    rig.pdu(CommandId(0x8001_0200), CommandStatus::OK, 6, b"an unknown response gets nothing");
     rig.pdu(CommandId::ALERT_NOTIFICATION, CommandStatus::OK, 7, b"");
     rig.pdu(CommandId::QUERY_SM, CommandStatus::OK, 8, b"id\0");
     let expected = [
@@ -396,10 +329,7 @@ fn a_request_that_cannot_be_read_is_refused_and_the_session_goes_on() {
     let mut rig = Rig::bound_smsc(BindKind::Transceiver);
     let mut bytes = pdu(CommandId::SUBMIT_SM, CommandStatus::OK, 3, b"\0\x01\x01");
     bytes.extend(encoded(&hello(CommandId::SUBMIT_SM), 4));
-    assert!(matches!(
-        rig.bytes(&bytes)[..],
-        [Output::Request { sequence: 4, .. }]
-    ));
+    assert!(matches!(rig.bytes(&bytes)[..], [Output::Request { sequence: 4, .. }]));
     let refusal = (CommandId::SUBMIT_SM.response(), 3, CommandStatus::INVMSGLEN);
     assert_eq!(rig.sent(), [refusal]);
     assert_eq!((rig.session.stats().malformed, rig.session.owed()), (1, 1));
@@ -407,28 +337,16 @@ fn a_request_that_cannot_be_read_is_refused_and_the_session_goes_on() {
     rig.sent();
     rig.pdu(CommandId::DELIVER_SM, CommandStatus::OK, 3, b"");
     let refusal = (CommandId::DELIVER_SM.response(), 3, CommandStatus::X_R_APPN);
-    assert_eq!(
-        rig.sent(),
-        [refusal],
-        "for good, or the carrier sends it for days"
-    );
+    assert_eq!(rig.sent(), [refusal], "for good, or the carrier sends it for days");
 }
 
 #[test]
 fn a_bad_length_is_nacked_and_closes() {
-    for garbage in [
-        &b"\r\n\r\n\0\0"[..],
-        b"GET / HTTP/1.1",
-        b"\x16\x03\x01\x02\0\x01",
-        &[0; 16],
-    ] {
+    for garbage in [&b"\r\n\r\n\0\0"[..], b"GET / HTTP/1.1", b"\x16\x03\x01\x02\0\x01", &[0; 16]] {
         let mut rig = Rig::open(Role::Smsc);
         rig.step(Input::Connected);
         assert_eq!(rig.bytes(garbage), [Output::Close(CloseReason::BadLength)]);
-        assert_eq!(
-            rig.sent(),
-            [(CommandId::GENERIC_NACK, 0, CommandStatus::INVCMDLEN)]
-        );
+        assert_eq!(rig.sent(), [(CommandId::GENERIC_NACK, 0, CommandStatus::INVCMDLEN)]);
         assert_eq!(rig.bytes(b"more"), []);
     }
 }
@@ -439,11 +357,7 @@ fn a_second_bind_is_told_that_it_is_bound() {
     let mut wire = Vec::new();
     Bind::new(BindKind::Transmitter, "client", "secret").encode(&mut wire, 2);
     assert_eq!(rig.bytes(&wire), []);
-    let refusal = (
-        CommandId::BIND_TRANSMITTER.response(),
-        2,
-        CommandStatus::ALYBND,
-    );
+    let refusal = (CommandId::BIND_TRANSMITTER.response(), 2, CommandStatus::ALYBND);
     assert_eq!(rig.sent(), [refusal]);
     assert!(rig.session.is_bound());
 }
@@ -469,16 +383,12 @@ fn traffic_behind_a_bind_waits_for_the_owner() {
     assert!(matches!(rig.bytes(first)[..], [Output::BindRequested(_)]));
     assert_eq!(rig.bytes(second), []);
     let out = rig.step(Input::Accept);
-    let sequences: Vec<_> = out
-        .iter()
-        .filter_map(|o| {
-            if let Output::Request { sequence, .. } = o {
-                Some(*sequence)
-            } else {
-                None
-            }
-        })
-        .collect();
+    let sequences: Vec<_> =
+        out.iter()
+            .filter_map(|o| {
+                if let Output::Request { sequence, .. } = o { Some(*sequence) } else { None }
+            })
+            .collect();
     assert_eq!((out.first(), sequences), (Some(&Output::Bound), vec![2, 3]));
     assert_eq!(rig.session.peer_name(), "client");
 }
@@ -491,9 +401,7 @@ fn a_flood_behind_a_bind_is_cut_off() {
     rig.bytes(&wire);
     let mut closed = false;
     for _ in 0..5 {
-        closed |= rig
-            .bytes(&[0; 64 * 1024])
-            .contains(&Output::Close(CloseReason::Flooded));
+        closed |= rig.bytes(&[0; 64 * 1024]).contains(&Output::Close(CloseReason::Flooded));
     }
     assert!(closed && rig.session.held.len() <= 4 * 64 * 1024);
 }
@@ -506,11 +414,7 @@ fn a_refused_peer_is_answered_and_closed() {
     rig.bytes(&wire);
     let out = rig.step(Input::Refuse(CommandStatus::INVPASWD));
     assert_eq!(out, [Output::Close(CloseReason::Refused)]);
-    let refusal = (
-        CommandId::BIND_RECEIVER.response(),
-        41,
-        CommandStatus::INVPASWD,
-    );
+    let refusal = (CommandId::BIND_RECEIVER.response(), 41, CommandStatus::INVPASWD);
     assert_eq!(rig.sent(), [refusal]);
 }
 
@@ -519,12 +423,7 @@ fn sequence_numbers_wrap_in_flight() {
     let mut rig = Rig::open(Role::Esme(Bind::default()));
     rig.session = rig.session.with_sequence(0x7FFF_FFFE);
     rig.step(Input::Connected);
-    rig.pdu(
-        CommandId::BIND_TRANSCEIVER.response(),
-        CommandStatus::OK,
-        0x7FFF_FFFE,
-        b"",
-    );
+    rig.pdu(CommandId::BIND_TRANSCEIVER.response(), CommandStatus::OK, 0x7FFF_FFFE, b"");
     assert_eq!((rig.submit(1), rig.submit(2)), (vec![], vec![]));
     let sequences: Vec<_> = rig.sent().iter().map(|sent| sent.1).collect();
     assert_eq!(sequences, [0x7FFF_FFFE, 0x7FFF_FFFF, 1]);
@@ -553,14 +452,8 @@ fn the_owner_may_gather_many_steps_into_one_write() {
     let mut rig = Rig::bound_esme();
     let (message, mut out, mut wire) = (hello(CommandId::SUBMIT_SM), Vec::new(), Vec::new());
     for tag in 0..2 {
-        let input = Input::Submit {
-            message: &message,
-            tag,
-        };
-        assert_eq!(
-            rig.session.step_into(rig.now, input, &mut out, &mut wire),
-            None
-        );
+        let input = Input::Submit { message: &message, tag };
+        assert_eq!(rig.session.step_into(rig.now, input, &mut out, &mut wire), None);
     }
     assert!(out.is_empty());
     assert_eq!(wire.len(), 2 * encoded(&message, 1).len());
@@ -577,18 +470,12 @@ fn a_carrier_may_deliver_before_its_bind_response() {
 fn messages_that_go_the_wrong_way_are_refused() {
     let cases = [
         (Rig::bound_esme(), CommandId::SUBMIT_SM),
-        (
-            Rig::bound_smsc(BindKind::Transceiver),
-            CommandId::DELIVER_SM,
-        ),
+        (Rig::bound_smsc(BindKind::Transceiver), CommandId::DELIVER_SM),
     ];
     for (mut rig, command) in cases {
         rig.sent();
         assert_eq!(rig.bytes(&encoded(&hello(command), 5)), []);
-        assert_eq!(
-            rig.sent(),
-            [(command.response(), 5, CommandStatus::INVBNDSTS)]
-        );
+        assert_eq!(rig.sent(), [(command.response(), 5, CommandStatus::INVBNDSTS)]);
     }
 }
 

@@ -9,19 +9,12 @@ use rand::rngs::StdRng;
 
 use crate::tools::{encoded, rng};
 
-const EVERY_CONCAT: [Concat; 4] = [
-    Concat::Udh8,
-    Concat::Udh16,
-    Concat::SarTlv,
-    Concat::MessagePayload,
-];
+const EVERY_CONCAT: [Concat; 4] =
+    [Concat::Udh8, Concat::Udh16, Concat::SarTlv, Concat::MessagePayload];
 
 /// The message that carries a part, over the wire and back.
 fn carried(part: &Part, encoding: Encoding) -> Message {
-    let mut message = Message {
-        data_coding: encoding.data_coding(),
-        ..Message::default()
-    };
+    let mut message = Message { data_coding: encoding.data_coding(), ..Message::default() };
     message.short_message.clone_from(&part.user_data);
     message.tlvs.clone_from(&part.tlvs);
     if part.esm_class_udhi {
@@ -47,20 +40,9 @@ fn reassembled(parts: &[Part], encoding: Encoding, reference: u16, concat: Conca
         } else {
             let units = body.len() / if encoding == Encoding::Gsm7 { 1 } else { 2 };
             assert!(units <= encoding.per_part(concat), "{units} units");
-            let low = if concat == Concat::Udh8 {
-                reference & 0xFF
-            } else {
-                reference
-            };
+            let low = if concat == Concat::Udh8 { reference & 0xFF } else { reference };
             let (total, number) = (parts.len() as u8, at as u8 + 1);
-            assert_eq!(
-                segment,
-                Some(Segment {
-                    reference: low,
-                    total,
-                    number
-                })
-            );
+            assert_eq!(segment, Some(Segment { reference: low, total, number }));
             assert_eq!(header.is_empty(), concat == Concat::SarTlv);
         }
         whole.push_str(&piece);
@@ -87,10 +69,7 @@ fn units_70_and_71() {
 
 #[test]
 fn ten_segments_end_at_1530_septets_and_670_units() {
-    assert_eq!(
-        (count(&"a".repeat(1530)), count(&"a".repeat(1531))),
-        (10, 11)
-    );
+    assert_eq!((count(&"a".repeat(1530)), count(&"a".repeat(1531))), (10, 11));
     assert_eq!((count(&"ж".repeat(670)), count(&"ж".repeat(671))), (10, 11));
 }
 
@@ -99,31 +78,21 @@ fn pairs_that_meet_every_border_cost_a_part() {
     // 76 pairs fill 152 of 153: ten parts hold 760 pairs, though 765 pairs are 1530 septets.
     assert_eq!((count(&"€".repeat(760)), count(&"€".repeat(761))), (10, 11));
     // 33 pairs fill 66 of 67.
-    assert_eq!(
-        (count(&"😀".repeat(330)), count(&"😀".repeat(331))),
-        (10, 11)
-    );
+    assert_eq!((count(&"😀".repeat(330)), count(&"😀".repeat(331))), (10, 11));
 }
 
 #[test]
 fn one_character_outside_the_alphabet_makes_the_whole_text_ucs2() {
     let text = format!("{}ç", "a".repeat(70));
     let measured = measure(&text, None).unwrap();
-    assert_eq!(
-        (measured.encoding, measured.units, measured.parts),
-        (Encoding::Ucs2, 71, 2)
-    );
+    assert_eq!((measured.encoding, measured.units, measured.parts), (Encoding::Ucs2, 71, 2));
 }
 
 #[test]
 fn a_pair_is_never_cut_wherever_it_stands() {
     for (pair, filler, encoding) in [("€", "a", Encoding::Gsm7), ("😀", "ж", Encoding::Ucs2)] {
         for before in 0..160 {
-            let text = format!(
-                "{}{pair}{}",
-                filler.repeat(before),
-                filler.repeat(320 - before)
-            );
+            let text = format!("{}{pair}{}", filler.repeat(before), filler.repeat(320 - before));
             for concat in EVERY_CONCAT {
                 let cut = parts(&text, encoding, concat, 0x1234).unwrap();
                 assert_eq!(reassembled(&cut, encoding, 0x1234, concat), text);
@@ -157,7 +126,5 @@ fn random_text(rng: &mut StdRng) -> String {
     let wide = ['a', '€', 'ж', '😀', '漢', '\u{200d}', '👩'];
     let alphabet = if rng.random() { &gsm[..] } else { &wide[..] };
     let length = rng.random_range(0..900);
-    (0..length)
-        .map(|_| alphabet[rng.random_range(0..alphabet.len())])
-        .collect()
+    (0..length).map(|_| alphabet[rng.random_range(0..alphabet.len())]).collect()
 }

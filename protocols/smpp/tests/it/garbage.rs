@@ -49,16 +49,8 @@ fn what_can_be_read_at_all_can_be_written_and_read_the_same() {
 fn no_body_makes_a_reader_panic() {
     let mut rng = rng(3);
     for _ in 0..ROUNDS {
-        let body = if rng.random() {
-            octets(&mut rng, 300)
-        } else {
-            mangled_body(&mut rng)
-        };
-        for command in [
-            CommandId::SUBMIT_SM,
-            CommandId::DELIVER_SM,
-            CommandId::DATA_SM,
-        ] {
+        let body = if rng.random() { octets(&mut rng, 300) } else { mangled_body(&mut rng) };
+        for command in [CommandId::SUBMIT_SM, CommandId::DELIVER_SM, CommandId::DATA_SM] {
             let Ok(view) = MessageView::parse(command, &body) else {
                 continue;
             };
@@ -82,11 +74,8 @@ fn a_receipt_mangled_anywhere_is_still_read_without_a_panic() {
     for _ in 0..ROUNDS {
         let mut data = whole.as_bytes().to_vec();
         mangle(&mut rng, &mut data);
-        let mut message = Message::new(
-            CommandId::DELIVER_SM,
-            Default::default(),
-            Default::default(),
-        );
+        let mut message =
+            Message::new(CommandId::DELIVER_SM, Default::default(), Default::default());
         message.esm_class = rng.random();
         message.data_coding = [0, 3, 8, 0xF0][rng.random_range(0..4)];
         message.short_message = data;
@@ -99,11 +88,7 @@ fn a_receipt_mangled_anywhere_is_still_read_without_a_panic() {
 fn bytes_at_random_close_the_session_or_leave_it_in_step() {
     let mut rng = rng(5);
     for _ in 0..300 {
-        let mut rig = if rng.random() {
-            Rig::bound()
-        } else {
-            Rig::server()
-        };
+        let mut rig = if rng.random() { Rig::bound() } else { Rig::server() };
         let mut closed = false;
         for _ in 0..20 {
             let bytes = octets(&mut rng, 200);
@@ -118,11 +103,7 @@ fn bytes_at_random_close_the_session_or_leave_it_in_step() {
 fn framed_garbage_never_costs_the_session() {
     let mut rng = rng(6);
     for round in 0..300 {
-        let mut rig = if round % 2 == 0 {
-            Rig::bound()
-        } else {
-            Rig::server()
-        };
+        let mut rig = if round % 2 == 0 { Rig::bound() } else { Rig::server() };
         for tag in 0..5 {
             rig.submit(tag);
         }
@@ -130,11 +111,7 @@ fn framed_garbage_never_costs_the_session() {
         for _ in 0..20 {
             let command = any_command_but_unbind(&mut rng);
             let status = proto_smpp::CommandStatus(rng.random_range(0..0x70));
-            let body = if rng.random() {
-                octets(&mut rng, 200)
-            } else {
-                mangled_body(&mut rng)
-            };
+            let body = if rng.random() { octets(&mut rng, 200) } else { mangled_body(&mut rng) };
             stream.extend(pdu(command, status, rng.random_range(0..50), &body));
         }
         let size = rng.random_range(1..100);
@@ -165,12 +142,7 @@ fn a_framer_cuts_the_same_whatever_the_chunks() {
             rest = after;
             while let Some(frame) = frames.next(&mut chunk).unwrap() {
                 let header = frame.header;
-                cut.extend(pdu(
-                    header.command,
-                    header.status,
-                    header.sequence,
-                    frame.body,
-                ));
+                cut.extend(pdu(header.command, header.status, header.sequence, frame.body));
             }
         }
         assert_eq!(cut, stream);
@@ -181,12 +153,7 @@ fn a_framer_cuts_the_same_whatever_the_chunks() {
 fn a_thousand_answers_to_nothing_are_counted_and_forgotten() {
     let mut rig = Rig::bound();
     for sequence in 100..1100 {
-        let response = pdu(
-            CommandId::SUBMIT_SM.response(),
-            crate::tools::OK,
-            sequence,
-            b"id\0",
-        );
+        let response = pdu(CommandId::SUBMIT_SM.response(), crate::tools::OK, sequence, b"id\0");
         assert_eq!(rig.bytes(&response), []);
     }
     assert_eq!(rig.session.stats().unknown_responses, 1000);
@@ -218,11 +185,7 @@ fn mangle(rng: &mut StdRng, bytes: &mut Vec<u8>) {
 
 fn any_command_but_unbind(rng: &mut StdRng) -> CommandId {
     loop {
-        let number = if rng.random() {
-            rng.random_range(0..0x20)
-        } else {
-            rng.random()
-        };
+        let number = if rng.random() { rng.random_range(0..0x20) } else { rng.random() };
         let response = if rng.random() { 0x8000_0000 } else { 0 };
         let command = CommandId(number | response);
         if command != CommandId::UNBIND {

@@ -51,11 +51,7 @@ const FAIR: Weather = Weather {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Chunk(Vec<u8>),
-    Answer {
-        command: CommandId,
-        sequence: u32,
-        id: Vec<u8>,
-    },
+    Answer { command: CommandId, sequence: u32, id: Vec<u8> },
 }
 
 /// What became of one side.
@@ -85,11 +81,7 @@ struct World {
 impl World {
     fn new(seed: u64, weather: Weather, window: usize) -> Self {
         let start = Instant::now();
-        let settings = Settings {
-            window,
-            response_timeout: 5 * S,
-            ..Settings::default()
-        };
+        let settings = Settings { window, response_timeout: 5 * S, ..Settings::default() };
         let bind = Bind::new(BindKind::Transceiver, "orbit", "secret");
         let esme = Session::new(Role::Esme(bind), settings.clone(), start);
         let smsc = Session::new(Role::Smsc, settings, start).with_sequence(0x7FFF_FFF0);
@@ -122,34 +114,19 @@ impl World {
             Output::Bound => self.seen[side].bound = true,
             Output::BindRefused(status) => panic!("refused: {status}"),
             Output::BindRequested(bind) => {
-                assert_eq!(
-                    (bind.system_id.as_str(), bind.password.as_str()),
-                    ("orbit", "secret")
-                );
+                assert_eq!((bind.system_id.as_str(), bind.password.as_str()), ("orbit", "secret"));
                 self.step(side, Input::Accept);
             }
-            Output::Answered {
-                tag,
-                status,
-                message_id,
-            } => {
+            Output::Answered { tag, status, message_id } => {
                 assert_eq!(status, CommandStatus::OK);
                 let again = self.seen[side].ends.insert(tag, Some(message_id));
                 assert_eq!(again, None, "{tag} ended twice");
             }
             Output::TimedOut { tag } => {
-                assert_eq!(
-                    self.seen[side].ends.insert(tag, None),
-                    None,
-                    "{tag} ended twice"
-                );
+                assert_eq!(self.seen[side].ends.insert(tag, None), None, "{tag} ended twice");
             }
             Output::Refused { .. } => self.seen[side].refused += 1,
-            Output::Request {
-                command,
-                sequence,
-                message,
-            } => {
+            Output::Request { command, sequence, message } => {
                 self.seen[side].requests += 1;
                 self.think(side, command, sequence, message);
             }
@@ -168,31 +145,17 @@ impl World {
         for _ in 0..answers {
             let at = self.now + self.weather.thinking.mul_f64(self.rng.random());
             let id = message.short_message.clone();
-            self.plan(
-                at,
-                side,
-                Event::Answer {
-                    command,
-                    sequence,
-                    id,
-                },
-            );
+            self.plan(at, side, Event::Answer { command, sequence, id });
         }
     }
 
     fn send(&mut self, to: usize, bytes: &[u8]) {
-        if self
-            .weather
-            .dead_from
-            .is_some_and(|dead| self.now >= self.start + dead)
-        {
+        if self.weather.dead_from.is_some_and(|dead| self.now >= self.start + dead) {
             return;
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            let size = self
-                .rng
-                .random_range(1..=self.weather.chunk.min(rest.len()));
+            let size = self.rng.random_range(1..=self.weather.chunk.min(rest.len()));
             let (chunk, after) = rest.split_at(size);
             rest = after;
             let at = self.now + self.weather.delay.mul_f64(self.rng.random());
@@ -211,9 +174,7 @@ impl World {
         let event = self.events.peek().map(|Reverse((at, ..))| *at);
         let open = |side: usize| !self.sides[side].is_closed();
         let deadline = [ESME, SMSC].into_iter().filter(|&side| open(side));
-        let deadline = deadline
-            .map(|side| (self.sides[side].deadline(), side))
-            .min();
+        let deadline = deadline.map(|side| (self.sides[side].deadline(), side)).min();
         match (event, deadline) {
             (Some(at), tick) if at <= until && tick.is_none_or(|(due, _)| at <= due) => {
                 let Some(Reverse((at, _, side, event))) = self.events.pop() else {
@@ -222,19 +183,10 @@ impl World {
                 self.now = self.now.max(at);
                 match event {
                     Event::Chunk(bytes) => self.step(side, Input::Bytes(&bytes)),
-                    Event::Answer {
-                        command,
-                        sequence,
-                        id,
-                    } => {
+                    Event::Answer { command, sequence, id } => {
                         let status = CommandStatus::OK;
                         let message_id = &id[..];
-                        let answer = Input::Answer {
-                            command,
-                            sequence,
-                            status,
-                            message_id,
-                        };
+                        let answer = Input::Answer { command, sequence, status, message_id };
                         self.step(side, answer);
                     }
                 }
@@ -243,10 +195,7 @@ impl World {
             (_, Some((due, side))) if due <= until => {
                 self.now = self.now.max(due);
                 self.step(side, Input::Tick);
-                assert!(
-                    self.sides[side].deadline() > self.now,
-                    "a tick clears its deadline"
-                );
+                assert!(self.sides[side].deadline() > self.now, "a tick clears its deadline");
                 true
             }
             _ => false,
@@ -261,23 +210,13 @@ impl World {
 
     /// Sends `count` messages from a side as its window allows.
     fn submit_all(&mut self, side: usize, count: u64) {
-        let command = if side == ESME {
-            CommandId::SUBMIT_SM
-        } else {
-            CommandId::DELIVER_SM
-        };
+        let command = if side == ESME { CommandId::SUBMIT_SM } else { CommandId::DELIVER_SM };
         let mut tag = 0;
         while tag < count {
             while tag < count && self.sides[side].room() > 0 {
                 let mut message = Message::new(command, Address::default(), Address::default());
                 message.short_message = format!("message-{tag}").into_bytes();
-                self.step(
-                    side,
-                    Input::Submit {
-                        message: &message,
-                        tag,
-                    },
-                );
+                self.step(side, Input::Submit { message: &message, tag });
                 tag += 1;
             }
             if !self.advance(self.now + 60 * S) {
@@ -310,14 +249,8 @@ fn every_message_is_answered_with_its_own_id() {
         for (tag, id) in &world.seen[ESME].ends {
             assert_eq!(id.as_deref(), Some(format!("message-{tag}").as_bytes()));
         }
-        assert_eq!(
-            (world.seen[ESME].refused, world.seen[SMSC].requests),
-            (0, 500)
-        );
-        assert_eq!(
-            (world.sides[ESME].in_flight(), world.sides[SMSC].owed()),
-            (0, 0)
-        );
+        assert_eq!((world.seen[ESME].refused, world.seen[SMSC].requests), (0, 500));
+        assert_eq!((world.sides[ESME].in_flight(), world.sides[SMSC].owed()), (0, 0));
     }
 }
 
@@ -341,11 +274,7 @@ fn the_smsc_side_delivers_across_the_wrap_of_its_numbers() {
 
 #[test]
 fn forgotten_answers_time_out_and_the_rest_arrive() {
-    let weather = Weather {
-        forgotten: 20,
-        repeated: 20,
-        ..FAIR
-    };
+    let weather = Weather { forgotten: 20, repeated: 20, ..FAIR };
     for seed in 0..5 {
         let mut world = bound(seed, weather, 20);
         world.submit_all(ESME, 400);
@@ -353,62 +282,36 @@ fn forgotten_answers_time_out_and_the_rest_arrive() {
         let (answered, timed_out) = world.ends(ESME);
         assert_eq!(answered + timed_out, 400);
         assert!(timed_out > 40 && answered > 280, "{answered} answered");
-        assert!(
-            world.sides[ESME].stats().unknown_responses > 30,
-            "repeated answers are counted"
-        );
+        assert!(world.sides[ESME].stats().unknown_responses > 30, "repeated answers are counted");
         assert!(world.sides[ESME].is_bound());
     }
 }
 
 #[test]
 fn answers_later_than_the_time_out_are_counted_not_believed() {
-    let mut world = bound(
-        3,
-        Weather {
-            thinking: 12 * S,
-            ..FAIR
-        },
-        10,
-    );
+    let mut world = bound(3, Weather { thinking: 12 * S, ..FAIR }, 10);
     world.submit_all(ESME, 100);
     world.run(60 * S);
     let (answered, timed_out) = world.ends(ESME);
     assert_eq!(answered + timed_out, 100);
-    assert_eq!(
-        world.sides[ESME].stats().unknown_responses,
-        timed_out as u64
-    );
+    assert_eq!(world.sides[ESME].stats().unknown_responses, timed_out as u64);
 }
 
 #[test]
 fn a_dead_link_is_found_by_both_sides_and_gives_the_tags_back() {
-    let weather = Weather {
-        dead_from: Some(3 * S),
-        thinking: 4 * S,
-        ..FAIR
-    };
+    let weather = Weather { dead_from: Some(3 * S), thinking: 4 * S, ..FAIR };
     let mut world = bound(4, weather, 10);
     world.run(S);
     for tag in 0..10 {
         let message = Message::default();
-        world.step(
-            ESME,
-            Input::Submit {
-                message: &message,
-                tag,
-            },
-        );
+        world.step(ESME, Input::Submit { message: &message, tag });
     }
     world.run(300 * S);
     for side in [ESME, SMSC] {
         assert_eq!(world.seen[side].closed, Some(CloseReason::EnquireTimeout));
     }
     let [esme, _] = world.sides;
-    assert_eq!(
-        world.seen[ESME].ends.len() + esme.into_unanswered().len(),
-        10
-    );
+    assert_eq!(world.seen[ESME].ends.len() + esme.into_unanswered().len(), 10);
 }
 
 #[test]
@@ -446,12 +349,7 @@ fn both_sides_unbinding_at_once_ends_both() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let run = |seed| {
-        let weather = Weather {
-            forgotten: 10,
-            repeated: 10,
-            chunk: 7,
-            ..FAIR
-        };
+        let weather = Weather { forgotten: 10, repeated: 10, chunk: 7, ..FAIR };
         let mut world = bound(seed, weather, 8);
         world.submit_all(ESME, 100);
         world.run(30 * MS * 1000);

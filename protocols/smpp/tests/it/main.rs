@@ -1,9 +1,6 @@
 //! The crate from outside: machines against each other, peers with quirks, garbage, the wire's
 //! examples, and rusmpp as a second opinion. No sockets, no sleep: time is a number here.
-#![cfg_attr(
-    test,
-    expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")
-)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 
 mod borders;
 mod garbage;

@@ -39,26 +39,17 @@ macro_rules! assert_same {
         assert_eq!(theirs.source_addr.as_str(), text(&ours.source.digits));
         assert_eq!(u8::from(theirs.dest_addr_ton), ours.destination.ton);
         assert_eq!(u8::from(theirs.dest_addr_npi), ours.destination.npi);
-        assert_eq!(
-            theirs.destination_addr.as_str(),
-            text(&ours.destination.digits)
-        );
+        assert_eq!(theirs.destination_addr.as_str(), text(&ours.destination.digits));
         assert_eq!(u8::from(theirs.esm_class), ours.esm_class);
         assert_eq!(theirs.protocol_id, ours.protocol_id);
         assert_eq!(u8::from(theirs.priority_flag), ours.priority);
         assert_eq!(theirs.schedule_delivery_time.as_str(), text(&ours.schedule));
         assert_eq!(theirs.validity_period.as_str(), text(&ours.validity));
-        assert_eq!(
-            u8::from(theirs.registered_delivery),
-            ours.registered_delivery
-        );
+        assert_eq!(u8::from(theirs.registered_delivery), ours.registered_delivery);
         assert_eq!(u8::from(theirs.replace_if_present_flag), ours.replace);
         assert_eq!(u8::from(theirs.data_coding), ours.data_coding);
         assert_eq!(theirs.sm_default_msg_id, ours.default_message_id);
-        assert_eq!(
-            theirs.short_message().clone().into_vec(),
-            ours.short_message
-        );
+        assert_eq!(theirs.short_message().clone().into_vec(), ours.short_message);
         assert_eq!(theirs.tlvs().len(), tlv::Tlvs::new(&ours.tlvs).count());
     }};
 }
@@ -121,10 +112,7 @@ fn we_read_a_submit_that_they_built() {
         );
         assert_eq!((ours.destination.ton, ours.destination.npi), (1, 1));
         assert_eq!(ours.destination.text(), "447700900123");
-        assert_eq!(
-            (ours.esm_class, ours.data_coding, ours.short_message.clone()),
-            (0x40, 8, text)
-        );
+        assert_eq!((ours.esm_class, ours.data_coding, ours.short_message.clone()), (0x40, 8, text));
         assert_eq!(encoded(&ours, command.sequence_number()), wire);
     }
 }
@@ -132,12 +120,7 @@ fn we_read_a_submit_that_they_built() {
 #[test]
 fn they_read_every_kind_of_part() {
     let text = "€uro and more ".repeat(30);
-    for concat in [
-        Concat::Udh8,
-        Concat::Udh16,
-        Concat::SarTlv,
-        Concat::MessagePayload,
-    ] {
+    for concat in [Concat::Udh8, Concat::Udh16, Concat::SarTlv, Concat::MessagePayload] {
         for part in parts(&text, Encoding::Gsm7, concat, 0xABCD).unwrap() {
             let message = Message {
                 esm_class: if part.esm_class_udhi { 0x40 } else { 0 },
@@ -153,17 +136,9 @@ fn they_read_every_kind_of_part() {
 
 #[test]
 fn they_read_our_binds_and_our_answers() {
-    for kind in [
-        BindKind::Transmitter,
-        BindKind::Receiver,
-        BindKind::Transceiver,
-    ] {
+    for kind in [BindKind::Transmitter, BindKind::Receiver, BindKind::Transceiver] {
         let mut wire = Vec::new();
-        let ours = Bind {
-            addr_ton: 1,
-            addr_npi: 1,
-            ..Bind::new(kind, "orbit", "secret08")
-        };
+        let ours = Bind { addr_ton: 1, addr_npi: 1, ..Bind::new(kind, "orbit", "secret08") };
         ours.encode(&mut wire, 3);
         let command = theirs(&wire);
         let (system_id, password) = match command.pdu() {
@@ -180,11 +155,7 @@ fn they_read_our_binds_and_our_answers() {
         bind::encode_response(&mut wire, kind, CommandStatus::OK, 3, "smsc", Some(0x34));
         assert_eq!(written_by_them(&theirs(&wire)), wire);
     }
-    for command in [
-        CommandId::SUBMIT_SM,
-        CommandId::DELIVER_SM,
-        CommandId::DATA_SM,
-    ] {
+    for command in [CommandId::SUBMIT_SM, CommandId::DELIVER_SM, CommandId::DATA_SM] {
         let mut wire = Vec::new();
         response::encode(&mut wire, command, CommandStatus::OK, 9, b"0a1b2c");
         let read = theirs(&wire);

@@ -23,26 +23,16 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new(role: Role) -> Self {
         let now = Instant::now();
-        let settings = Settings {
-            response_timeout: Duration::from_secs(10),
-            ..Settings::default()
-        };
-        let mut rig = Self {
-            session: Session::new(role, settings, now),
-            now,
-            sent: Vec::new(),
-        };
+        let settings =
+            Settings { response_timeout: Duration::from_secs(10), ..Settings::default() };
+        let mut rig = Self { session: Session::new(role, settings, now), now, sent: Vec::new() };
         rig.step(Input::Connected);
         rig
     }
 
     /// An ESME whose bind is under way with sequence 1.
     pub(crate) fn binding() -> Self {
-        Self::new(Role::Esme(Bind::new(
-            BindKind::Transceiver,
-            "orbit",
-            "secret",
-        )))
+        Self::new(Role::Esme(Bind::new(BindKind::Transceiver, "orbit", "secret")))
     }
 
     pub(crate) fn bound() -> Self {
@@ -68,8 +58,7 @@ impl Rig {
         let (mut out, mut wire) = (Vec::new(), Vec::new());
         let close = self.session.step_into(self.now, input, &mut out, &mut wire);
         for_each_frame(&wire, |header, _| {
-            self.sent
-                .push((header.command, header.status, header.sequence));
+            self.sent.push((header.command, header.status, header.sequence));
         });
         out.extend(close.map(Output::Close));
         out
@@ -82,13 +71,7 @@ impl Rig {
     /// Submits a message with a tag and gives its sequence number.
     pub(crate) fn submit(&mut self, tag: u32) -> u32 {
         let message = hello();
-        assert_eq!(
-            self.step(Input::Submit {
-                message: &message,
-                tag
-            }),
-            []
-        );
+        assert_eq!(self.step(Input::Submit { message: &message, tag }), []);
         self.sent.pop().unwrap().2
     }
 
@@ -137,10 +120,7 @@ pub(crate) fn encoded(message: &Message, sequence: u32) -> Vec<u8> {
 }
 
 pub(crate) fn hello() -> Message {
-    let (source, destination) = (
-        Address::new(5, 0, "Orbit"),
-        Address::new(1, 1, "447700900123"),
-    );
+    let (source, destination) = (Address::new(5, 0, "Orbit"), Address::new(1, 1, "447700900123"));
     let mut message = Message::new(CommandId::SUBMIT_SM, source, destination);
     message.short_message = b"hello".to_vec();
     message
@@ -149,18 +129,7 @@ pub(crate) fn hello() -> Message {
 /// The body of a deliver_sm: fixed addresses, the rest given.
 pub(crate) fn deliver_body(esm_class: u8, data_coding: u8, text: &[u8], rest: &[u8]) -> Vec<u8> {
     let mut body = b"\0\x01\x01447700900123\0\x05\0Orbit\0".to_vec();
-    body.extend_from_slice(&[
-        esm_class,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        data_coding,
-        0,
-        text.len() as u8,
-    ]);
+    body.extend_from_slice(&[esm_class, 0, 0, 0, 0, 0, 0, data_coding, 0, text.len() as u8]);
     body.extend_from_slice(text);
     body.extend_from_slice(rest);
     body
@@ -177,17 +146,11 @@ pub(crate) fn octets(rng: &mut StdRng, most: usize) -> Vec<u8> {
 
 /// A message that keeps to every limit of SMPP 3.4, in any of the three commands.
 pub(crate) fn well_formed(rng: &mut StdRng) -> Message {
-    let commands = [
-        CommandId::SUBMIT_SM,
-        CommandId::DELIVER_SM,
-        CommandId::DATA_SM,
-    ];
+    let commands = [CommandId::SUBMIT_SM, CommandId::DELIVER_SM, CommandId::DATA_SM];
     let command = commands[rng.random_range(0..3)];
     let mut ascii = |most: usize| {
         let length = rng.random_range(0..=most);
-        (0..length)
-            .map(|_| rng.random_range(0x20..0x7F))
-            .collect::<Vec<u8>>()
+        (0..length).map(|_| rng.random_range(0x20..0x7F)).collect::<Vec<u8>>()
     };
     let (service_type, source, destination) = (ascii(5), ascii(20), ascii(20));
     let mut message = Message::new(

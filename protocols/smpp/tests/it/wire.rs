@@ -20,13 +20,9 @@ fn load(path: &Path) -> Vec<u8> {
 }
 
 fn example(name: &str) -> (frame::Header, Vec<u8>) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("testdata")
-        .join(format!("{name}.hex"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(format!("{name}.hex"));
     let mut found = Vec::new();
-    for_each_frame(&load(&path), |header, body| {
-        found.push((header, body.to_vec()))
-    });
+    for_each_frame(&load(&path), |header, body| found.push((header, body.to_vec())));
     assert_eq!(found.len(), 1, "{name} is one pdu");
     found.remove(0)
 }
@@ -45,21 +41,11 @@ fn every_example_is_written_again_octet_for_octet() {
         let wire = load(&path);
         for_each_frame(&wire, |header, body| {
             let mut again = Vec::new();
-            let frame::Header {
-                command,
-                status,
-                sequence,
-                ..
-            } = header;
+            let frame::Header { command, status, sequence, .. } = header;
             if command.carries_message() {
-                Message::decode(command, body)
-                    .unwrap()
-                    .encode(&mut again, sequence)
-                    .unwrap();
+                Message::decode(command, body).unwrap().encode(&mut again, sequence).unwrap();
             } else if command.is_bind() {
-                Bind::decode(command, body)
-                    .unwrap()
-                    .encode(&mut again, sequence);
+                Bind::decode(command, body).unwrap().encode(&mut again, sequence);
             } else if let Some(kind) = BindKind::of(command.request()) {
                 let view = BindResponse::parse(body);
                 let (name, version) = (text::latin1(view.system_id), view.interface_version());
@@ -82,18 +68,9 @@ fn the_specifications_bind_is_read() {
     let (header, body) = example("bind_transmitter");
     let bind = Bind::decode(header.command, &body).unwrap();
     assert_eq!((bind.kind, header.sequence), (BindKind::Transmitter, 1));
-    assert_eq!(
-        (bind.system_id.as_str(), bind.password.as_str()),
-        ("SMPP3TEST", "secret08")
-    );
-    assert_eq!(
-        (bind.system_type.as_str(), bind.interface_version),
-        ("SUBMIT1", 0)
-    );
-    assert_eq!(
-        (bind.addr_ton, bind.addr_npi, bind.address_range.as_str()),
-        (1, 1, "")
-    );
+    assert_eq!((bind.system_id.as_str(), bind.password.as_str()), ("SMPP3TEST", "secret08"));
+    assert_eq!((bind.system_type.as_str(), bind.interface_version), ("SUBMIT1", 0));
+    assert_eq!((bind.addr_ton, bind.addr_npi, bind.address_range.as_str()), (1, 1, ""));
     assert!(!bind.takes_tlvs());
 }
 
@@ -121,22 +98,8 @@ fn texts_are_read_in_their_alphabets() {
 #[test]
 fn parts_know_their_place() {
     let place = |name| Segment::of(&message(name).view());
-    assert_eq!(
-        place("submit_sm_udh"),
-        Some(Segment {
-            reference: 0xAB,
-            total: 3,
-            number: 2
-        })
-    );
-    assert_eq!(
-        place("submit_sm_sar"),
-        Some(Segment {
-            reference: 0x1AB,
-            total: 2,
-            number: 1
-        })
-    );
+    assert_eq!(place("submit_sm_udh"), Some(Segment { reference: 0xAB, total: 3, number: 2 }));
+    assert_eq!(place("submit_sm_sar"), Some(Segment { reference: 0x1AB, total: 2, number: 1 }));
     assert_eq!(place("submit_sm_gsm"), None);
 }
 
@@ -148,10 +111,7 @@ fn a_receipt_meets_its_response_by_text_and_by_tlv() {
     let told = canonical(&receipt.message_id.unwrap());
     assert_eq!(Rule::between(&sent, &told), Some(Rule::Same));
     // The same carrier's text says it in decimal, with other zeros before it.
-    assert_eq!(
-        Rule::between(&sent, &canonical(b"0010597059")),
-        Some(Rule::HexToDec)
-    );
+    assert_eq!(Rule::between(&sent, &canonical(b"0010597059")), Some(Rule::HexToDec));
 }
 
 #[test]

@@ -12,10 +12,7 @@ fn profile() -> Profile {
     let second = Duration::from_secs(1);
     Profile {
         name: Arc::from("test"),
-        endpoint: Endpoint::Tcp {
-            host: String::new(),
-            port: 0,
-        },
+        endpoint: Endpoint::Tcp { host: String::new(), port: 0 },
         system_id: String::new(),
         password: String::new(),
         system_type: String::new(),
@@ -34,11 +31,7 @@ fn profile() -> Profile {
             reconnect_max: second,
             inbound_window: 1,
         },
-        retry: Retry {
-            attempts: 3,
-            base: second,
-            throttled_for: Duration::from_secs(600),
-        },
+        retry: Retry { attempts: 3, base: second, throttled_for: Duration::from_secs(600) },
         doubt: Doubt {
             wait: Duration::from_secs(60),
             otp: WhenInDoubt::Resend,
@@ -71,10 +64,7 @@ fn flight(segments: u8, attempts: i64, category: Category) -> Flight {
 }
 
 fn acked(id: &str) -> Answer {
-    Answer::Acked {
-        id: id.to_owned(),
-        raw: id.to_owned(),
-    }
+    Answer::Acked { id: id.to_owned(), raw: id.to_owned() }
 }
 
 fn refused(status: u32) -> Answer {
@@ -101,10 +91,7 @@ fn a_repeated_answer_changes_nothing() {
     assert!(flight.note(0, acked("a")));
     assert!(!flight.note(0, refused(0x0B)));
     assert!(!flight.note(31, acked("z")));
-    assert!(matches!(
-        flight.conclude(&profile(), At(9)).outcome,
-        Outcome::Sent { .. }
-    ));
+    assert!(matches!(flight.conclude(&profile(), At(9)).outcome, Outcome::Sent { .. }));
 }
 
 #[test]
@@ -112,11 +99,8 @@ fn three_tries_and_then_it_failed() {
     for (attempts, rest) in [(0, 1), (1, 2)] {
         let mut flight = flight(1, attempts, Category::Transactional);
         flight.note(0, refused(0x08));
-        let Outcome::Retry {
-            due_at,
-            attempts: next,
-            ..
-        } = flight.conclude(&profile(), At(0)).outcome
+        let Outcome::Retry { due_at, attempts: next, .. } =
+            flight.conclude(&profile(), At(0)).outcome
         else {
             panic!("no retry")
         };
@@ -124,19 +108,12 @@ fn three_tries_and_then_it_failed() {
     }
     let mut flight = flight(1, 2, Category::Transactional);
     flight.note(0, refused(0x08));
-    let Outcome::Ended {
-        status,
-        error,
-        submitted,
-        ..
-    } = flight.conclude(&profile(), At(0)).outcome
+    let Outcome::Ended { status, error, submitted, .. } =
+        flight.conclude(&profile(), At(0)).outcome
     else {
         panic!("not ended")
     };
-    assert_eq!(
-        (status, error),
-        (Status::Failed, Some(MessageError::NetworkError))
-    );
+    assert_eq!((status, error), (Status::Failed, Some(MessageError::NetworkError)));
     assert_eq!(submitted, 0);
 }
 
@@ -146,20 +123,12 @@ fn a_throttling_carrier_is_tried_for_ten_minutes() {
     busy.note(0, refused(0x58));
     let conclusion = busy.conclude(&profile(), At(599_000_000));
     assert!(conclusion.throttled);
-    let Outcome::Retry { due_at, .. } = conclusion.outcome else {
-        panic!("no retry")
-    };
+    let Outcome::Retry { due_at, .. } = conclusion.outcome else { panic!("no retry") };
     assert_eq!(due_at, At(659_000_000));
     let mut late = flight(1, 30, Category::Transactional);
     late.note(0, refused(0x58));
     let outcome = late.conclude(&profile(), At(600_000_000)).outcome;
-    assert!(matches!(
-        outcome,
-        Outcome::Ended {
-            error: Some(MessageError::Throttled),
-            ..
-        }
-    ));
+    assert!(matches!(outcome, Outcome::Ended { error: Some(MessageError::Throttled), .. }));
 }
 
 #[test]
@@ -168,12 +137,8 @@ fn what_was_sent_before_a_refusal_is_charged() {
     flight.note(0, acked("a"));
     flight.note(1, refused(0x0B));
     flight.note(2, acked("c"));
-    let Outcome::Ended {
-        status,
-        submitted,
-        parts,
-        ..
-    } = flight.conclude(&profile(), At(0)).outcome
+    let Outcome::Ended { status, submitted, parts, .. } =
+        flight.conclude(&profile(), At(0)).outcome
     else {
         panic!("not ended")
     };
@@ -187,9 +152,7 @@ fn no_answer_is_doubt_and_a_code_does_not_wait() {
         assert_eq!(flight.lose(), 1);
         assert!(!flight.is_open());
         let outcome = flight.conclude(&profile(), At(0)).outcome;
-        let Outcome::InDoubt { due_at } = outcome else {
-            panic!("no doubt: {outcome:?}")
-        };
+        let Outcome::InDoubt { due_at } = outcome else { panic!("no doubt: {outcome:?}") };
         assert_eq!(due_at, At(wait * 1_000_000));
     }
 }
@@ -200,14 +163,7 @@ fn what_was_never_sent_goes_back_without_a_try_counted() {
     flight.note(0, Answer::NotSent);
     assert!(flight.is_open(), "it could go to another bind");
     let outcome = flight.conclude(&profile(), At(7)).outcome;
-    assert!(matches!(
-        outcome,
-        Outcome::Retry {
-            due_at: At(7),
-            attempts: 1,
-            ..
-        }
-    ));
+    assert!(matches!(outcome, Outcome::Retry { due_at: At(7), attempts: 1, .. }));
 }
 
 #[test]

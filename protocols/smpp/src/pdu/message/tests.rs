@@ -3,11 +3,8 @@
 use super::*;
 
 fn sample(command: CommandId) -> Message {
-    let mut message = Message::new(
-        command,
-        Address::new(5, 0, "Orbit"),
-        Address::new(1, 1, "447700900123"),
-    );
+    let mut message =
+        Message::new(command, Address::new(5, 0, "Orbit"), Address::new(1, 1, "447700900123"));
     message.registered_delivery = 1;
     message.data_coding = 8;
     if command == CommandId::DATA_SM {
@@ -28,11 +25,7 @@ fn encoded(message: &Message) -> Vec<u8> {
 
 #[test]
 fn each_command_comes_back_as_it_went() {
-    for command in [
-        CommandId::SUBMIT_SM,
-        CommandId::DELIVER_SM,
-        CommandId::DATA_SM,
-    ] {
+    for command in [CommandId::SUBMIT_SM, CommandId::DELIVER_SM, CommandId::DATA_SM] {
         let message = sample(command);
         let pdu = encoded(&message);
         let back = Message::decode(command, &pdu[16..]).unwrap();
@@ -50,12 +43,7 @@ fn a_nul_after_the_text_is_stepped_over() {
     let at = pdu.len() - message.tlvs.len();
     let mut body = pdu[16..at].to_vec();
     body.push(0);
-    assert_eq!(
-        MessageView::parse(CommandId::DELIVER_SM, &body)
-            .unwrap()
-            .tlvs,
-        b""
-    );
+    assert_eq!(MessageView::parse(CommandId::DELIVER_SM, &body).unwrap().tlvs, b"");
     body.extend_from_slice(&message.tlvs);
     assert_eq!(Message::decode(CommandId::DELIVER_SM, &body), Ok(message));
 }
@@ -97,14 +85,7 @@ fn a_long_sender_in_latin_1_passes_unchanged() {
     assert_eq!(back, message);
     assert_eq!(back.source.text(), "Café of the long long names");
     let error = back.check().unwrap_err();
-    assert_eq!(
-        error,
-        EncodeError::FieldTooLong {
-            field: "source_addr",
-            limit: 20,
-            got: 27
-        }
-    );
+    assert_eq!(error, EncodeError::FieldTooLong { field: "source_addr", limit: 20, got: 27 });
 }
 
 #[test]
@@ -142,10 +123,7 @@ fn a_udh_with_an_impossible_length_is_text() {
     let mut message = sample(CommandId::DELIVER_SM);
     message.esm_class = ESM_UDHI;
     message.short_message = b"\x05\0\x03\x07\x02\x01Hello".to_vec();
-    assert_eq!(
-        message.view().split_udh(),
-        (&b"\0\x03\x07\x02\x01"[..], &b"Hello"[..])
-    );
+    assert_eq!(message.view().split_udh(), (&b"\0\x03\x07\x02\x01"[..], &b"Hello"[..]));
     message.short_message = b"Hello".to_vec();
     assert_eq!(message.view().split_udh(), (&b""[..], &b"Hello"[..]));
 }
@@ -155,8 +133,5 @@ fn a_cut_tlv_tail_is_dropped_and_what_stood_before_it_kept() {
     let message = sample(CommandId::DELIVER_SM);
     let mut pdu = encoded(&message);
     pdu.extend_from_slice(&[0x00, 0x1E, 0x00, 0x41, b'a']);
-    assert_eq!(
-        Message::decode(CommandId::DELIVER_SM, &pdu[16..]),
-        Ok(message)
-    );
+    assert_eq!(Message::decode(CommandId::DELIVER_SM, &pdu[16..]), Ok(message));
 }

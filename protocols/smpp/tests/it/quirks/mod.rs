@@ -18,14 +18,7 @@ pub(crate) fn answer(status: CommandStatus, body: &[u8]) -> (CommandStatus, Vec<
     let mut out = rig.bytes(&pdu(SUBMIT_RESP, status, sequence, body));
     assert!(rig.is_in_step());
     match (out.pop(), out.len()) {
-        (
-            Some(Output::Answered {
-                tag: 1,
-                status,
-                message_id,
-            }),
-            0,
-        ) => (status, message_id),
+        (Some(Output::Answered { tag: 1, status, message_id }), 0) => (status, message_id),
         (other, _) => panic!("{other:?}"),
     }
 }

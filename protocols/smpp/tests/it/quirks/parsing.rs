@@ -29,13 +29,7 @@ fn an_id_without_its_nul_takes_nothing_from_the_next_pdu() {
     let ids: Vec<_> = rig
         .bytes(&stream)
         .into_iter()
-        .map(|out| {
-            if let Output::Answered { message_id, .. } = out {
-                message_id
-            } else {
-                vec![]
-            }
-        })
+        .map(|out| if let Output::Answered { message_id, .. } = out { message_id } else { vec![] })
         .collect();
     assert_eq!(ids, [b"one", b"two"]);
 }
@@ -47,33 +41,16 @@ fn a_nul_after_the_text_is_not_a_tlv() {
     tlv::write(&mut rest, tlv::MESSAGE_STATE, &[2]);
     let mut rig = Rig::bound();
     let message = rig.deliver(&deliver_body(4, 0, b"text", &rest));
-    assert_eq!(
-        Receipt::parse(&message.view()).state,
-        Some(State::Delivered)
-    );
+    assert_eq!(Receipt::parse(&message.view()).state, Some(State::Delivered));
     let message = rig.deliver(&deliver_body(0, 0, b"text", b"\0"));
-    assert_eq!(
-        (&message.short_message[..], &message.tlvs[..]),
-        (&b"text"[..], &b""[..])
-    );
+    assert_eq!((&message.short_message[..], &message.tlvs[..]), (&b"text"[..], &b""[..]));
 }
 
 #[test]
 fn nuls_inside_a_text_stay_and_a_field_without_one_costs_only_its_pdu() {
     let mut rig = Rig::bound();
-    assert_eq!(
-        rig.deliver(&deliver_body(0, 0, b"a\0b", b"")).short_message,
-        b"a\0b"
-    );
-    assert_eq!(
-        rig.bytes(&pdu(
-            CommandId::DELIVER_SM,
-            OK,
-            7,
-            b"\0\x01\x01447700900123"
-        )),
-        []
-    );
+    assert_eq!(rig.deliver(&deliver_body(0, 0, b"a\0b", b"")).short_message, b"a\0b");
+    assert_eq!(rig.bytes(&pdu(CommandId::DELIVER_SM, OK, 7, b"\0\x01\x01447700900123")), []);
     assert_eq!(rig.sent.pop().unwrap().1, CommandStatus::X_R_APPN);
     assert!(rig.is_in_step());
 }
@@ -81,14 +58,7 @@ fn nuls_inside_a_text_stay_and_a_field_without_one_costs_only_its_pdu() {
 #[test]
 fn vendor_tlvs_on_any_pdu_are_kept_in_order_and_passed_on_unchanged() {
     let mut rest = Vec::new();
-    for tag in [
-        0x1401,
-        0x1411,
-        0x2001,
-        0x3177,
-        tlv::SC_INTERFACE_VERSION,
-        0x1401,
-    ] {
+    for tag in [0x1401, 0x1411, 0x2001, 0x3177, tlv::SC_INTERFACE_VERSION, 0x1401] {
         tlv::write(&mut rest, tag, &tag.to_be_bytes());
     }
     tlv::write(&mut rest, 0x1403, b"");
@@ -101,21 +71,14 @@ fn vendor_tlvs_on_any_pdu_are_kept_in_order_and_passed_on_unchanged() {
 #[test]
 fn a_tlv_may_be_longer_than_allowed_empty_or_past_the_end() {
     let uuid = b"d290f1ee-6c54-4b01-90e6-d701748f0851-and-then-some-more-of-it-beyond-64";
-    let said = receipt(
-        4,
-        "",
-        &[(tlv::MESSAGE_STATE, b""), (tlv::RECEIPTED_MESSAGE_ID, uuid)],
-    );
+    let said = receipt(4, "", &[(tlv::MESSAGE_STATE, b""), (tlv::RECEIPTED_MESSAGE_ID, uuid)]);
     assert_eq!(said.message_id.as_deref(), Some(&uuid[..]));
     let mut rest = Vec::new();
     tlv::write(&mut rest, tlv::RECEIPTED_MESSAGE_ID, b"77\0");
     rest.extend_from_slice(b"\x04\x27\0\x09\x02");
     let mut rig = Rig::bound();
     let message = rig.deliver(&deliver_body(4, 0, b"", &rest));
-    assert_eq!(
-        Receipt::parse(&message.view()).message_id,
-        Some(b"77".to_vec())
-    );
+    assert_eq!(Receipt::parse(&message.view()).message_id, Some(b"77".to_vec()));
     assert!(rig.is_in_step());
 }
 
@@ -134,10 +97,7 @@ fn a_sender_may_be_a_name_in_latin_1_or_gsm() {
 fn data_coding_0_is_what_the_carrier_means_by_it() {
     let octets = b"\x00\x40\xe9";
     assert_eq!(text::decode(0, octets), "@¡é");
-    assert_eq!(
-        text::decode_as(text::DefaultAlphabet::Latin1, 0, octets),
-        "\0@é"
-    );
+    assert_eq!(text::decode_as(text::DefaultAlphabet::Latin1, 0, octets), "\0@é");
     for class in [0xF0, 0xF1, 0xF3] {
         assert_eq!(text::decode(class, &octets[..2]), "@¡");
     }
@@ -153,11 +113,7 @@ fn ucs2_may_carry_surrogates_or_an_odd_octet() {
 
 #[test]
 fn garbage_before_a_bind_is_nacked_and_closed() {
-    for garbage in [
-        &b"\r\n"[..],
-        b"GET / HTTP/1.1\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
-    ] {
+    for garbage in [&b"\r\n"[..], b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"] {
         let mut rig = Rig::new(Role::Smsc);
         let mut out = rig.bytes(garbage);
         if garbage.len() < 4 {
@@ -214,33 +170,17 @@ fn a_bind_and_traffic_may_share_a_segment_or_come_octet_by_octet() {
 fn long_messages_from_phones_come_in_four_forms() {
     let place = |body: &[u8]| {
         let message = Rig::bound().deliver(body);
-        (
-            Segment::of(&message.view()).map(|s| (s.reference, s.total, s.number)),
-            message,
-        )
+        (Segment::of(&message.view()).map(|s| (s.reference, s.total, s.number)), message)
     };
-    let (eight, _) = place(&deliver_body(
-        ESM_UDHI,
-        0,
-        b"\x05\0\x03\x2a\x02\x01text",
-        b"",
-    ));
+    let (eight, _) = place(&deliver_body(ESM_UDHI, 0, b"\x05\0\x03\x2a\x02\x01text", b""));
     assert_eq!(eight, Some((42, 2, 1)));
-    let (sixteen, _) = place(&deliver_body(
-        ESM_UDHI,
-        0,
-        b"\x06\x08\x04\x01\x2a\x02\x02text",
-        b"",
-    ));
+    let (sixteen, _) = place(&deliver_body(ESM_UDHI, 0, b"\x06\x08\x04\x01\x2a\x02\x02text", b""));
     assert_eq!(sixteen, Some((298, 2, 2)));
     let mut rest = Vec::new();
     tlv::write(&mut rest, tlv::SAR_TOTAL_SEGMENTS, &[3]);
     tlv::write(&mut rest, tlv::SAR_SEGMENT_SEQNUM, &[3]);
     tlv::write(&mut rest, tlv::SAR_MSG_REF_NUM, &[0, 42]);
-    assert_eq!(
-        place(&deliver_body(0, 0, b"text", &rest)).0,
-        Some((42, 3, 3))
-    );
+    assert_eq!(place(&deliver_body(0, 0, b"text", &rest)).0, Some((42, 3, 3)));
     let mut rest = Vec::new();
     tlv::write(&mut rest, tlv::MESSAGE_PAYLOAD, &[b'x'; 1000]);
     let (alone, message) = place(&deliver_body(0, 0, b"", &rest));

@@ -24,25 +24,14 @@ fn a_fast_reconnect_is_told_that_it_is_bound_already() {
 
 #[test]
 fn a_generic_nack_may_answer_a_bind_or_carry_no_number() {
-    let nack = |sequence| {
-        pdu(
-            CommandId::GENERIC_NACK,
-            CommandStatus::INVCMDID,
-            sequence,
-            b"",
-        )
-    };
+    let nack = |sequence| pdu(CommandId::GENERIC_NACK, CommandStatus::INVCMDID, sequence, b"");
     for sequence in [0, 1] {
         let out = Rig::binding().bytes(&nack(sequence));
         assert_eq!(out[0], Output::BindRefused(CommandStatus::INVCMDID));
     }
     let mut rig = Rig::bound();
     rig.submit(1);
-    assert_eq!(
-        rig.bytes(&nack(0)),
-        [],
-        "it may mean anything, so it means nothing"
-    );
+    assert_eq!(rig.bytes(&nack(0)), [], "it may mean anything, so it means nothing");
     assert_eq!((rig.session.in_flight(), rig.session.stats().nacks), (1, 1));
 }
 
@@ -56,11 +45,7 @@ fn enquire_link_may_come_before_the_bind_and_from_one_side_only() {
         rig.bytes(&pdu(CommandId::ENQUIRE_LINK, OK, sequence, b""));
         assert_eq!(rig.step(Input::Tick), []);
     }
-    assert!(
-        rig.sent
-            .iter()
-            .all(|sent| sent.0 == CommandId::ENQUIRE_LINK.response())
-    );
+    assert!(rig.sent.iter().all(|sent| sent.0 == CommandId::ENQUIRE_LINK.response()));
 }
 
 #[test]
@@ -76,10 +61,7 @@ fn a_peer_that_never_answers_enquire_link_but_sends_traffic_lives() {
     rig.now = rig.session.deadline();
     rig.step(Input::Tick);
     rig.now = rig.session.deadline();
-    assert_eq!(
-        rig.step(Input::Tick),
-        [Output::Close(CloseReason::EnquireTimeout)]
-    );
+    assert_eq!(rig.step(Input::Tick), [Output::Close(CloseReason::EnquireTimeout)]);
 }
 
 #[test]
@@ -107,22 +89,10 @@ fn a_peer_counts_from_wherever_it_likes() {
     let mut rig = Rig::server();
     for sequence in [0, 0x7FFF_FFFF, 0x8000_0000, u32::MAX, 5, 5] {
         let mut out = rig.bytes(&encoded(&hello(), sequence));
-        let Some(Output::Request {
-            command,
-            sequence: came,
-            ..
-        }) = out.pop()
-        else {
-            panic!()
-        };
+        let Some(Output::Request { command, sequence: came, .. }) = out.pop() else { panic!() };
         assert_eq!(came, sequence);
         let (status, message_id) = (OK, &b"id"[..]);
-        rig.step(Input::Answer {
-            command,
-            sequence,
-            status,
-            message_id,
-        });
+        rig.step(Input::Answer { command, sequence, status, message_id });
         assert_eq!(rig.sent.pop(), Some((SUBMIT_RESP, OK, sequence)));
     }
 }
@@ -134,13 +104,8 @@ fn names_and_passwords_may_be_too_long_and_the_smscs_empty() {
     let mut wire = Vec::new();
     Bind::new(BindKind::Receiver, name, password).encode(&mut wire, 1);
     let out = rig.bytes(&wire);
-    let [Output::BindRequested(bind)] = &out[..] else {
-        panic!("{out:?}")
-    };
-    assert_eq!(
-        (bind.system_id.as_str(), bind.password.as_str()),
-        (name, password)
-    );
+    let [Output::BindRequested(bind)] = &out[..] else { panic!("{out:?}") };
+    assert_eq!((bind.system_id.as_str(), bind.password.as_str()), (name, password));
     for body in [&b""[..], b"\0", b"no-nul", b"a-very-long-name-of-an-smsc\0"] {
         let response = pdu(CommandId::BIND_TRANSCEIVER.response(), OK, 1, body);
         assert_eq!(Rig::binding().bytes(&response), [Output::Bound]);
@@ -152,17 +117,13 @@ fn versions_of_all_kinds_bind_and_old_ones_are_sent_no_tlv() {
     for (version, octets) in [(0x00, 0), (0x33, 0), (0x34, 5), (0x50, 5)] {
         let mut rig = Rig::new(Role::Smsc);
         let mut wire = Vec::new();
-        let bind = Bind {
-            interface_version: version,
-            ..Bind::new(BindKind::Transceiver, "me", "")
-        };
+        let bind =
+            Bind { interface_version: version, ..Bind::new(BindKind::Transceiver, "me", "") };
         bind.encode(&mut wire, 1);
         rig.bytes(&wire);
         let mut out = Vec::new();
         rig.session.step(rig.now, Input::Accept, &mut out);
-        let Some(Output::Transmit(response)) = out.pop() else {
-            panic!()
-        };
+        let Some(Output::Transmit(response)) = out.pop() else { panic!() };
         assert_eq!(response.len(), 16 + 3 + octets, "{version:#x}");
         assert_eq!(rig.session.peer_version(), Some(version));
     }
@@ -173,8 +134,5 @@ fn an_unbind_that_nobody_answers_ends_by_itself() {
     let mut rig = Rig::bound();
     rig.step(Input::Unbind);
     rig.now = rig.session.deadline();
-    assert_eq!(
-        rig.step(Input::Tick),
-        [Output::Close(CloseReason::UnbindTimeout)]
-    );
+    assert_eq!(rig.step(Input::Tick), [Output::Close(CloseReason::UnbindTimeout)]);
 }

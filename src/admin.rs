@@ -1,0 +1,80 @@
+//! The operator's desk: accounts, queues, orphans, the live log.
+//!
+//! One request, one answer, in JSON. A command that gets the data folder's lock does its work on
+//! the store itself; while a switch runs, its socket `<data>/admin.sock` (mode 0600) takes the
+//! same requests. On PostgreSQL accounts are written to the database either way.
+
+mod desk;
+mod socket;
+
+use model::api_key::Mode;
+use serde::{Deserialize, Serialize};
+
+pub use desk::Desk;
+pub(crate) use socket::{ask, listen};
+
+/// What an operator can ask.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Request {
+    CreateOrganization {
+        name: String,
+        /// Dollars, as decimal text.
+        credit_usd: String,
+        sandbox: bool,
+    },
+    ListOrganizations,
+    CreateKey {
+        organization_id: String,
+        mode: String,
+        scopes: Vec<String>,
+        name: String,
+    },
+    RevokeKey {
+        key_id: String,
+    },
+    TopUp {
+        organization_id: String,
+        usd: String,
+        note: String,
+    },
+    Queues,
+    Pause {
+        carrier: String,
+        paused: bool,
+    },
+    Drain {
+        carrier: String,
+    },
+    /// The log above `after`; without it, where the log ends now.
+    Tail {
+        after: Option<i64>,
+    },
+    Orphans {
+        below: Option<i64>,
+    },
+    Quarantine {
+        below: Option<i64>,
+    },
+}
+
+/// A key's text, once.
+#[derive(Debug)]
+pub(crate) struct Minted {
+    pub(crate) text: String,
+    pub(crate) key: store::lane::NewKey,
+}
+
+/// Makes a key from the system's randomness.
+pub(crate) fn mint(mode: Mode, scopes: &str, name: &str) -> Minted {
+    let text = model::api_key::mint(mode, rand::random());
+    let key = store::lane::NewKey {
+        id: model::id::PublicId::new(model::clock::At::now()),
+        hash: model::api_key::hash(&text),
+        mode,
+        scopes: scopes.to_owned(),
+        name: name.to_owned(),
+        last4: model::api_key::last4(&text).to_owned(),
+    };
+    Minted { text, key }
+}

@@ -1,0 +1,225 @@
+//! Putting a switch together, and taking it apart again.
+//!
+//! lock ─ store ─ writer's handle ─ routes ─ supervisors ─ admin socket ─ HTTP
+//!
+//! Each part is made after those it needs. On the way down the door closes first, then carriers
+//! finish what is under way, then the tree stops; all within the grace time.
+
+mod carriers;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::directory::Directory;
+use actors::smpp::hand::Condemned;
+use actors::smpp::owner::Views;
+use actors::smpp::translate;
+use actors::traffic::admission::{Admission, Routes};
+use actors::writer::{Limits, Shared, WriterHandle};
+use anyhow::{Context as _, Result};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use model::clock::At;
+use ractor::{Actor, ActorRef};
+use store::{Options, Store};
+use supervisors::restart::Policy;
+use supervisors::root::{Root, RootArgs, RootMsg, WriterPlan};
+use supervisors::sandbox::SandboxHandle;
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Desk};
+use crate::api::{self, App, AppParts};
+use crate::health::Health;
+use crate::home::{Home, Lock};
+use crate::settings::Settings;
+
+/// Whether the sandbox is also where live messages go that fit no carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxLive {
+    No,
+    /// `orbit dev`.
+    Default,
+}
+
+/// A switch that runs.
+pub struct Switch {
+    pub http: SocketAddr,
+    pub store: Store,
+    pub writer: WriterHandle,
+    root: ActorRef<RootMsg>,
+    root_task: JoinHandle<()>,
+    server: api::Handle,
+    server_task: JoinHandle<std::io::Result<()>>,
+    admin_task: JoinHandle<()>,
+    health_task: JoinHandle<()>,
+    metrics_task: JoinHandle<()>,
+    grace: Duration,
+    _lock: Lock,
+}
+
+/// The recorder of this process's metrics. Installed once per process, by `main`.
+pub fn install_metrics() -> Result<PrometheusHandle> {
+    let commit = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2.0];
+    let items = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0];
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix(String::from("_seconds")), &commit)?
+        .set_buckets_for_metric(Matcher::Suffix(String::from("_items")), &items)?
+        .install_recorder()
+        .context("metrics")
+}
+
+/// Opens the store of these settings.
+pub(crate) async fn open_store(settings: &Settings) -> Result<Store> {
+    let database = &settings.database;
+    let options = Options {
+        readers_max: database.readers_max,
+        sqlite_checkpoint_pages: database.sqlite_checkpoint_pages,
+        ..Options::new(&settings.database_url())
+    };
+    Store::open(options).await.context("opening the store")
+}
+
+/// Starts everything these settings ask for.
+pub async fn boot(
+    settings: Settings,
+    live: SandboxLive,
+    metrics: PrometheusHandle,
+) -> Result<Switch> {
+    let home = Home::open(&settings.data.dir)?;
+    let lock = home.lock()?;
+    let listener = TcpListener::bind(settings.http.bind).with_context(|| {
+        format!("http.bind {}: choose another with --bind or in the settings", settings.http.bind)
+    })?;
+    listener.set_nonblocking(true)?;
+    let http = listener.local_addr()?;
+    let store = open_store(&settings).await?;
+
+    let shared = Arc::new(Shared::new(Limits {
+        accepts_max: settings.gates.accepts_max,
+        backlog_per_organization_max: i64::try_from(settings.gates.backlog_per_organization_max)
+            .unwrap_or(i64::MAX),
+    }));
+    for (organization, waiting) in store.backlog_by_organization().await? {
+        shared.add_backlog(organization, waiting);
+    }
+    let writer = WriterHandle::new(shared.clone());
+    let (directory, views) = (Directory::default(), Views::default());
+    let sandbox = SandboxHandle::default();
+    let names = carriers::names(&settings);
+    let ids = carriers::identify(&store, &names).await?;
+    let parts = carriers::Parts {
+        store: store.clone(),
+        writer: writer.clone(),
+        directory: directory.clone(),
+        views: views.clone(),
+        condemned: Condemned::default(),
+        sandbox: sandbox.clone(),
+    };
+    let (accounts, routed) = carriers::accounts(&settings, &ids, &parts).await?;
+    let test = settings.sandbox.enabled;
+    let admission = Admission::new(Routes {
+        carriers: routed,
+        sandbox: test.then(|| ids.get(carriers::SANDBOX).copied()).flatten(),
+        sandbox_live: (test && live == SandboxLive::Default)
+            .then(|| ids.get(carriers::SANDBOX_LIVE).copied())
+            .flatten(),
+        rates: settings.read_rates()?,
+        default_sender: settings.senders.default_sender.clone(),
+    });
+    let sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    let root = RootArgs {
+        writer: WriterPlan {
+            store: store.clone(),
+            alternatives: translate::alternatives,
+            exclusive: true,
+            shared,
+            directory,
+            batch_max: settings.database.accept_batch_max,
+            batch_wait: Duration::from_millis(settings.database.batch_wait_ms),
+        },
+        sandbox,
+        carriers: accounts,
+        sweeper,
+        policy: Policy::BRANCH,
+    };
+    let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;
+
+    let health = Health::new(writer.clone(), views.clone());
+    let watching = health.clone().watch(store.clone(), home.clone(), settings.data.low_disk_bytes);
+    let health_task = tokio::spawn(watching);
+    let upkeep = metrics.clone();
+    let metrics_task = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let shown = views.clone();
+    let app = App::new(AppParts {
+        store: store.clone(),
+        writer: writer.clone(),
+        admission,
+        http: settings.http.clone(),
+        limits: settings.limits.profile,
+        cursor_key: home.secret("cursor-key")?,
+        readiness: Arc::new(move || health.parts()),
+        metrics: Arc::new(move || {
+            shown.all().iter().for_each(|view| view.publish(At::now().micros()));
+            metrics.render()
+        }),
+    });
+    let desk = Desk::new(store.clone(), writer.clone(), Some(root.clone()), views);
+    let admin_task = admin::listen(&home, desk)?;
+    let server = api::Handle::new();
+    let serving = {
+        let (handle, router, http) = (server.clone(), api::router(app), settings.http.clone());
+        async move { api::serve(listener, router, &http, handle).await }
+    };
+    let server_task = tokio::spawn(serving);
+    let grace = Duration::from_secs(settings.drain_grace_s);
+    Ok(Switch {
+        http,
+        store,
+        writer,
+        root,
+        root_task,
+        server,
+        server_task,
+        admin_task,
+        health_task,
+        metrics_task,
+        grace,
+        _lock: lock,
+    })
+}
+
+impl Switch {
+    /// Resolves when a part without which nothing works has ended by itself.
+    pub async fn failed(&mut self) -> String {
+        tokio::select! {
+            _ = &mut self.root_task => String::from("the supervision tree gave up"),
+            ended = &mut self.server_task => match ended {
+                Ok(Ok(())) => String::from("the HTTP server ended"),
+                Ok(Err(error)) => format!("http: {error}"),
+                Err(error) => format!("http: {error}"),
+            },
+        }
+    }
+
+    /// Takes no more, finishes what is under way, stops. True when all of it fit the grace time.
+    pub async fn shut_down(self) -> bool {
+        self.writer.drain();
+        self.server.graceful_shutdown(Some(self.grace));
+        let reply = |reply| RootMsg::Drain { name: None, reply };
+        let drained = self.root.call(reply, Some(self.grace)).await;
+        let drained = matches!(drained, Ok(ractor::rpc::CallResult::Success(())));
+        self.root.stop(None);
+        let stopped = tokio::time::timeout(Duration::from_secs(5), self.root_task).await.is_ok();
+        for task in [&self.admin_task, &self.health_task, &self.metrics_task] {
+            task.abort();
+        }
+        self.server_task.abort();
+        self.store.close().await;
+        drained && stopped
+    }
+}

@@ -1,0 +1,227 @@
+//! The carrier accounts of the settings, and the sandbox's two, as supervisors want them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::directory::Directory;
+use actors::smpp::hand::Condemned;
+use actors::smpp::owner::Views;
+use actors::smpp::profile::{Doubt, Endpoint, Profile, Retry, Timers, VendorStatus, WhenInDoubt};
+use actors::smpp::translate;
+use actors::traffic::admission::CarrierRoute;
+use actors::traffic::sweeper::SweeperArgs;
+use actors::writer::WriterHandle;
+use anyhow::{Context as _, Result, bail};
+use model::carrier::{CarrierId, OrgId};
+use model::message::Status;
+use model::refusal::MessageError;
+use proto_smpp::split::Concat;
+use store::Store;
+use store::lane::{Admin, AdminDone, Work};
+use supervisors::carrier::CarrierArgs;
+use supervisors::restart::Policy;
+use supervisors::sandbox::SandboxHandle;
+
+use crate::settings::{self, Carrier, Settings};
+
+/// Takes test messages; the recipient's last digit decides.
+pub(super) const SANDBOX: &str = "sandbox";
+/// The same SMSC for live messages, which it delivers.
+pub(super) const SANDBOX_LIVE: &str = "sandbox-live";
+/// A carrier that answers slowly should be fed no more than this by the sandbox's binds.
+const SANDBOX_WINDOW: usize = 200;
+
+/// The sandbox's own statuses for what it refuses.
+const SANDBOX_STATUSES: &[VendorStatus] = &[
+    (0x400, Status::Failed, Some(MessageError::CarrierRejected)),
+    (0x401, Status::Blocked, Some(MessageError::Blocked)),
+    (0x402, Status::Rejected, Some(MessageError::CarrierRejected)),
+];
+
+/// What every account is given.
+pub(super) struct Parts {
+    pub(super) store: Store,
+    pub(super) writer: WriterHandle,
+    pub(super) directory: Directory,
+    pub(super) views: Views,
+    pub(super) condemned: Condemned,
+    pub(super) sandbox: SandboxHandle,
+}
+
+/// All account names that have work: the settings', and the sandbox's.
+pub(super) fn names(settings: &Settings) -> Vec<String> {
+    let mut names: Vec<String> = settings.carriers.iter().map(|c| c.name.clone()).collect();
+    if settings.sandbox.enabled {
+        names.extend([SANDBOX, SANDBOX_LIVE].map(String::from));
+    }
+    names
+}
+
+/// The stored numbers of account names, made for new ones.
+pub(super) async fn identify(
+    store: &Store,
+    names: &[String],
+) -> Result<HashMap<String, CarrierId>> {
+    let mut lane = store.lane(translate::alternatives, false).await?;
+    let admin = names.iter().map(|name| Admin::NameCarrier { name: name.clone() }).collect();
+    let done = lane.commit(&Work { admin, ..Work::default() }).await?;
+    let mut ids = HashMap::new();
+    for (name, done) in names.iter().zip(done.admin) {
+        let AdminDone::Carrier { id, .. } = done else { bail!("carrier {name} has no number") };
+        ids.insert(name.clone(), id);
+    }
+    Ok(ids)
+}
+
+/// The accounts to run, and the routes to those of the settings.
+pub(super) async fn accounts(
+    settings: &Settings,
+    ids: &HashMap<String, CarrierId>,
+    parts: &Parts,
+) -> Result<(Vec<CarrierArgs>, Vec<CarrierRoute>)> {
+    let (mut accounts, mut routes) = (Vec::new(), Vec::new());
+    for carrier in &settings.carriers {
+        let organization = organization(&parts.store, carrier).await?;
+        let concat = concat(carrier.concat);
+        let profile = Profile {
+            name: Arc::from(carrier.name.as_str()),
+            endpoint: Endpoint::Tcp { host: carrier.host.clone(), port: carrier.port },
+            system_id: carrier.system_id.clone(),
+            password: carrier.password.reveal().to_owned(),
+            system_type: carrier.system_type.clone(),
+            connections: carrier.connections as usize,
+            window: carrier.window_size as usize,
+            tps: carrier.tps as usize,
+            concat,
+            organization,
+            vendor_statuses: &[],
+            receipt_timeout: Duration::from_secs(settings.smpp.receipt_timeout_h * 3_600),
+            timers: timers(settings),
+            retry: retry(settings),
+            doubt: doubt(settings),
+        };
+        let Some(id) = ids.get(&carrier.name).copied() else { continue };
+        routes.push(CarrierRoute {
+            id,
+            name: profile.name.clone(),
+            priority: i64::from(carrier.priority),
+            prefixes: carrier.prefixes.clone(),
+            organization,
+            default_sender: carrier.default_sender.clone(),
+            concat,
+        });
+        accounts.push(account(profile, parts));
+    }
+    if settings.sandbox.enabled {
+        for name in [SANDBOX, SANDBOX_LIVE] {
+            accounts.push(account(sandbox(settings, name, parts), parts));
+        }
+    }
+    Ok((accounts, routes))
+}
+
+/// Looks after the receipts of every account.
+pub(super) fn sweeper(
+    accounts: &[CarrierArgs],
+    ids: &HashMap<String, CarrierId>,
+    parts: &Parts,
+) -> SweeperArgs {
+    let timeouts: Vec<(CarrierId, Duration)> = accounts
+        .iter()
+        .filter_map(|account| {
+            let id = ids.get(&*account.profile.name)?;
+            Some((*id, account.profile.receipt_timeout))
+        })
+        .collect();
+    SweeperArgs::new(parts.store.clone(), parts.writer.clone(), Arc::new(move || timeouts.clone()))
+}
+
+fn account(profile: Profile, parts: &Parts) -> CarrierArgs {
+    CarrierArgs {
+        profile: Arc::new(profile),
+        store: parts.store.clone(),
+        writer: parts.writer.clone(),
+        directory: parts.directory.clone(),
+        views: parts.views.clone(),
+        condemned: parts.condemned.clone(),
+        policy: Policy::WORKER,
+    }
+}
+
+fn sandbox(settings: &Settings, name: &str, parts: &Parts) -> Profile {
+    let pipe = parts.sandbox.clone();
+    let timers = timers(settings);
+    let short = Duration::from_millis(200);
+    Profile {
+        name: Arc::from(name),
+        endpoint: Endpoint::Pipe(Arc::new(move || pipe.connect())),
+        system_id: name.to_owned(),
+        password: String::from("sandbox"),
+        system_type: String::new(),
+        connections: 1,
+        window: SANDBOX_WINDOW,
+        tps: 0,
+        concat: Concat::Udh8,
+        organization: None,
+        vendor_statuses: SANDBOX_STATUSES,
+        receipt_timeout: Duration::from_secs(settings.sandbox.receipt_timeout_s),
+        timers: Timers { reconnect_min: short, reconnect_max: short, ..timers },
+        retry: retry(settings),
+        doubt: doubt(settings),
+    }
+}
+
+async fn organization(store: &Store, carrier: &Carrier) -> Result<Option<OrgId>> {
+    let Some(id) = carrier.organization_id() else { return Ok(None) };
+    let found = store.organization(id).await?;
+    let found = found.with_context(|| {
+        let (name, organization) = (&carrier.name, carrier.organization.as_deref());
+        format!("carrier {name}: no organization {}", organization.unwrap_or_default())
+    })?;
+    Ok(Some(OrgId(found.id)))
+}
+
+fn timers(settings: &Settings) -> Timers {
+    let smpp = &settings.smpp;
+    Timers {
+        enquire_link: Duration::from_secs(smpp.enquire_link_s),
+        response: Duration::from_secs(smpp.response_timeout_s),
+        bind: Duration::from_secs(smpp.bind_timeout_s),
+        reconnect_min: Duration::from_secs(smpp.reconnect_min_s),
+        reconnect_max: Duration::from_secs(smpp.reconnect_max_s),
+        inbound_window: smpp.inbound_window,
+    }
+}
+
+fn retry(settings: &Settings) -> Retry {
+    Retry {
+        attempts: i64::from(settings.smpp.retry_attempts),
+        base: Duration::from_millis(settings.smpp.retry_base_ms),
+        throttled_for: Duration::from_secs(600),
+    }
+}
+
+fn doubt(settings: &Settings) -> Doubt {
+    let when = |doubt| match doubt {
+        settings::Doubt::Resend => WhenInDoubt::Resend,
+        settings::Doubt::GiveUp => WhenInDoubt::GiveUp,
+    };
+    let rules = &settings.in_doubt;
+    Doubt {
+        wait: Duration::from_secs(rules.wait_s),
+        otp: when(rules.otp),
+        transactional: when(rules.transactional),
+        service: when(rules.service),
+        marketing: when(rules.marketing),
+    }
+}
+
+fn concat(concat: settings::Concat) -> Concat {
+    match concat {
+        settings::Concat::Udh8 => Concat::Udh8,
+        settings::Concat::Udh16 => Concat::Udh16,
+        settings::Concat::SarTlv => Concat::SarTlv,
+        settings::Concat::MessagePayload => Concat::MessagePayload,
+    }
+}
