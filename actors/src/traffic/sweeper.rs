@@ -154,3 +154,6 @@ impl Drop for News {
         let _ = self.me.send_message(SweeperMsg::Swept(swept));
     }
 }
+
+#[cfg(test)]
+mod tests;

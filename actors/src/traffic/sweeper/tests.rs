@@ -1,0 +1,181 @@
+//! A sweeper with a real writer and a real store.
+
+use std::path::PathBuf;
+
+use model::api_key::{self, Mode};
+use model::carrier::{MessageKey, OrgId};
+use model::clock::At;
+use model::id::PublicId;
+use model::message::{Category, Encoding, Status};
+use model::money::Micros;
+use model::submission::{NewMessage, Submission};
+use store::lane::{
+    Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Work,
+};
+use store::{Filter, Options};
+use tokio::time::timeout;
+
+use super::*;
+use crate::directory::Directory;
+use crate::writer::{Limits, Shared, Writer, WriterArgs};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct World {
+    store: Store,
+    writer: WriterHandle,
+    organization: OrgId,
+    key: i64,
+    _folder: Folder,
+}
+
+fn new_key() -> NewKey {
+    let text = api_key::mint(Mode::Live, rand::random());
+    NewKey {
+        id: PublicId::new(At::now()),
+        hash: api_key::hash(&text),
+        mode: Mode::Live,
+        scopes: String::from("*"),
+        name: String::from("test"),
+        last4: api_key::last4(&text).to_owned(),
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        let name = format!("orbit-sweeper-{:032x}", rand::random::<u128>());
+        let folder = Folder(std::env::temp_dir().join(name));
+        std::fs::create_dir_all(&folder.0).unwrap();
+        let url = format!("sqlite://{}", folder.0.join("orbit.db").display());
+        let store = Store::open(Options::new(&url)).await.unwrap();
+        let limits = Limits { accepts_max: 100, backlog_per_organization_max: 100 };
+        let shared = Arc::new(Shared::new(limits));
+        let args = WriterArgs {
+            store: store.clone(),
+            alternatives: |_| Vec::new(),
+            exclusive: false,
+            shared: shared.clone(),
+            carriers: Directory::default(),
+            batch_max: 100,
+            batch_wait: Duration::ZERO,
+        };
+        Writer::spawn(None, Writer, args).await.unwrap();
+        let writer = WriterHandle::new(shared);
+        let create = Admin::CreateOrganization {
+            id: PublicId::new(At::now()),
+            name: String::from("Test"),
+            credit: Micros(1_000_000),
+            sandbox: false,
+            key: new_key(),
+        };
+        let AdminDone::Organization(organization) = writer.administer(create).await.unwrap() else {
+            panic!("no organization")
+        };
+        let create = Admin::CreateKey { organization, key: new_key() };
+        let AdminDone::Key(key) = writer.administer(create).await.unwrap() else {
+            panic!("no key")
+        };
+        Self { store, writer, organization, key, _folder: folder }
+    }
+
+    async fn carrier(&self, name: &str) -> (CarrierId, i64) {
+        let own = Admin::OwnCarrier { name: name.to_owned() };
+        match self.writer.administer(own).await.unwrap() {
+            AdminDone::Carrier { id, epoch, .. } => (id, epoch),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Accepts, claims and settles one message.
+    async fn sent(&self, (carrier, epoch): (CarrierId, i64), external_id: &str) -> MessageKey {
+        let message = NewMessage {
+            id: PublicId::new(At::now()),
+            to: String::from("+14155550123"),
+            from: String::from("Orbit"),
+            from_ton: 5,
+            body: String::from("hello"),
+            encoding: Encoding::Gsm7,
+            segments: 1,
+            category: Category::Transactional,
+            unit_price: Micros(1_000),
+            mccmnc: None,
+            carrier,
+            route_reason: "test",
+            metadata: None,
+            test: false,
+        };
+        let submission = Submission {
+            organization: self.organization,
+            api_key: self.key,
+            idempotency: None,
+            batch: None,
+            messages: vec![message],
+        };
+        let accepted = self.writer.submit(submission).await.unwrap();
+        let Accepted::Fresh { first: key, .. } = accepted else { panic!("replayed") };
+        let row = OutboxRef { carrier, class: 1, organization: self.organization, key };
+        let claims = vec![Claim { row, epoch }];
+        self.writer.perform(Work { claims, ..Work::default() }).await.unwrap();
+        let result = HandoffResult {
+            row,
+            epoch,
+            category: Category::Transactional,
+            segments: 1,
+            unit_price: Micros(1_000),
+            outcome: Outcome::Sent {
+                parts: vec![PartId { part: 1, id: external_id.to_owned() }],
+                external_id: external_id.to_owned(),
+            },
+        };
+        self.writer.perform(Work { results: vec![result], ..Work::default() }).await.unwrap();
+        key
+    }
+
+    async fn status(&self, key: MessageKey) -> Option<Status> {
+        let filter = Filter::default();
+        let rows = self.store.messages(self.organization, &filter, key.0 + 1, 1).await.unwrap();
+        Status::from_code(rows[0].status)
+    }
+
+    async fn cursor(&self, carrier: CarrierId) -> i64 {
+        let cursors = self.store.sweep_cursors(carrier).await.unwrap();
+        cursors.last().unwrap().1
+    }
+}
+
+#[tokio::test]
+async fn a_message_without_a_receipt_is_given_up_when_its_own_carrier_is_overdue() {
+    let world = World::new().await;
+    let hasty = world.carrier("hasty").await;
+    let patient = world.carrier("patient").await;
+    let given_up = world.sent(hasty, "1").await;
+    let kept = world.sent(patient, "2").await;
+    let watched = [(hasty.0, Duration::ZERO), (patient.0, Duration::from_secs(3_600))];
+    let carriers: Watched = Arc::new(move || watched.to_vec());
+    let mut args = SweeperArgs::new(world.store.clone(), world.writer.clone(), carriers);
+    args.period = Duration::from_millis(1);
+    let (sweeper, _) = Sweeper::spawn(None, Sweeper, args).await.unwrap();
+    let world = &world;
+    let ends = |key| async move {
+        while world.status(key).await != Some(Status::SubmittedNoReceipt) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, ends(given_up)).await.unwrap();
+    let cursor = world.cursor(hasty.0).await;
+    assert!(cursor > 0);
+    let later = world.sent(hasty, "3").await;
+    timeout(PATIENCE, ends(later)).await.unwrap();
+    assert!(world.cursor(hasty.0).await > cursor, "a lane that lives on is read on");
+    assert_eq!(world.status(kept).await, Some(Status::Sent));
+    assert_eq!(world.cursor(patient.0).await, 0);
+    sweeper.stop_and_wait(None, Some(PATIENCE)).await.unwrap();
+}
