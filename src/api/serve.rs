@@ -15,6 +15,7 @@ use axum::Router;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -73,10 +74,18 @@ pub async fn serve(
         None => server.acceptor(doors).serve(service).await,
         Some(files) => {
             let config = RustlsConfig::from_pem_chain_file(files.cert, files.key).await?;
+            config.reload_from_config(Arc::new(offering_http1(&config.get_inner())));
             let tls = RustlsAcceptor::new(config).handshake_timeout(head_time);
             server.acceptor(tls.acceptor(doors)).serve(service).await
         }
     }
+}
+
+/// What a client may choose by ALPN must be what is spoken: the library would offer HTTP/2 too.
+fn offering_http1(config: &ServerConfig) -> ServerConfig {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
 }
 
 /// Lets in as many connections as there are permits, and closes one more at once.
@@ -142,5 +151,23 @@ impl AsyncWrite for Held {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_offers_only_the_http_that_is_spoken() {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let nobody = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(nobody);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        assert_eq!(offering_http1(&config).alpn_protocols, [b"http/1.1"]);
     }
 }
