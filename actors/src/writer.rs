@@ -1,6 +1,6 @@
 //! The mailbox before the store's writer: order, fairness and limits, no truth of its own.
 //!
-//! Started by the root supervisor. `handle` only collects; a task that it owns commits, and takes
+//! Started by the root supervisor. `handle` only collects; a thread that it owns commits, and takes
 //! what came meanwhile as its next batch. Answers leave after the commit. When the actor dies,
 //! what it had collected was promised to nobody: askers are told to come again, and the carriers
 //! are started anew, since what they had asked for is lost with it.
@@ -85,7 +85,7 @@ pub(crate) struct Batch {
 
 pub struct WriterState {
     batch: Batch,
-    /// Batches go here; the task behind it ends when this is dropped.
+    /// Batches go here; the thread behind it ends when this is dropped.
     commits: mpsc::Sender<Batch>,
     idle: bool,
     batch_max: usize,
@@ -104,12 +104,11 @@ impl Actor for Writer {
         args: WriterArgs,
     ) -> Result<WriterState, ActorProcessingErr> {
         let batch_max = args.batch_max.max(1);
-        let lane = args.store.lane(args.alternatives, args.exclusive).await?;
-        args.shared.attach(me.clone(), lane.id());
+        let shared = args.shared.clone();
         let (commits, batches) = mpsc::channel(1);
-        let committer = commit::Committer::new(lane, args, me);
-        // Owned through `commits`: the task ends after its current commit once that is dropped.
-        tokio::spawn(committer.run(batches));
+        // Owned through `commits`: the thread ends after its current commit once that is dropped.
+        let lane_id = commit::start(args, me.clone(), batches).await?;
+        shared.attach(me, lane_id);
         Ok(WriterState {
             batch: Batch::default(),
             commits,

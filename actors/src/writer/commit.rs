@@ -1,5 +1,7 @@
-//! The task that commits: one batch, one transaction, then the answers.
+//! The thread that commits: one batch, one transaction, then the answers.
 //!
+//! A thread of its own, because SQLite runs in it and blocks. Whether it ends well or by a panic,
+//! its actor hears of it.
 //! A batch that the database refuses is fed again in halves, down to the one item that is at fault;
 //! that one is set aside. While the database is away accepts are refused, and what carriers
 //! reported is kept and tried again: a receipt is acknowledged only once it is stored.
@@ -12,20 +14,56 @@ use model::carrier::{CarrierId, MessageKey};
 use model::clock::At;
 use model::refusal::{Code, Refusal};
 use model::submission::Submission;
-use ractor::ActorRef;
+use ractor::{ActorProcessingErr, ActorRef};
 use store::lane::{Accepted, AdminDone, Done, Fate, InboundFate, Quarantined, ReceiptFate, Work};
 use store::{Lane, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::{Batch, WriterArgs, WriterMsg};
 use crate::smpp::job::Job;
 use crate::smpp::owner::OwnerMsg;
 
+/// Starts the thread and opens its lane; answers the lane's number.
+pub(super) async fn start(
+    args: WriterArgs,
+    writer: ActorRef<WriterMsg>,
+    batches: mpsc::Receiver<Batch>,
+) -> Result<i64, ActorProcessingErr> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (opened, lane_id) = oneshot::channel();
+    let last_word = LastWord(writer.clone());
+    let work = async move {
+        match args.store.lane(args.alternatives, args.exclusive).await {
+            Ok(lane) => {
+                let _ = opened.send(Ok(lane.id()));
+                Committer { lane, args, writer, meters: Meters::new() }.run(batches).await;
+            }
+            Err(error) => {
+                let _ = opened.send(Err(error));
+            }
+        }
+        drop(last_word);
+    };
+    std::thread::Builder::new()
+        .name(String::from("orbit-writer"))
+        .spawn(move || runtime.block_on(work))?;
+    Ok(lane_id.await??)
+}
+
+/// Tells the actor that its thread is gone, however it went.
+struct LastWord(ActorRef<WriterMsg>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let _ = self.0.send_message(WriterMsg::Broken(String::from("the committing thread ended")));
+    }
+}
+
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-pub(super) struct Committer {
+struct Committer {
     lane: Lane,
     args: WriterArgs,
     writer: ActorRef<WriterMsg>,
@@ -79,12 +117,8 @@ impl Share {
 }
 
 impl Committer {
-    pub(super) fn new(lane: Lane, args: WriterArgs, writer: ActorRef<WriterMsg>) -> Self {
-        Self { lane, args, writer, meters: Meters::new() }
-    }
-
     /// Until the actor is gone, or the outcome of a commit is unknown.
-    pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
+    async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
         while let Some(batch) = batches.recv().await {
             if !self.args.batch_wait.is_zero() {
                 tokio::time::sleep(self.args.batch_wait).await;

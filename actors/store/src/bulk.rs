@@ -1,25 +1,20 @@
 //! How the hot writer speaks: one statement for many rows, in each database's own best way.
 //!
-//! SQLite gets a list of `VALUES` with bare `?` (named parameters make sqlx quadratic there),
-//! padded with nulls to a few lengths so that a handful of prepared statements serve every batch;
-//! each text says `where column1 is not null`. PostgreSQL gets arrays and `unnest`.
+//! SQLite runs in this very thread, by rusqlite on the library that sqlx links: a prepared
+//! statement, row by row, no thread to cross and no copy to bind. PostgreSQL gets arrays and
+//! `unnest`: one round trip for all rows. Both texts stand side by side.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Row as _};
 
-/// Lengths a list of rows is padded to.
-const LENGTHS: [usize; 17] = [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512];
-const PARAMETERS_MAX: usize = 32_000;
+use crate::error::StoreError;
 
-/// One statement over many rows: both texts side by side.
+/// One statement over many rows.
 pub(crate) struct Bulk {
-    /// What stands before and after the list of rows, whose columns are `column1`, `column2`, ….
-    pub(crate) sqlite: (&'static str, &'static str),
-    /// Takes one array per column.
+    /// Run once per row; `?1`, `?2`, … are the row's columns.
+    pub(crate) sqlite: &'static str,
+    /// Run once; takes one array per column.
     pub(crate) postgres: &'static str,
 }
 
@@ -44,73 +39,104 @@ impl Column<'_> {
             Self::MaybeBlob(v) => v.len(),
         }
     }
+
+    fn at(&self, row: usize) -> ToSqlOutput<'_> {
+        let value = match self {
+            Self::Int(v) => ValueRef::Integer(v[row]),
+            Self::MaybeInt(v) => v[row].map_or(ValueRef::Null, ValueRef::Integer),
+            Self::Text(v) => ValueRef::Text(v[row].as_bytes()),
+            Self::MaybeText(v) => v[row].map_or(ValueRef::Null, |t| ValueRef::Text(t.as_bytes())),
+            Self::Blob(v) => ValueRef::Blob(v[row]),
+            Self::MaybeBlob(v) => v[row].map_or(ValueRef::Null, ValueRef::Blob),
+        };
+        ToSqlOutput::Borrowed(value)
+    }
 }
 
-/// The writer's connection.
+/// The writer's connection. Statements on SQLite block: a lane lives where that does no harm.
 pub(crate) enum Conn {
-    Sqlite { conn: SqliteConnection, texts: HashMap<(usize, usize), Arc<str>> },
+    Sqlite(rusqlite::Connection),
     Postgres(PgConnection),
 }
 
 /// A row of either database, read by position.
 pub(crate) enum Line {
-    Sqlite(SqliteRow),
+    Sqlite(Vec<Value>),
     Postgres(PgRow),
 }
 
 impl Line {
-    pub(crate) fn int(&self, at: usize) -> Result<i64, sqlx::Error> {
+    pub(crate) fn int(&self, at: usize) -> Result<i64, StoreError> {
+        self.maybe_int(at)?.ok_or_else(|| StoreError::Column(at))
+    }
+
+    pub(crate) fn maybe_int(&self, at: usize) -> Result<Option<i64>, StoreError> {
         match self {
-            Self::Sqlite(row) => row.try_get(at),
-            Self::Postgres(row) => row.try_get(at),
+            Self::Sqlite(row) => match row.get(at) {
+                Some(Value::Integer(value)) => Ok(Some(*value)),
+                Some(Value::Null) => Ok(None),
+                _ => Err(StoreError::Column(at)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(at)?),
         }
     }
 
-    pub(crate) fn maybe_int(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
+    pub(crate) fn text(&self, at: usize) -> Result<String, StoreError> {
+        self.maybe_text(at)?.ok_or_else(|| StoreError::Column(at))
+    }
+
+    pub(crate) fn maybe_text(&self, at: usize) -> Result<Option<String>, StoreError> {
         match self {
-            Self::Sqlite(row) => row.try_get(at),
-            Self::Postgres(row) => row.try_get(at),
+            Self::Sqlite(row) => match row.get(at) {
+                Some(Value::Text(value)) => Ok(Some(value.clone())),
+                Some(Value::Null) => Ok(None),
+                _ => Err(StoreError::Column(at)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(at)?),
         }
     }
 
-    pub(crate) fn text(&self, at: usize) -> Result<String, sqlx::Error> {
+    pub(crate) fn blob(&self, at: usize) -> Result<Vec<u8>, StoreError> {
         match self {
-            Self::Sqlite(row) => row.try_get(at),
-            Self::Postgres(row) => row.try_get(at),
-        }
-    }
-
-    pub(crate) fn maybe_text(&self, at: usize) -> Result<Option<String>, sqlx::Error> {
-        match self {
-            Self::Sqlite(row) => row.try_get(at),
-            Self::Postgres(row) => row.try_get(at),
-        }
-    }
-
-    pub(crate) fn blob(&self, at: usize) -> Result<Vec<u8>, sqlx::Error> {
-        match self {
-            Self::Sqlite(row) => row.try_get(at),
-            Self::Postgres(row) => row.try_get(at),
+            Self::Sqlite(row) => match row.get(at) {
+                Some(Value::Blob(value)) => Ok(value.clone()),
+                _ => Err(StoreError::Column(at)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(at)?),
         }
     }
 }
 
 impl Conn {
-    pub(crate) fn sqlite(conn: SqliteConnection) -> Self {
-        Self::Sqlite { conn, texts: HashMap::new() }
+    /// Runs a statement without parameters: `begin`, `commit`, `rollback`.
+    pub(crate) async fn plain(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(conn) => {
+                conn.prepare_cached(sql)?.execute([])?;
+            }
+            Self::Postgres(conn) => {
+                sqlx::query(sql).execute(conn).await?;
+            }
+        }
+        Ok(())
     }
 
-    /// Runs a statement without parameters, `begin` and `commit` among them.
-    pub(crate) async fn plain(&mut self, sql: &'static str) -> Result<u64, sqlx::Error> {
-        Ok(match self {
-            Self::Sqlite { conn, .. } => sqlx::query(sql).execute(conn).await?.rows_affected(),
-            Self::Postgres(conn) => sqlx::query(sql).execute(conn).await?.rows_affected(),
-        })
+    pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
+        let sql = if matches!(self, Self::Sqlite(_)) { "begin immediate" } else { "begin" };
+        self.plain(sql).await
     }
 
-    pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        let sql = if matches!(self, Self::Sqlite { .. }) { "begin immediate" } else { "begin" };
-        self.plain(sql).await.map(|_| ())
+    /// Undoes the transaction, if there still is one. A connection that cannot is of no more use,
+    /// which the next `begin` finds out.
+    pub(crate) async fn abandon(&mut self) {
+        if let Self::Sqlite(conn) = self
+            && conn.is_autocommit()
+        {
+            return;
+        }
+        if let Err(error) = self.plain("rollback").await {
+            tracing::warn!(%error, "a transaction could not be undone");
+        }
     }
 
     /// Runs a statement over all rows; answers how many rows of the table it touched.
@@ -118,25 +144,26 @@ impl Conn {
         &mut self,
         bulk: &'static Bulk,
         columns: &[Column<'_>],
-    ) -> Result<u64, sqlx::Error> {
-        let mut touched = 0;
+    ) -> Result<u64, StoreError> {
+        let rows = length(columns);
+        if rows == 0 {
+            return Ok(0);
+        }
         match self {
-            Self::Sqlite { conn, texts } => {
-                for (from, to) in chunks(columns) {
-                    let (text, length) = sqlite_text(texts, bulk, columns.len(), to - from);
-                    let query = sqlx::query(AssertSqlSafe(text));
-                    let query = bind_rows(query, columns, from, to, length);
-                    touched += query.execute(&mut *conn).await?.rows_affected();
+            Self::Sqlite(conn) => {
+                let mut statement = conn.prepare_cached(bulk.sqlite)?;
+                let mut touched = 0;
+                for row in 0..rows {
+                    let values = columns.iter().map(|column| column.at(row));
+                    touched += statement.execute(rusqlite::params_from_iter(values))? as u64;
                 }
+                Ok(touched)
             }
             Self::Postgres(conn) => {
-                if columns.first().is_some_and(|c| c.len() > 0) {
-                    let query = bind_arrays(sqlx::query(bulk.postgres), columns);
-                    touched = query.execute(conn).await?.rows_affected();
-                }
+                let query = bind_arrays(sqlx::query(bulk.postgres), columns);
+                Ok(query.execute(conn).await?.rows_affected())
             }
         }
-        Ok(touched)
     }
 
     /// Runs a query over all rows.
@@ -144,80 +171,42 @@ impl Conn {
         &mut self,
         bulk: &'static Bulk,
         columns: &[Column<'_>],
-    ) -> Result<Vec<Line>, sqlx::Error> {
-        let mut lines = Vec::new();
+    ) -> Result<Vec<Line>, StoreError> {
+        let rows = length(columns);
+        if rows == 0 {
+            return Ok(Vec::new());
+        }
         match self {
-            Self::Sqlite { conn, texts } => {
-                for (from, to) in chunks(columns) {
-                    let (text, length) = sqlite_text(texts, bulk, columns.len(), to - from);
-                    let query = sqlx::query(AssertSqlSafe(text));
-                    let query = bind_rows(query, columns, from, to, length);
-                    let rows = query.fetch_all(&mut *conn).await?;
-                    lines.extend(rows.into_iter().map(Line::Sqlite));
+            Self::Sqlite(conn) => {
+                let mut statement = conn.prepare_cached(bulk.sqlite)?;
+                let width = statement.column_count();
+                let mut lines = Vec::with_capacity(rows);
+                for row in 0..rows {
+                    let values = columns.iter().map(|column| column.at(row));
+                    let mut found = statement.query(rusqlite::params_from_iter(values))?;
+                    while let Some(line) = found.next()? {
+                        let values = (0..width).map(|at| line.get::<_, Value>(at));
+                        lines.push(Line::Sqlite(values.collect::<Result<_, _>>()?));
+                    }
                 }
+                Ok(lines)
             }
             Self::Postgres(conn) => {
-                if columns.first().is_some_and(|c| c.len() > 0) {
-                    let query = bind_arrays(sqlx::query(bulk.postgres), columns);
-                    let rows = query.fetch_all(conn).await?;
-                    lines.extend(rows.into_iter().map(Line::Postgres));
-                }
+                let query = bind_arrays(sqlx::query(bulk.postgres), columns);
+                let rows = query.fetch_all(conn).await?;
+                Ok(rows.into_iter().map(Line::Postgres).collect())
             }
         }
-        Ok(lines)
     }
 }
 
-fn chunks(columns: &[Column<'_>]) -> impl Iterator<Item = (usize, usize)> + use<> {
+fn length(columns: &[Column<'_>]) -> usize {
     let rows = columns.first().map_or(0, Column::len);
     debug_assert!(columns.iter().all(|c| c.len() == rows), "columns of unequal length");
-    let step = (PARAMETERS_MAX / columns.len().max(1)).min(LENGTHS[LENGTHS.len() - 1]);
-    (0..rows).step_by(step).map(move |from| (from, (from + step).min(rows)))
+    rows
 }
 
-fn sqlite_text(
-    texts: &mut HashMap<(usize, usize), Arc<str>>,
-    bulk: &'static Bulk,
-    columns: usize,
-    rows: usize,
-) -> (Arc<str>, usize) {
-    let length = LENGTHS.into_iter().find(|l| *l >= rows).unwrap_or(rows);
-    let at = std::ptr::from_ref(bulk).addr();
-    let text = texts.entry((at, length)).or_insert_with(|| {
-        let row = format!("({})", vec!["?"; columns].join(","));
-        let rows = vec![row.as_str(); length].join(",");
-        Arc::from(format!("{}{rows}{}", bulk.sqlite.0, bulk.sqlite.1))
-    });
-    (text.clone(), length)
-}
-
-type SqliteQuery<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
-
-fn bind_rows<'q>(
-    mut query: SqliteQuery<'q>,
-    columns: &[Column<'_>],
-    from: usize,
-    to: usize,
-    length: usize,
-) -> SqliteQuery<'q> {
-    for row in from..to {
-        for column in columns {
-            query = match column {
-                Column::Int(v) => query.bind(v[row]),
-                Column::MaybeInt(v) => query.bind(v[row]),
-                Column::Text(v) => query.bind(v[row]),
-                Column::MaybeText(v) => query.bind(v[row]),
-                Column::Blob(v) => query.bind(v[row]),
-                Column::MaybeBlob(v) => query.bind(v[row]),
-            };
-        }
-    }
-    for _ in 0..(length - (to - from)) * columns.len() {
-        query = query.bind(None::<i64>);
-    }
-    query
-}
 
 fn bind_arrays<'q>(mut query: PgQuery<'q>, columns: &[Column<'_>]) -> PgQuery<'q> {
     for column in columns {

@@ -143,8 +143,7 @@ impl Lane {
         let done = match self.write(work, now, &mut gathered).await {
             Ok(done) => done,
             Err(error) => {
-                // The next `begin` fails too if this does, and the owner opens a new lane then.
-                self.conn.plain("rollback").await?;
+                self.conn.abandon().await;
                 return Err(error);
             }
         };
@@ -158,17 +157,14 @@ impl Lane {
         Ok(done)
     }
 
-    async fn failed_commit(&mut self, error: sqlx::Error) -> StoreError {
-        if matches!(self.conn, Conn::Sqlite { .. }) {
+    async fn failed_commit(&mut self, error: StoreError) -> StoreError {
+        match (&self.conn, &error) {
             // SQLite keeps the transaction open when COMMIT fails; undoing it makes that certain.
-            return match self.conn.plain("rollback").await {
-                Ok(_) => StoreError::from(error),
-                Err(_) => StoreError::Unknown(error),
-            };
-        }
-        match error {
-            sqlx::Error::Database(_) => StoreError::from(error),
-            other => StoreError::Unknown(other),
+            (Conn::Sqlite(_), _) | (_, StoreError::Database(sqlx::Error::Database(_))) => {
+                self.conn.abandon().await;
+                error
+            }
+            _ => StoreError::Unknown(Box::new(error)),
         }
     }
 
@@ -261,47 +257,32 @@ impl Lane {
 }
 
 static NEW_LANE: Bulk = Bulk {
-    sqlite: (
-        "insert into lanes (started_at) select column1 from (values ",
-        ") where column1 is not null returning id",
-    ),
+    sqlite: "insert into lanes (started_at) values (?1) returning id",
     postgres: "insert into lanes (started_at) select * from unnest($1::bigint[]) returning id",
 };
 
 static PARKED_COUNTS: Bulk = Bulk {
-    sqlite: (
-        "select carrier_id, count(*) from parked, (values ",
-        ") where column1 is not null group by carrier_id",
-    ),
+    sqlite: "select carrier_id, count(*) from parked where ?1 is not null group by carrier_id",
     postgres: "select carrier_id, count(*) from parked, unnest($1::bigint[]) group by carrier_id",
 };
 
 static ID_RULES: Bulk = Bulk {
-    sqlite: (
-        "select id, id_rule from carriers, (values ",
-        ") where column1 is not null and id_rule is not null",
-    ),
+    sqlite: "select id, id_rule from carriers where id_rule is not null and ?1 is not null",
     postgres: "select id, id_rule from carriers, unnest($1::bigint[]) where id_rule is not null",
 };
 
 static UPDATE_WALLETS: Bulk = Bulk {
-    sqlite: (
-        "update wallets set available = available + v.column2, held = held + v.column3
-         from (values ",
-        ") v where organization_id = v.column1",
-    ),
+    sqlite: "update wallets set available = available + ?2, held = held + ?3
+         where organization_id = ?1",
     postgres: "update wallets set available = available + v.a, held = held + v.h
          from unnest($1::bigint[], $2::bigint[], $3::bigint[]) v (o, a, h)
          where organization_id = v.o",
 };
 
 static INSERT_LEDGER: Bulk = Bulk {
-    sqlite: (
-        "insert into ledger
+    sqlite: "insert into ledger
             (organization_id, seq, message_key, kind, debit, credit, amount, at, note)
-         select * from (values ",
-        ") where column1 is not null",
-    ),
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     postgres: "insert into ledger
             (organization_id, seq, message_key, kind, debit, credit, amount, at, note)
          select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
@@ -309,22 +290,16 @@ static INSERT_LEDGER: Bulk = Bulk {
 };
 
 static INSERT_EVENTS: Bulk = Bulk {
-    sqlite: (
-        "insert into events (seq, organization_id, message_key, kind, status, at, detail)
-         select * from (values ",
-        ") where column1 is not null",
-    ),
+    sqlite: "insert into events (seq, organization_id, message_key, kind, status, at, detail)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     postgres: "insert into events (seq, organization_id, message_key, kind, status, at, detail)
          select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
             $5::bigint[], $6::bigint[], $7::text[])",
 };
 
 static INSERT_QUARANTINE: Bulk = Bulk {
-    sqlite: (
-        "insert into quarantine (seq, carrier_id, message_key, reason, item, at)
-         select * from (values ",
-        ") where column1 is not null",
-    ),
+    sqlite: "insert into quarantine (seq, carrier_id, message_key, reason, item, at)
+         values (?1, ?2, ?3, ?4, ?5, ?6)",
     postgres: "insert into quarantine (seq, carrier_id, message_key, reason, item, at)
          select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
             $6::bigint[])",

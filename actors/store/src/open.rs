@@ -5,6 +5,7 @@
 //! `orbit_engine`; neither owns a table. The writer's connection holds an advisory lock, so that a
 //! second process on the same database refuses to start.
 
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::schema;
 
 /// One number per product, so that other programs' advisory locks do not meet ours.
 const SERVE_LOCK: i64 = 0x4f52_4249_5401;
+
+/// How long a connection waits for another one's lock on a SQLite file.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -45,6 +49,11 @@ impl Options {
             reader_wait: Duration::from_secs(5),
             sqlite_checkpoint_pages: 2_000,
         }
+    }
+
+    /// The file behind a `sqlite:` url.
+    fn sqlite_path(&self) -> Result<PathBuf, StoreError> {
+        Ok(SqliteConnectOptions::from_str(&self.url)?.get_filename().to_owned())
     }
 
     fn is_postgres(&self) -> Result<bool, StoreError> {
@@ -163,13 +172,20 @@ impl Store {
             }
             Conn::Postgres(conn)
         } else {
-            let conn = sqlite_options(&self.options)?
-                .pragma("wal_autocheckpoint", self.options.sqlite_checkpoint_pages.to_string())
-                .pragma("cache_size", "-2000")
-                .statement_cache_capacity(600)
-                .connect()
-                .await?;
-            Conn::sqlite(conn)
+            let conn = rusqlite::Connection::open(self.options.sqlite_path()?)?;
+            conn.set_prepared_statement_cache_capacity(100);
+            conn.busy_timeout(BUSY_WAIT)?;
+            let pages = self.options.sqlite_checkpoint_pages;
+            for (name, value) in [
+                ("journal_mode", "wal"),
+                ("synchronous", "full"),
+                ("foreign_keys", "off"),
+                ("cache_size", "-2000"),
+                ("wal_autocheckpoint", &pages.to_string()),
+            ] {
+                conn.pragma_update(None, name, value)?;
+            }
+            Conn::Sqlite(conn)
         };
         Lane::open(conn, alternatives).await
     }
@@ -187,7 +203,7 @@ fn sqlite_options(options: &Options) -> Result<SqliteConnectOptions, StoreError>
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
-        .busy_timeout(Duration::from_secs(5)))
+        .busy_timeout(BUSY_WAIT))
 }
 
 async fn migrate(options: &Options, postgres: bool) -> Result<(), StoreError> {

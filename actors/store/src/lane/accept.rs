@@ -296,16 +296,13 @@ fn twin(
 }
 
 static INSERT_KEYS: Bulk = Bulk {
-    sqlite: (
-        "insert into idempotency
+    sqlite: "insert into idempotency
             (organization_id, key, route, fingerprint, reference, created_at)
-         select * from (values ",
-        ") where column1 is not null
+         values (?1, ?2, ?3, ?4, ?5, ?6)
          on conflict (organization_id, key, route) do update
          set fingerprint = excluded.fingerprint, reference = excluded.reference,
              created_at = excluded.created_at
          where idempotency.created_at < excluded.created_at - 86400000000",
-    ),
     postgres: "insert into idempotency
             (organization_id, key, route, fingerprint, reference, created_at)
          select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::bytea[],
@@ -317,53 +314,39 @@ static INSERT_KEYS: Bulk = Bulk {
 };
 
 static SELECT_KEYS: Bulk = Bulk {
-    sqlite: (
-        "select i.organization_id, i.key, i.route, i.fingerprint, i.reference from (values ",
-        ") v join idempotency i
-            on i.organization_id = v.column1 and i.key = v.column2 and i.route = v.column3",
-    ),
+    sqlite: "select organization_id, key, route, fingerprint, reference from idempotency
+         where organization_id = ?1 and key = ?2 and route = ?3",
     postgres: "select i.organization_id, i.key, i.route, i.fingerprint, i.reference
          from unnest($1::bigint[], $2::text[], $3::text[]) v (o, k, r)
          join idempotency i on i.organization_id = v.o and i.key = v.k and i.route = v.r",
 };
 
 static DELETE_KEYS: Bulk = Bulk {
-    sqlite: (
-        "delete from idempotency where (organization_id, key, route) in (select * from (values ",
-        ") where column1 is not null)",
-    ),
+    sqlite: "delete from idempotency where organization_id = ?1 and key = ?2 and route = ?3",
     postgres: "delete from idempotency where (organization_id, key, route) in
          (select * from unnest($1::bigint[], $2::text[], $3::text[]))",
 };
 
 static PERMITTED_KEYS: Bulk = Bulk {
-    sqlite: (
-        "select k.id from (values ",
-        ") v join api_keys k on k.id = v.column1 join organizations o on o.id = k.organization_id
-         where k.revoked_at is null and o.suspended_at is null",
-    ),
+    sqlite: "select k.id from api_keys k join organizations o on o.id = k.organization_id
+         where k.id = ?1 and k.revoked_at is null and o.suspended_at is null",
     postgres: "select k.id from unnest($1::bigint[]) v (id)
          join api_keys k on k.id = v.id join organizations o on o.id = k.organization_id
          where k.revoked_at is null and o.suspended_at is null",
 };
 
 static SELECT_WALLETS: Bulk = Bulk {
-    sqlite: (
-        "select w.organization_id, w.available from (values ",
-        ") v join wallets w on w.organization_id = v.column1",
-    ),
+    sqlite: "select organization_id, available from wallets where organization_id = ?1",
     postgres: "select organization_id, available from wallets
          where organization_id = any($1::bigint[]) order by organization_id for update",
 };
 
 static INSERT_MESSAGES: Bulk = Bulk {
-    sqlite: (
-        "insert into messages (key, id, organization_id, direction, status, category, encoding,
+    sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
             body, mccmnc, metadata, batch_id)
-         select * from (values ",
-        ") where column1 is not null",
-    ),
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+            ?18, ?19)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
             from_addr, body, mccmnc, metadata, batch_id)
@@ -374,11 +357,8 @@ static INSERT_MESSAGES: Bulk = Bulk {
 };
 
 static INSERT_OUTBOX: Bulk = Bulk {
-    sqlite: (
-        "insert into outbox (carrier_id, class, organization_id, key, due_at, attempts)
-         select column1, column2, column3, column4, column5, 0 from (values ",
-        ") where column1 is not null",
-    ),
+    sqlite: "insert into outbox (carrier_id, class, organization_id, key, due_at, attempts)
+         values (?1, ?2, ?3, ?4, ?5, 0)",
     postgres: "insert into outbox (carrier_id, class, organization_id, key, due_at, attempts)
          select v.c, v.l, v.o, v.k, v.d, 0
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])

@@ -172,32 +172,22 @@ fn top_up(organization: OrgId, amount: Micros, note: &str) -> Transfer {
 }
 
 static INSERT_ORGANIZATION: Bulk = Bulk {
-    sqlite: (
-        "insert into organizations (id, public_id, name, is_sandbox, created_at)
-         select * from (values ",
-        ") where column1 is not null",
-    ),
+    sqlite: "insert into organizations (id, public_id, name, is_sandbox, created_at)
+         values (?1, ?2, ?3, ?4, ?5)",
     postgres: "insert into organizations (id, public_id, name, is_sandbox, created_at)
          select * from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[])",
 };
 
 static INSERT_WALLET: Bulk = Bulk {
-    sqlite: (
-        "insert into wallets (organization_id, available, held)
-         select column1, 0, 0 from (values ",
-        ") where column1 is not null",
-    ),
+    sqlite: "insert into wallets (organization_id, available, held) values (?1, 0, 0)",
     postgres: "insert into wallets (organization_id, available, held)
          select v.o, 0, 0 from unnest($1::bigint[]) v (o)",
 };
 
 static INSERT_KEY: Bulk = Bulk {
-    sqlite: (
-        "insert into api_keys
+    sqlite: "insert into api_keys
             (id, public_id, organization_id, hash, mode, scopes, name, last4, created_at)
-         select * from (values ",
-        ") where column1 is not null",
-    ),
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     postgres: "insert into api_keys
             (id, public_id, organization_id, hash, mode, scopes, name, last4, created_at)
          select * from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[], $5::text[],
@@ -205,22 +195,16 @@ static INSERT_KEY: Bulk = Bulk {
 };
 
 static REVOKE_KEY: Bulk = Bulk {
-    sqlite: (
-        "update api_keys set revoked_at = v.column2 from (values ",
-        ") v where public_id = v.column1 and revoked_at is null",
-    ),
+    sqlite: "update api_keys set revoked_at = ?2 where public_id = ?1 and revoked_at is null",
     postgres: "update api_keys set revoked_at = v.n
          from unnest($1::bytea[], $2::bigint[]) v (i, n)
          where public_id = v.i and revoked_at is null",
 };
 
 static OWN_CARRIER: Bulk = Bulk {
-    sqlite: (
-        "insert into carriers (name, epoch) select column1, column2 from (values ",
-        ") where column1 is not null
+    sqlite: "insert into carriers (name, epoch) values (?1, ?2)
          on conflict (name) do update set epoch = carriers.epoch + excluded.epoch
          returning id, epoch, paused_at",
-    ),
     postgres: "insert into carriers (name, epoch)
          select * from unnest($1::text[], $2::bigint[])
          on conflict (name) do update set epoch = carriers.epoch + excluded.epoch
@@ -228,7 +212,7 @@ static OWN_CARRIER: Bulk = Bulk {
 };
 
 static PAUSE_CARRIER: Bulk = Bulk {
-    sqlite: ("update carriers set paused_at = v.column2 from (values ", ") v where id = v.column1"),
+    sqlite: "update carriers set paused_at = ?2 where id = ?1",
     postgres: "update carriers set paused_at = v.p
          from unnest($1::bigint[], $2::bigint[]) v (c, p) where id = v.c",
 };

@@ -443,11 +443,8 @@ fn columns_of(rows: &[OutboxRef]) -> [Column<'static>; 4] {
 }
 
 static CLAIM: Bulk = Bulk {
-    sqlite: (
-        "update outbox set intent = v.column5, intent_at = v.column6 from (values ",
-        ") v where carrier_id = v.column1 and class = v.column2 and organization_id = v.column3
-         and key = v.column4 and intent is null",
-    ),
+    sqlite: "update outbox set intent = ?5, intent_at = ?6 where carrier_id = ?1 and class = ?2
+         and organization_id = ?3 and key = ?4 and intent is null",
     postgres: "update outbox set intent = v.e, intent_at = v.n
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[]) v (c, l, o, k, e, n)
@@ -456,12 +453,8 @@ static CLAIM: Bulk = Bulk {
 };
 
 static CLAIMED: Bulk = Bulk {
-    sqlite: (
-        "select o.key from (values ",
-        ") v join outbox o on o.carrier_id = v.column1 and o.class = v.column2
-         and o.organization_id = v.column3 and o.key = v.column4
-         where o.intent = v.column5 and o.intent_at = v.column6",
-    ),
+    sqlite: "select key from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
+         and key = ?4 and intent = ?5 and intent_at = ?6",
     postgres: "select o.key
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[]) v (c, l, o, k, e, n)
@@ -470,11 +463,8 @@ static CLAIMED: Bulk = Bulk {
 };
 
 static STILL_OURS: Bulk = Bulk {
-    sqlite: (
-        "select o.key from (values ",
-        ") v join outbox o on o.carrier_id = v.column1 and o.class = v.column2
-         and o.organization_id = v.column3 and o.key = v.column4 where o.intent = v.column5",
-    ),
+    sqlite: "select key from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
+         and key = ?4 and intent = ?5",
     postgres: "select o.key
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
             v (c, l, o, k, e)
@@ -483,12 +473,9 @@ static STILL_OURS: Bulk = Bulk {
 };
 
 static PUT_BACK: Bulk = Bulk {
-    sqlite: (
-        "update outbox set intent = null, intent_at = null, due_at = v.column6,
-         attempts = v.column7 from (values ",
-        ") v where carrier_id = v.column1 and class = v.column2 and organization_id = v.column3
-         and key = v.column4 and intent = v.column5",
-    ),
+    sqlite: "update outbox set intent = null, intent_at = null, due_at = ?6, attempts = ?7
+         where carrier_id = ?1 and class = ?2 and organization_id = ?3 and key = ?4
+         and intent = ?5",
     postgres: "update outbox set intent = null, intent_at = null, due_at = v.d, attempts = v.a
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[]) v (c, l, o, k, e, d, a)
@@ -497,11 +484,8 @@ static PUT_BACK: Bulk = Bulk {
 };
 
 static KEEP_IN_DOUBT: Bulk = Bulk {
-    sqlite: (
-        "update outbox set due_at = v.column6 from (values ",
-        ") v where carrier_id = v.column1 and class = v.column2 and organization_id = v.column3
-         and key = v.column4 and intent = v.column5",
-    ),
+    sqlite: "update outbox set due_at = ?6 where carrier_id = ?1 and class = ?2
+         and organization_id = ?3 and key = ?4 and intent = ?5",
     postgres: "update outbox set due_at = v.d
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[]) v (c, l, o, k, e, d)
@@ -510,11 +494,8 @@ static KEEP_IN_DOUBT: Bulk = Bulk {
 };
 
 static DELETE_OUTBOX: Bulk = Bulk {
-    sqlite: (
-        "delete from outbox where (carrier_id, class, organization_id, key, intent) in
-         (select * from (values ",
-        ") where column1 is not null)",
-    ),
+    sqlite: "delete from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
+         and key = ?4 and intent = ?5",
     postgres: "delete from outbox o
          using unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
             v (c, l, g, k, e)
@@ -523,12 +504,8 @@ static DELETE_OUTBOX: Bulk = Bulk {
 };
 
 static UPDATE_MESSAGES: Bulk = Bulk {
-    sqlite: (
-        "update messages set status = v.column2, sent_at = v.column3, done_at = v.column4,
-         external_id = v.column5, status_reason = v.column6, error_code = v.column7,
-         carrier_error = v.column8 from (values ",
-        ") v where key = v.column1",
-    ),
+    sqlite: "update messages set status = ?2, sent_at = ?3, done_at = ?4, external_id = ?5,
+         status_reason = ?6, error_code = ?7, carrier_error = ?8 where key = ?1",
     postgres: "update messages set status = v.s, sent_at = v.t, done_at = v.d, external_id = v.x,
          status_reason = v.r, error_code = v.e, carrier_error = v.c
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
@@ -537,24 +514,17 @@ static UPDATE_MESSAGES: Bulk = Bulk {
 };
 
 static INSERT_PARTS: Bulk = Bulk {
-    sqlite: (
-        "insert into parts (carrier_id, external_id, message_key, part)
-         select * from (values ",
-        ") where column1 is not null on conflict do nothing",
-    ),
+    sqlite: "insert into parts (carrier_id, external_id, message_key, part)
+         values (?1, ?2, ?3, ?4) on conflict do nothing",
     postgres: "insert into parts (carrier_id, external_id, message_key, part)
          select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
          on conflict do nothing",
 };
 
 static WITNESSES: Bulk = Bulk {
-    sqlite: (
-        "select p.seq, p.external_id, p.raw_id from (values ",
-        ") v join parked p on p.carrier_id = v.column1 and p.at >= v.column4
-         and (p.source = v.column2 and p.destination = v.column3
-            or p.source = v.column3 and p.destination = v.column2)
-         order by p.seq limit 20",
-    ),
+    sqlite: "select seq, external_id, raw_id from parked where carrier_id = ?1 and at >= ?4
+         and (source = ?2 and destination = ?3 or source = ?3 and destination = ?2)
+         order by seq limit 20",
     postgres: "select p.seq, p.external_id, p.raw_id
          from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) v (c, t, f, s)
          join parked p on p.carrier_id = v.c and p.at >= v.s

@@ -135,21 +135,15 @@ impl Lane {
 }
 
 static INSERT_SEEN: Bulk = Bulk {
-    sqlite: (
-        "insert into inbound_seen (carrier_id, fingerprint, at) select * from (values ",
-        ") where column1 is not null on conflict do nothing",
-    ),
+    sqlite: "insert into inbound_seen (carrier_id, fingerprint, at) values (?1, ?2, ?3)
+         on conflict do nothing",
     postgres: "insert into inbound_seen (carrier_id, fingerprint, at)
          select * from unnest($1::bigint[], $2::bytea[], $3::bigint[]) on conflict do nothing",
 };
 
 static LAST_WRITER: Bulk = Bulk {
-    sqlite: (
-        "select m.organization_id from (values ",
-        ") v join messages m on m.to_addr = v.column1 and m.from_addr = v.column2
-         where m.direction = 1 and m.from_ton <> 5 and m.created_at > v.column3
-         order by m.key desc limit 1",
-    ),
+    sqlite: "select organization_id from messages where to_addr = ?1 and from_addr = ?2
+         and direction = 1 and from_ton <> 5 and created_at > ?3 order by key desc limit 1",
     postgres:
         "select m.organization_id from unnest($1::text[], $2::text[], $3::bigint[]) v (t, f, a)
          join messages m on m.to_addr = v.t and m.from_addr = v.f
@@ -158,14 +152,10 @@ static LAST_WRITER: Bulk = Bulk {
 };
 
 static INSERT_INBOUND: Bulk = Bulk {
-    sqlite: (
-        "insert into messages (key, id, organization_id, direction, status, category, encoding,
+    sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
             body, raw)
-         select column1, column2, column3, column4, column5, column6, column7, 1, 0, column8, 0,
-            column9, column10, column11, column12, column13, column14 from (values ",
-        ") where column1 is not null",
-    ),
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, 0, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
             from_addr, body, raw)

@@ -417,21 +417,16 @@ fn parked_receipt(carrier: CarrierId, line: &Line) -> Result<Receipt, StoreError
 }
 
 static PARTS_BY_ID: Bulk = Bulk {
-    sqlite: (
-        "select v.column1, p.message_key, p.part from (values ",
-        ") v join parts p on p.carrier_id = v.column2 and p.external_id = v.column3",
-    ),
+    sqlite: "select ?1, message_key, part from parts where carrier_id = ?2 and external_id = ?3",
     postgres: "select v.i, p.message_key, p.part
          from unnest($1::bigint[], $2::bigint[], $3::text[]) v (i, c, x)
          join parts p on p.carrier_id = v.c and p.external_id = v.x",
 };
 
 static PARTS_AND_ADDRESSES: Bulk = Bulk {
-    sqlite: (
-        "select v.column1, p.message_key, p.part, m.to_addr from (values ",
-        ") v join parts p on p.carrier_id = v.column2 and p.external_id = v.column3
-         join messages m on m.key = p.message_key",
-    ),
+    sqlite: "select ?1, p.message_key, p.part, m.to_addr from parts p
+         join messages m on m.key = p.message_key
+         where p.carrier_id = ?2 and p.external_id = ?3",
     postgres: "select v.i, p.message_key, p.part, m.to_addr
          from unnest($1::bigint[], $2::bigint[], $3::text[]) v (i, c, x)
          join parts p on p.carrier_id = v.c and p.external_id = v.x
@@ -439,17 +434,14 @@ static PARTS_AND_ADDRESSES: Bulk = Bulk {
 };
 
 static LEARN_RULE: Bulk = Bulk {
-    sqlite: ("update carriers set id_rule = v.column2 from (values ", ") v where id = v.column1"),
+    sqlite: "update carriers set id_rule = ?2 where id = ?1",
     postgres: "update carriers set id_rule = v.r
          from unnest($1::bigint[], $2::bigint[]) v (c, r) where id = v.c",
 };
 
 static PARK: Bulk = Bulk {
-    sqlite: (
-        "insert into parked (seq, carrier_id, external_id, raw_id, state, error, source,
-            destination, at) select * from (values ",
-        ") where column1 is not null",
-    ),
+    sqlite: "insert into parked (seq, carrier_id, external_id, raw_id, state, error, source,
+            destination, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     postgres: "insert into parked (seq, carrier_id, external_id, raw_id, state, error, source,
             destination, at)
          select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[],
@@ -457,11 +449,8 @@ static PARK: Bulk = Bulk {
 };
 
 static PARKED_BY_ID: Bulk = Bulk {
-    sqlite: (
-        "select v.column1, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source,
-            p.destination from (values ",
-        ") v join parked p on p.carrier_id = v.column2 and p.external_id = v.column3 order by p.seq",
-    ),
+    sqlite: "select ?1, seq, external_id, raw_id, state, error, source, destination from parked
+         where carrier_id = ?2 and external_id = ?3 order by seq",
     postgres: "select v.i, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source,
             p.destination
          from unnest($1::bigint[], $2::bigint[], $3::text[]) v (i, c, x)
@@ -469,31 +458,22 @@ static PARKED_BY_ID: Bulk = Bulk {
 };
 
 static UNPARK: Bulk = Bulk {
-    sqlite: (
-        "delete from parked where seq in (select column1 from (values ",
-        ") where column1 is not null)",
-    ),
+    sqlite: "delete from parked where seq = ?1",
     postgres: "delete from parked where seq = any($1::bigint[])",
 };
 
 static MESSAGE_STATES: Bulk = Bulk {
-    sqlite: (
-        "select m.key, m.organization_id, m.status, m.segments, m.delivered_parts, m.to_addr,
-            m.from_addr, m.from_delivered from (values ",
-        ") v join messages m on m.key = v.column1",
-    ),
+    sqlite: "select key, organization_id, status, segments, delivered_parts, to_addr, from_addr,
+            from_delivered from messages where key = ?1",
     postgres: "select m.key, m.organization_id, m.status, m.segments, m.delivered_parts,
             m.to_addr, m.from_addr, m.from_delivered
          from unnest($1::bigint[]) v (k) join messages m on m.key = v.k",
 };
 
 static UPDATE_BY_RECEIPT: Bulk = Bulk {
-    sqlite: (
-        "update messages set status = v.column2, delivered_parts = v.column3,
-         done_at = v.column4, from_delivered = v.column5, status_reason = v.column6,
-         error_code = v.column7, carrier_error = v.column8 from (values ",
-        ") v where key = v.column1",
-    ),
+    sqlite: "update messages set status = ?2, delivered_parts = ?3, done_at = ?4,
+         from_delivered = ?5, status_reason = ?6, error_code = ?7, carrier_error = ?8
+         where key = ?1",
     postgres: "update messages set status = v.s, delivered_parts = v.p, done_at = v.d,
          from_delivered = v.f, status_reason = v.r, error_code = v.e, carrier_error = v.c
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],

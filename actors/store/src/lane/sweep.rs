@@ -84,62 +84,45 @@ impl Lane {
 }
 
 static STILL_SENT: Bulk = Bulk {
-    sqlite: (
-        "select m.key from (values ",
-        ") v join messages m on m.key = v.column1 where m.status = 3",
-    ),
+    sqlite: "select key from messages where key = ?1 and status = 3",
     postgres: "select m.key from unnest($1::bigint[]) v (k) join messages m on m.key = v.k
          where m.status = 3",
 };
 
 static GIVE_UP: Bulk = Bulk {
-    sqlite: (
-        "update messages set status = 5, status_reason = 'dlr_timeout', done_at = v.column2
-         from (values ",
-        ") v where key = v.column1 and status = 3",
-    ),
+    sqlite: "update messages set status = 5, status_reason = 'dlr_timeout', done_at = ?2
+         where key = ?1 and status = 3",
     postgres: "update messages set status = 5, status_reason = 'dlr_timeout', done_at = v.n
          from unnest($1::bigint[], $2::bigint[]) v (k, n) where key = v.k and status = 3",
 };
 
 static SAVE_CURSORS: Bulk = Bulk {
-    sqlite: (
-        "insert into sweeps (lane_id, carrier_id, seq) select * from (values ",
-        ") where column1 is not null
+    sqlite: "insert into sweeps (lane_id, carrier_id, seq) values (?1, ?2, ?3)
          on conflict (lane_id, carrier_id) do update set seq = excluded.seq",
-    ),
     postgres: "insert into sweeps (lane_id, carrier_id, seq)
          select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
          on conflict (lane_id, carrier_id) do update set seq = excluded.seq",
 };
 
 static FORGET_KEYS: Bulk = Bulk {
-    sqlite: (
-        "delete from idempotency where (organization_id, key, route) in (
-            select i.organization_id, i.key, i.route from (values ",
-        ") v join idempotency i on i.created_at < v.column1 limit 1000)",
-    ),
+    sqlite: "delete from idempotency where (organization_id, key, route) in (
+            select organization_id, key, route from idempotency
+            where created_at < ?1 limit 1000)",
     postgres: "delete from idempotency where (organization_id, key, route) in (
             select i.organization_id, i.key, i.route from unnest($1::bigint[]) v (b)
             join idempotency i on i.created_at < v.b limit 1000)",
 };
 
 static FORGET_SEEN: Bulk = Bulk {
-    sqlite: (
-        "delete from inbound_seen where (carrier_id, fingerprint) in (
-            select i.carrier_id, i.fingerprint from (values ",
-        ") v join inbound_seen i on i.at < v.column1 limit 1000)",
-    ),
+    sqlite: "delete from inbound_seen where (carrier_id, fingerprint) in (
+            select carrier_id, fingerprint from inbound_seen where at < ?1 limit 1000)",
     postgres: "delete from inbound_seen where (carrier_id, fingerprint) in (
             select i.carrier_id, i.fingerprint from unnest($1::bigint[]) v (b)
             join inbound_seen i on i.at < v.b limit 1000)",
 };
 
 static FORGET_PARKED: Bulk = Bulk {
-    sqlite: (
-        "delete from parked where seq in (select p.seq from (values ",
-        ") v join parked p on p.at < v.column1 limit 1000)",
-    ),
+    sqlite: "delete from parked where seq in (select seq from parked where at < ?1 limit 1000)",
     postgres: "delete from parked where seq in (
             select p.seq from unnest($1::bigint[]) v (b) join parked p on p.at < v.b limit 1000)",
 };
