@@ -50,7 +50,9 @@ pub enum Request {
     Tail {
         after: Option<i64>,
     },
+    /// Receipts that have waited this long for their message.
     Orphans {
+        older_s: u64,
         below: Option<i64>,
     },
     Quarantine {

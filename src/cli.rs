@@ -48,7 +48,7 @@ enum Command {
     #[command(subcommand)]
     Queue(desk::QueueCommand),
     /// Receipts that matched no message.
-    Orphans(Common),
+    Orphans(desk::OrphanArgs),
     /// What was set aside because it fails whoever touches it.
     Quarantine(Common),
 }
@@ -120,7 +120,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Send(args) => send::send(args).await,
         Command::Tail(args) => tail::tail(args).await,
         Command::Queue(command) => desk::queue(command).await,
-        Command::Orphans(common) => desk::orphans(&common).await,
+        Command::Orphans(args) => desk::orphans(args).await,
         Command::Quarantine(common) => desk::quarantine(&common).await,
     }
 }

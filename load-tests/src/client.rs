@@ -17,7 +17,7 @@ const READ_BYTES: usize = 16 * 1024;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-pub(crate) struct Client {
+pub struct Client {
     address: SocketAddr,
     stream: Option<TcpStream>,
     input: Vec<u8>,
@@ -26,9 +26,11 @@ pub(crate) struct Client {
 }
 
 #[derive(Debug)]
-pub(crate) struct Response<'a> {
-    pub(crate) status: u16,
-    pub(crate) body: &'a [u8],
+pub struct Response<'a> {
+    pub status: u16,
+    /// Status line and headers, with the blank line.
+    pub head: &'a [u8],
+    pub body: &'a [u8],
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ struct Head {
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
             stream: None,
@@ -53,7 +55,7 @@ impl Client {
     }
 
     /// Opens the connection, so that the first request need not.
-    pub(crate) async fn connect(&mut self) -> std::io::Result<()> {
+    pub async fn connect(&mut self) -> std::io::Result<()> {
         if self.stream.is_none() {
             let stream = TcpStream::connect(self.address).await?;
             stream.set_nodelay(true)?;
@@ -63,14 +65,15 @@ impl Client {
     }
 
     /// Sends one whole request and waits for its answer.
-    pub(crate) async fn send(&mut self, request: &[u8]) -> std::io::Result<Response<'_>> {
+    pub async fn send(&mut self, request: &[u8]) -> std::io::Result<Response<'_>> {
         let result = self.exchange(request).await;
         match result {
-            Ok((status, close)) => {
-                if close {
+            Ok(head) => {
+                if head.close {
                     self.stream = None;
                 }
-                Ok(Response { status, body: &self.body })
+                let octets = &self.input[..head.size];
+                Ok(Response { status: head.status, head: octets, body: &self.body })
             }
             Err(error) => {
                 self.stream = None;
@@ -80,12 +83,12 @@ impl Client {
     }
 
     /// Forgets the connection, as after a time-out, whose answer may still come.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.stream = None;
     }
 
     /// `GET` with the key of an organization; the status and the parsed body.
-    pub(crate) async fn get(&mut self, path: &str, key: &str) -> Result<(u16, Value)> {
+    pub async fn get(&mut self, path: &str, key: &str) -> Result<(u16, Value)> {
         let mut request = std::mem::take(&mut self.request);
         request.clear();
         write!(
@@ -102,7 +105,7 @@ impl Client {
         answer.with_context(|| format!("GET {path}"))
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> std::io::Result<(u16, bool)> {
+    async fn exchange(&mut self, request: &[u8]) -> std::io::Result<Head> {
         self.input.clear();
         self.body.clear();
         self.connect().await?;
@@ -137,7 +140,7 @@ impl Client {
             self.body.extend_from_slice(body);
         }
         self.stream = Some(stream);
-        Ok((head.status, head.close))
+        Ok(head)
     }
 
     async fn read_chunks(&mut self, stream: &TcpStream, start: usize) -> std::io::Result<()> {
@@ -164,8 +167,19 @@ impl Client {
     }
 }
 
+impl Response<'_> {
+    /// The value of a header, by its name in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.split(|&octet| octet == b'\n').skip(1);
+        let mut fields = lines.filter_map(|line| std::str::from_utf8(line).ok()?.split_once(':'));
+        let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim())
+    }
+}
+
 /// The address and path of `http://host:port/path`, which must be a loopback address.
-pub(crate) fn parse_url(url: &str) -> Result<(SocketAddr, String)> {
+pub fn parse_url(url: &str) -> Result<(SocketAddr, String)> {
     let rest = url.strip_prefix("http://").context("only http:// is spoken")?;
     let (authority, path) = match rest.find('/') {
         Some(at) => (&rest[..at], &rest[at..]),
@@ -245,7 +259,7 @@ fn chunk_size(input: &[u8], at: usize) -> std::io::Result<Option<(usize, usize)>
     Ok(Some((size, at + end + 2)))
 }
 
-pub(crate) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
+pub fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
     hay.windows(needle.len()).position(|part| part == needle)
 }
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -15,20 +16,23 @@ use anyhow::{Context, Result};
 /// `USER_HZ` is 100 on every Linux that Rust runs on.
 const TICK_MICROS: u64 = 10_000;
 
+/// So that each folder of this process has a name of its own.
+static SCRATCHES: AtomicU64 = AtomicU64::new(0);
+
 /// A child process that dies with its owner.
-pub(crate) struct Child {
+pub struct Child {
     inner: std::process::Child,
 }
 
 /// A folder below the system's temporary one, removed when dropped.
-pub(crate) struct Scratch {
+pub struct Scratch {
     path: PathBuf,
     keep: bool,
 }
 
 impl Child {
     /// Starts a program with its output in `log`.
-    pub(crate) fn start(program: &Path, args: &[&str], log: &Path) -> Result<Self> {
+    pub fn start(program: &Path, args: &[&str], log: &Path) -> Result<Self> {
         let file = fs::OpenOptions::new().create(true).append(true).open(log)?;
         let inner = Command::new(program)
             .args(args)
@@ -40,23 +44,23 @@ impl Child {
         Ok(Self { inner })
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.inner.id()
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         matches!(self.inner.try_wait(), Ok(None))
     }
 
     /// SIGKILL, and waits until the process is gone.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         // Both fail only when the process is gone already, which is what is wanted.
         let _ = self.inner.kill();
         let _ = self.inner.wait();
     }
 
     /// SIGTERM; SIGKILL when the process is still there after `patience`.
-    pub(crate) fn stop(&mut self, patience: Duration) {
+    pub fn stop(&mut self, patience: Duration) {
         let asked = Command::new("kill").arg(self.id().to_string()).status();
         let deadline = Instant::now() + patience;
         while asked.is_ok() && self.is_running() && Instant::now() < deadline {
@@ -73,17 +77,19 @@ impl Drop for Child {
 }
 
 impl Scratch {
-    pub(crate) fn new(name: &str, keep: bool) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("orbit-{name}-{}", std::process::id()));
+    pub fn new(name: &str, keep: bool) -> Result<Self> {
+        let number = SCRATCHES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("orbit-{name}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path)?;
         Ok(Self { path, keep })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }
@@ -99,7 +105,7 @@ impl Drop for Scratch {
 }
 
 /// User and system time of a process, with its reaped children, in microseconds.
-pub(crate) fn cpu_micros(pid: u32) -> u64 {
+pub fn cpu_micros(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     ticks(&stat) * TICK_MICROS
 }
@@ -114,7 +120,7 @@ fn ticks(stat: &str) -> u64 {
 }
 
 /// Peak resident set in kilobytes.
-pub(crate) fn peak_memory_kb(pid: u32) -> u64 {
+pub fn peak_memory_kb(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let number = line.and_then(|line| line.split_whitespace().next());
@@ -122,20 +128,20 @@ pub(crate) fn peak_memory_kb(pid: u32) -> u64 {
 }
 
 /// The calling thread, as the kernel names it: `<pid>/task/<tid>`.
-pub(crate) fn this_thread() -> Option<PathBuf> {
+pub fn this_thread() -> Option<PathBuf> {
     let link = fs::read_link("/proc/thread-self").ok()?;
     Some(Path::new("/proc").join(link))
 }
 
 /// Time on a processor of a thread of ours, in microseconds.
-pub(crate) fn thread_cpu_micros(thread: &Path) -> u64 {
+pub fn thread_cpu_micros(thread: &Path) -> u64 {
     let stat = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
     let nanos = stat.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
     nanos.unwrap_or(0) / 1000
 }
 
 /// CPU time of all processes with this name, and their number.
-pub(crate) fn cpu_micros_of_all(name: &str) -> (u64, usize) {
+pub fn cpu_micros_of_all(name: &str) -> (u64, usize) {
     let mut total = 0;
     let mut found = 0;
     let Ok(entries) = fs::read_dir("/proc") else {
@@ -156,7 +162,7 @@ pub(crate) fn cpu_micros_of_all(name: &str) -> (u64, usize) {
 }
 
 /// A loopback port that was free a moment ago.
-pub(crate) fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     Ok(listener.local_addr()?.port())
 }

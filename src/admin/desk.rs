@@ -23,8 +23,6 @@ use super::{Minted, Request, mint};
 const PAGE: i64 = 200;
 /// How long a carrier may take to finish what is under way.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
-/// A receipt that waits for less than this is early, not an orphan.
-const ORPHAN_AFTER: Duration = Duration::from_secs(60);
 
 /// Where requests are answered: in a running switch, or on a store that nobody serves.
 #[derive(Clone)]
@@ -70,7 +68,7 @@ impl Desk {
             Request::Pause { carrier, paused } => self.pause(carrier, paused).await,
             Request::Drain { carrier } => self.drain(carrier).await,
             Request::Tail { after } => self.tail(after).await,
-            Request::Orphans { below } => self.orphans(below).await,
+            Request::Orphans { older_s, below } => self.orphans(older_s, below).await,
             Request::Quarantine { below } => self.quarantine(below).await,
         }
     }
@@ -212,8 +210,8 @@ impl Desk {
         Ok(json!({ "after": next, "lines": lines }))
     }
 
-    async fn orphans(&self, below: Option<i64>) -> Result<Value, Refusal> {
-        let before = At::now().minus(ORPHAN_AFTER).micros();
+    async fn orphans(&self, older_s: u64, below: Option<i64>) -> Result<Value, Refusal> {
+        let before = At::now().minus(Duration::from_secs(older_s)).micros();
         let rows = self.store.orphans(before, below.unwrap_or(i64::MAX), PAGE).await;
         let shown = rows.map_err(away)?.into_iter().map(|row| {
             json!({

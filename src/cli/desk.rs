@@ -78,6 +78,16 @@ pub(crate) struct TopUpArgs {
     common: Common,
 }
 
+#[derive(Args)]
+pub(crate) struct OrphanArgs {
+    /// Only those that have waited this long: a younger one is early, and may match yet.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(..=31_536_000))]
+    older_s: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum QueueCommand {
     /// Shows what waits for each carrier.
@@ -148,8 +158,8 @@ pub(crate) async fn queue(command: QueueCommand) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn orphans(common: &Common) -> Result<()> {
-    print(common, Request::Orphans { below: None }).await
+pub(crate) async fn orphans(args: OrphanArgs) -> Result<()> {
+    print(&args.common, Request::Orphans { older_s: args.older_s, below: None }).await
 }
 
 pub(crate) async fn quarantine(common: &Common) -> Result<()> {

@@ -1,3 +1,3 @@
 //! Stand-ins for the other side: what a carrier would be in production.
 
-pub(crate) mod smsc;
+pub mod smsc;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 /// How the number of a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum IdFormat {
+pub enum IdFormat {
     /// Decimal in both places.
     Dec,
     /// Lower-case hexadecimal in both places.

@@ -17,7 +17,7 @@ mod options;
 mod queue;
 mod session;
 mod stats;
-pub(crate) mod wire;
+pub mod wire;
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -35,10 +35,11 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use self::center::{Center, Seat};
-pub(crate) use self::options::{Receipts, SmscOptions};
+pub use self::ids::IdFormat;
+pub use self::options::{ReceiptBind, ReceiptStyle, Receipts, SmscOptions};
 use self::session::{Ending, Session};
 use self::stats::add;
-pub(crate) use self::stats::{Counters, Stats};
+pub use self::stats::{Counters, Stats};
 
 const READ_BYTES: usize = 64 * 1024;
 /// Read no further while this much input or output is unhandled.
@@ -49,17 +50,17 @@ const LOG_STEP: Duration = Duration::from_millis(500);
 type Shared = Rc<RefCell<Center>>;
 
 /// An SMSC on a thread of its own; stops when dropped.
-pub(crate) struct Smsc {
-    pub(crate) address: SocketAddr,
-    pub(crate) counters: Arc<Counters>,
+pub struct Smsc {
+    pub address: SocketAddr,
+    pub counters: Arc<Counters>,
     /// Its thread below `/proc`.
-    pub(crate) thread: Option<PathBuf>,
+    pub thread: Option<PathBuf>,
     stop: Option<oneshot::Sender<()>>,
     joined: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Smsc {
-    pub(crate) fn start(bind: SocketAddr, options: SmscOptions) -> Result<Self> {
+    pub fn start(bind: SocketAddr, options: SmscOptions) -> Result<Self> {
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -88,7 +89,7 @@ impl Smsc {
         Ok(Self { address, counters, thread, stop: Some(stop), joined: Some(joined) })
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub fn stats(&self) -> Stats {
         self.counters.snapshot()
     }
 }
@@ -103,7 +104,7 @@ impl Drop for Smsc {
 }
 
 /// Serves until `until` completes; must run inside a `LocalSet`.
-pub(crate) async fn run(
+pub async fn run(
     bind: SocketAddr,
     options: SmscOptions,
     counters: Arc<Counters>,

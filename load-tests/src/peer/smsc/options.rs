@@ -8,7 +8,7 @@ use clap::{Args, Parser, ValueEnum};
 use super::ids::IdFormat;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Receipts {
+pub enum Receipts {
     On,
     Off,
     /// Before the `submit_sm_resp`.
@@ -20,76 +20,76 @@ pub(crate) enum Receipts {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReceiptStyle {
+pub enum ReceiptStyle {
     Text,
     Tlv,
     Both,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReceiptBind {
+pub enum ReceiptBind {
     Same,
     /// On another bind of the account, when there is one.
     Other,
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct SmscOptions {
+pub struct SmscOptions {
     #[arg(long, default_value = "u")]
-    pub(crate) system_id: String,
+    pub system_id: String,
     #[arg(long, default_value = "p")]
-    pub(crate) password: String,
+    pub password: String,
     /// Wait before each `submit_sm_resp`.
     #[arg(long, default_value_t = 0)]
-    pub(crate) answer_delay_ms: u64,
+    pub answer_delay_ms: u64,
     #[arg(long, value_enum, default_value = "on")]
-    pub(crate) receipts: Receipts,
+    pub receipts: Receipts,
     /// Wait of `--receipts late`.
     #[arg(long, default_value_t = 1000)]
-    pub(crate) receipt_delay_ms: u64,
+    pub receipt_delay_ms: u64,
     /// Receipts also for submits that asked for none.
     #[arg(long)]
-    pub(crate) receipts_unasked: bool,
+    pub receipts_unasked: bool,
     /// Share of receipts that are followed by one with an unknown id.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
-    pub(crate) foreign_ids_percent: u32,
+    pub foreign_ids_percent: u32,
     #[arg(long, value_enum, default_value = "dec")]
-    pub(crate) id_format: IdFormat,
+    pub id_format: IdFormat,
     #[arg(long, value_enum, default_value = "both")]
-    pub(crate) receipt_style: ReceiptStyle,
+    pub receipt_style: ReceiptStyle,
     #[arg(long, value_enum, default_value = "same")]
-    pub(crate) receipt_bind: ReceiptBind,
+    pub receipt_bind: ReceiptBind,
     /// Share of submits that are refused with `--error-status`.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
-    pub(crate) error_percent: u32,
+    pub error_percent: u32,
     #[arg(long, default_value = "0x58", value_parser = parse_status)]
-    pub(crate) error_status: u32,
+    pub error_status: u32,
     /// Close the connection in the middle of an answer after this many submits.
     #[arg(long, default_value_t = 0)]
-    pub(crate) drop_every: u64,
+    pub drop_every: u64,
     /// Close all connections each so many seconds.
     #[arg(long, default_value_t = 0)]
-    pub(crate) flap_s: u64,
+    pub flap_s: u64,
     /// How long `--flap-s` refuses connections.
     #[arg(long, default_value_t = 1)]
-    pub(crate) down_s: u64,
+    pub down_s: u64,
     /// Never answer a `submit_sm`, nor send a receipt for it.
     #[arg(long)]
-    pub(crate) never_answer: bool,
+    pub never_answer: bool,
     /// Inbound messages per second.
     #[arg(long, default_value_t = 0)]
-    pub(crate) mo_rate: u64,
+    pub mo_rate: u64,
     #[arg(long, default_value = "14155550100")]
-    pub(crate) mo_to: String,
+    pub mo_to: String,
     /// How many `deliver_sm` of one bind may be unanswered.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) unacked_window: u32,
+    pub unacked_window: u32,
     /// Append a line per `submit_sm` and per `deliver_sm_resp`.
     #[arg(long)]
-    pub(crate) log: Option<PathBuf>,
+    pub log: Option<PathBuf>,
     /// For the choices left to chance.
     #[arg(long, default_value_t = 1)]
-    pub(crate) smsc_seed: u64,
+    pub smsc_seed: u64,
 }
 
 #[derive(Parser)]
@@ -105,12 +105,12 @@ impl Default for SmscOptions {
 }
 
 impl SmscOptions {
-    pub(crate) fn answer_delay(&self) -> Duration {
+    pub fn answer_delay(&self) -> Duration {
         Duration::from_millis(self.answer_delay_ms)
     }
 
     /// From the submit to its receipt.
-    pub(crate) fn receipt_delay(&self) -> Duration {
+    pub fn receipt_delay(&self) -> Duration {
         match self.receipts {
             Receipts::Late => self.answer_delay() + Duration::from_millis(self.receipt_delay_ms),
             Receipts::Early => Duration::ZERO,

@@ -8,17 +8,17 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Written by the SMSC's thread alone.
         #[derive(Default)]
-        pub(crate) struct Counters {
-            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+        pub struct Counters {
+            $($(#[$doc])* pub $name: AtomicU64,)*
         }
 
         #[derive(Debug, Clone, Default, Serialize)]
-        pub(crate) struct Stats {
-            $($(#[$doc])* pub(crate) $name: u64,)*
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
         }
 
         impl Counters {
-            pub(crate) fn snapshot(&self) -> Stats {
+            pub fn snapshot(&self) -> Stats {
                 Stats { $($name: self.$name.load(Ordering::Relaxed),)* }
             }
         }

@@ -4,45 +4,45 @@
 //! share would hide. Views borrow from the read buffer and nothing is allocated. A PDU is
 //! always stepped over to its `command_length` (section 3.2), whatever its body holds.
 
-pub(crate) const GENERIC_NACK: u32 = 0x8000_0000;
-pub(crate) const BIND_RECEIVER: u32 = 0x01;
-pub(crate) const BIND_TRANSMITTER: u32 = 0x02;
-pub(crate) const SUBMIT_SM: u32 = 0x04;
-pub(crate) const DELIVER_SM: u32 = 0x05;
-pub(crate) const UNBIND: u32 = 0x06;
-pub(crate) const BIND_TRANSCEIVER: u32 = 0x09;
-pub(crate) const ENQUIRE_LINK: u32 = 0x15;
-pub(crate) const RESPONSE: u32 = 0x8000_0000;
+pub const GENERIC_NACK: u32 = 0x8000_0000;
+pub const BIND_RECEIVER: u32 = 0x01;
+pub const BIND_TRANSMITTER: u32 = 0x02;
+pub const SUBMIT_SM: u32 = 0x04;
+pub const DELIVER_SM: u32 = 0x05;
+pub const UNBIND: u32 = 0x06;
+pub const BIND_TRANSCEIVER: u32 = 0x09;
+pub const ENQUIRE_LINK: u32 = 0x15;
+pub const RESPONSE: u32 = 0x8000_0000;
 
-pub(crate) const OK: u32 = 0x00;
-pub(crate) const INVALID_LENGTH: u32 = 0x02;
-pub(crate) const INVALID_COMMAND: u32 = 0x03;
-pub(crate) const WRONG_BIND_STATE: u32 = 0x04;
-pub(crate) const ALREADY_BOUND: u32 = 0x05;
-pub(crate) const INVALID_PASSWORD: u32 = 0x0E;
-pub(crate) const INVALID_SYSTEM_ID: u32 = 0x0F;
+pub const OK: u32 = 0x00;
+pub const INVALID_LENGTH: u32 = 0x02;
+pub const INVALID_COMMAND: u32 = 0x03;
+pub const WRONG_BIND_STATE: u32 = 0x04;
+pub const ALREADY_BOUND: u32 = 0x05;
+pub const INVALID_PASSWORD: u32 = 0x0E;
+pub const INVALID_SYSTEM_ID: u32 = 0x0F;
 
-pub(crate) const HEADER: usize = 16;
-pub(crate) const PDU_MAX: usize = 70_000;
+pub const HEADER: usize = 16;
+pub const PDU_MAX: usize = 70_000;
 
 const TLV_PAYLOAD: u16 = 0x0424;
 const TLV_SAR_REFERENCE: u16 = 0x020C;
 const TLV_SAR_TOTAL: u16 = 0x020E;
 const TLV_SAR_NUMBER: u16 = 0x020F;
-pub(crate) const TLV_RECEIPTED_ID: u16 = 0x001E;
-pub(crate) const TLV_MESSAGE_STATE: u16 = 0x0427;
+pub const TLV_RECEIPTED_ID: u16 = 0x001E;
+pub const TLV_MESSAGE_STATE: u16 = 0x0427;
 const TLV_VERSION: u16 = 0x0210;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) length: usize,
-    pub(crate) command: u32,
-    pub(crate) status: u32,
-    pub(crate) sequence: u32,
+pub struct Header {
+    pub length: usize,
+    pub command: u32,
+    pub status: u32,
+    pub sequence: u32,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Frame<'a> {
+pub enum Frame<'a> {
     /// More octets are needed.
     Partial,
     Whole(Header, &'a [u8]),
@@ -51,50 +51,50 @@ pub(crate) enum Frame<'a> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Bind<'a> {
-    pub(crate) system_id: &'a [u8],
-    pub(crate) password: &'a [u8],
+pub struct Bind<'a> {
+    pub system_id: &'a [u8],
+    pub password: &'a [u8],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Address<'a> {
-    pub(crate) ton: u8,
-    pub(crate) npi: u8,
-    pub(crate) digits: &'a [u8],
+pub struct Address<'a> {
+    pub ton: u8,
+    pub npi: u8,
+    pub digits: &'a [u8],
 }
 
 /// Which part of a long message a submit is; `1/1` for a short one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) reference: u16,
-    pub(crate) total: u8,
-    pub(crate) number: u8,
+pub struct Part {
+    pub reference: u16,
+    pub total: u8,
+    pub number: u8,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Submit<'a> {
-    pub(crate) source: Address<'a>,
-    pub(crate) destination: Address<'a>,
-    pub(crate) registered_delivery: u8,
-    pub(crate) data_coding: u8,
-    pub(crate) text: &'a [u8],
-    pub(crate) part: Part,
+pub struct Submit<'a> {
+    pub source: Address<'a>,
+    pub destination: Address<'a>,
+    pub registered_delivery: u8,
+    pub data_coding: u8,
+    pub text: &'a [u8],
+    pub part: Part,
 }
 
 /// What a `deliver_sm` carries.
-pub(crate) struct Deliver<'a> {
-    pub(crate) source: Address<'a>,
-    pub(crate) destination: Address<'a>,
-    pub(crate) esm_class: u8,
-    pub(crate) text: &'a [u8],
-    pub(crate) tlvs: &'a [(u16, &'a [u8])],
+pub struct Deliver<'a> {
+    pub source: Address<'a>,
+    pub destination: Address<'a>,
+    pub esm_class: u8,
+    pub text: &'a [u8],
+    pub tlvs: &'a [(u16, &'a [u8])],
 }
 
 /// Reads fields from the front of a body; `None` when it ends too early.
 struct Fields<'a>(&'a [u8]);
 
 impl Bind<'_> {
-    pub(crate) fn parse(body: &[u8]) -> Option<Bind<'_>> {
+    pub fn parse(body: &[u8]) -> Option<Bind<'_>> {
         let mut fields = Fields(body);
         Some(Bind { system_id: fields.text()?, password: fields.text()? })
     }
@@ -105,7 +105,7 @@ impl Part {
 }
 
 impl Submit<'_> {
-    pub(crate) fn parse(body: &[u8]) -> Option<Submit<'_>> {
+    pub fn parse(body: &[u8]) -> Option<Submit<'_>> {
         let mut fields = Fields(body);
         fields.text()?; // service_type
         let source = fields.address()?;
@@ -193,7 +193,7 @@ fn concatenation(mut header: &[u8]) -> Option<Part> {
 }
 
 /// The first PDU in `input`.
-pub(crate) fn frame(input: &[u8]) -> Frame<'_> {
+pub fn frame(input: &[u8]) -> Frame<'_> {
     let Some(octets) = input.get(..HEADER) else {
         return Frame::Partial;
     };
@@ -212,7 +212,7 @@ pub(crate) fn frame(input: &[u8]) -> Frame<'_> {
 }
 
 /// Appends one PDU; `body` appends its body.
-pub(crate) fn put(
+pub fn put(
     out: &mut Vec<u8>,
     command: u32,
     status: u32,
@@ -230,13 +230,13 @@ pub(crate) fn put(
 }
 
 /// Changes the sequence number of a PDU that was encoded earlier.
-pub(crate) fn set_sequence(pdu: &mut [u8], sequence: u32) {
+pub fn set_sequence(pdu: &mut [u8], sequence: u32) {
     if let Some(field) = pdu.get_mut(12..16) {
         field.copy_from_slice(&sequence.to_be_bytes());
     }
 }
 
-pub(crate) fn put_bind_answer(out: &mut Vec<u8>, request: Header, status: u32, name: &str) {
+pub fn put_bind_answer(out: &mut Vec<u8>, request: Header, status: u32, name: &str) {
     put(out, request.command | RESPONSE, status, request.sequence, |out| {
         if status == OK {
             put_text(out, name.as_bytes());
@@ -245,7 +245,7 @@ pub(crate) fn put_bind_answer(out: &mut Vec<u8>, request: Header, status: u32, n
     });
 }
 
-pub(crate) fn put_deliver(out: &mut Vec<u8>, sequence: u32, deliver: &Deliver<'_>) {
+pub fn put_deliver(out: &mut Vec<u8>, sequence: u32, deliver: &Deliver<'_>) {
     put(out, DELIVER_SM, OK, sequence, |out| {
         out.push(0); // service_type
         put_address(out, deliver.source);

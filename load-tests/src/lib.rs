@@ -1,0 +1,90 @@
+//! Load, peers and crashes for the switch, a subcommand per scenario.
+//!
+//! Each prints one line of JSON with its results on standard output and its progress on
+//! standard error. All traffic stays on loopback addresses, and every scenario is bounded
+//! in count and in time. The end-to-end tests use the same peers and clients.
+
+mod api;
+pub mod client;
+mod generator;
+mod histogram;
+pub mod peer;
+pub mod process;
+mod scenario;
+mod switch;
+mod traffic;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+use tokio::task::LocalSet;
+
+use scenario::{bare, carrier, crash, http, kannel, sms, store as store_lane};
+
+#[derive(Parser)]
+#[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// A fast SMSC with the quirks of real carriers.
+    Carrier(carrier::CarrierArgs),
+    /// Submits straight into the SMSC: the ceiling of the carrier.
+    Bare(bare::BareArgs),
+    /// Sends by REST to a switch that is running.
+    Http(http::HttpArgs),
+    /// REST send, carrier, receipt and `delivered`, through the switch.
+    Sms(sms::SmsArgs),
+    /// Sends, carrier and receipts through Kannel.
+    Kannel(kannel::KannelArgs),
+    /// Kills the switch under load and counts what is lost or doubled.
+    Crash(crash::CrashArgs),
+    /// The store alone: accepts, and whole message lives.
+    Store(store_lane::StoreArgs),
+}
+
+/// Runs the scenario of this process's command line; 1 when it did not pass, 2 when it broke.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.scenario) {
+        Ok(result) => {
+            if let Some(value) = &result {
+                println!("{value}");
+            }
+            let failed = result.is_some_and(|value| value["passed"] == Value::Bool(false));
+            ExitCode::from(u8::from(failed))
+        }
+        Err(error) => {
+            eprintln!("load-tests: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs a command line, without the program's name before it; the scenario's results.
+pub fn run_words(words: &[&str]) -> Result<Option<Value>> {
+    let words = std::iter::once("load-tests").chain(words.iter().copied());
+    run(Cli::try_parse_from(words)?.scenario)
+}
+
+fn run(scenario: Scenario) -> Result<Option<Value>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    runtime.block_on(local.run_until(async {
+        match scenario {
+            Scenario::Carrier(args) => carrier::run(args).await,
+            Scenario::Bare(args) => bare::run(args).await,
+            Scenario::Http(args) => http::run(args).await,
+            Scenario::Sms(args) => sms::run(args).await,
+            Scenario::Kannel(args) => kannel::run(args).await,
+            Scenario::Crash(args) => crash::run(args).await,
+            Scenario::Store(args) => store_lane::run(args).await,
+        }
+    }))
+}

@@ -1,0 +1,26 @@
+//! End to end: the real program, its socket, its command line, and carriers that misbehave.
+//!
+//! world ─ a switch as a process, with a folder of its own (`ORBIT_BIN` names another program)
+//! http ─ what a client sees · scripted ─ a carrier that does what a test says
+//! one file per promise
+//!
+//! The program is the one beside this test: `cargo build --workspace --bins` makes it.
+
+mod books;
+mod carriers;
+mod crash;
+mod desk;
+mod dev;
+mod garbage;
+mod http;
+mod inbound;
+mod input;
+mod long;
+mod postgres;
+mod sandbox;
+mod scripted;
+mod secrets;
+mod sends;
+mod tenants;
+mod watch;
+mod world;

@@ -1,0 +1,102 @@
+//! Two organizations: every reading operation of the served document, with the other's ids.
+
+use load_tests::peer::smsc::SmscOptions;
+use serde_json::{Value, json};
+
+use crate::carriers::smsc;
+use crate::world::World;
+
+#[tokio::test]
+async fn no_reading_operation_shows_what_is_anothers() {
+    let carrier = smsc(SmscOptions::default());
+    let mut world = World::new("tenants");
+    world.carrier("main", carrier.address, "");
+    let owner = world.org("Owner", "7").await;
+    let other = world.org("Other", "3").await;
+    world.serve().await;
+    let mut owners = world.http(&owner.key);
+    let batch = json!({
+        "channel": "sms", "from": "Orbit", "body": "between us",
+        "recipients": [{"to": "+14155550123"}, {"to": "+14155550124"}],
+    });
+    let reply = owners.post("/api/v1/messages/batch", &batch).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    let batch_id = reply.data()["batch_id"].as_str().expect("a batch").to_owned();
+    let results = reply.data()["results"].as_array().expect("results").clone();
+    let ids: Vec<String> = results
+        .iter()
+        .map(|result| result["message_id"].as_str().expect("an id").to_owned())
+        .collect();
+    for id in &ids {
+        owners.becomes(id, "delivered").await;
+    }
+    let page = owners.get("/api/v1/messages?limit=1").await;
+    let cursor = page.json["meta"]["pagination"]["cursor"].as_str().expect("more").to_owned();
+    let transactions = owners.all("/api/v1/billing/transactions").await;
+    let mut secrets = vec![owner.id.clone(), batch_id.clone(), String::from("between us")];
+    secrets.extend(ids.iter().cloned());
+    secrets.extend(transactions.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)));
+
+    let mut others = world.http(&other.key);
+    let document = others.get("/openapi.json").await.json;
+    let paths = document["paths"].as_object().expect("paths");
+    let mut walked = 0;
+    for (path, item) in paths {
+        let operation = &item["get"];
+        if operation.is_null() {
+            continue;
+        }
+        walked += 1;
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let of = |place: &str| {
+            let named = parameters.iter().filter(|one| one["in"] == place);
+            named.filter_map(|one| one["name"].as_str()).collect::<Vec<_>>()
+        };
+        let in_path = of("path");
+        for id in &ids {
+            let path = in_path
+                .iter()
+                .fold(path.clone(), |path, name| path.replace(&format!("{{{name}}}"), id));
+            let plain = others.get(&path).await;
+            let hidden = secrets.iter().all(|secret| !plain.text.contains(secret.as_str()));
+            assert!(hidden, "{path}: {}", plain.text);
+            if in_path.is_empty() {
+                assert_eq!(plain.status, 200, "{path}: {}", plain.text);
+            } else {
+                assert_eq!((plain.status, plain.code()), (404, "NOT_FOUND"), "{path}");
+                continue;
+            }
+            for name in of("query") {
+                let value = match name {
+                    "cursor" => cursor.as_str(),
+                    "batch_id" => batch_id.as_str(),
+                    "to" => "%2B14155550123",
+                    "from" => "Orbit",
+                    "status" => "delivered",
+                    "direction" => "outbound",
+                    "channel" => "sms",
+                    "limit" => "200",
+                    "created_after" => "2020-01-01T00:00:00Z",
+                    "created_before" => "2100-01-01T00:00:00Z",
+                    other => panic!("{path}: say what {other} should be"),
+                };
+                let reply = others.get(&format!("{path}?{name}={value}")).await;
+                let hidden = secrets.iter().all(|secret| !reply.text.contains(secret.as_str()));
+                assert!(hidden, "{path}?{name}: {}", reply.text);
+                if name == "cursor" {
+                    assert_eq!(reply.code(), "INVALID_CURSOR", "{path}: {}", reply.text);
+                } else {
+                    let empty = reply
+                        .data()
+                        .as_array()
+                        .is_none_or(|list| list.iter().all(|one| one["type"] == "top_up"));
+                    assert!(empty, "{path}?{name}: {}", reply.text);
+                }
+            }
+        }
+    }
+    assert!(walked >= 5, "{walked} reading operations");
+    assert_eq!(others.balance().await, (3_000_000, 0));
+    let total = others.get("/api/v1/messages").await.json["meta"]["pagination"]["total"].clone();
+    assert_eq!(total, Value::from(0));
+}
