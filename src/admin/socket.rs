@@ -59,7 +59,7 @@ async fn serve(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     BufReader::new(read.take(LINE_MAX)).read_line(&mut line).await?;
     let answer = match serde_json::from_str::<Request>(&line) {
         Ok(request) => desk.answer(request).await,
-        Err(error) => Err(Refusal::new(Code::MalformedRequest, error.to_string())),
+        Err(error) => Err(Refusal::new(Code::ValidationError, error.to_string())),
     };
     let answer = match answer {
         Ok(data) => json!({ "data": data }),

@@ -7,7 +7,6 @@ macro_rules! pages {
 }
 
 pub(crate) const PAGES: &[(&str, &str)] = pages![
-    "MALFORMED_REQUEST",
     "INVALID_CURSOR",
     "IDEMPOTENCY_KEY_INVALID",
     "UNAUTHORIZED",

@@ -75,17 +75,13 @@ impl InDoubt {
 #[serde(deny_unknown_fields)]
 pub struct Gates {
     pub accepts_max: usize,
-    pub receipts_max: usize,
-    pub inbound_max: usize,
     pub backlog_per_organization_max: u64,
 }
 
 impl Gates {
     pub(super) fn check(&self, faults: &mut Faults) {
         let many = 1..=10_000_000;
-        faults.range(self.accepts_max as u64, many.clone(), "gates", "accepts_max");
-        faults.range(self.receipts_max as u64, many.clone(), "gates", "receipts_max");
-        faults.range(self.inbound_max as u64, many, "gates", "inbound_max");
+        faults.range(self.accepts_max as u64, many, "gates", "accepts_max");
         let key = "backlog_per_organization_max";
         faults.range(self.backlog_per_organization_max, 1..=1_000_000_000, "gates", key);
     }
@@ -124,7 +120,6 @@ impl RateTable {
 pub struct Senders {
     #[serde(deserialize_with = "some_text")]
     pub default_sender: Option<String>,
-    pub require_owned: bool,
 }
 
 impl Senders {

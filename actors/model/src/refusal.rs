@@ -30,8 +30,6 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The request cannot be parsed: broken JSON, a bad query, a bad header.
-    MalformedRequest = 400 "MALFORMED_REQUEST",
     InvalidCursor = 400 "INVALID_CURSOR",
     IdempotencyKeyInvalid = 400 "IDEMPOTENCY_KEY_INVALID",
     Unauthorized = 401 "UNAUTHORIZED",

@@ -33,9 +33,9 @@ use flight::Flight;
 pub use view::{CarrierView, Views};
 
 /// Jobs of one organization and class kept in memory.
-const PER_FLOW_MAX: usize = 2_000;
+const PER_FLOW_MAX: usize = 20_000;
 /// Jobs of one carrier kept in memory.
-const IN_MEMORY_MAX: usize = 20_000;
+const IN_MEMORY_MAX: usize = 100_000;
 /// Jobs that wait for another try; past it no new ones are begun.
 const RESTING_MAX: usize = 20_000;
 

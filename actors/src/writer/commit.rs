@@ -17,6 +17,7 @@ use model::submission::Submission;
 use ractor::{ActorProcessingErr, ActorRef};
 use store::lane::{Accepted, AdminDone, Done, Fate, InboundFate, Quarantined, ReceiptFate, Work};
 use store::{Lane, StoreError};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -33,11 +34,12 @@ pub(super) async fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (opened, lane_id) = oneshot::channel();
     let last_word = LastWord(writer.clone());
+    let askers = Handle::current();
     let work = async move {
         match args.store.lane(args.alternatives, args.exclusive).await {
             Ok(lane) => {
                 let _ = opened.send(Ok(lane.id()));
-                Committer { lane, args, writer, meters: Meters::new() }.run(batches).await;
+                Committer { lane, args, writer, askers, meters: Meters::new() }.run(batches).await;
             }
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -67,6 +69,7 @@ struct Committer {
     lane: Lane,
     args: WriterArgs,
     writer: ActorRef<WriterMsg>,
+    askers: Handle,
     meters: Meters,
 }
 
@@ -169,9 +172,13 @@ impl Committer {
         self.meters.batch.record(number(count));
         self.count(&work, &done);
         self.announce(work, &done);
-        for ((reply, _permit), answer) in replies.into_iter().zip(done.accepts.drain(..)) {
-            let _ = reply.send(answer);
-        }
+        let answers: Vec<_> = done.accepts.drain(..).collect();
+        // Answered from a worker of the askers' runtime: waking each from here costs a system call.
+        self.askers.spawn(async move {
+            for ((reply, _permit), answer) in replies.into_iter().zip(answers) {
+                let _ = reply.send(answer);
+            }
+        });
         for (share, then) in thens {
             (then.0)(take(&mut done, &share));
         }
