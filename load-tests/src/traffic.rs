@@ -90,7 +90,8 @@ impl Target {
                 write!(out, "POST {path} HTTP/1.1\r\nHost: {}\r\n", self.address)?;
                 write!(out, "X-API-Key: {key}\r\nContent-Type: application/json\r\n")?;
                 if *idempotency {
-                    out.extend_from_slice(b"Idempotency-Key: ");
+                    // A key has at least eight characters, a token fewer at times.
+                    out.extend_from_slice(b"Idempotency-Key: load-test-");
                     self.recipients.write_token(number, out);
                     out.extend_from_slice(b"\r\n");
                 }
@@ -181,7 +182,7 @@ mod tests {
         });
         let (head, body) = text.split_once("\r\n\r\n").expect("head and body");
         assert!(head.contains(&format!("Content-Length: {}", body.len())));
-        assert!(head.contains("Idempotency-Key: ta-7\r\n"));
+        assert!(head.contains("Idempotency-Key: load-test-ta-7\r\n"));
         assert!(body.ends_with("\"body\":\"ta-7 hello\"}"), "{body}");
     }
 

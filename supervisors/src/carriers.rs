@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{Counter, counter};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::time::Instant;
 
@@ -128,6 +128,10 @@ impl CarriersState {
     async fn start(&mut self, me: &ActorRef<CarriersMsg>, name: &Arc<str>) {
         let Some(branch) = self.carriers.get_mut(name) else { return };
         let args = branch.args.clone();
+        // Zero is a number too: an alarm needs the series before the first death.
+        for actor in ["carrier", "owner", "bind"] {
+            restarts(actor, name).increment(0);
+        }
         match Actor::spawn_linked(None, CarrierSupervisor, args, me.get_cell()).await {
             Ok((supervisor, _)) => {
                 self.names.insert(supervisor.get_id(), name.clone());
@@ -146,8 +150,7 @@ impl CarriersState {
     fn again(&mut self, me: &ActorRef<CarriersMsg>, name: &Arc<str>, why: &str) {
         let Some(branch) = self.carriers.get_mut(name) else { return };
         branch.supervisor = None;
-        let label = name.to_string();
-        counter!("orbit_restarts_total", "actor" => "carrier", "carrier" => label).increment(1);
+        restarts("carrier", name).increment(1);
         let rest = branch.log.next(&Policy::BRANCH, Instant::now()).unwrap_or(LONG_REST);
         tracing::error!(carrier = %name, why, rest_ms = rest.as_millis(), "a carrier died");
         let name = name.clone();
@@ -172,4 +175,8 @@ impl CarriersState {
             let _ = reply.send(());
         });
     }
+}
+
+fn restarts(actor: &'static str, carrier: &Arc<str>) -> Counter {
+    counter!("orbit_restarts_total", "actor" => actor, "carrier" => carrier.to_string())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actors::directory::Directory;
 use actors::traffic::sweeper::{Sweeper, SweeperArgs, SweeperMsg};
 use actors::writer::{Shared, Writer, WriterArgs, WriterMsg};
-use metrics::counter;
+use metrics::{Counter, counter};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use store::Store;
 use store::lane::Alternatives;
@@ -119,7 +119,9 @@ impl Actor for Root {
         me: ActorRef<RootMsg>,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
+        restarts(Part::Writer).increment(0);
         for part in [Part::Sandbox, Part::Carriers, Part::Sweeper] {
+            restarts(part).increment(0);
             state.start(&me, part).await?;
         }
         Ok(())
@@ -243,8 +245,7 @@ impl RootState {
         part: Part,
         why: &str,
     ) -> Result<(), ActorProcessingErr> {
-        let label = format!("{part:?}").to_lowercase();
-        counter!("orbit_restarts_total", "actor" => label, "carrier" => "").increment(1);
+        restarts(part).increment(1);
         tracing::error!(?part, why, "a part of the switch died");
         let log = &mut self.logs[part as usize];
         let rest = log.next(&self.args.policy, Instant::now());
@@ -252,4 +253,9 @@ impl RootState {
         me.send_after(rest, move || RootMsg::Start(part));
         Ok(())
     }
+}
+
+fn restarts(part: Part) -> Counter {
+    let label = format!("{part:?}").to_lowercase();
+    counter!("orbit_restarts_total", "actor" => label, "carrier" => "")
 }

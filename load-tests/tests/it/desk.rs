@@ -34,7 +34,9 @@ async fn an_organization_is_made_with_and_without_a_running_switch() {
 
 #[tokio::test]
 async fn keys_have_a_mode_and_scopes_and_are_revoked_at_once() {
+    let carrier = smsc(SmscOptions::default());
     let mut world = World::new("desk-key");
+    world.carrier("main", carrier.address, "");
     let org = world.org("Keys", "1").await;
     world.serve().await;
     let create = ["key", "create", "--json", "--organization", &org.id];
@@ -46,7 +48,7 @@ async fn keys_have_a_mode_and_scopes_and_are_revoked_at_once() {
     assert_eq!(http.get("/api/v1/messages").await.status, 200);
     let refused = http.get("/api/v1/billing/balance").await;
     assert_eq!((refused.status, refused.code()), (403, "INSUFFICIENT_PERMISSIONS"));
-    let message = serde_json::json!({"to": "+15005550002", "from": "Orbit", "body": "x"});
+    let message = serde_json::json!({"to": "+14155550123", "from": "Orbit", "body": "x"});
     let refused = http.post("/api/v1/messages/sms", &message).await;
     assert_eq!((refused.status, refused.code()), (403, "INSUFFICIENT_PERMISSIONS"));
 

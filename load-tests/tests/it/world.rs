@@ -155,9 +155,8 @@ impl World {
         let is_there = wait_until(async || {
             assert!(self.is_running(), "it ended at its start: {}", self.last_words());
             let log = self.log();
-            let said = log[known..].lines().filter(|line| line.contains(" ready "));
-            let port = said.filter_map(|line| line.split("http=").nth(1)).next();
-            address = port.and_then(|text| text.trim().parse::<SocketAddr>().ok());
+            let mut addresses = log[known..].lines().filter_map(ready_at);
+            address = addresses.next();
             address.is_some()
         });
         assert!(is_there.await, "it is not ready: {}", self.last_words());
@@ -279,6 +278,16 @@ impl Drop for World {
             assert!(!log.contains("panicked"), "{log}");
         }
     }
+}
+
+/// The address in the log's line that says so, in text or in JSON.
+fn ready_at(line: &str) -> Option<SocketAddr> {
+    if let Ok(fields) = serde_json::from_str::<Value>(line) {
+        let ready = fields["message"] == "ready";
+        return fields["http"].as_str().filter(|_| ready)?.parse().ok();
+    }
+    let (_, address) = line.split_once(" ready http=")?;
+    address.trim().parse().ok()
 }
 
 pub(crate) fn org_of(said: &Value) -> Org {

@@ -258,6 +258,7 @@ impl Lane {
             });
         }
         self.update_messages(results, &closings, now).await?;
+        self.imply_parts(results, &closings).await?;
         self.insert_parts(results, &closings).await?;
         for closing in &closings {
             closing.gather(&results[closing.at], gathered);
@@ -308,6 +309,32 @@ impl Lane {
             Column::MaybeText(closings.iter().map(|c| c.carrier_error).collect()),
         ];
         self.conn.run(&UPDATE_MESSAGES, &columns).await?;
+        Ok(())
+    }
+
+    /// Parts that went out in another part's PDU share its receipt: they are delivered with it.
+    async fn imply_parts(
+        &mut self,
+        results: &[HandoffResult],
+        closings: &[Closing<'_>],
+    ) -> Result<(), StoreError> {
+        let implied: Vec<(i64, i64)> = closings
+            .iter()
+            .filter_map(|closing| {
+                let result = &results[closing.at];
+                let sent = matches!(result.outcome, Outcome::Sent { .. });
+                let mask = implied_parts(result.segments, closing.parts);
+                (sent && mask != 0).then_some((result.row.key.0, mask))
+            })
+            .collect();
+        if implied.is_empty() {
+            return Ok(());
+        }
+        let columns = [
+            Column::Int(implied.iter().map(|(key, _)| *key).collect()),
+            Column::Int(implied.iter().map(|(_, mask)| *mask).collect()),
+        ];
+        self.conn.run(&IMPLY_PARTS, &columns).await?;
         Ok(())
     }
 
@@ -418,6 +445,13 @@ impl<'a> Closing<'a> {
     }
 }
 
+/// The parts of a message that have no id of their own, a bit each.
+fn implied_parts(segments: u8, parts: &[PartId]) -> i64 {
+    let bit = |part: u8| 1_i64 << part.saturating_sub(1).min(62);
+    let all = (1..=segments).fold(0, |mask, part| mask | bit(part));
+    parts.iter().fold(all, |mask, part| mask & !bit(part.part))
+}
+
 fn event(
     result: &HandoffResult,
     kind: EventKind,
@@ -511,6 +545,12 @@ static UPDATE_MESSAGES: Bulk = Bulk {
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
             $6::text[], $7::text[], $8::text[]) v (k, s, t, d, x, r, e, c)
          where key = v.k",
+};
+
+static IMPLY_PARTS: Bulk = Bulk {
+    sqlite: "update messages set delivered_parts = ?2 where key = ?1",
+    postgres: "update messages set delivered_parts = v.p
+         from unnest($1::bigint[], $2::bigint[]) v (k, p) where key = v.k",
 };
 
 static INSERT_PARTS: Bulk = Bulk {

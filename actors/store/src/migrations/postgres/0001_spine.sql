@@ -181,17 +181,26 @@ create table inbound_seen (
 );
 create index inbound_seen_age on inbound_seen (at);
 
--- Who may see what. Roles belong to the whole server, so another database may have made them.
+-- Who may see what. Roles belong to the whole server: another database may have made them, even
+-- in this moment, and no lock of ours reaches there.
 do $$
 begin
-    perform pg_advisory_xact_lock(7235812);
-    if not exists (select from pg_roles where rolname = 'orbit_api') then
-        create role orbit_api nologin nobypassrls;
-    end if;
-    if not exists (select from pg_roles where rolname = 'orbit_engine') then
-        create role orbit_engine nologin nobypassrls;
-    end if;
-    execute format('grant orbit_api, orbit_engine to %I', current_user);
+    begin
+        if not exists (select from pg_roles where rolname = 'orbit_api') then
+            create role orbit_api nologin nobypassrls;
+        end if;
+    exception when duplicate_object or unique_violation then null;
+    end;
+    begin
+        if not exists (select from pg_roles where rolname = 'orbit_engine') then
+            create role orbit_engine nologin nobypassrls;
+        end if;
+    exception when duplicate_object or unique_violation then null;
+    end;
+    begin
+        execute format('grant orbit_api, orbit_engine to %I', current_user);
+    exception when unique_violation then null;
+    end;
     execute format('grant usage on schema %I to orbit_api, orbit_engine', current_schema());
 end
 $$;
