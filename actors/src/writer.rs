@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::directory::Directory;
 use crate::gate::Permit;
+use handle::Turn;
 pub use handle::{Limits, Shared, WriterHandle};
 
 /// What the writer is asked.
@@ -107,7 +108,8 @@ impl Actor for Writer {
         let shared = args.shared.clone();
         let (commits, batches) = mpsc::channel(1);
         // Owned through `commits`: the thread ends after its current commit once that is dropped.
-        let lane_id = commit::start(args, me.clone(), batches).await?;
+        let turn = shared.turn().await.ok_or("an earlier writer still commits")?;
+        let lane_id = commit::start(args, me.clone(), batches, turn).await?;
         shared.attach(me, lane_id);
         Ok(WriterState {
             batch: Batch::default(),

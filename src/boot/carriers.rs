@@ -8,7 +8,7 @@ use actors::directory::Directory;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::profile::{Doubt, Endpoint, Profile, Retry, Timers, VendorStatus, WhenInDoubt};
-use actors::smpp::translate;
+use actors::smpp::translate::{self, Dialect};
 use actors::traffic::admission::CarrierRoute;
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::WriterHandle;
@@ -94,6 +94,7 @@ pub(super) async fn accounts(
             window: carrier.window_size as usize,
             tps: carrier.tps as usize,
             concat,
+            dialect: Dialect::STANDARD,
             organization,
             vendor_statuses: &[],
             receipt_timeout: Duration::from_secs(settings.smpp.receipt_timeout_h * 3_600),
@@ -163,6 +164,7 @@ fn sandbox(settings: &Settings, name: &str, parts: &Parts) -> Profile {
         window: SANDBOX_WINDOW,
         tps: 0,
         concat: Concat::Udh8,
+        dialect: Dialect::STANDARD,
         organization: None,
         vendor_statuses: SANDBOX_STATUSES,
         receipt_timeout: Duration::from_secs(settings.sandbox.receipt_timeout_s),

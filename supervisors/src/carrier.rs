@@ -32,6 +32,8 @@ pub enum CarrierMsg {
     Pause { paused: bool, reply: RpcReplyPort<bool> },
     /// Finish what is under way and unbind.
     Drain(RpcReplyPort<()>),
+    /// (self) The pause, or its end, is stored.
+    Paused { paused: bool, reply: RpcReplyPort<bool> },
     /// (self) A new epoch is stored.
     Owned(Result<(CarrierId, i64, bool), String>),
     /// (self) A rest is over.
@@ -114,7 +116,8 @@ impl Actor for CarrierSupervisor {
                 state.owner_again(&me)?;
             }
             CarrierMsg::StartBind(at) => state.start_bind(&me, at).await?,
-            CarrierMsg::Pause { paused, reply } => state.pause(paused, reply),
+            CarrierMsg::Pause { paused, reply } => state.pause(&me, paused, reply),
+            CarrierMsg::Paused { paused, reply } => state.paused(paused, reply),
             CarrierMsg::Drain(reply) => state.drain(reply),
         }
         Ok(())
@@ -164,12 +167,12 @@ impl CarrierState {
             profile: self.args.profile.clone(),
             store: self.args.store.clone(),
             writer: self.args.writer.clone(),
+            directory: self.args.directory.clone(),
             condemned: self.args.condemned.clone(),
             views: self.args.views.clone(),
         };
         let spawned = Actor::spawn_linked(None, Owner, args, me.get_cell()).await;
         let Ok((owner, _)) = spawned else { return self.owner_again(me) };
-        self.args.directory.set(carrier, owner.clone());
         self.owner = Some(owner);
         for at in 0..self.binds.len() {
             self.start_bind(me, at).await?;
@@ -242,9 +245,6 @@ impl CarrierState {
         let carrier = &self.args.profile.name;
         tracing::error!(%carrier, why, "the owner died");
         self.owner = None;
-        if let Some((id, ..)) = self.owned {
-            self.args.directory.remove(id);
-        }
         for place in &mut self.binds {
             if let Some(bind) = place.bind.take() {
                 bind.stop(Some(String::from("its owner died")));
@@ -284,19 +284,33 @@ impl CarrierState {
         counter!("orbit_restarts_total", "actor" => what, "carrier" => carrier).increment(1);
     }
 
-    fn pause(&self, paused: bool, reply: RpcReplyPort<bool>) {
+    fn pause(&self, me: &ActorRef<CarrierMsg>, paused: bool, reply: RpcReplyPort<bool>) {
         let Some((carrier, ..)) = self.owned else {
             let _ = reply.send(false);
             return;
         };
-        let (writer, owner) = (self.args.writer.clone(), self.owner.clone());
+        let (writer, me) = (self.args.writer.clone(), me.clone());
         tokio::spawn(async move {
-            let stored = writer.administer(Admin::PauseCarrier { carrier, paused }).await.is_ok();
-            if let (true, Some(owner)) = (stored, owner) {
-                let _ = owner.send_message(OwnerMsg::Pause { paused });
+            match writer.administer(Admin::PauseCarrier { carrier, paused }).await {
+                Ok(_) => {
+                    let _ = me.send_message(CarrierMsg::Paused { paused, reply });
+                }
+                Err(_) => {
+                    let _ = reply.send(false);
+                }
             }
-            let _ = reply.send(stored);
         });
+    }
+
+    /// Tells the owner of now, who may not be the one of when it was asked.
+    fn paused(&mut self, now: bool, reply: RpcReplyPort<bool>) {
+        if let Some((.., paused)) = &mut self.owned {
+            *paused = now;
+        }
+        if let Some(owner) = &self.owner {
+            let _ = owner.send_message(OwnerMsg::Pause { paused: now });
+        }
+        let _ = reply.send(true);
     }
 
     fn drain(&mut self, reply: RpcReplyPort<()>) {
@@ -308,14 +322,6 @@ impl CarrierState {
             None => {
                 let _ = reply.send(());
             }
-        }
-    }
-}
-
-impl Drop for CarrierState {
-    fn drop(&mut self) {
-        if let Some((id, ..)) = self.owned {
-            self.args.directory.remove(id);
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use metrics::{Counter, counter};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::carrier::{CarrierArgs, CarrierMsg, CarrierSupervisor};
@@ -167,11 +168,14 @@ impl CarriersState {
             .filter(wanted)
             .filter_map(|branch| branch.supervisor.clone())
             .collect();
+        // All at once, so that a slow carrier does not take its neighbours' time.
+        let mut drains = JoinSet::new();
+        for carrier in carriers {
+            // Each has the caller's patience; one that died meanwhile has nothing to finish.
+            drains.spawn(async move { carrier.call(CarrierMsg::Drain, None).await.is_ok() });
+        }
         tokio::spawn(async move {
-            for carrier in carriers {
-                // Each has the caller's patience; one that died meanwhile has nothing to finish.
-                let _ = carrier.call(CarrierMsg::Drain, None).await;
-            }
+            while drains.join_next().await.is_some() {}
             let _ = reply.send(());
         });
     }

@@ -26,7 +26,6 @@ use super::hand::{Condemned, InHand, Item};
 use super::job::Job;
 use super::owner::OwnerMsg;
 use super::profile::Profile;
-use super::translate;
 use super::wire::{self, ReadHalf, Wire, WriteHalf};
 use crate::gate::{Gate, Permit};
 use crate::writer::WriterHandle;
@@ -118,6 +117,13 @@ enum Link {
     Resting,
     Connecting(AbortHandle),
     Up(Box<Connection>),
+}
+
+/// Tells the bind how its try to connect ended, even when it ends by a panic.
+struct News {
+    me: ActorRef<BindMsg>,
+    life: u64,
+    halves: Result<(ReadHalf, WriteHalf), String>,
 }
 
 struct Connection {
@@ -220,9 +226,11 @@ impl BindState {
         self.life += 1;
         let (life, me) = (self.life, me.clone());
         let profile = self.args.profile.clone();
+        let mut news = News { me, life, halves: Err(String::from("connecting panicked")) };
         let task = tokio::spawn(async move {
-            let halves = wire::connect(&profile.endpoint, profile.timers.bind).await;
-            let _ = me.send_message(BindMsg::Connected { life, halves });
+            // Borrowed whole, so that its end is told however the task ends.
+            let news = &mut news;
+            news.halves = wire::connect(&profile.endpoint, profile.timers.bind).await;
         });
         self.link = Link::Connecting(task.abort_handle());
     }
@@ -269,7 +277,8 @@ impl BindState {
             let written = if self.args.condemned.holds(Item::Message(job.key.0)) {
                 None
             } else {
-                translate::messages(job, self.args.profile.concat).ok()
+                let profile = &self.args.profile;
+                (profile.dialect.write)(job, profile.concat).ok()
             };
             for pdu in (0..32).filter(|bit| pdus & (1 << bit) != 0) {
                 let tag = Tag { key: job.key, pdu };
@@ -460,6 +469,14 @@ impl Drop for BindState {
         if let Some((_, timer)) = &self.tick {
             timer.abort();
         }
+    }
+}
+
+impl Drop for News {
+    fn drop(&mut self) {
+        let halves = std::mem::replace(&mut self.halves, Err(String::new()));
+        // A bind that is gone needs no news.
+        let _ = self.me.send_message(BindMsg::Connected { life: self.life, halves });
     }
 }
 

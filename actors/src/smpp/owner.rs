@@ -28,6 +28,7 @@ use super::bind::{Answered, BindMsg};
 use super::hand::Condemned;
 use super::job::Job;
 use super::profile::Profile;
+use crate::directory::{Directory, Listed};
 use crate::writer::WriterHandle;
 use flight::Flight;
 pub use view::{CarrierView, Views};
@@ -95,6 +96,7 @@ pub struct OwnerArgs {
     pub profile: Arc<Profile>,
     pub store: Store,
     pub writer: WriterHandle,
+    pub directory: Directory,
     pub condemned: Condemned,
     pub views: Views,
 }
@@ -122,10 +124,13 @@ pub struct OwnerState {
     slow_until: Instant,
     paused: bool,
     draining: Option<RpcReplyPort<()>>,
+    /// Drained: binds are told to unbind.
+    leaving: bool,
     recovered: bool,
     tick: Option<(Instant, AbortHandle)>,
     tasks: JoinSet<()>,
     view: Arc<CarrierView>,
+    _listed: Listed,
 }
 
 /// One connection's place.
@@ -144,7 +149,7 @@ impl Actor for Owner {
 
     async fn pre_start(
         &self,
-        _me: ActorRef<OwnerMsg>,
+        me: ActorRef<OwnerMsg>,
         args: OwnerArgs,
     ) -> Result<OwnerState, ActorProcessingErr> {
         let view = args.views.enter(&args.profile, args.carrier);
@@ -160,14 +165,16 @@ impl Actor for Owner {
             rested: HashMap::new(),
             doubts: BinaryHeap::new(),
             doubted: HashMap::new(),
-            pacing: Sliding::new(args.profile.tps),
+            pacing: spent(args.profile.tps),
             slow_until: Instant::now(),
             paused: args.paused,
             draining: None,
+            leaving: false,
             recovered: false,
             tick: None,
             tasks: JoinSet::new(),
             view,
+            _listed: args.directory.list(args.carrier, me),
             args,
         })
     }
@@ -195,7 +202,7 @@ impl Actor for Owner {
             OwnerMsg::Answers { slot, answers } => state.answered(&me, slot, answers),
             OwnerMsg::Condemned(key) => state.condemned(&me, key),
             OwnerMsg::Pause { paused } => state.pause(paused),
-            OwnerMsg::Drain(reply) => state.drain(&me, reply),
+            OwnerMsg::Drain(reply) => state.drain(reply),
             OwnerMsg::Claimed(claimed) => state.claimed(claimed),
             OwnerMsg::Settled(fates) => state.settled(fates),
             OwnerMsg::Loaded { load, jobs } => state.loaded(load, jobs)?,
@@ -205,6 +212,13 @@ impl Actor for Owner {
         state.go_on(&me);
         Ok(())
     }
+}
+
+/// A pace whose first second is used up: an earlier life may have used it.
+fn spent(tps: usize) -> Sliding {
+    let mut pacing = Sliding::new(tps);
+    pacing.take(Instant::now().into_std(), tps);
+    pacing
 }
 
 impl Drop for OwnerState {

@@ -10,6 +10,8 @@ use model::refusal::MessageError;
 use proto_smpp::split::Concat;
 use tokio::io::DuplexStream;
 
+use super::translate::Dialect;
+
 /// Opens an in-memory connection; `None` while its other side is not there.
 pub type Pipe = Arc<dyn Fn() -> Option<DuplexStream> + Send + Sync>;
 
@@ -41,6 +43,7 @@ pub struct Profile {
     /// Over all connections, in any sliding second; 0 for no limit.
     pub tps: usize,
     pub concat: Concat,
+    pub dialect: Dialect,
     /// Who gets inbound messages that nobody else claims.
     pub organization: Option<OrgId>,
     pub vendor_statuses: &'static [VendorStatus],

@@ -15,6 +15,18 @@ use super::job::Job;
 /// Ask for a receipt of the final outcome, delivered or not.
 const REGISTERED_DELIVERY: u8 = 1;
 
+/// How one carrier is written to and read. A carrier with habits of its own gets its own.
+#[derive(Clone, Copy)]
+pub struct Dialect {
+    pub write: fn(&Job, Concat) -> Result<Vec<Message>, split::SplitError>,
+    pub receipt: fn(CarrierId, &MessageView<'_>) -> Receipt,
+    pub inbound: fn(CarrierId, Option<OrgId>, &MessageView<'_>) -> Inbound,
+}
+
+impl Dialect {
+    pub const STANDARD: Self = Self { write: messages, receipt, inbound };
+}
+
 /// How many PDUs a job takes.
 #[must_use]
 pub fn pdus(job: &Job, concat: Concat) -> usize {

@@ -14,14 +14,14 @@ use model::carrier::{CarrierId, MessageKey};
 use model::clock::At;
 use model::refusal::{Code, Refusal};
 use model::submission::Submission;
-use ractor::{ActorProcessingErr, ActorRef};
+use ractor::{ActorProcessingErr, ActorRef, ActorStatus};
 use store::lane::{Accepted, AdminDone, Done, Fate, InboundFate, Quarantined, ReceiptFate, Work};
 use store::{Lane, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{Batch, WriterArgs, WriterMsg};
+use super::{Batch, Turn, WriterArgs, WriterMsg};
 use crate::smpp::job::Job;
 use crate::smpp::owner::OwnerMsg;
 
@@ -30,6 +30,7 @@ pub(super) async fn start(
     args: WriterArgs,
     writer: ActorRef<WriterMsg>,
     batches: mpsc::Receiver<Batch>,
+    turn: Turn,
 ) -> Result<i64, ActorProcessingErr> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (opened, lane_id) = oneshot::channel();
@@ -39,7 +40,10 @@ pub(super) async fn start(
         match args.store.lane(args.alternatives, args.exclusive).await {
             Ok(lane) => {
                 let _ = opened.send(Ok(lane.id()));
-                Committer { lane, args, writer, askers, meters: Meters::new() }.run(batches).await;
+                let meters = Meters::new();
+                let committer =
+                    Committer { lane, args, writer, askers, meters, split: false, _turn: turn };
+                committer.run(batches).await;
             }
             Err(error) => {
                 let _ = opened.send(Err(error));
@@ -71,6 +75,10 @@ struct Committer {
     writer: ActorRef<WriterMsg>,
     askers: Handle,
     meters: Meters,
+    /// Set while a batch is fed in halves: a part of it may be stored already.
+    split: bool,
+    /// One life commits at a time: the next waits until this is dropped.
+    _turn: Turn,
 }
 
 struct Meters {
@@ -151,6 +159,7 @@ impl Committer {
             append(&mut work, more);
         }
         let started = Instant::now();
+        self.split = false;
         let mut done = match self.commit(&mut work).await {
             Ok(done) => done,
             Err(error) if error.is_outage() => {
@@ -161,7 +170,7 @@ impl Committer {
                     let _ = reply.send(Err(refused.clone()));
                 }
                 work.accepts.clear();
-                if matches!(error, StoreError::Unknown(_)) {
+                if self.split || matches!(error, StoreError::Unknown(_)) {
                     return Err(error);
                 }
                 self.wait_out(&mut work).await?
@@ -191,25 +200,24 @@ impl Committer {
         loop {
             tokio::time::sleep(rest).await;
             rest = (rest * 2).min(RETRY_MAX);
-            let fresh = self.args.store.lane(self.args.alternatives, self.args.exclusive).await;
-            let error = match fresh {
-                Ok(lane) => {
-                    self.lane = lane;
-                    match self.commit(work).await {
-                        Ok(done) => {
-                            tracing::info!("the database takes commits again");
-                            self.args.shared.attach(self.writer.clone(), self.lane.id());
-                            return Ok(done);
-                        }
-                        Err(error) => error,
-                    }
+            let error = match self.commit(work).await {
+                Ok(done) => {
+                    tracing::info!("the database takes commits again");
+                    self.args.shared.attach(self.writer.clone(), self.lane.id());
+                    return Ok(done);
                 }
                 Err(error) => error,
             };
-            if !error.is_outage() || matches!(error, StoreError::Unknown(_)) {
+            let gone = self.writer.get_status() >= ActorStatus::Stopping;
+            if gone || self.split || !error.is_outage() || matches!(error, StoreError::Unknown(_)) {
                 return Err(error);
             }
             tracing::warn!(%error, "the database is still away");
+            // A connection that lives holds the lock against a second one, and needs none.
+            let fresh = self.args.store.lane(self.args.alternatives, self.args.exclusive).await;
+            if let Ok(lane) = fresh {
+                self.lane = lane;
+            }
         }
     }
 
@@ -224,6 +232,7 @@ impl Committer {
             return self.set_aside(work, &error).await;
         }
         tracing::warn!(%error, items = work.len(), "a batch failed; trying its halves");
+        self.split = true;
         let mut second = halve(work);
         let first_done = Box::pin(self.commit(work)).await?;
         let second_done = Box::pin(self.commit(&mut second)).await?;

@@ -11,13 +11,15 @@ use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::ActorRef;
 use store::lane::{AcceptAnswer, Admin, AdminDone, Done, Work};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Asked, Then, WriterMsg};
 use crate::gate::{Gate, Urgency};
 
 /// Waiting longer than this for a commit is an outage.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A writer waits this long for the last commit of the one before it.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +41,16 @@ pub struct Shared {
     /// Set while the disk is nearly full.
     low_disk: AtomicBool,
     draining: AtomicBool,
+    /// Held by the life that commits.
+    turn: Arc<Semaphore>,
     backlogs: RwLock<HashMap<OrgId, Arc<AtomicI64>>>,
     backlog_max: i64,
+}
+
+/// One life of the writer commits, and no other.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _held: OwnedSemaphorePermit,
 }
 
 /// Cheap to clone; good for all lives of the writer.
@@ -59,6 +69,7 @@ impl Shared {
             down: AtomicBool::new(false),
             low_disk: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            turn: Arc::new(Semaphore::new(1)),
             backlogs: RwLock::new(HashMap::new()),
             backlog_max: limits.backlog_per_organization_max,
         }
@@ -68,6 +79,13 @@ impl Shared {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(writer);
         self.lane_id.store(lane_id, Ordering::Release);
         self.down.store(false, Ordering::Release);
+    }
+
+    /// The right to commit; an earlier life may still be about its last batch.
+    pub(super) async fn turn(&self) -> Option<Turn> {
+        let turn = self.turn.clone().acquire_owned();
+        let held = tokio::time::timeout(TURN_PATIENCE, turn).await.ok()?.ok()?;
+        Some(Turn { _held: held })
     }
 
     pub(super) fn set_down(&self, down: bool) {

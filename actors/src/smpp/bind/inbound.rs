@@ -82,10 +82,10 @@ impl BindState {
         }
         self.args.in_hand.take_pdu(fingerprint);
         if receipt::is_receipt(&view) {
-            work.receipts.push(translate::receipt(carrier, &view));
+            work.receipts.push((self.args.profile.dialect.receipt)(carrier, &view));
         } else {
             let owner = self.args.profile.organization;
-            work.inbound.push(translate::inbound(carrier, owner, &view));
+            work.inbound.push((self.args.profile.dialect.inbound)(carrier, owner, &view));
         }
         self.args.in_hand.lay_down();
     }

@@ -52,6 +52,14 @@ pub(super) struct Conclusion {
     pub(super) throttled: bool,
 }
 
+impl Conclusion {
+    /// True for what cannot be written at all, so that a person should look at it.
+    pub(super) fn quarantined(&self) -> bool {
+        let Outcome::Ended { error, .. } = &self.outcome else { return false };
+        *error == Some(MessageError::Quarantined)
+    }
+}
+
 impl Flight {
     pub(super) fn new(job: Arc<Job>, total: usize, since: At) -> Self {
         Self {
@@ -103,6 +111,12 @@ impl Flight {
     pub(super) fn is_open(&self) -> bool {
         let stopped = self.refused.is_some() || self.impossible || self.unanswered != 0;
         self.waiting != 0 || self.unsent != 0 && !stopped
+    }
+
+    /// True while no bind has or had any of it.
+    pub(super) fn is_untouched(&self) -> bool {
+        let unanswered = self.refused.is_some() || self.unanswered != 0 || self.impossible;
+        self.waiting == 0 && self.acked.is_empty() && !unanswered && !self.settling
     }
 
     /// What to store, now that nothing waits any more.

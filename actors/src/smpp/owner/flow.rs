@@ -27,6 +27,7 @@ impl OwnerState {
     pub(super) fn go_on(&mut self, me: &ActorRef<OwnerMsg>) {
         self.wake_rested();
         self.decide_doubts(me);
+        self.put_back_unsent(me);
         self.hand_over(me);
         self.claim(me);
         self.load_more(me);
@@ -46,7 +47,12 @@ impl OwnerState {
             self.view.set_oldest(first.created_at.micros());
         }
         for job in jobs {
-            self.backlog.announce(job);
+            if self.recovered {
+                self.backlog.announce(job);
+            } else {
+                // Older rows wait in the store, and this one after them: all are read in turn.
+                self.backlog.stored(job.class(), job.organization);
+            }
         }
     }
 
@@ -101,7 +107,8 @@ impl OwnerState {
         let now = At::now();
         for (job, ours) in claimed {
             let pdus = translate::pdus(&job, self.args.profile.concat);
-            if ours {
+            // Two copies of a job may have been in memory, and both claimed in one transaction.
+            if ours && !self.flights.contains_key(&job.key) {
                 self.ready.push_back(job.key);
                 self.flights.insert(job.key, Flight::new(job, pdus, now));
             } else {
@@ -199,6 +206,7 @@ impl OwnerState {
         }
         let now = At::now();
         let mut results = Vec::with_capacity(over.len());
+        let mut quarantine = Vec::new();
         for key in over {
             let Some(flight) = self.flights.get_mut(&key) else {
                 continue;
@@ -209,9 +217,12 @@ impl OwnerState {
                 self.slow_until = Instant::now() + SLOW_FOR;
             }
             let job = flight.job.clone();
+            if conclusion.quarantined() {
+                quarantine.push(self.quarantined(key, "message_cannot_be_written"));
+            }
             results.push(self.result(&job, self.args.epoch, conclusion.outcome));
         }
-        self.settle(me, results, Vec::new());
+        self.settle(me, results, quarantine);
     }
 
     fn result(&self, job: &Job, epoch: i64, outcome: Outcome) -> HandoffResult {
@@ -345,6 +356,9 @@ impl OwnerState {
 
     pub(super) fn up(&mut self, at: usize, bind: ActorRef<BindMsg>) {
         if let Some(slot) = self.slots.get_mut(at) {
+            if self.leaving {
+                let _ = bind.send_message(BindMsg::Unbind);
+            }
             *slot = Slot { bind: Some(bind), up: true, room: self.args.profile.window };
         }
         self.show_bound();
@@ -405,13 +419,17 @@ impl OwnerState {
             parts: Vec::new(),
         };
         let result = self.result(&job, epoch, outcome);
-        let quarantine = vec![Quarantined {
+        let quarantine = vec![self.quarantined(key, "message_kills_its_bind")];
+        self.settle(me, vec![result], quarantine);
+    }
+
+    fn quarantined(&self, key: MessageKey, reason: &str) -> Quarantined {
+        Quarantined {
             carrier: Some(self.args.carrier),
             message: Some(key),
-            reason: String::from("message_kills_its_bind"),
+            reason: String::from(reason),
             item: format!("message {}", key.0),
-        }];
-        self.settle(me, vec![result], quarantine);
+        }
     }
 
     pub(super) fn pause(&mut self, paused: bool) {
@@ -419,33 +437,40 @@ impl OwnerState {
         self.view.set_paused(paused);
     }
 
-    /// Takes back what no bind has yet, and answers once the rest is settled.
-    pub(super) fn drain(&mut self, me: &ActorRef<OwnerMsg>, reply: RpcReplyPort<()>) {
+    /// Answers once no bind has anything and all have said goodbye.
+    pub(super) fn drain(&mut self, reply: RpcReplyPort<()>) {
         self.draining = Some(reply);
-        let unsent: Vec<MessageKey> = self
-            .flights
-            .iter_mut()
-            .filter(|(_, flight)| {
-                flight.waiting == 0 && flight.acked.is_empty() && !flight.settling
-            })
-            .map(|(key, flight)| {
+    }
+
+    /// While draining: the intents of what no bind has yet are taken back.
+    fn put_back_unsent(&mut self, me: &ActorRef<OwnerMsg>) {
+        if self.draining.is_none() {
+            return;
+        }
+        let mut unsent = Vec::new();
+        for key in &self.ready {
+            if let Some(flight) = self.flights.get_mut(key).filter(|flight| flight.is_untouched()) {
                 flight.settling = true;
-                *key
-            })
-            .collect();
+                unsent.push(*key);
+            }
+        }
         self.conclude(me, unsent);
     }
 
     fn finish_draining(&mut self) {
-        if self.outstanding == 0
+        if self.draining.is_none() || self.outstanding != 0 {
+            return;
+        }
+        if !self.leaving {
+            self.leaving = true;
+            self.paused = true;
+            for bind in self.slots.iter().filter_map(|slot| slot.bind.as_ref()) {
+                let _ = bind.send_message(BindMsg::Unbind);
+            }
+        }
+        if self.slots.iter().all(|slot| !slot.up)
             && let Some(reply) = self.draining.take()
         {
-            for slot in &self.slots {
-                if let Some(bind) = &slot.bind {
-                    let _ = bind.send_message(BindMsg::Unbind);
-                }
-            }
-            self.paused = true;
             let _ = reply.send(());
         }
     }

@@ -7,6 +7,7 @@ use proto_smpp::split::Concat;
 
 use super::*;
 use crate::smpp::profile::{Doubt, Endpoint, Retry, Timers};
+use crate::smpp::translate::Dialect;
 
 fn profile() -> Profile {
     let second = Duration::from_secs(1);
@@ -20,6 +21,7 @@ fn profile() -> Profile {
         window: 10,
         tps: 0,
         concat: Concat::Udh8,
+        dialect: Dialect::STANDARD,
         organization: None,
         vendor_statuses: &[],
         receipt_timeout: second,
