@@ -1,1 +1,13 @@
+//! The tree as a whole: real actors, a real store on a file, and carriers played by test peers.
+//!
+//! Each test grows a tree of its own, kills or starves a part of it, and waits for facts.
 
+mod deaths;
+mod doubt;
+mod drain;
+mod outage;
+mod pace;
+mod peer;
+mod poison;
+mod world;
+mod writer;

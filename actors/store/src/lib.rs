@@ -16,6 +16,8 @@ mod open;
 mod outbox;
 mod schema;
 mod sweeps;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use accounts::{KeyRow, OrganizationRow};
 pub use error::StoreError;

@@ -1,0 +1,76 @@
+//! A database that is away: nothing is promised meanwhile, and nothing that was is forgotten.
+
+use actors::writer::WriterMsg;
+use model::message::{Category, Status};
+use model::refusal::Code;
+use proto_smpp::{Address, CommandId, CommandStatus, Message};
+use store::testing::Outsider;
+
+use super::peer::{Act, Peer, delivered};
+use super::world::{PATIENCE, World, profile, until};
+
+fn sent() -> Message {
+    let (source, destination) = (Address::new(5, 0, "Orbit"), Address::new(1, 1, "14155550123"));
+    Message::new(CommandId::SUBMIT_SM, source, destination)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_is_away_nothing_is_accepted_and_no_receipt_acknowledged() {
+    let peer = Peer::new();
+    peer.answer(|_, text| if text == "kept" { Act::Keep } else { Act::Ack });
+    let world = World::of(profile("one", &peer)).await;
+    let first = world.send("first").await;
+    world.all(&[first], Status::Sent).await;
+    let kept = world.send("kept").await;
+    until("it is out", async || peer.times("kept") == 1).await;
+    let writer = world.find::<WriterMsg>().unwrap();
+
+    let mut outsider = Outsider::connect(&world.url).await.unwrap();
+    outsider.run("begin immediate").await.unwrap();
+    let receipt = delivered(&world.row(first).await.external_id.unwrap(), &sent());
+    peer.insist(receipt);
+    peer.release();
+    let refused = world.try_send(0, Category::Transactional, "refused").await.unwrap_err();
+    assert_eq!((refused.code, refused.code.http_status()), (Code::ServiceUnavailable, 503));
+    until("the writer says so", async || world.writer.refusing().is_some()).await;
+    assert!(peer.acknowledged().is_empty(), "not stored, not acknowledged");
+    assert_eq!(world.status(first).await, Status::Sent);
+
+    outsider.run("rollback").await.unwrap();
+    until("the receipt is acknowledged", async || peer.acknowledged() == [(0, CommandStatus::OK)])
+        .await;
+    world.all(&[first], Status::Delivered).await;
+    world.all(&[kept], Status::Sent).await;
+    until("it accepts again", async || world.writer.refusing().is_none()).await;
+    let key = world.send("after").await;
+    world.all(&[key], Status::Sent).await;
+    assert_eq!(world.find::<WriterMsg>().unwrap().get_id(), writer.get_id(), "nobody died of it");
+    assert_eq!(peer.opened(), 1);
+    world.assert_charged_once(&[first, kept, key]).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_killed_while_the_database_is_away_does_not_come_back_from_the_dead() {
+    let peer = Peer::new();
+    let world = World::of(profile("one", &peer)).await;
+    until("it is bound", async || peer.bound() == 1).await;
+    let mut outsider = Outsider::connect(&world.url).await.unwrap();
+    outsider.run("begin immediate").await.unwrap();
+    let refused = world.try_send(0, Category::Transactional, "refused").await.unwrap_err();
+    assert_eq!(refused.code, Code::ServiceUnavailable);
+    let writer = world.find::<WriterMsg>().unwrap();
+    writer.kill_and_wait(Some(PATIENCE)).await.unwrap();
+    outsider.run("rollback").await.unwrap();
+    world.successor(&writer).await;
+    until("it accepts again", async || {
+        world.try_send(0, Category::Transactional, "after").await.is_ok()
+    })
+    .await;
+    until("and sends", async || peer.times("after") >= 1).await;
+    for n in 0..5 {
+        let key = world.send(&format!("text {n}")).await;
+        world.all(&[key], Status::Sent).await;
+    }
+    world.end().await;
+}

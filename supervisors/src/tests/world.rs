@@ -1,0 +1,395 @@
+//! A whole tree on a store of its own, with carriers that are test peers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::directory::Directory;
+use actors::smpp::bind::BindMsg;
+use actors::smpp::hand::Condemned;
+use actors::smpp::owner::{OwnerMsg, Views};
+use actors::smpp::profile::{Doubt, Profile, Retry, Timers, WhenInDoubt};
+use actors::smpp::translate::{self, Dialect};
+use actors::traffic::sweeper::SweeperArgs;
+use actors::writer::{Limits, Shared, WriterHandle};
+use model::api_key::{self, Mode};
+use model::carrier::{CarrierId, MessageKey, OrgId};
+use model::clock::At;
+use model::id::PublicId;
+use model::message::{Category, Encoding, Status};
+use model::money::Micros;
+use model::refusal::Refusal;
+use model::submission::{NewMessage, Submission};
+use proto_smpp::split::Concat;
+use ractor::{Actor, ActorCell, ActorRef, Message};
+use store::lane::{Accepted, Admin, AdminDone, NewKey};
+use store::{EventRow, Filter, MessageRow, Options, Store, TransferKind};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::peer::Peer;
+use crate::carrier::{CarrierArgs, CarrierMsg};
+use crate::restart::Policy;
+use crate::root::{Root, RootArgs, RootMsg, WriterPlan};
+use crate::sandbox::SandboxHandle;
+
+/// A fact that is not there by then will not come.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PRICE: i64 = 1_000;
+pub(super) const CREDIT: i64 = 1_000_000_000;
+
+/// Restarts that cost a test no time.
+pub(super) const QUICK: Policy = Policy {
+    restarts_max: 10,
+    within: Duration::from_secs(60),
+    rest_min: Duration::from_millis(5),
+    rest_max: Duration::from_millis(50),
+};
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a world differs from the usual one.
+pub(super) struct Plan {
+    pub(super) profiles: Vec<Profile>,
+    /// Of the carriers' branches.
+    pub(super) policy: Policy,
+    pub(super) root_policy: Policy,
+    pub(super) limits: Limits,
+}
+
+pub(super) struct World {
+    pub(super) url: String,
+    pub(super) store: Store,
+    pub(super) writer: WriterHandle,
+    pub(super) views: Views,
+    directory: Directory,
+    pub(super) root: ActorRef<RootMsg>,
+    pub(super) organization: OrgId,
+    key: i64,
+    carriers: Vec<CarrierId>,
+    pub(super) task: JoinHandle<()>,
+    _folder: Folder,
+}
+
+/// A carrier account behind which a peer is.
+pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
+    let (ms, s) = (Duration::from_millis, Duration::from_secs);
+    Profile {
+        name: Arc::from(name),
+        endpoint: peer.endpoint(),
+        system_id: String::from("orbit"),
+        password: String::from("secret"),
+        system_type: String::new(),
+        connections: 1,
+        window: 10,
+        tps: 0,
+        concat: Concat::Udh8,
+        dialect: Dialect::STANDARD,
+        organization: None,
+        vendor_statuses: &[],
+        receipt_timeout: s(600),
+        timers: Timers {
+            enquire_link: s(60),
+            response: s(60),
+            bind: s(60),
+            reconnect_min: ms(5),
+            reconnect_max: ms(20),
+            inbound_window: 10,
+        },
+        retry: Retry { attempts: 5, base: ms(5), throttled_for: s(600) },
+        doubt: Doubt {
+            wait: ms(50),
+            otp: WhenInDoubt::Resend,
+            transactional: WhenInDoubt::Resend,
+            service: WhenInDoubt::Resend,
+            marketing: WhenInDoubt::GiveUp,
+        },
+    }
+}
+
+fn new_key() -> NewKey {
+    let text = api_key::mint(Mode::Live, rand::random());
+    NewKey {
+        id: PublicId::new(At::now()),
+        hash: api_key::hash(&text),
+        mode: Mode::Live,
+        scopes: String::from("*"),
+        name: String::from("test"),
+        last4: api_key::last4(&text).to_owned(),
+    }
+}
+
+impl Plan {
+    pub(super) fn of(profiles: Vec<Profile>) -> Self {
+        let limits = Limits { accepts_max: 1_000, backlog_per_organization_max: 100_000 };
+        Self { profiles, policy: QUICK, root_policy: QUICK, limits }
+    }
+
+    pub(super) async fn start(self) -> World {
+        let name = format!("orbit-tree-{:032x}", rand::random::<u128>());
+        let folder = Folder(std::env::temp_dir().join(name));
+        std::fs::create_dir_all(&folder.0).unwrap();
+        let url = format!("sqlite://{}", folder.0.join("orbit.db").display());
+        let store = Store::open(Options::new(&url)).await.unwrap();
+        let shared = Arc::new(Shared::new(self.limits));
+        let writer = WriterHandle::new(shared.clone());
+        let (directory, views) = (Directory::default(), Views::default());
+        let names: Vec<String> = self.profiles.iter().map(|p| p.name.to_string()).collect();
+        let condemned = Condemned::default();
+        let carrier = |profile| CarrierArgs {
+            profile: Arc::new(profile),
+            store: store.clone(),
+            writer: writer.clone(),
+            directory: directory.clone(),
+            views: views.clone(),
+            condemned: condemned.clone(),
+            policy: self.policy,
+        };
+        let carriers = self.profiles.into_iter().map(carrier).collect();
+        let mut sweeper = SweeperArgs::new(store.clone(), writer.clone(), Arc::new(Vec::new));
+        sweeper.period = Duration::from_millis(20);
+        let plan = WriterPlan {
+            store: store.clone(),
+            alternatives: translate::alternatives,
+            exclusive: false,
+            shared,
+            directory: directory.clone(),
+            batch_max: 500,
+            batch_wait: Duration::ZERO,
+        };
+        let sandbox = SandboxHandle::default();
+        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, policy: self.root_policy };
+        let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
+        let mut world = World {
+            url,
+            store,
+            writer,
+            views,
+            directory,
+            root,
+            organization: OrgId(0),
+            key: 0,
+            carriers: Vec::new(),
+            task,
+            _folder: folder,
+        };
+        world.settle_in(names).await;
+        world
+    }
+}
+
+impl World {
+    /// One carrier, named after nothing.
+    pub(super) async fn of(profile: Profile) -> Self {
+        Plan::of(vec![profile]).start().await
+    }
+
+    async fn settle_in(&mut self, names: Vec<String>) {
+        let create = Admin::CreateOrganization {
+            id: PublicId::new(At::now()),
+            name: String::from("Test"),
+            credit: Micros(CREDIT),
+            sandbox: false,
+            key: new_key(),
+        };
+        let done = self.writer.administer(create).await.unwrap();
+        let AdminDone::Organization(organization) = done else { panic!("{done:?}") };
+        self.organization = organization;
+        let create = Admin::CreateKey { organization, key: new_key() };
+        let done = self.writer.administer(create).await.unwrap();
+        let AdminDone::Key(key) = done else { panic!("{done:?}") };
+        self.key = key;
+        for name in names {
+            let done = self.writer.administer(Admin::NameCarrier { name }).await.unwrap();
+            let AdminDone::Carrier { id, .. } = done else { panic!("{done:?}") };
+            self.carriers.push(id);
+        }
+    }
+
+    pub(super) fn carrier(&self, at: usize) -> CarrierId {
+        self.carriers[at]
+    }
+
+    pub(super) async fn epoch(&self, at: usize) -> i64 {
+        let views = self.views.all();
+        let name = views.iter().find(|view| view.id == self.carriers[at]).unwrap().name.to_string();
+        let done = self.writer.administer(Admin::NameCarrier { name }).await.unwrap();
+        let AdminDone::Carrier { epoch, .. } = done else { panic!("{done:?}") };
+        epoch
+    }
+
+    pub(super) fn message(&self, carrier: usize, category: Category, body: &str) -> NewMessage {
+        NewMessage {
+            id: PublicId::new(At::now()),
+            to: String::from("+14155550123"),
+            from: String::from("Orbit"),
+            from_ton: 5,
+            body: body.to_owned(),
+            encoding: Encoding::Gsm7,
+            segments: 1,
+            category,
+            unit_price: Micros(PRICE),
+            mccmnc: None,
+            carrier: self.carriers[carrier],
+            route_reason: "test",
+            metadata: None,
+            test: false,
+        }
+    }
+
+    pub(super) fn submission(&self, messages: Vec<NewMessage>) -> Submission {
+        Submission {
+            organization: self.organization,
+            api_key: self.key,
+            idempotency: None,
+            batch: None,
+            messages,
+        }
+    }
+
+    /// Submits one message, and says what came of it.
+    pub(super) async fn try_send(
+        &self,
+        carrier: usize,
+        category: Category,
+        body: &str,
+    ) -> Result<MessageKey, Refusal> {
+        let submission = self.submission(vec![self.message(carrier, category, body)]);
+        match self.writer.submit(submission).await? {
+            Accepted::Fresh { first, .. } => Ok(first),
+            Accepted::Replayed { .. } => panic!("replayed"),
+        }
+    }
+
+    /// Submits one transactional message to the first carrier.
+    pub(super) async fn send(&self, body: &str) -> MessageKey {
+        self.try_send(0, Category::Transactional, body).await.unwrap()
+    }
+
+    /// Submits numbered messages in one request.
+    pub(super) async fn send_many(&self, category: Category, count: usize) -> Vec<MessageKey> {
+        let messages: Vec<_> =
+            (0..count).map(|n| self.message(0, category, &format!("text {n}"))).collect();
+        let accepted = self.writer.submit(self.submission(messages)).await.unwrap();
+        let Accepted::Fresh { first, .. } = accepted else { panic!("replayed") };
+        (0..i64::try_from(count).unwrap()).map(|n| MessageKey(first.0 + n)).collect()
+    }
+
+    pub(super) async fn row(&self, key: MessageKey) -> MessageRow {
+        let filter = Filter::default();
+        let mut rows = self.store.messages(self.organization, &filter, key.0 + 1, 1).await.unwrap();
+        assert_eq!(rows[0].key, key.0);
+        rows.remove(0)
+    }
+
+    pub(super) async fn status(&self, key: MessageKey) -> Status {
+        Status::from_code(self.row(key).await.status).unwrap()
+    }
+
+    /// Waits until all of these have this status.
+    pub(super) async fn all(&self, keys: &[MessageKey], status: Status) {
+        for key in keys {
+            until(&format!("{key:?} is {}", status.as_str()), async || {
+                self.status(*key).await == status
+            })
+            .await;
+        }
+    }
+
+    pub(super) async fn events(&self, key: MessageKey) -> Vec<EventRow> {
+        self.store.events(self.organization, key, 0, 100).await.unwrap()
+    }
+
+    /// Each message was held once and settled or released once; all books add up.
+    pub(super) async fn assert_charged_once(&self, keys: &[MessageKey]) {
+        for key in keys {
+            let transfers = self.store.transfers_of(*key).await.unwrap();
+            let kinds: Vec<_> =
+                transfers.iter().map(|(kind, amount, _)| (*kind, amount.0)).collect();
+            let settled = [(TransferKind::Hold, PRICE), (TransferKind::Settle, PRICE)];
+            assert_eq!(kinds, settled, "{key:?}");
+        }
+        self.assert_books().await;
+    }
+
+    pub(super) async fn assert_books(&self) {
+        assert_eq!(self.store.imbalances().await.unwrap(), []);
+    }
+
+    /// The living actor that takes these messages, anywhere below root.
+    pub(super) fn find<M: Message>(&self) -> Option<ActorRef<M>> {
+        self.find_all().into_iter().next()
+    }
+
+    pub(super) fn find_all<M: Message>(&self) -> Vec<ActorRef<M>> {
+        fn walk<M: Message>(cell: &ActorCell, found: &mut Vec<ActorRef<M>>) {
+            for child in cell.get_children() {
+                if child.is_message_type_of::<M>() == Some(true) {
+                    found.push(child.clone().into());
+                }
+                walk(&child, found);
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.root.get_cell(), &mut found);
+        found.sort_by_key(|actor: &ActorRef<M>| actor.get_id().pid());
+        found
+    }
+
+    /// The living owner of a carrier.
+    pub(super) async fn owner(&self, carrier: usize) -> ActorRef<OwnerMsg> {
+        let found = || self.directory.find(self.carriers[carrier]);
+        until("there is an owner", async || found().is_some()).await;
+        found().unwrap()
+    }
+
+    /// The supervisor of a carrier.
+    pub(super) async fn branch(&self, carrier: usize) -> ActorRef<CarrierMsg> {
+        self.owner(carrier).await.get_cell().try_get_supervisor().unwrap().into()
+    }
+
+    /// The binds of a carrier, oldest first.
+    pub(super) async fn binds(&self, carrier: usize) -> Vec<ActorRef<BindMsg>> {
+        let children = self.branch(carrier).await.get_cell().get_children();
+        let ours = children.into_iter().filter(|c| c.is_message_type_of::<BindMsg>() == Some(true));
+        let mut binds: Vec<ActorRef<BindMsg>> = ours.map(ActorRef::from).collect();
+        binds.sort_by_key(|bind| bind.get_id().pid());
+        binds
+    }
+
+    /// Tells root to pause a carrier, or to go on.
+    pub(super) async fn pause(&self, name: &str, paused: bool) {
+        let ask = |reply| RootMsg::Pause { name: name.to_owned(), paused, reply };
+        assert!(self.root.call(ask, Some(PATIENCE)).await.unwrap().unwrap());
+    }
+
+    /// Waits until another actor than this one takes these messages.
+    pub(super) async fn successor<M: Message>(&self, of: &ActorRef<M>) -> ActorRef<M> {
+        let other = || self.find_all::<M>().into_iter().find(|now| now.get_id() != of.get_id());
+        until("there is a successor", async || other().is_some()).await;
+        other().unwrap()
+    }
+
+    /// Ends the tree; it must still be alive, or a part of it gave up.
+    pub(super) async fn end(self) {
+        assert!(!self.task.is_finished(), "the root is gone");
+        self.root.stop_and_wait(None, Some(PATIENCE)).await.unwrap();
+        self.assert_books().await;
+        self.store.close().await;
+    }
+}
+
+/// Waits for a fact.
+pub(super) async fn until(fact: &str, is: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is().await {
+        assert!(Instant::now() < deadline, "in vain: {fact}");
+        tokio::time::sleep(Duration::from_millis(2)).await; // between two looks
+    }
+}
