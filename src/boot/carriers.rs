@@ -32,6 +32,9 @@ pub(super) const SANDBOX_LIVE: &str = "sandbox-live";
 /// A carrier that answers slowly should be fed no more than this by the sandbox's binds.
 const SANDBOX_WINDOW: usize = 200;
 
+/// Sends of a message that is never answered.
+const DOUBT_TRIES: i64 = 3;
+
 /// The sandbox's own statuses for what it refuses.
 const SANDBOX_STATUSES: &[VendorStatus] = &[
     (0x400, Status::Failed, Some(MessageError::CarrierRejected)),
@@ -212,6 +215,7 @@ fn doubt(settings: &Settings) -> Doubt {
     let rules = &settings.in_doubt;
     Doubt {
         wait: Duration::from_secs(rules.wait_s),
+        tries: DOUBT_TRIES,
         otp: when(rules.otp),
         transactional: when(rules.transactional),
         service: when(rules.service),

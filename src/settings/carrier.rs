@@ -109,6 +109,8 @@ impl Carrier {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
         faults.unless(name_fits, key, "name", "1 to 64 letters, digits, - _ .");
+        let ours = ["sandbox", "sandbox-live"].contains(&self.name.to_ascii_lowercase().as_str());
+        faults.unless(!ours, key, "name", "another one: the program's own carriers are called so");
         faults.unless(!self.host.is_empty(), key, "host", "a host name or address");
         faults.unless(self.port != 0, key, "port", "1 to 65535");
         let system_id = (1..=15).contains(&self.system_id.len()) && self.system_id.is_ascii();

@@ -104,6 +104,8 @@ pub struct BindArgs {
 
 pub struct BindState {
     args: BindArgs,
+    /// Names this connection among all there ever were.
+    session: i64,
     /// Counts connections, so that news of an old one is not taken for the new one's.
     life: u64,
     link: Link,
@@ -174,6 +176,7 @@ impl Actor for CarrierBind {
         meters.bound.set(0.0);
         Ok(BindState {
             args,
+            session: 0,
             life: 0,
             link: Link::Resting,
             backoff: Backoff::default(),
@@ -240,6 +243,7 @@ impl BindState {
             Ok(halves) => halves,
             Err(reason) => return self.lost(me, &reason),
         };
+        self.session = rand::random();
         let life = self.life;
         let (reads, ends) = (me.clone(), me.clone());
         let wire = Wire::start(

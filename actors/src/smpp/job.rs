@@ -20,6 +20,9 @@ pub struct Job {
     pub from_ton: u8,
     /// Tries that the carrier refused for the time being.
     pub attempts: i64,
+    /// Since when, and how often, the carrier has been too busy for it. Not stored: a new life of
+    /// its owner counts anew.
+    pub throttled: Option<(At, i64)>,
     pub created_at: At,
     pub due_at: At,
     pub to: String,
@@ -40,6 +43,7 @@ impl Job {
             unit_price: message.unit_price,
             from_ton: message.from_ton,
             attempts: 0,
+            throttled: None,
             created_at: at,
             due_at: at,
             to: message.to,
@@ -60,6 +64,7 @@ impl Job {
             unit_price: Micros(row.unit_price),
             from_ton: u8::try_from(row.from_ton).ok()?,
             attempts: row.attempts,
+            throttled: None,
             created_at: At(row.created_at),
             due_at: At(row.due_at),
             to: row.to_addr,

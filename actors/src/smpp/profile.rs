@@ -78,6 +78,8 @@ pub struct Retry {
 #[derive(Clone, Copy, Debug)]
 pub struct Doubt {
     pub wait: Duration,
+    /// Sends in all, the first among them; past it the answer is waited for no more.
+    pub tries: i64,
     pub otp: WhenInDoubt,
     pub transactional: WhenInDoubt,
     pub service: WhenInDoubt,

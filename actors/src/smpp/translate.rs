@@ -103,7 +103,7 @@ fn outcome(state: Option<State>) -> (Option<Status>, Option<&'static str>) {
     }
 }
 
-/// A message from a handset as the store takes it.
+/// A message from a handset as the store takes it. The bind adds which connection it came by.
 #[must_use]
 pub fn inbound(
     carrier: CarrierId,
@@ -123,11 +123,12 @@ pub fn inbound(
         encoding,
         from_ton: view.source.ton,
         fingerprint: inbound_fingerprint(view, &raw),
+        session: 0,
         raw,
     }
 }
 
-/// Equal for a redelivery: the carrier's id when it names one, else all of the message.
+/// Equal for a redelivery: made of all that the carrier said.
 fn inbound_fingerprint(view: &MessageView<'_>, raw: &[u8]) -> [u8; 32] {
     let mut sha = Sha256::new();
     for field in [view.source.digits, view.destination.digits, raw, view.tlvs] {
@@ -175,6 +176,7 @@ mod tests {
             unit_price: Micros(1),
             from_ton: 5,
             attempts: 0,
+            throttled: None,
             created_at: At(0),
             due_at: At(0),
             to: String::from("+14155550123"),

@@ -52,6 +52,14 @@ pub(crate) struct BatchIn {
     scheduled_at: Option<IgnoredAny>,
     #[schema(ignore)]
     template_id: Option<IgnoredAny>,
+    #[schema(ignore)]
+    validity_seconds: Option<IgnoredAny>,
+    #[schema(ignore)]
+    variables: Option<IgnoredAny>,
+    #[schema(ignore)]
+    media_urls: Option<IgnoredAny>,
+    #[schema(ignore)]
+    webhook_url: Option<IgnoredAny>,
 }
 
 /// One of the many.
@@ -212,7 +220,15 @@ impl BatchIn {
         text("from", batch.from.as_deref().unwrap_or_default(), &mut faults);
         text("body", &batch.body, &mut faults);
         unsupported("scheduled_at", batch.scheduled_at.is_some(), &mut faults);
-        unsupported("template_id", batch.template_id.is_some(), &mut faults);
+        for (name, given) in [
+            ("template_id", batch.template_id.is_some()),
+            ("validity_seconds", batch.validity_seconds.is_some()),
+            ("variables", batch.variables.is_some()),
+            ("media_urls", batch.media_urls.is_some()),
+            ("webhook_url", batch.webhook_url.is_some()),
+        ] {
+            unsupported(name, given, &mut faults);
+        }
         let count = batch.recipients.len();
         if !(1..=RECIPIENTS_MAX).contains(&count) {
             faults.push(wrong("recipients", json!(count)).expected("1 to 1000 recipients"));

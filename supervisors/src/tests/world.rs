@@ -104,6 +104,7 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
         },
         retry: Retry { attempts: 5, base: ms(5), throttled_for: s(600) },
         doubt: Doubt {
+            tries: 3,
             wait: ms(50),
             otp: WhenInDoubt::Resend,
             transactional: WhenInDoubt::Resend,

@@ -17,6 +17,7 @@ fn job(key: i64, organization: i64, category: Category) -> Job {
         unit_price: Micros(0),
         from_ton: 5,
         attempts: 0,
+        throttled: None,
         created_at: At(0),
         due_at: At(0),
         to: String::new(),

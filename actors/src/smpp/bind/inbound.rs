@@ -85,7 +85,9 @@ impl BindState {
             work.receipts.push((self.args.profile.dialect.receipt)(carrier, &view));
         } else {
             let owner = self.args.profile.organization;
-            work.inbound.push((self.args.profile.dialect.inbound)(carrier, owner, &view));
+            let mut inbound = (self.args.profile.dialect.inbound)(carrier, owner, &view);
+            inbound.session = self.session;
+            work.inbound.push(inbound);
         }
         self.args.in_hand.lay_down();
     }

@@ -149,12 +149,13 @@ impl Flight {
         match status::verdict(status, profile.vendor_statuses) {
             Verdict::Over(status, error) => calm(self.over(status, error, said)),
             Verdict::Throttled => {
-                let waited = now.since(self.job.created_at);
-                let outcome = if waited >= profile.retry.throttled_for {
+                // A busy carrier is no failed try, and a long wait in the queue is not its fault.
+                let (since, times) = self.job.throttled.unwrap_or((now, 0));
+                let outcome = if now.since(since) >= profile.retry.throttled_for {
                     self.over(Status::Failed, Some(MessageError::Throttled), said)
                 } else {
-                    let rest = doubled(Duration::from_secs(1), attempts, Duration::from_secs(60));
-                    let due_at = now.plus(rest);
+                    let rest = doubled(Duration::from_secs(1), times + 1, Duration::from_secs(60));
+                    let (due_at, attempts) = (now.plus(rest), self.job.attempts);
                     Outcome::Retry { due_at, attempts, carrier_error: said }
                 };
                 Conclusion { outcome, throttled: true }
@@ -197,7 +198,7 @@ impl Doubtful {
             from: self.job.from.clone(),
             since: self.since,
             // A carrier that never answers would get it for ever.
-            resend: resend && attempts < profile.retry.attempts,
+            resend: resend && attempts < profile.doubt.tries,
             attempts,
             submitted: self.job.segments,
         }

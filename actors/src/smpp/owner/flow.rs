@@ -215,6 +215,10 @@ impl OwnerState {
             let conclusion = flight.conclude(&self.args.profile, now);
             if conclusion.throttled {
                 self.slow_until = Instant::now() + SLOW_FOR;
+                let mut job = Job::clone(&flight.job);
+                let (since, times) = job.throttled.unwrap_or((now, 0));
+                job.throttled = Some((since, times + 1));
+                flight.job = Arc::new(job);
             }
             let job = flight.job.clone();
             if conclusion.quarantined() {

@@ -14,6 +14,8 @@ use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::json::quoted;
 
+/// A carrier that lost our acknowledgement with its connection sends again within this time.
+const REPEAT_WINDOW_US: i64 = 10 * 60 * 1_000_000;
 const REPLY_WINDOW_US: i64 = 30 * 24 * 3_600 * 1_000_000;
 
 /// A message from a handset, as a carrier delivered it.
@@ -31,6 +33,8 @@ pub struct Inbound {
     pub raw: Vec<u8>,
     /// Equal for a repeat of the same delivery.
     pub fingerprint: [u8; 32],
+    /// The connection it came by. Equal content by the same one is another message.
+    pub session: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +58,9 @@ impl Lane {
             let seen = [
                 Column::Int(vec![item.carrier.0]),
                 Column::Blob(vec![item.fingerprint.as_slice()]),
+                Column::Int(vec![item.session]),
                 Column::Int(vec![now.micros()]),
+                Column::Int(vec![now.micros() - REPEAT_WINDOW_US]),
             ];
             if self.conn.run(&INSERT_SEEN, &seen).await? == 0 {
                 fates.push(InboundFate::Repeated);
@@ -135,10 +141,19 @@ impl Lane {
 }
 
 static INSERT_SEEN: Bulk = Bulk {
-    sqlite: "insert into inbound_seen (carrier_id, fingerprint, at) values (?1, ?2, ?3)
-         on conflict do nothing",
-    postgres: "insert into inbound_seen (carrier_id, fingerprint, at)
-         select * from unnest($1::bigint[], $2::bytea[], $3::bigint[]) on conflict do nothing",
+    sqlite: "insert into inbound_seen (carrier_id, fingerprint, session, at)
+         values (?1, ?2, ?3, ?4)
+         on conflict (carrier_id, fingerprint) do update
+         set session = excluded.session, at = excluded.at
+         where inbound_seen.session = excluded.session or inbound_seen.at < ?5",
+    postgres: "insert into inbound_seen (carrier_id, fingerprint, session, at)
+         select v.c, v.f, v.s, v.a
+         from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[])
+            v (c, f, s, a, b)
+         on conflict (carrier_id, fingerprint) do update
+         set session = excluded.session, at = excluded.at
+         where inbound_seen.session = excluded.session
+            or inbound_seen.at < excluded.at - 600000000",
 };
 
 static LAST_WRITER: Bulk = Bulk {

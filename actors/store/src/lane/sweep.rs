@@ -107,22 +107,22 @@ static SAVE_CURSORS: Bulk = Bulk {
 static FORGET_KEYS: Bulk = Bulk {
     sqlite: "delete from idempotency where (organization_id, key, route) in (
             select organization_id, key, route from idempotency
-            where created_at < ?1 limit 1000)",
+            where created_at < ?1 limit 5000)",
     postgres: "delete from idempotency where (organization_id, key, route) in (
             select i.organization_id, i.key, i.route from unnest($1::bigint[]) v (b)
-            join idempotency i on i.created_at < v.b limit 1000)",
+            join idempotency i on i.created_at < v.b limit 5000)",
 };
 
 static FORGET_SEEN: Bulk = Bulk {
     sqlite: "delete from inbound_seen where (carrier_id, fingerprint) in (
-            select carrier_id, fingerprint from inbound_seen where at < ?1 limit 1000)",
+            select carrier_id, fingerprint from inbound_seen where at < ?1 limit 5000)",
     postgres: "delete from inbound_seen where (carrier_id, fingerprint) in (
             select i.carrier_id, i.fingerprint from unnest($1::bigint[]) v (b)
-            join inbound_seen i on i.at < v.b limit 1000)",
+            join inbound_seen i on i.at < v.b limit 5000)",
 };
 
 static FORGET_PARKED: Bulk = Bulk {
-    sqlite: "delete from parked where seq in (select seq from parked where at < ?1 limit 1000)",
+    sqlite: "delete from parked where seq in (select seq from parked where at < ?1 limit 5000)",
     postgres: "delete from parked where seq in (
-            select p.seq from unnest($1::bigint[]) v (b) join parked p on p.at < v.b limit 1000)",
+            select p.seq from unnest($1::bigint[]) v (b) join parked p on p.at < v.b limit 5000)",
 };

@@ -16,6 +16,7 @@ fn from_handset(world: &World, fingerprint: u8) -> Inbound {
         from_ton: 1,
         raw: b"yes".to_vec(),
         fingerprint: [fingerprint; 32],
+        session: 1,
     }
 }
 
@@ -26,7 +27,9 @@ async fn a_reply_belongs_to_who_wrote_last_and_a_repeat_is_taken_once() {
         message.from = String::from("+14155550100");
         message.from_ton = 1;
         world.accepted(message).await;
-        let inbound = vec![from_handset(&world, 1), from_handset(&world, 1)];
+        let mut repeat = from_handset(&world, 1);
+        repeat.session = 2;
+        let inbound = vec![from_handset(&world, 1), repeat];
         let done = world.commit(Work { inbound, ..Work::default() }).await;
         let owner = world.organization;
         assert_eq!(done.inbound, [InboundFate::Stored(owner), InboundFate::Repeated]);
@@ -35,6 +38,18 @@ async fn a_reply_belongs_to_who_wrote_last_and_a_repeat_is_taken_once() {
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].status, Status::Received.code());
         assert_eq!(rows[0].body, "yes");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_words_again_by_the_same_connection_are_another_message() {
+    each(async |mut world| {
+        let mut item = from_handset(&world, 4);
+        item.carrier_organization = Some(world.organization);
+        let done = world.commit(Work { inbound: vec![item.clone(), item], ..Work::default() }).await;
+        let stored = InboundFate::Stored(world.organization);
+        assert_eq!(done.inbound, [stored, stored]);
     })
     .await;
 }

@@ -36,6 +36,7 @@ fn profile() -> Profile {
         retry: Retry { attempts: 3, base: second, throttled_for: Duration::from_secs(600) },
         doubt: Doubt {
             wait: Duration::from_secs(60),
+            tries: 3,
             otp: WhenInDoubt::Resend,
             transactional: WhenInDoubt::Resend,
             service: WhenInDoubt::Resend,
@@ -54,6 +55,7 @@ fn flight(segments: u8, attempts: i64, category: Category) -> Flight {
         unit_price: Micros(1),
         from_ton: 5,
         attempts,
+        throttled: None,
         created_at: At(0),
         due_at: At(0),
         to: String::new(),
@@ -121,13 +123,25 @@ fn three_tries_and_then_it_failed() {
 
 #[test]
 fn a_throttling_carrier_is_tried_for_ten_minutes() {
-    let mut busy = flight(1, 30, Category::Transactional);
+    let throttled = |since: i64, times: i64| {
+        let mut flight = flight(1, 1, Category::Transactional);
+        let mut job = Job::clone(&flight.job);
+        job.throttled = Some((At(since), times));
+        flight.job = Arc::new(job);
+        flight
+    };
+    let mut first = flight(1, 1, Category::Transactional);
+    first.note(0, refused(0x58));
+    let outcome = first.conclude(&profile(), At(3_600_000_000)).outcome;
+    let Outcome::Retry { due_at, attempts, .. } = outcome else { panic!("no retry") };
+    assert_eq!((due_at, attempts), (At(3_601_000_000), 1), "a long queue is no throttling");
+    let mut busy = throttled(0, 30);
     busy.note(0, refused(0x58));
     let conclusion = busy.conclude(&profile(), At(599_000_000));
     assert!(conclusion.throttled);
     let Outcome::Retry { due_at, .. } = conclusion.outcome else { panic!("no retry") };
     assert_eq!(due_at, At(659_000_000));
-    let mut late = flight(1, 30, Category::Transactional);
+    let mut late = throttled(0, 30);
     late.note(0, refused(0x58));
     let outcome = late.conclude(&profile(), At(600_000_000)).outcome;
     assert!(matches!(outcome, Outcome::Ended { error: Some(MessageError::Throttled), .. }));

@@ -172,10 +172,12 @@ create table quarantine (
     at bigint not null
 );
 
--- Inbound messages already taken, by carrier and its id, so that a repeat is acknowledged once.
+-- Inbound messages taken of late, with the connection they came by: what comes again by a later one
+-- is a repeat of what the carrier thinks unacknowledged.
 create table inbound_seen (
     carrier_id bigint not null,
     fingerprint bytea not null,
+    session bigint not null,
     at bigint not null,
     primary key (carrier_id, fingerprint)
 );
