@@ -31,6 +31,8 @@ pub struct Backlog {
     per_flow_max: usize,
     in_memory: usize,
     in_memory_max: usize,
+    /// True until what an earlier life left is known: a row taken before would hide older ones.
+    unread: bool,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +64,20 @@ impl Backlog {
             per_flow_max: per_flow_max.max(1),
             in_memory: 0,
             in_memory_max: in_memory_max.max(1),
+            unread: false,
         }
+    }
+
+    /// Takes no payload before [`Self::read_out`]: all rows are read from the store, oldest first.
+    #[must_use]
+    pub fn unread(mut self) -> Self {
+        self.unread = true;
+        self
+    }
+
+    /// All that an earlier life left has been named by [`Self::stored`].
+    pub fn read_out(&mut self) {
+        self.unread = false;
     }
 
     /// Jobs in memory.
@@ -78,7 +93,7 @@ impl Backlog {
 
     /// A job that was just committed. Keys of one organization and class come in rising order.
     pub fn announce(&mut self, job: Job) {
-        let full = self.in_memory >= self.in_memory_max;
+        let full = self.unread || self.in_memory >= self.in_memory_max;
         let most = self.per_flow_max;
         let (class, organization, key) = (job.class(), job.organization, job.key.0);
         let flow = self.flow(class, organization);

@@ -155,7 +155,7 @@ impl Actor for Owner {
         let view = args.views.enter(&args.profile, args.carrier);
         view.set_paused(args.paused);
         Ok(OwnerState {
-            backlog: Backlog::new(PER_FLOW_MAX, IN_MEMORY_MAX),
+            backlog: Backlog::new(PER_FLOW_MAX, IN_MEMORY_MAX).unread(),
             slots: (0..args.profile.connections).map(|_| Slot::default()).collect(),
             flights: HashMap::new(),
             outstanding: 0,

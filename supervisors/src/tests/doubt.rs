@@ -154,7 +154,7 @@ async fn a_killed_owner_has_a_successor_with_a_new_epoch_and_nothing_is_lost() {
 async fn owners_that_die_while_messages_come_leave_none_behind() {
     let peer = Peer::new();
     let mut profile = profile("one", &peer);
-    profile.retry.attempts = 100;
+    profile.doubt.tries = 100;
     profile.window = 2;
     let world = World::of(profile).await;
     peer.answer(|nth, _| if nth % 40 == 39 { Act::Keep } else { Act::Ack });

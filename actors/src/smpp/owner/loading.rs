@@ -46,6 +46,7 @@ impl OwnerState {
         for (class, organization, ..) in waiting {
             self.backlog.stored(class, organization);
         }
+        self.backlog.read_out();
         if !doubts.is_empty() {
             let (carrier, count) = (&self.args.profile.name, doubts.len());
             tracing::warn!(%carrier, count, "in doubt after a restart");
