@@ -117,7 +117,7 @@ impl Actor for CarrierSupervisor {
             }
             CarrierMsg::StartBind(at) => state.start_bind(&me, at).await?,
             CarrierMsg::Pause { paused, reply } => state.pause(&me, paused, reply),
-            CarrierMsg::Paused { paused, reply } => state.paused(paused, reply),
+            CarrierMsg::Paused { paused, reply } => state.paused(&me, paused, reply),
             CarrierMsg::Drain(reply) => state.drain(reply),
         }
         Ok(())
@@ -303,12 +303,18 @@ impl CarrierState {
     }
 
     /// Tells the owner of now, who may not be the one of when it was asked.
-    fn paused(&mut self, now: bool, reply: RpcReplyPort<bool>) {
+    fn paused(&mut self, me: &ActorRef<CarrierMsg>, now: bool, reply: RpcReplyPort<bool>) {
         if let Some((.., paused)) = &mut self.owned {
             *paused = now;
         }
         if let Some(owner) = &self.owner {
             let _ = owner.send_message(OwnerMsg::Pause { paused: now });
+        }
+        if !now && std::mem::take(&mut self.leaving) {
+            // It was drained: going on means to bind again.
+            for at in 0..self.binds.len() {
+                let _ = me.send_message(CarrierMsg::StartBind(at));
+            }
         }
         let _ = reply.send(true);
     }

@@ -127,3 +127,17 @@ async fn a_paused_carrier_gets_nothing_until_it_is_resumed_restarts_or_not() {
     world.all(&[more], Status::Sent).await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_carrier_says_so_and_goes_on_when_resumed() {
+    let peer = Peer::new();
+    let world = World::of(profile("one", &peer)).await;
+    until("it is bound", async || peer.bound() == 1).await;
+    timeout(PATIENCE, drain(&world, Some("one"))).await.unwrap().unwrap();
+    assert!(world.views.all()[0].is_paused());
+    let key = world.send("meanwhile").await;
+    world.pause("one", false).await;
+    world.all(&[key], Status::Sent).await;
+    assert!(!world.views.all()[0].is_paused());
+    world.end().await;
+}

@@ -160,17 +160,3 @@ fn what_comes_before_the_store_was_read_hides_no_older_row() {
     backlog.announce(bulk(8, 1));
     assert_eq!(keys(&backlog.next(9)), [3, 7, 8]);
 }
-
-#[test]
-fn what_comes_before_the_store_was_read_hides_no_older_row() {
-    let mut backlog = Backlog::new(4, 1_000).unread();
-    backlog.announce(bulk(7, 1));
-    assert!(backlog.next(9).is_empty(), "older ones go first");
-    backlog.stored(1, OrgId(1));
-    backlog.read_out();
-    let load = backlog.loads()[0];
-    assert_eq!(load.after, 0);
-    backlog.loaded(load, vec![bulk(3, 1), bulk(7, 1)], At(0));
-    backlog.announce(bulk(8, 1));
-    assert_eq!(keys(&backlog.next(9)), [3, 7, 8]);
-}

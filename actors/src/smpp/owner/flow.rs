@@ -438,6 +438,8 @@ impl OwnerState {
 
     pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused;
+        // Going on after a drain: the binds come back by themselves.
+        self.leaving &= paused;
         self.view.set_paused(paused);
     }
 
@@ -467,7 +469,7 @@ impl OwnerState {
         }
         if !self.leaving {
             self.leaving = true;
-            self.paused = true;
+            self.pause(true);
             for bind in self.slots.iter().filter_map(|slot| slot.bind.as_ref()) {
                 let _ = bind.send_message(BindMsg::Unbind);
             }
