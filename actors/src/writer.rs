@@ -11,6 +11,7 @@ mod handle;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::refusal::Refusal;
 use model::submission::Submission;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use store::Store;
@@ -33,6 +34,8 @@ pub enum WriterMsg {
     },
     /// (self) The commit is done; here is room for the next.
     Idle,
+    /// (self) The database takes nothing: who waits for it to accept something is told so.
+    Away,
     /// (self) The outcome of a commit is unknown, or the lane is gone for good.
     Broken(String),
 }
@@ -89,6 +92,8 @@ pub struct WriterState {
     /// Batches go here; the thread behind it ends when this is dropped.
     commits: mpsc::Sender<Batch>,
     idle: bool,
+    /// The commit under way waits for the database.
+    away: bool,
     batch_max: usize,
     /// What did not fit the batch, in order.
     waiting: std::collections::VecDeque<WriterMsg>,
@@ -115,6 +120,7 @@ impl Actor for Writer {
             batch: Batch::default(),
             commits,
             idle: true,
+            away: false,
             batch_max,
             waiting: std::collections::VecDeque::new(),
         })
@@ -127,7 +133,8 @@ impl Actor for Writer {
         state: &mut WriterState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            WriterMsg::Idle => state.idle = true,
+            WriterMsg::Idle => (state.idle, state.away) = (true, false),
+            WriterMsg::Away => state.refuse_accepts(),
             WriterMsg::Broken(error) => return Err(error.into()),
             other => state.collect(other),
         }
@@ -136,8 +143,31 @@ impl Actor for Writer {
     }
 }
 
+/// What is said while the database is away.
+fn away() -> Refusal {
+    Refusal::unavailable("the database takes nothing now").retry_after(2)
+}
+
 impl WriterState {
+    fn refuse_accepts(&mut self) {
+        self.away = true;
+        for asked in self.batch.asked.drain(..) {
+            self.batch.count -= asked.submission.messages.len();
+            let _ = asked.reply.send(Err(away()));
+        }
+        for message in std::mem::take(&mut self.waiting) {
+            self.collect(message);
+        }
+    }
+
     fn collect(&mut self, message: WriterMsg) {
+        let message = match message {
+            WriterMsg::Accept(asked) if self.away => {
+                let _ = asked.reply.send(Err(away()));
+                return;
+            }
+            other => other,
+        };
         if self.batch.count >= self.batch_max {
             return self.waiting.push_back(message);
         }
@@ -150,7 +180,7 @@ impl WriterState {
                 self.batch.count += work.len();
                 self.batch.performs.push((*work, then));
             }
-            WriterMsg::Idle | WriterMsg::Broken(_) => {}
+            WriterMsg::Idle | WriterMsg::Away | WriterMsg::Broken(_) => {}
         }
     }
 

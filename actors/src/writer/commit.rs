@@ -165,7 +165,8 @@ impl Committer {
             Err(error) if error.is_outage() => {
                 tracing::error!(%error, items = count, "the database takes nothing");
                 self.args.shared.set_down(true);
-                let refused = Refusal::unavailable("the database takes nothing now").retry_after(2);
+                let _ = self.writer.send_message(WriterMsg::Away);
+                let refused = super::away();
                 for (reply, _permit) in replies.drain(..) {
                     let _ = reply.send(Err(refused.clone()));
                 }

@@ -2,7 +2,7 @@
 //!
 //! Only with the feature `testing`, which no released program turns on.
 
-use sqlx::{AnyConnection, Connection as _, Executor as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 
 /// A connection of its own, with every right.
 pub struct Outsider(AnyConnection);
@@ -14,7 +14,7 @@ impl Outsider {
     }
 
     /// Runs one or more statements. What `begin immediate` locks stays locked until `rollback`.
-    pub async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        self.0.execute(sqlx::raw_sql(sql)).await.map(|_| ())
+    pub async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        self.0.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(|_| ())
     }
 }

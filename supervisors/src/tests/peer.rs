@@ -274,8 +274,10 @@ impl Line {
                 let door = self.peer.lock().door;
                 match door {
                     Door::Open => self.step(Input::Accept),
-                    Door::Refusing => self.step(Input::Refuse(CommandStatus::BINDFAIL)),
-                    Door::Silent | Door::Away | Door::Cursed => Vec::new(),
+                    Door::Silent => Vec::new(),
+                    Door::Refusing | Door::Away | Door::Cursed => {
+                        self.step(Input::Refuse(CommandStatus::BINDFAIL))
+                    }
                 }
             }
             Output::Bound => {

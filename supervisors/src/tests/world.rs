@@ -61,6 +61,8 @@ pub(super) struct Plan {
     pub(super) policy: Policy,
     pub(super) root_policy: Policy,
     pub(super) limits: Limits,
+    /// A PostgreSQL database instead of a SQLite file.
+    pub(super) postgres: Option<String>,
 }
 
 pub(super) struct World {
@@ -129,14 +131,16 @@ fn new_key() -> NewKey {
 impl Plan {
     pub(super) fn of(profiles: Vec<Profile>) -> Self {
         let limits = Limits { accepts_max: 1_000, backlog_per_organization_max: 100_000 };
-        Self { profiles, policy: QUICK, root_policy: QUICK, limits }
+        Self { profiles, policy: QUICK, root_policy: QUICK, limits, postgres: None }
     }
 
     pub(super) async fn start(self) -> World {
         let name = format!("orbit-tree-{:032x}", rand::random::<u128>());
         let folder = Folder(std::env::temp_dir().join(name));
         std::fs::create_dir_all(&folder.0).unwrap();
-        let url = format!("sqlite://{}", folder.0.join("orbit.db").display());
+        let file = format!("sqlite://{}", folder.0.join("orbit.db").display());
+        let exclusive = self.postgres.is_some();
+        let url = self.postgres.unwrap_or(file);
         let store = Store::open(Options::new(&url)).await.unwrap();
         let shared = Arc::new(Shared::new(self.limits));
         let writer = WriterHandle::new(shared.clone());
@@ -158,7 +162,7 @@ impl Plan {
         let plan = WriterPlan {
             store: store.clone(),
             alternatives: translate::alternatives,
-            exclusive: false,
+            exclusive,
             shared,
             directory: directory.clone(),
             batch_max: 500,
