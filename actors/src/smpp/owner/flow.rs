@@ -47,12 +47,7 @@ impl OwnerState {
             self.view.set_oldest(first.created_at.micros());
         }
         for job in jobs {
-            if self.recovered {
-                self.backlog.announce(job);
-            } else {
-                // Older rows wait in the store, and this one after them: all are read in turn.
-                self.backlog.stored(job.class(), job.organization);
-            }
+            self.backlog.announce(job);
         }
     }
 
