@@ -27,9 +27,13 @@ async fn an_answer_goes_to_whom_the_handset_knows_and_comes_once() {
 
     let answers = carrier.seen(ANSWER).len();
     let mut out = Vec::new();
-    for sequence in [500, 501] {
-        inbound(&mut out, sequence, "14155550123", OURS, b"Yes, gladly");
-    }
+    inbound(&mut out, 500, "14155550123", OURS, b"Yes, gladly");
+    carrier.inject(&out);
+    carrier.sees(ANSWER, answers + 1).await;
+    // A carrier that lost the answer with its connection says it again by the next.
+    carrier.hang_up();
+    carrier.sees(wire::BIND_TRANSCEIVER, 2).await;
+    world.bound("main", 1).await;
     carrier.inject(&out);
     let acks = carrier.sees(ANSWER, answers + 2).await;
     assert!(acks.iter().all(|ack| ack.header.status == 0), "{acks:?}");
@@ -49,12 +53,19 @@ async fn an_answer_goes_to_whom_the_handset_knows_and_comes_once() {
     assert_eq!(others.count("direction=inbound").await, 0);
     assert_eq!(http.balance().await.1, 0);
 
+    let mut again = Vec::new();
+    inbound(&mut again, 501, "14155550123", OURS, b"And I mean it");
+    carrier.inject(&again.repeat(2));
+    carrier.sees(ANSWER, answers + 4).await;
+    let all = http.count("direction=inbound").await;
+    assert_eq!(all, 3, "the same words by the same connection are said twice");
+
     let mut out = Vec::new();
     inbound(&mut out, 502, "14155550999", OURS, b"Who are you?");
     carrier.inject(&out);
-    let acks = carrier.sees(ANSWER, answers + 3).await;
+    let acks = carrier.sees(ANSWER, answers + 5).await;
     assert_eq!(acks.last().map(|ack| ack.header.status), Some(0));
-    assert_eq!(http.count("direction=inbound").await, 1, "a stranger's is nobody's");
+    assert_eq!(http.count("direction=inbound").await, 3, "a stranger's is nobody's");
     let aside = world.orbit(&["quarantine", "--json"]).await.json();
     assert_eq!(aside[0]["reason"], "inbound_without_owner", "{aside}");
 }
