@@ -83,7 +83,7 @@ async fn until(smsc: &Smsc, condition: impl Fn(&Stats) -> bool) -> Stats {
             return stats;
         }
         assert!(Instant::now() < deadline, "{stats:?}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await; // between two looks
     }
 }
 
