@@ -4,6 +4,8 @@
 //! standard error. All traffic stays on loopback addresses, and every scenario is bounded
 //! in count and in time. The end-to-end tests use the same peers and clients.
 
+#![expect(clippy::disallowed_methods, reason = "a load test measures time by the clock")]
+
 mod api;
 pub mod client;
 mod generator;

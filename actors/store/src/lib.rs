@@ -3,7 +3,6 @@
 //! Two ways in. [`Lane`] is the one writer: batches of work, one transaction each, spoken to each
 //! database in its own best way. [`Store`] reads: one SQL text for both databases, tenants through
 //! [`Store::tenant`]. No column leaves this crate, and no other crate names sqlx.
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
 
 mod accounts;
 mod bulk;

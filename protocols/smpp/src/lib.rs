@@ -9,6 +9,7 @@
 //! never puts the stream out of step; what we send keeps to the book. Time comes in as an
 //! argument (`std::time::Instant`), bytes go out as orders (`session::Output`).
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test begins at some moment"))]
 
 pub mod command;
 pub mod frame;

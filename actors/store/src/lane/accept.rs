@@ -19,6 +19,7 @@ use crate::error::StoreError;
 use crate::ledger::TransferKind;
 
 type Scope<'a> = (OrgId, &'a str, &'a str);
+type StoredScope = (i64, String, String);
 
 /// What stands in the way of an item, found before money is looked at.
 enum Verdict<'a> {
@@ -137,7 +138,7 @@ impl Lane {
         }
         let columns = &columns[..3];
         let known = self.conn.fetch(&SELECT_KEYS, columns).await?;
-        let mut by_scope: HashMap<(i64, String, String), (Vec<u8>, Vec<u8>)> = HashMap::new();
+        let mut by_scope: HashMap<StoredScope, (Vec<u8>, Vec<u8>)> = HashMap::new();
         for line in known {
             let scope = (line.int(0)?, line.text(1)?, line.text(2)?);
             by_scope.insert(scope, (line.blob(3)?, line.blob(4)?));
@@ -165,7 +166,7 @@ impl Lane {
         keys.sort_unstable();
         keys.dedup();
         let lines = self.conn.fetch(&PERMITTED_KEYS, &[Column::Int(keys)]).await?;
-        Ok(lines.iter().map(|line| line.int(0)).collect::<Result<_, _>>()?)
+        lines.iter().map(|line| line.int(0)).collect()
     }
 
     /// What each organization of the batch can spend; its rows stay locked until the commit.

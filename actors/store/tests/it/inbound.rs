@@ -47,7 +47,8 @@ async fn the_same_words_again_by_the_same_connection_are_another_message() {
     each(async |mut world| {
         let mut item = from_handset(&world, 4);
         item.carrier_organization = Some(world.organization);
-        let done = world.commit(Work { inbound: vec![item.clone(), item], ..Work::default() }).await;
+        let done =
+            world.commit(Work { inbound: vec![item.clone(), item], ..Work::default() }).await;
         let stored = InboundFate::Stored(world.organization);
         assert_eq!(done.inbound, [stored, stored]);
     })
