@@ -134,14 +134,21 @@ impl Lane {
                 Column::Text(vec![from]),
                 Column::Int(vec![since.micros()]),
             ];
+            let mut seen: Option<Witness> = None;
             for line in self.conn.fetch(&WITNESSES, &columns).await? {
-                let seq = line.int(0)?;
-                if taken.insert(seq) {
-                    let parts = vec![PartId { part: 1, id: line.text(1)? }];
-                    found.insert(at, Witness { parts, raw_id: line.text(2)? });
-                    break;
+                // Of a long message each part may have a receipt of its own.
+                let known = seen.as_ref().map_or(0, |witness| witness.parts.len());
+                if known >= usize::from(result.segments.max(1)) || !taken.insert(line.int(0)?) {
+                    continue;
+                }
+                let part = u8::try_from(known + 1).unwrap_or(u8::MAX);
+                let part = PartId { part, id: line.text(1)? };
+                match &mut seen {
+                    Some(witness) => witness.parts.push(part),
+                    None => seen = Some(Witness { parts: vec![part], raw_id: line.text(2)? }),
                 }
             }
+            found.extend(seen.map(|witness| (at, witness)));
         }
         Ok(found)
     }
@@ -312,7 +319,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Parts that went out in another part's PDU share its receipt: they are delivered with it.
+    /// Parts that went out in another part's PDU, or were in doubt and are known by another's
+    /// receipt, have no receipt to wait for: they count as delivered with the others.
     async fn imply_parts(
         &mut self,
         results: &[HandoffResult],
@@ -322,7 +330,7 @@ impl Lane {
             .iter()
             .filter_map(|closing| {
                 let result = &results[closing.at];
-                let sent = matches!(result.outcome, Outcome::Sent { .. });
+                let sent = closing.status == Status::Sent;
                 let mask = implied_parts(result.segments, closing.parts);
                 (sent && mask != 0).then_some((result.row.key.0, mask))
             })

@@ -158,6 +158,37 @@ async fn doubt_is_resolved_by_a_parked_receipt_or_by_giving_up() {
 }
 
 #[tokio::test]
+async fn a_long_message_in_doubt_is_settled_by_the_receipts_of_its_parts() {
+    each(async |mut world| {
+        let mut long = world.message("+14155550123");
+        long.segments = 3;
+        let row = world.accepted(long).await;
+        let since = At::now().minus(Duration::from_secs(1));
+        world.claim(&[row]).await;
+        let receipts =
+            vec![world.receipt("71", Some(Status::Delivered)), world.receipt("72", None)];
+        world.commit(Work { receipts, ..Work::default() }).await;
+        let outcome = Outcome::Resolve {
+            to: String::from("+14155550123"),
+            from: String::from("Orbit"),
+            since,
+            resend: true,
+            attempts: 1,
+            submitted: 3,
+        };
+        let results = vec![world.result(row, 3, outcome)];
+        let done = world.commit(Work { results, ..Work::default() }).await;
+        assert_eq!(done.results, [Fate::Closed]);
+        assert_eq!(world.status(row.key).await, Status::Sent);
+        let receipts = vec![world.receipt("72", Some(Status::Delivered))];
+        world.commit(Work { receipts, ..Work::default() }).await;
+        assert_eq!(world.status(row.key).await, Status::Delivered);
+        world.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn claims_of_many_rows_go_in_one_statement() {
     each(async |mut world| {
         let many = (0..700).map(|n| world.message(&format!("+1415555{n:04}"))).collect();
