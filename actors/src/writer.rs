@@ -155,6 +155,12 @@ impl WriterState {
             self.batch.count -= asked.submission.messages.len();
             let _ = asked.reply.send(Err(away()));
         }
+        let count = &mut self.batch.count;
+        self.batch.performs.retain(|(work, _)| {
+            let refused = work.admin.iter().any(commit::changes_accounts);
+            *count -= if refused { work.len() } else { 0 };
+            !refused
+        });
         for message in std::mem::take(&mut self.waiting) {
             self.collect(message);
         }
@@ -164,6 +170,11 @@ impl WriterState {
         let message = match message {
             WriterMsg::Accept(asked) if self.away => {
                 let _ = asked.reply.send(Err(away()));
+                return;
+            }
+            WriterMsg::Perform { work, .. }
+                if self.away && work.admin.iter().any(commit::changes_accounts) =>
+            {
                 return;
             }
             other => other,

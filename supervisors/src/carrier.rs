@@ -311,7 +311,10 @@ impl CarrierState {
             let _ = owner.send_message(OwnerMsg::Pause { paused: now });
         }
         if !now && std::mem::take(&mut self.leaving) {
-            // It was drained: going on means to bind again.
+            // It was drained: going on means to bind again, behind a new owner if that died.
+            if self.owner.is_none() {
+                self.own(me);
+            }
             for at in 0..self.binds.len() {
                 let _ = me.send_message(CarrierMsg::StartBind(at));
             }

@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
 use model::carrier::{CarrierId, MessageKey};
+use model::clock::At;
 use proto_smpp::pacing::Backoff;
+use proto_smpp::split::Concat;
 use proto_smpp::{
-    Bind, BindKind, CloseReason, CommandId, CommandStatus, Input, Output, Role, Session, Settings,
-    message_id, text,
+    Bind, BindKind, CloseReason, CommandId, CommandStatus, Input, Message, Output, Role, Session,
+    Settings, message_id, text,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::AbortHandle;
@@ -26,6 +28,7 @@ use super::hand::{Condemned, InHand, Item};
 use super::job::Job;
 use super::owner::OwnerMsg;
 use super::profile::Profile;
+use super::translate;
 use super::wire::{self, ReadHalf, Wire, WriteHalf};
 use crate::gate::{Gate, Permit};
 use crate::writer::WriterHandle;
@@ -104,13 +107,14 @@ pub struct BindArgs {
 
 pub struct BindState {
     args: BindArgs,
-    /// Names this connection among all there ever were.
+    /// When this connection was opened, in microseconds: its name among all there ever were.
     session: i64,
     /// Counts connections, so that news of an old one is not taken for the new one's.
     life: u64,
     link: Link,
     backoff: Backoff,
     tick: Option<(Instant, AbortHandle)>,
+    rest_until: Instant,
     meters: Meters,
     leaving: bool,
 }
@@ -181,6 +185,7 @@ impl Actor for CarrierBind {
             link: Link::Resting,
             backoff: Backoff::default(),
             tick: None,
+            rest_until: Instant::now(),
             meters,
             leaving: false,
         })
@@ -243,7 +248,7 @@ impl BindState {
             Ok(halves) => halves,
             Err(reason) => return self.lost(me, &reason),
         };
-        self.session = rand::random();
+        self.session = At::now().micros();
         let life = self.life;
         let (reads, ends) = (me.clone(), me.clone());
         let wire = Wire::start(
@@ -281,8 +286,7 @@ impl BindState {
             let written = if self.args.condemned.holds(Item::Message(job.key.0)) {
                 None
             } else {
-                let profile = &self.args.profile;
-                (profile.dialect.write)(job, profile.concat).ok()
+                self.write(job)
             };
             for pdu in (0..32).filter(|bit| pdus & (1 << bit) != 0) {
                 let tag = Tag { key: job.key, pdu };
@@ -300,6 +304,17 @@ impl BindState {
         let inputs =
             messages.iter().map(|(message, tag)| Input::Submit { message, tag: *tag }).collect();
         self.step(me, inputs);
+    }
+
+    /// The PDUs of a job: as many as it was accepted and is charged for, though the account may
+    /// have been set to another way of joining parts since.
+    fn write(&self, job: &Job) -> Option<Vec<Message>> {
+        let profile = &self.args.profile;
+        let wanted = translate::pdus(job, profile.concat);
+        [profile.concat, Concat::Udh8, Concat::Udh16]
+            .into_iter()
+            .filter_map(|concat| (profile.dialect.write)(job, concat).ok())
+            .find(|messages| messages.len() == wanted)
     }
 
     /// Feeds the session, obeys it, and sends all octets with one write.
@@ -416,7 +431,12 @@ impl BindState {
         let rest = rest.clamp(timers.reconnect_min.min(timers.reconnect_max), timers.reconnect_max);
         let (carrier, bind) = (&self.args.profile.name, self.args.slot);
         tracing::warn!(%carrier, bind, reason, rest_ms = rest.as_millis(), "not bound");
-        self.tick_at(me, Instant::now() + rest);
+        // An older wake would cut the rest short.
+        if let Some((_, timer)) = self.tick.take() {
+            timer.abort();
+        }
+        self.rest_until = Instant::now() + rest;
+        self.tick_at(me, self.rest_until);
     }
 
     fn leave(&mut self, me: &ActorRef<BindMsg>) {
@@ -431,6 +451,7 @@ impl BindState {
     fn ticked(&mut self, me: &ActorRef<BindMsg>) {
         self.tick = None;
         match &self.link {
+            Link::Resting if Instant::now() < self.rest_until => self.tick_at(me, self.rest_until),
             Link::Resting => self.connect(me),
             Link::Connecting(_) => {}
             Link::Up(_) => self.step(me, vec![Input::Tick]),

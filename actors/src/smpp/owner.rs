@@ -127,6 +127,8 @@ pub struct OwnerState {
     /// Drained: binds are told to unbind.
     leaving: bool,
     recovered: bool,
+    /// The store is not read before this.
+    load_after: Instant,
     tick: Option<(Instant, AbortHandle)>,
     tasks: JoinSet<()>,
     view: Arc<CarrierView>,
@@ -171,6 +173,7 @@ impl Actor for Owner {
             draining: None,
             leaving: false,
             recovered: false,
+            load_after: Instant::now(),
             tick: None,
             tasks: JoinSet::new(),
             view,
@@ -205,7 +208,7 @@ impl Actor for Owner {
             OwnerMsg::Drain(reply) => state.drain(reply),
             OwnerMsg::Claimed(claimed) => state.claimed(claimed),
             OwnerMsg::Settled(fates) => state.settled(fates),
-            OwnerMsg::Loaded { load, jobs } => state.loaded(load, jobs)?,
+            OwnerMsg::Loaded { load, jobs } => state.loaded(load, jobs),
             OwnerMsg::Recovered(found) => state.recovered(found)?,
             OwnerMsg::Tick => state.tick = None,
         }

@@ -15,13 +15,15 @@ use model::clock::At;
 use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::{ActorProcessingErr, ActorRef, ActorStatus};
-use store::lane::{Accepted, AdminDone, Done, Fate, InboundFate, Quarantined, ReceiptFate, Work};
+use store::lane::{
+    Accepted, Admin, AdminDone, Done, Fate, InboundFate, Quarantined, ReceiptFate, Work,
+};
 use store::{Lane, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{Batch, Turn, WriterArgs, WriterMsg};
+use super::{Batch, Then, Turn, WriterArgs, WriterMsg};
 use crate::smpp::job::Job;
 use crate::smpp::owner::OwnerMsg;
 
@@ -171,6 +173,7 @@ impl Committer {
                     let _ = reply.send(Err(refused.clone()));
                 }
                 work.accepts.clear();
+                refuse_account_changes(&mut work, &mut thens);
                 if self.split || matches!(error, StoreError::Unknown(_)) {
                     return Err(error);
                 }
@@ -311,6 +314,24 @@ impl Committer {
     }
 }
 
+/// Whoever pays in or asks for a key is told at once that it did not happen, and asks again: done
+/// later as well, it would be done twice.
+fn refuse_account_changes(work: &mut Work, thens: &mut Vec<(Share, Then)>) {
+    let mut changes = std::mem::take(&mut work.admin).into_iter();
+    thens.retain(|(share, _)| {
+        let own: Vec<Admin> = changes.by_ref().take(share.admin).collect();
+        let refused = own.iter().any(changes_accounts);
+        if !refused {
+            work.admin.extend(own);
+        }
+        !refused
+    });
+}
+
+pub(super) fn changes_accounts(change: &Admin) -> bool {
+    !matches!(change, Admin::OwnCarrier { .. } | Admin::NameCarrier { .. })
+}
+
 fn append(work: &mut Work, mut more: Work) {
     work.admin.append(&mut more.admin);
     work.accepts.append(&mut more.accepts);
@@ -338,7 +359,7 @@ fn halve(work: &mut Work) -> Work {
         items.split_off(keep)
     }
     let mut spare = false;
-    Work {
+    let mut second = Work {
         admin: half(&mut work.admin, &mut spare),
         accepts: half(&mut work.accepts, &mut spare),
         claims: half(&mut work.claims, &mut spare),
@@ -349,9 +370,12 @@ fn halve(work: &mut Work) -> Work {
         quarantine: half(&mut work.quarantine, &mut spare),
         sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
         forget_keys_before: work.forget_keys_before.take(),
-        // Stays with the first half, so that the two are parted.
         forget_parked_before: None,
+    };
+    if second.is_empty() {
+        second.forget_parked_before = work.forget_parked_before.take();
     }
+    second
 }
 
 fn join(mut first: Done, second: Done) -> Done {
@@ -416,6 +440,16 @@ mod tests {
         assert_eq!((work.len(), second.len()), (2, 3));
         append(&mut work, second);
         assert_eq!(work.sweep_cursors.iter().map(|c| c.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn one_item_and_a_sweep_are_parted() {
+        let mut work = cursors(1);
+        (work.forget_keys_before, work.forget_parked_before) = (Some(At(1)), Some(At(1)));
+        let mut second = halve(&mut work);
+        assert_eq!((work.len(), second.len()), (2, 1));
+        second = halve(&mut work);
+        assert_eq!((work.len(), second.len()), (1, 1));
     }
 
     #[test]

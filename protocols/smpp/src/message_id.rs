@@ -59,7 +59,8 @@ pub fn canonical(raw: &[u8]) -> String {
         id = rest;
     }
     let id = &id[..id.len().min(LONGEST)];
-    id.iter().map(|b| char::from(b.to_ascii_lowercase())).collect()
+    // A NUL in the middle is no part of an id, and no database takes it in a text.
+    id.iter().filter(|b| **b != 0).map(|b| char::from(b.to_ascii_lowercase())).collect()
 }
 
 /// The other forms in which a carrier may name the same message, itself not among them: as hex

@@ -107,12 +107,25 @@ async fn a_killed_owner_takes_its_binds_along_and_no_neighbour() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_that_cannot_read_is_replaced() {
-    let (world, _one, other) = two().await;
+async fn an_owner_that_cannot_read_more_goes_on_with_what_it_has() {
+    let (world, one, _other) = two().await;
     let owner = world.owner(0).await;
     let load = Load { class: 1, organization: world.organization, after: 0, limit: 1 };
     let jobs = Err(String::from("the store cannot be read"));
     owner.send_message(OwnerMsg::Loaded { load, jobs }).unwrap();
+    let key = world.send("hello").await;
+    world.all(&[key], Status::Sent).await;
+    assert_eq!(world.owner(0).await.get_id(), owner.get_id());
+    assert_eq!(one.opened(), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_cannot_recover_is_replaced() {
+    let (world, _one, other) = two().await;
+    let owner = world.owner(0).await;
+    let nothing = Err(String::from("the store cannot be read"));
+    owner.send_message(OwnerMsg::Recovered(nothing)).unwrap();
     until("there is another", async || world.owner(0).await.get_id() != owner.get_id()).await;
     let key = world.send("hello").await;
     world.all(&[key], Status::Sent).await;

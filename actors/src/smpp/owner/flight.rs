@@ -43,6 +43,8 @@ pub(super) struct Doubtful {
     /// The epoch of the intent: an earlier owner's after a restart.
     pub(super) epoch: i64,
     pub(super) since: At,
+    /// Parts that may have left.
+    pub(super) left: u8,
 }
 
 /// What a finished round of a message asks for.
@@ -98,6 +100,11 @@ impl Flight {
             Answer::Impossible => self.impossible = true,
         }
         true
+    }
+
+    /// Parts that were given to a bind, answered or not.
+    pub(super) fn left(&self) -> u8 {
+        self.charged(self.total.saturating_sub(self.unsent.count_ones() as usize))
     }
 
     /// Everything that waits is lost with its bind.
@@ -200,7 +207,7 @@ impl Doubtful {
             // A carrier that never answers would get it for ever.
             resend: resend && attempts < profile.doubt.tries,
             attempts,
-            submitted: self.job.segments,
+            submitted: self.left,
         }
     }
 }

@@ -271,7 +271,8 @@ impl OwnerState {
             Outcome::InDoubt { due_at } => {
                 if let Some(flight) = self.flights.get(&key) {
                     let (job, since) = (flight.job.clone(), flight.since);
-                    self.doubt(job, result.epoch, since, *due_at);
+                    let left = flight.left();
+                    self.doubt(Doubtful { job, epoch: result.epoch, since, left }, *due_at);
                 }
             }
             Outcome::Sent { .. } | Outcome::Ended { .. } | Outcome::Resolve { .. } => {}
@@ -311,9 +312,10 @@ impl OwnerState {
         self.rested.insert(job.key.0, job);
     }
 
-    pub(super) fn doubt(&mut self, job: Arc<Job>, epoch: i64, since: At, due_at: At) {
-        self.doubts.push(Reverse((due_at, job.key.0)));
-        self.doubted.insert(job.key.0, Doubtful { job, epoch, since });
+    pub(super) fn doubt(&mut self, doubtful: Doubtful, due_at: At) {
+        let key = doubtful.job.key.0;
+        self.doubts.push(Reverse((due_at, key)));
+        self.doubted.insert(key, doubtful);
     }
 
     fn wake_rested(&mut self) {
@@ -487,6 +489,10 @@ impl OwnerState {
         if !self.ready.is_empty() && self.args.profile.tps > 0 {
             let at = Instant::now().into_std();
             rest = rest.min(self.pacing.ready_at(at).saturating_duration_since(at));
+        }
+        let reading = self.load_after.saturating_duration_since(Instant::now());
+        if !reading.is_zero() {
+            rest = rest.min(reading);
         }
         let rest = rest.max(Duration::from_millis(1));
         let due = Instant::now() + rest;

@@ -4,13 +4,18 @@ use model::carrier::OrgId;
 use model::clock::At;
 use ractor::{ActorProcessingErr, ActorRef};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 use store::{Store, StoreError, WaitingRow};
 
+use super::flight::Doubtful;
 use super::{OwnerMsg, OwnerState};
 use crate::smpp::backlog::Load;
 use crate::smpp::job::Job;
 
+/// The pause after a read that failed. The binds go on with what is in memory.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Rows read at once.
 const PAGE: i64 = 500;
 
@@ -53,14 +58,15 @@ impl OwnerState {
         }
         for (job, epoch, since) in doubts {
             let due_at = since.plus(self.args.profile.doubt.wait(job.category));
-            self.doubt(Arc::new(job), epoch, since, due_at);
+            let left = job.segments;
+            self.doubt(Doubtful { job: Arc::new(job), epoch, since, left }, due_at);
         }
         self.recovered = true;
         Ok(())
     }
 
     pub(super) fn load_more(&mut self, me: &ActorRef<OwnerMsg>) {
-        if !self.recovered {
+        if !self.recovered || Instant::now() < self.load_after {
             return;
         }
         for load in self.backlog.loads() {
@@ -75,22 +81,18 @@ impl OwnerState {
         }
     }
 
-    pub(super) fn loaded(
-        &mut self,
-        load: Load,
-        jobs: Result<Vec<Job>, String>,
-    ) -> Result<(), ActorProcessingErr> {
+    pub(super) fn loaded(&mut self, load: Load, jobs: Result<Vec<Job>, String>) {
         match jobs {
             Ok(jobs) => {
                 for job in self.backlog.loaded(load, jobs, At::now()) {
                     self.rest(job.due_at, job);
                 }
-                Ok(())
             }
             Err(error) => {
-                // Reading again at once would spin; a death is counted and delayed by the supervisor.
+                let carrier = &self.args.profile.name;
+                tracing::warn!(%carrier, error, "waiting messages could not be read");
                 self.backlog.load_failed(load);
-                Err(error.into())
+                self.load_after = Instant::now() + READ_AGAIN;
             }
         }
     }

@@ -109,7 +109,7 @@ impl Lane {
         self.put_back(results, &again, &mut fates, gathered).await?;
         self.keep_in_doubt(results, &doubts, &mut fates, gathered).await?;
         self.close(results, closings, now, &mut fates, gathered).await?;
-        let early = self.early_receipts(results, &fates, &resolved).await?;
+        let early = self.early_receipts(results, &fates, &resolved, now).await?;
         Ok((fates, early))
     }
 
@@ -121,9 +121,13 @@ impl Lane {
         let mut found = HashMap::new();
         let mut taken = HashSet::new();
         for (at, result) in results.iter().enumerate() {
-            let Outcome::Resolve { to, from, since, .. } = &result.outcome else {
+            let Outcome::Resolve { to, from, since, submitted, .. } = &result.outcome else {
                 continue;
             };
+            if *submitted < result.segments {
+                // A receipt of one part cannot prove others that never left.
+                continue;
+            }
             let carrier = result.row.carrier;
             if self.parked.get(&carrier).copied().unwrap_or(0) <= 0 {
                 continue;
@@ -354,6 +358,8 @@ impl Lane {
         let parts: Vec<(OutboxRef, &PartId)> = closings
             .iter()
             .flat_map(|c| c.parts.iter().map(|part| (results[c.at].row, part)))
+            // No receipt can name a part that has no id.
+            .filter(|(_, part)| !part.id.is_empty())
             .collect();
         if parts.is_empty() {
             return Ok(());
@@ -374,6 +380,7 @@ impl Lane {
         results: &[HandoffResult],
         fates: &[Fate],
         resolved: &HashMap<usize, Witness>,
+        now: At,
     ) -> Result<Vec<Matched>, StoreError> {
         let mut wanted: Vec<(CarrierId, String, i64, i64)> = Vec::new();
         for (at, (result, fate)) in results.iter().zip(fates).enumerate() {
@@ -385,7 +392,7 @@ impl Lane {
                 Outcome::Sent { parts, .. } | Outcome::Ended { parts, .. } => parts.as_slice(),
                 _ => resolved.get(&at).map_or(&[][..], |witness| &witness.parts),
             };
-            for part in parts {
+            for part in parts.iter().filter(|part| !part.id.is_empty()) {
                 let key = result.row.key.0;
                 wanted.push((carrier, part.id.clone(), key, i64::from(part.part)));
                 for (_, id) in (self.alternatives)(&part.id) {
@@ -393,7 +400,7 @@ impl Lane {
                 }
             }
         }
-        self.unpark(&wanted).await
+        self.unpark(&wanted, now).await
     }
 }
 

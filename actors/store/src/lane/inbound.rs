@@ -33,7 +33,8 @@ pub struct Inbound {
     pub raw: Vec<u8>,
     /// Equal for a repeat of the same delivery.
     pub fingerprint: [u8; 32],
-    /// The connection it came by. Equal content by the same one is another message.
+    /// When the connection it came by was opened. Only what was stored before that can have lost
+    /// its acknowledgement: later equal words are another message.
     pub session: i64,
 }
 
@@ -145,7 +146,8 @@ static INSERT_SEEN: Bulk = Bulk {
          values (?1, ?2, ?3, ?4)
          on conflict (carrier_id, fingerprint) do update
          set session = excluded.session, at = excluded.at
-         where inbound_seen.session = excluded.session or inbound_seen.at < ?5",
+         where inbound_seen.session = excluded.session
+            or inbound_seen.at >= excluded.session or inbound_seen.at < ?5",
     postgres: "insert into inbound_seen (carrier_id, fingerprint, session, at)
          select v.c, v.f, v.s, v.a
          from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[])
@@ -153,6 +155,7 @@ static INSERT_SEEN: Bulk = Bulk {
          on conflict (carrier_id, fingerprint) do update
          set session = excluded.session, at = excluded.at
          where inbound_seen.session = excluded.session
+            or inbound_seen.at >= excluded.session
             or inbound_seen.at < excluded.at - 600000000",
 };
 

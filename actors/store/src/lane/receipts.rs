@@ -16,6 +16,9 @@ use crate::bulk::{Bulk, Column, Line};
 use crate::error::StoreError;
 use crate::json::quoted;
 
+/// A receipt parked for less than this is taken by its id alone.
+const EARLY_US: i64 = 10 * 60 * 1_000_000;
+
 /// Other ways to read a canonical id, each with the number of its rule.
 pub type Alternatives = fn(&str) -> Vec<(i64, String)>;
 
@@ -230,6 +233,7 @@ impl Lane {
     pub(super) async fn unpark(
         &mut self,
         wanted: &[(CarrierId, String, i64, i64)],
+        now: At,
     ) -> Result<Vec<Matched>, StoreError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
@@ -238,6 +242,7 @@ impl Lane {
             Column::Int((0_i64..).take(wanted.len()).collect()),
             Column::Int(wanted.iter().map(|(carrier, ..)| carrier.0).collect()),
             Column::Text(wanted.iter().map(|(_, id, ..)| id.as_str()).collect()),
+            Column::Int(wanted.iter().map(|(.., key, _)| *key).collect()),
         ];
         let lines = self.conn.fetch(&PARKED_BY_ID, &columns).await?;
         let mut matched = Vec::with_capacity(lines.len());
@@ -248,11 +253,16 @@ impl Lane {
             let Some((carrier, _, key, part)) = wanted.get(index) else {
                 continue;
             };
-            if taken.contains(&seq) {
+            let receipt = parked_receipt(*carrier, line)?;
+            // Carriers use ids again: an old receipt for somebody else is not this message's.
+            let to = line.text(8)?;
+            let ours = line.int(9)? >= now.micros() - EARLY_US
+                || same_number(&to, &receipt.source)
+                || same_number(&to, &receipt.destination);
+            if !ours || taken.contains(&seq) {
                 continue;
             }
             taken.push(seq);
-            let receipt = parked_receipt(*carrier, line)?;
             matched.push(Matched { at: None, key: MessageKey(*key), part: *part, receipt });
         }
         if !taken.is_empty() {
@@ -449,12 +459,15 @@ static PARK: Bulk = Bulk {
 };
 
 static PARKED_BY_ID: Bulk = Bulk {
-    sqlite: "select ?1, seq, external_id, raw_id, state, error, source, destination from parked
-         where carrier_id = ?2 and external_id = ?3 order by seq",
+    sqlite: "select ?1, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source, p.destination,
+            m.to_addr, p.at
+         from parked p join messages m on m.key = ?4
+         where p.carrier_id = ?2 and p.external_id = ?3 order by p.seq",
     postgres: "select v.i, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source,
-            p.destination
-         from unnest($1::bigint[], $2::bigint[], $3::text[]) v (i, c, x)
-         join parked p on p.carrier_id = v.c and p.external_id = v.x order by p.seq",
+            p.destination, m.to_addr, p.at
+         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) v (i, c, x, k)
+         join parked p on p.carrier_id = v.c and p.external_id = v.x
+         join messages m on m.key = v.k order by p.seq",
 };
 
 static UNPARK: Bulk = Bulk {

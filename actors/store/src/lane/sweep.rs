@@ -2,6 +2,8 @@
 //!
 //! Tables: messages, sweeps, lanes, idempotency, parked, inbound_seen.
 
+use std::collections::BTreeMap;
+
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::message::{EventKind, Status};
@@ -31,13 +33,14 @@ impl Lane {
         // A receipt of this same transaction may have come first: ask again which still wait.
         let keys = || Column::Int(items.iter().map(|o| o.key.0).collect());
         let lines = self.conn.fetch(&STILL_SENT, &[keys()]).await?;
-        let waiting = lines
+        let mut waiting = lines
             .iter()
             .map(|line| line.int(0))
             .collect::<Result<std::collections::HashSet<i64>, _>>()?;
         let columns = [keys(), Column::Int(vec![now.micros(); items.len()])];
         self.conn.run(&GIVE_UP, &columns).await?;
-        for item in items.iter().filter(|item| waiting.contains(&item.key.0)) {
+        // An item may be there twice: a sweep that got no answer in time begins again.
+        for item in items.iter().filter(|item| waiting.remove(&item.key.0)) {
             gathered.events.push(EventRow {
                 organization: item.organization,
                 message: item.key,
@@ -50,12 +53,16 @@ impl Lane {
     }
 
     pub(super) async fn housekeeping(&mut self, work: &Work, now: At) -> Result<(), StoreError> {
-        let cursors = &work.sweep_cursors;
+        let mut cursors: BTreeMap<(i64, CarrierId), i64> = BTreeMap::new();
+        for (lane, carrier, seq) in &work.sweep_cursors {
+            let highest = cursors.entry((*lane, *carrier)).or_insert(*seq);
+            *highest = (*highest).max(*seq);
+        }
         if !cursors.is_empty() {
             let columns = [
-                Column::Int(cursors.iter().map(|(lane, ..)| *lane).collect()),
-                Column::Int(cursors.iter().map(|(_, carrier, _)| carrier.0).collect()),
-                Column::Int(cursors.iter().map(|(.., seq)| *seq).collect()),
+                Column::Int(cursors.keys().map(|(lane, _)| *lane).collect()),
+                Column::Int(cursors.keys().map(|(_, carrier)| carrier.0).collect()),
+                Column::Int(cursors.values().copied().collect()),
             ];
             self.conn.run(&SAVE_CURSORS, &columns).await?;
         }

@@ -16,7 +16,7 @@ fn from_handset(world: &World, fingerprint: u8) -> Inbound {
         from_ton: 1,
         raw: b"yes".to_vec(),
         fingerprint: [fingerprint; 32],
-        session: 1,
+        session: model::clock::At::now().micros(),
     }
 }
 
@@ -28,11 +28,14 @@ async fn a_reply_belongs_to_who_wrote_last_and_a_repeat_is_taken_once() {
         message.from_ton = 1;
         world.accepted(message).await;
         let mut repeat = from_handset(&world, 1);
-        repeat.session = 2;
-        let inbound = vec![from_handset(&world, 1), repeat];
+        let first = from_handset(&world, 1);
+        let done = world.commit(Work { inbound: vec![first], ..Work::default() }).await;
+        assert_eq!(done.inbound, [InboundFate::Stored(world.organization)]);
+        repeat.session = done.at.micros() + 1;
+        let inbound = vec![repeat];
         let done = world.commit(Work { inbound, ..Work::default() }).await;
         let owner = world.organization;
-        assert_eq!(done.inbound, [InboundFate::Stored(owner), InboundFate::Repeated]);
+        assert_eq!(done.inbound, [InboundFate::Repeated]);
         let filter = store::Filter { direction: Some(2), ..store::Filter::default() };
         let rows = world.store.messages(owner, &filter, i64::MAX, 10).await.unwrap();
         assert_eq!(rows.len(), 1);
