@@ -5,6 +5,7 @@
 //! outlives a message.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
 
+pub mod customer;
 pub mod directory;
 pub mod gate;
 pub mod sandbox;

@@ -31,20 +31,46 @@ const PER_SHARD_MAX: usize = 4_096;
 
 /// What an endpoint asks of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
 pub(crate) enum Scope {
     MessagesRead = 1,
     MessagesWrite = 2,
     BillingRead = 4,
+    WebhooksRead = 8,
+    WebhooksWrite = 16,
+    EventsRead = 32,
+    ComplianceRead = 64,
+    ComplianceWrite = 128,
+    TemplatesRead = 256,
+    TemplatesWrite = 512,
 }
 
 impl Scope {
-    const ALL: [Self; 3] = [Self::MessagesRead, Self::MessagesWrite, Self::BillingRead];
+    const ALL: [Self; 10] = [
+        Self::MessagesRead,
+        Self::MessagesWrite,
+        Self::BillingRead,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
+        Self::EventsRead,
+        Self::ComplianceRead,
+        Self::ComplianceWrite,
+        Self::TemplatesRead,
+        Self::TemplatesWrite,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::MessagesRead => "messages:read",
             Self::MessagesWrite => "messages:write",
             Self::BillingRead => "billing:read",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
+            Self::EventsRead => "events:read",
+            Self::ComplianceRead => "compliance:read",
+            Self::ComplianceWrite => "compliance:write",
+            Self::TemplatesRead => "templates:read",
+            Self::TemplatesWrite => "templates:write",
         }
     }
 }
@@ -55,29 +81,34 @@ pub(crate) trait Permit: Send + Sync + 'static {
     const CLASS: Class;
 }
 
-pub(crate) struct SendOne;
-pub(crate) struct SendBatch;
-pub(crate) struct ReadMessages;
-pub(crate) struct ReadBilling;
+/// Declares permissions: what each asks of a key, and whose allowance it takes from.
+macro_rules! permits {
+    ($($name:ident = $scope:ident, $class:ident;)+) => {
+        $(
+            pub(crate) struct $name;
 
-impl Permit for SendOne {
-    const SCOPE: Scope = Scope::MessagesWrite;
-    const CLASS: Class = Class::Send;
+            impl Permit for $name {
+                const SCOPE: Scope = Scope::$scope;
+                const CLASS: Class = Class::$class;
+            }
+        )+
+    };
 }
 
-impl Permit for SendBatch {
-    const SCOPE: Scope = Scope::MessagesWrite;
-    const CLASS: Class = Class::Batch;
-}
-
-impl Permit for ReadMessages {
-    const SCOPE: Scope = Scope::MessagesRead;
-    const CLASS: Class = Class::Read;
-}
-
-impl Permit for ReadBilling {
-    const SCOPE: Scope = Scope::BillingRead;
-    const CLASS: Class = Class::Billing;
+permits! {
+    SendOne = MessagesWrite, Send;
+    SendBatch = MessagesWrite, Batch;
+    ChangeMessages = MessagesWrite, Change;
+    ReadMessages = MessagesRead, Read;
+    ReadBilling = BillingRead, Billing;
+    ReadWebhooks = WebhooksRead, Change;
+    ChangeWebhooks = WebhooksWrite, Change;
+    ReadEvents = EventsRead, Read;
+    ReadCompliance = ComplianceRead, Read;
+    ChangeCompliance = ComplianceWrite, Change;
+    ImportSuppressions = ComplianceWrite, Import;
+    ReadTemplates = TemplatesRead, Read;
+    ChangeTemplates = TemplatesWrite, Change;
 }
 
 /// A caller who may do what `P` says.
@@ -97,7 +128,7 @@ struct Holder {
     organization: OrgId,
     key: i64,
     mode: Mode,
-    scopes: u8,
+    scopes: u16,
     revoked: bool,
     sandbox: bool,
     suspended: bool,
@@ -171,7 +202,7 @@ impl From<&KeyRow> for Holder {
             organization: row.organization(),
             key: row.id,
             mode: Mode::parse(&row.mode).unwrap_or(Mode::Test),
-            scopes: scopes.fold(0, |bits, scope| bits | scope as u8),
+            scopes: scopes.fold(0, |bits, scope| bits | scope as u16),
             revoked: row.revoked_at.is_some(),
             sandbox: row.is_sandbox != 0,
             suspended: row.suspended_at.is_some(),
@@ -192,7 +223,7 @@ impl Holder {
             let message = "the organization is suspended; ask its operator";
             return Err(Refusal::new(Code::OrganizationSuspended, message));
         }
-        if self.scopes & scope as u8 == 0 {
+        if self.scopes & scope as u16 == 0 {
             let message = format!("the API key lacks the scope {}", scope.as_str());
             let refusal = Refusal::new(Code::InsufficientPermissions, message);
             return Err(refusal.expected(scope.as_str()));
@@ -285,7 +316,7 @@ mod tests {
             organization: OrgId(1),
             key: 1,
             mode: Mode::Live,
-            scopes: Scope::MessagesRead as u8,
+            scopes: Scope::MessagesRead as u16,
             revoked: false,
             sandbox: false,
             suspended: false,

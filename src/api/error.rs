@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use model::refusal::{Code, Refusal};
+use model::refusal::{Code, Detail, Refusal};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use store::StoreError;
@@ -25,6 +25,8 @@ pub(crate) struct Fault {
     pub(crate) field: Option<Cow<'static, str>>,
     pub(crate) value: Option<Value>,
     pub(crate) expected: Option<Cow<'static, str>>,
+    /// Further facts of a refusal.
+    facts: Option<Box<Map<String, Value>>>,
 }
 
 /// What a request is answered with instead of its result.
@@ -79,7 +81,14 @@ pub(crate) struct Frame<'a> {
 
 impl Fault {
     pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), field: None, value: None, expected: None }
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            value: None,
+            expected: None,
+            facts: None,
+        }
     }
 
     pub(crate) fn field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
@@ -107,6 +116,9 @@ impl Fault {
         if let Some(expected) = &self.expected {
             into.insert(String::from("expected"), json!(expected));
         }
+        for (name, fact) in self.facts.iter().flat_map(|facts| facts.iter()) {
+            into.insert(name.clone(), fact.clone());
+        }
     }
 
     /// As an item of a list of faults.
@@ -119,9 +131,19 @@ impl Fault {
     }
 }
 
+fn fact_json(fact: &Detail) -> Value {
+    match fact {
+        Detail::Text(text) => json!(text),
+        Detail::Number(number) => json!(number),
+    }
+}
+
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
+        let facts = refusal.details.iter().map(|(n, fact)| ((*n).to_owned(), fact_json(fact)));
+        let facts = (!refusal.details.is_empty()).then(|| facts.collect());
         Self {
+            facts: facts.map(Box::new),
             code: refusal.code,
             message: refusal.message,
             field: refusal.field,

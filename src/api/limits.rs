@@ -25,17 +25,23 @@ pub(crate) enum Class {
     Batch,
     Read,
     Billing,
+    /// Of anything but sends: webhooks, rules, lists.
+    Change,
+    /// Of lists as files.
+    Import,
 }
 
 impl Class {
-    const ALL: [Self; 4] = [Self::Send, Self::Batch, Self::Read, Self::Billing];
+    const ALL: [Self; 6] =
+        [Self::Send, Self::Batch, Self::Read, Self::Billing, Self::Change, Self::Import];
 
     fn per_minute(self) -> u32 {
         match self {
             Self::Send => 100,
             Self::Batch => 10,
             Self::Read => 120,
-            Self::Billing => 60,
+            Self::Billing | Self::Change => 60,
+            Self::Import => 5,
         }
     }
 
@@ -45,6 +51,8 @@ impl Class {
             Self::Batch => "messages-batch",
             Self::Read => "messages-read",
             Self::Billing => "billing",
+            Self::Change => "changes",
+            Self::Import => "imports",
         }
     }
 }

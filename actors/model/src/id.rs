@@ -18,6 +18,14 @@ pub enum Kind {
     Batch,
     Request,
     Transaction,
+    Webhook,
+    Delivery,
+    Cap,
+    Template,
+    Consent,
+    Suppression,
+    SenderRegistration,
+    Import,
 }
 
 impl Kind {
@@ -31,6 +39,14 @@ impl Kind {
             Self::Batch => "bat_",
             Self::Request => "req_",
             Self::Transaction => "txn_",
+            Self::Webhook => "wh_",
+            Self::Delivery => "dlv_",
+            Self::Cap => "fcr_",
+            Self::Template => "tpl_",
+            Self::Consent => "cr_",
+            Self::Suppression => "sup_",
+            Self::SenderRegistration => "sir_",
+            Self::Import => "imp_",
         }
     }
 }

@@ -37,6 +37,8 @@ macro_rules! coded {
     };
 }
 
+pub(crate) use coded;
+
 coded! {
     /// Where a message stands. Final states absorb; `SubmittedNoReceipt` is provisional.
     Status {
@@ -53,6 +55,8 @@ coded! {
         Blocked = 10 "blocked",
         Cancelled = 11 "cancelled",
         Received = 12 "received",
+        /// Waits for its time: see the table of schedules.
+        Scheduled = 13 "scheduled",
     }
 }
 
@@ -66,7 +70,7 @@ impl Status {
     /// True when nothing but a late receipt (after `submitted_no_receipt`) changes it any more.
     #[must_use]
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Sending | Self::Sent)
+        !matches!(self, Self::Scheduled | Self::Queued | Self::Sending | Self::Sent)
     }
 }
 
@@ -100,43 +104,6 @@ coded! {
     Direction {
         Outbound = 1 "outbound",
         Inbound = 2 "inbound",
-    }
-}
-
-coded! {
-    /// One kind of row in the event log.
-    EventKind {
-        Created = 1 "created",
-        /// The carrier refused for now; it will be tried again.
-        Retried = 2 "retried",
-        /// Bytes may have left and no answer came.
-        InDoubt = 3 "in_doubt",
-        Sent = 4 "sent",
-        /// A receipt that changes nothing: a part of several, or an intermediate state.
-        Receipt = 5 "receipt",
-        Delivered = 6 "delivered",
-        Failed = 7 "failed",
-        Received = 8 "received",
-    }
-}
-
-impl EventKind {
-    /// The event that tells of a message's new status.
-    #[must_use]
-    pub fn of(status: Status) -> Self {
-        match status {
-            Status::Queued | Status::Sending => Self::Created,
-            Status::Sent => Self::Sent,
-            Status::Delivered => Self::Delivered,
-            Status::Received => Self::Received,
-            Status::SubmittedNoReceipt
-            | Status::Undelivered
-            | Status::Failed
-            | Status::Rejected
-            | Status::Expired
-            | Status::Blocked
-            | Status::Cancelled => Self::Failed,
-        }
     }
 }
 

@@ -70,12 +70,28 @@ pub struct Refusal {
     /// What would have been right.
     pub expected: Option<Cow<'static, str>>,
     pub retry_after_s: Option<u32>,
+    /// Further facts, by name, for `details`.
+    pub details: Vec<(&'static str, Detail)>,
+}
+
+/// One fact of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detail {
+    Text(String),
+    Number(i64),
 }
 
 impl Refusal {
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), field: None, expected: None, retry_after_s: None }
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            expected: None,
+            retry_after_s: None,
+            details: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -93,6 +109,12 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    #[must_use]
+    pub fn detail(mut self, name: &'static str, detail: Detail) -> Self {
+        self.details.push((name, detail));
         self
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::carrier::{CarrierId, OrgId};
+use crate::carrier::{CarrierId, MessageKey, OrgId};
+use crate::clock::At;
 use crate::id::PublicId;
 use crate::message::{Category, Encoding};
 use crate::money::Micros;
@@ -29,6 +30,22 @@ pub struct NewMessage {
     /// JSON object as text.
     pub metadata: Option<String>,
     pub test: bool,
+    pub options: SendOptions,
+}
+
+/// What few sends ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SendOptions {
+    /// Not before this: stored as `scheduled`, and put before the gates again when its time comes.
+    pub scheduled_at: Option<At>,
+    /// How long it may be tried, from its acceptance or its scheduled time on.
+    pub validity_s: Option<u32>,
+    /// Where the events of this message go, beside the endpoints.
+    pub webhook_url: Option<String>,
+    /// The message that this one tries again.
+    pub parent: Option<MessageKey>,
+    /// The template its text was made from.
+    pub template: Option<PublicId>,
 }
 
 impl NewMessage {

@@ -17,7 +17,7 @@ use model::message::{Category, Encoding};
 use model::money::Micros;
 use model::rates::Rates;
 use model::refusal::{Code, Refusal};
-use model::submission::NewMessage;
+use model::submission::{NewMessage, SendOptions};
 use proto_smpp::split::{self, Concat};
 
 /// Characters of the longest text taken.
@@ -209,6 +209,7 @@ impl Table {
             route_reason: choice.reason,
             metadata: request.metadata,
             test: request.test,
+            options: SendOptions::default(),
         })
     }
 

@@ -266,13 +266,18 @@ impl Committer {
     fn announce(&self, work: Work, done: &Done) {
         let mut jobs: HashMap<CarrierId, Vec<Job>> = HashMap::new();
         for (submission, answer) in work.accepts.into_iter().zip(&done.accepts) {
-            let Ok(Accepted::Fresh { at, first }) = answer else {
+            let Ok(Accepted::Fresh { at, first, refused, later }) = answer else {
                 continue;
             };
             let Submission { organization, messages, .. } = submission;
-            let count = i64::try_from(messages.len()).unwrap_or(0);
-            self.args.shared.add_backlog(organization, count);
-            for (message, key) in messages.into_iter().zip(first.0..) {
+            let queued = messages.len() - refused.len() - later.len();
+            self.args.shared.add_backlog(organization, i64::try_from(queued).unwrap_or(0));
+            let let_in = messages.into_iter().enumerate();
+            let let_in = let_in.filter(|(at, _)| !refused.iter().any(|(index, _)| index == at));
+            for ((index, message), key) in let_in.zip(first.0..) {
+                if later.iter().any(|(at, _)| *at == index) {
+                    continue;
+                }
                 let carrier = message.carrier;
                 let job = Job::accepted(MessageKey(key), organization, message, *at);
                 jobs.entry(carrier).or_default().push(job);
@@ -292,7 +297,8 @@ impl Committer {
 
     fn count(&self, work: &Work, done: &Done) {
         let fresh = done.accepts.iter().zip(&work.accepts).filter_map(|(answer, submission)| {
-            matches!(answer, Ok(Accepted::Fresh { .. })).then_some(submission.messages.len())
+            let Ok(Accepted::Fresh { refused, .. }) = answer else { return None };
+            Some(submission.messages.len() - refused.len())
         });
         self.meters.accepted.increment(fresh.sum::<usize>() as u64);
         self.meters.claims.increment(done.claims.iter().filter(|ours| **ours).count() as u64);

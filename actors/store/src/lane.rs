@@ -7,6 +7,7 @@
 
 mod accept;
 mod admin;
+mod gates;
 mod handoff;
 mod inbound;
 mod receipts;
@@ -17,7 +18,8 @@ use std::collections::HashMap;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
-use model::message::{EventKind, Status};
+use model::event::EventKind;
+use model::message::Status;
 use model::money::Micros;
 
 use crate::bulk::{Bulk, Column, Conn};

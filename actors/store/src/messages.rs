@@ -37,6 +37,11 @@ row! {
         pub status_reason: Option<String>,
         pub error_code: Option<String>,
         pub carrier_error: Option<String>,
+        pub scheduled_at: Option<i64>,
+        pub validity_s: Option<i64>,
+        pub parent_id: Option<Vec<u8>>,
+        pub template_id: Option<Vec<u8>>,
+        pub redacted_at: Option<i64>,
     }
 }
 
@@ -133,7 +138,9 @@ macro_rules! select_messages {
                 m.encoding, m.segments, m.test_mode, c.name as carrier, m.unit_price,
                 m.created_at, m.sent_at, m.done_at, m.to_addr, m.from_addr, m.from_delivered,
                 m.body, m.mccmnc, m.metadata, m.batch_id, m.external_id, m.status_reason,
-                m.error_code, m.carrier_error
+                m.error_code, m.carrier_error, m.scheduled_at, m.validity_s,
+                (select p.id from messages p where p.key = m.parent_key) as parent_id,
+                m.template_id, m.redacted_at
             from messages m
             left join carriers c on c.id = m.carrier_id
             left join outbox o on m.status = 1 and o.carrier_id = m.carrier_id
@@ -150,14 +157,9 @@ impl Store {
         organization: OrgId,
         id: PublicId,
     ) -> Result<Option<MessageRow>, StoreError> {
-        let mut tenant = self.tenant(organization).await?;
-        let found = sqlx::query_as(select_messages!("where m.organization_id = $1 and m.id = $2"))
-            .bind(organization.0)
-            .bind(&id.as_bytes()[..])
-            .fetch_optional(tenant.conn())
-            .await?;
-        tenant.close().await?;
-        Ok(found)
+        let sql = select_messages!("where m.organization_id = $1 and m.id = $2");
+        let query = sqlx::query_as(sql).bind(organization.0).bind(id.as_bytes().to_vec());
+        self.one_of(organization, query).await
     }
 
     /// Newest first, below `before`. A null filter takes all.
@@ -168,7 +170,6 @@ impl Store {
         before: i64,
         limit: i64,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        let mut tenant = self.tenant(organization).await?;
         let sql = select_messages!(
             "where m.organization_id = $1 and m.key < $2
                 and ($3 is null or (m.status = $4 and (m.status <> 1 or o.intent is null)
@@ -183,7 +184,7 @@ impl Store {
         let batch = filter.batch.map(|b| b.as_bytes().to_vec());
         // Each optional bind comes twice: once as a flag, since PostgreSQL cannot type a lone null.
         let flag = |given: bool| given.then_some(1_i64);
-        let rows = sqlx::query_as(sql)
+        let query = sqlx::query_as(sql)
             .bind(organization.0)
             .bind(before)
             .bind(flag(filter.status.is_some()))
@@ -199,11 +200,8 @@ impl Store {
             .bind(batch.unwrap_or_default())
             .bind(filter.created_after.unwrap_or(i64::MIN))
             .bind(filter.created_before.unwrap_or(i64::MAX))
-            .bind(limit)
-            .fetch_all(tenant.conn())
-            .await?;
-        tenant.close().await?;
-        Ok(rows)
+            .bind(limit);
+        self.all_of(organization, query).await
     }
 
     /// How many messages an organization has, counted to `most` and no further.
@@ -235,18 +233,12 @@ impl Store {
         batch: PublicId,
         limit: i64,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        let mut tenant = self.tenant(organization).await?;
         let sql = select_messages!(
             "where m.batch_id = $1 and m.organization_id = $2 order by m.key limit $3"
         );
-        let rows = sqlx::query_as(sql)
-            .bind(&batch.as_bytes()[..])
-            .bind(organization.0)
-            .bind(limit)
-            .fetch_all(tenant.conn())
-            .await?;
-        tenant.close().await?;
-        Ok(rows)
+        let batch = batch.as_bytes().to_vec();
+        let query = sqlx::query_as(sql).bind(batch).bind(organization.0).bind(limit);
+        self.all_of(organization, query).await
     }
 
     /// A message's history, oldest first, above `after`.
@@ -257,18 +249,11 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<EventRow>, StoreError> {
-        let mut tenant = self.tenant(organization).await?;
         let sql = "select seq, kind, status, at, detail from events
             where message_key = $1 and organization_id = $2 and seq > $3 order by seq limit $4";
-        let rows = sqlx::query_as(sql)
-            .bind(message.0)
-            .bind(organization.0)
-            .bind(after)
-            .bind(limit)
-            .fetch_all(tenant.conn())
-            .await?;
-        tenant.close().await?;
-        Ok(rows)
+        let query =
+            sqlx::query_as(sql).bind(message.0).bind(organization.0).bind(after).bind(limit);
+        self.all_of(organization, query).await
     }
 
     /// The log of all organizations above `after`, oldest first.

@@ -10,7 +10,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use model::carrier::OrgId;
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -76,6 +76,14 @@ pub struct Store {
     engine: AnyPool,
 }
 
+/// A query with its values, ready to be read.
+pub(crate) type Asked<T> = sqlx::query::QueryAs<'static, Any, T, AnyArguments>;
+
+/// What a query reads.
+pub(crate) trait Row: for<'r> sqlx::FromRow<'r, AnyRow> + Send + Unpin {}
+
+impl<T: for<'r> sqlx::FromRow<'r, AnyRow> + Send + Unpin> Row for T {}
+
 /// A reader that sees one organization's rows and no others.
 pub enum Tenant {
     Sqlite(PoolConnection<Any>),
@@ -125,6 +133,30 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         Ok(Tenant::Postgres(tx))
+    }
+
+    /// The rows of a query, read as one organization.
+    pub(crate) async fn all_of<T: Row>(
+        &self,
+        organization: OrgId,
+        query: Asked<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut tenant = self.tenant(organization).await?;
+        let rows = query.fetch_all(tenant.conn()).await?;
+        tenant.close().await?;
+        Ok(rows)
+    }
+
+    /// The row of a query, if there is one, read as one organization.
+    pub(crate) async fn one_of<T: Row>(
+        &self,
+        organization: OrgId,
+        query: Asked<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut tenant = self.tenant(organization).await?;
+        let row = query.fetch_optional(tenant.conn()).await?;
+        tenant.close().await?;
+        Ok(row)
     }
 
     pub(crate) fn engine(&self) -> &AnyPool {

@@ -14,12 +14,22 @@ struct Step {
     postgres: &'static str,
 }
 
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    name: "spine",
-    sqlite: include_str!("migrations/sqlite/0001_spine.sql"),
-    postgres: include_str!("migrations/postgres/0001_spine.sql"),
-}];
+/// Both texts of a step lie in files of one name.
+macro_rules! steps {
+    ($($version:literal $name:literal,)+) => {
+        &[$(Step {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("migrations/sqlite/000", $version, "_", $name, ".sql")),
+            postgres: include_str!(concat!("migrations/postgres/000", $version, "_", $name, ".sql")),
+        },)+]
+    };
+}
+
+const STEPS: &[Step] = steps![
+    1 "spine",
+    2 "log",
+];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {
     let steps = STEPS

@@ -12,7 +12,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
-use model::submission::{Idempotency, NewMessage, Submission};
+use model::submission::{Idempotency, NewMessage, SendOptions, Submission};
 use serde_json::{Value, json};
 use store::lane::{
     Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Receipt,
@@ -167,6 +167,7 @@ impl Bench {
                         route_reason: "default",
                         metadata: None,
                         test: false,
+                        options: SendOptions::default(),
                     }],
                 }
             })

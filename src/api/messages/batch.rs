@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use model::clock::At;
 use model::id::{Kind, PublicId};
-use model::refusal::Code;
+use model::refusal::{Code, Refusal};
 use model::submission::{NewMessage, Submission};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -132,7 +132,7 @@ pub(crate) async fn create(
     let idempotency = idempotency::read(&headers, ROUTE, &raw)?;
     let mut input = BatchIn::parse(&raw)?;
     let recipients = std::mem::take(&mut input.recipients);
-    let decided: Vec<Decided> =
+    let mut decided: Vec<Decided> =
         recipients.into_iter().map(|recipient| decide(&app, &caller, &input, recipient)).collect();
     let batch = PublicId::new(caller.call.at());
     let messages: Vec<NewMessage> =
@@ -148,10 +148,15 @@ pub(crate) async fn create(
         messages,
     };
     match idempotency::submit(&app, submission).await? {
-        Accepted::Fresh { at, .. } => {
+        Accepted::Fresh { at, refused, .. } => {
+            refuse(&mut decided, refused);
             app.meters.accepted(caller.call.at());
             let out = BatchOut::new(batch, at, fresh(decided));
             caller.call.answer(StatusCode::ACCEPTED, out)
+        }
+        Accepted::Nothing { refused } => {
+            refuse(&mut decided, refused);
+            Err(none_accepted(&decided))
         }
         Accepted::Replayed { reference } => {
             let most = i64::try_from(RECIPIENTS_MAX).unwrap_or(i64::MAX);
@@ -185,6 +190,16 @@ fn decide(app: &App, caller: &Caller<SendBatch>, batch: &BatchIn, recipient: Val
         check(app, caller, request)
     });
     Decided { to, checked }
+}
+
+/// Tells the gates' refusals, which count the messages that had passed the checks, to recipients.
+fn refuse(decided: &mut [Decided], refused: Vec<(usize, Refusal)>) {
+    let mut passed: Vec<_> = decided.iter_mut().filter(|d| d.checked.is_ok()).collect();
+    for (at, refusal) in refused {
+        if let Some(decided) = passed.get_mut(at) {
+            decided.checked = Err(Fault::from(refusal));
+        }
+    }
 }
 
 /// The first thing wrong with one recipient, before routes and prices.

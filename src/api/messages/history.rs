@@ -5,8 +5,9 @@ use axum::http::Uri;
 use axum::response::Response;
 use model::carrier::MessageKey;
 use model::clock::At;
+use model::event::EventKind;
 use model::id::{Kind, PublicId};
-use model::message::{EventKind, Status};
+use model::message::Status;
 use serde::{Deserialize, Serialize};
 use store::EventRow;
 use utoipa::ToSchema;
@@ -23,8 +24,8 @@ use super::list::find;
 pub(crate) struct EventOut {
     #[schema(example = "evt_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
     id: String,
-    /// `message.` and `created`, `retried`, `in_doubt`, `sent`, `receipt`, `delivered`, `failed`
-    /// or `received`.
+    /// `message.` and `created`, `retried`, `in_doubt`, `sent`, `receipt`, `delivered`, `failed`,
+    /// `cancelled`, `received` or `replied`.
     #[serde(rename = "type")]
     #[schema(example = "message.delivered")]
     kind: String,
@@ -109,13 +110,16 @@ impl From<&EventRow> for EventOut {
             Some(EventKind::Created) | None => "api",
             Some(EventKind::Retried | EventKind::InDoubt) => "switch",
             Some(EventKind::Failed) if detail.reason.is_some() => "switch",
+            Some(EventKind::Cancelled) => "api",
             Some(
                 EventKind::Sent
                 | EventKind::Receipt
                 | EventKind::Delivered
                 | EventKind::Failed
-                | EventKind::Received,
+                | EventKind::Received
+                | EventKind::Replied,
             ) => "carrier",
+            Some(_) => "switch",
         };
         Self {
             id: PublicId::of_row(At(row.at), row.seq).show(Kind::Event),

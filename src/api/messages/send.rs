@@ -105,6 +105,8 @@ async fn send(
             caller.call.answer(StatusCode::ACCEPTED, out)
         }
         Accepted::Replayed { reference } => replay(app, caller, reference).await,
+        // Of one message the refusal is the answer.
+        Accepted::Nothing { .. } => Err(ApiError::internal()),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use model::clock::At;
-use model::message::{Category, EventKind, Status};
+use model::event::EventKind;
+use model::message::{Category, Status};
 use model::money::Micros;
 use proto_smpp::{Address, CommandId, Message};
 use store::lane::{Fate, HandoffResult, OutboxRef, Outcome, PartId, Work};

@@ -19,7 +19,7 @@ use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
 use model::refusal::Refusal;
-use model::submission::{NewMessage, Submission};
+use model::submission::{NewMessage, SendOptions, Submission};
 use proto_smpp::split::Concat;
 use ractor::{Actor, ActorCell, ActorRef, Message};
 use store::lane::{Accepted, Admin, AdminDone, NewKey};
@@ -245,6 +245,7 @@ impl World {
             route_reason: "test",
             metadata: None,
             test: false,
+            options: SendOptions::default(),
         }
     }
 
@@ -268,7 +269,7 @@ impl World {
         let submission = self.submission(vec![self.message(carrier, category, body)]);
         match self.writer.submit(submission).await? {
             Accepted::Fresh { first, .. } => Ok(first),
-            Accepted::Replayed { .. } => panic!("replayed"),
+            Accepted::Replayed { .. } | Accepted::Nothing { .. } => panic!("replayed"),
         }
     }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
-use model::message::{EventKind, Status};
+use model::event::EventKind;
+use model::message::Status;
 use model::refusal::Refusal;
 use store::lane::{Overdue, Work};
 use store::{StoreError, SweepRow};

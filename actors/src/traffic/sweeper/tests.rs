@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
-use model::submission::{NewMessage, Submission};
+use model::submission::{NewMessage, SendOptions, Submission};
 use store::lane::{
     Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Work,
 };
@@ -111,6 +111,7 @@ impl World {
             route_reason: "test",
             metadata: None,
             test: false,
+            options: SendOptions::default(),
         };
         let submission = Submission {
             organization: self.organization,

@@ -1,18 +1,20 @@
-//! The accept phase: idempotency keys, then wallets, then the rows of what survives.
+//! The accept phase: idempotency keys, then the gates, then the rows of what survives.
 //!
 //! No statement here fails on an item's account: conflicts are skipped and looked at, balances are
-//! decided in memory in order of arrival. Tables: idempotency, api_keys, wallets, messages, outbox.
+//! decided in memory in order of arrival. Tables: idempotency, api_keys, messages, outbox.
 
 use std::collections::{HashMap, HashSet};
 
 use model::carrier::{MessageKey, OrgId};
 use model::clock::At;
+use model::event::EventKind;
 use model::id::PublicId;
-use model::message::{Direction, EventKind, Status};
+use model::message::{Direction, Status};
 use model::money::Micros;
 use model::refusal::{Code, Refusal};
 use model::submission::{Idempotency, NewMessage, Submission};
 
+use super::gates::{Candidate, Gates};
 use super::{AcceptAnswer, Accepted, EventRow, Gathered, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -33,6 +35,25 @@ enum Verdict<'a> {
     Keyed(Scope<'a>),
 }
 
+/// What the gates say to one message: in, in but not before a time, or refused.
+type Decision = Result<Option<At>, Refusal>;
+
+/// A message let in.
+#[derive(Clone, Copy)]
+struct NewRow<'a> {
+    key: MessageKey,
+    item: &'a Submission,
+    message: &'a NewMessage,
+    /// Stored as `scheduled` for this time: no hold, and no carrier hears of it.
+    not_before: Option<At>,
+}
+
+impl NewRow<'_> {
+    fn status(&self) -> Status {
+        if self.not_before.is_some() { Status::Scheduled } else { Status::Queued }
+    }
+}
+
 impl Lane {
     pub(super) async fn accept(
         &mut self,
@@ -45,54 +66,98 @@ impl Lane {
         }
         let verdicts = self.keys(items, now).await?;
         let permitted = self.permitted(items).await?;
-        let mut purses = self.purses(items).await?;
+        let candidates: Vec<Candidate<'_>> = items
+            .iter()
+            .flat_map(|item| item.messages.iter().map(|message| Candidate::of(item, message)))
+            .collect();
+        let mut gates = self.open_gates(&candidates, now).await?;
 
         let mut answers: Vec<Option<AcceptAnswer>> = Vec::with_capacity(items.len());
-        let mut rows: Vec<(MessageKey, &Submission, &NewMessage)> = Vec::new();
+        let mut rows: Vec<NewRow<'_>> = Vec::new();
         let mut unused: Vec<Scope<'_>> = Vec::new();
+        let mut rest = candidates.as_slice();
         for (item, verdict) in items.iter().zip(&verdicts) {
+            let (own, others) = rest.split_at(item.messages.len());
+            rest = others;
             let answer = match verdict {
                 Verdict::Answer(answer) => answer.clone(),
                 Verdict::Twin { first, same_body } => twin(items, *first, &answers, *same_body),
                 Verdict::Go | Verdict::Keyed(_) => {
                     let decided = if permitted.contains(&item.api_key) {
-                        pay(&mut purses, item)
+                        decide(&mut gates, item, own)
                     } else {
                         Err(Refusal::invalid_api_key())
                     };
-                    if let (Err(_), Verdict::Keyed(scope)) = (&decided, verdict) {
+                    let answer = decided.map(|decisions| {
+                        self.let_in(item, own, decisions, now, &mut gates, &mut rows)
+                    });
+                    if let (Err(_) | Ok(Accepted::Nothing { .. }), Verdict::Keyed(scope)) =
+                        (&answer, verdict)
+                    {
                         unused.push(*scope);
                     }
-                    decided.map(|()| {
-                        let first = MessageKey(self.id << 40 | (self.next + 1));
-                        for message in &item.messages {
-                            rows.push((MessageKey(self.number()), item, message));
-                        }
-                        Accepted::Fresh { at: now, first }
-                    })
+                    answer
                 }
             };
             answers.push(Some(answer));
         }
         self.forget(&unused).await?;
         self.insert(&rows, now).await?;
-        for (key, item, message) in rows {
+        self.close_gates(gates, now).await?;
+        for row in rows {
+            let NewRow { key, item, message, .. } = row;
             gathered.events.push(EventRow {
                 organization: item.organization,
                 message: key,
                 kind: EventKind::Created,
-                status: Status::Queued,
+                status: row.status(),
                 detail: Some(format!("{{\"route\":\"{}\"}}", message.route_reason)),
             });
-            gathered.transfer(Transfer {
-                organization: item.organization,
-                message: Some(key),
-                kind: TransferKind::Hold,
-                amount: message.hold(),
-                note: None,
-            });
+            if row.not_before.is_none() {
+                gathered.transfer(Transfer {
+                    organization: item.organization,
+                    message: Some(key),
+                    kind: TransferKind::Hold,
+                    amount: message.hold(),
+                    note: None,
+                });
+            }
         }
         Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Numbers what the gates let in of one item.
+    fn let_in<'a>(
+        &mut self,
+        item: &'a Submission,
+        own: &[Candidate<'_>],
+        decisions: Vec<Decision>,
+        now: At,
+        gates: &mut Gates,
+        rows: &mut Vec<NewRow<'a>>,
+    ) -> Accepted {
+        let first = MessageKey(self.id << 40 | (self.next + 1));
+        let (mut refused, mut later) = (Vec::new(), Vec::new());
+        let all = item.messages.iter().zip(own).zip(decisions).enumerate();
+        for (at, ((message, candidate), decision)) in all {
+            let not_before = match decision {
+                Ok(not_before) => not_before,
+                Err(refusal) => {
+                    refused.push((at, refusal));
+                    continue;
+                }
+            };
+            let key = MessageKey(self.number());
+            match not_before {
+                Some(time) => later.push((at, time)),
+                None => gates.keep(candidate, key),
+            }
+            rows.push(NewRow { key, item, message, not_before });
+        }
+        if refused.len() == item.messages.len() {
+            return Accepted::Nothing { refused };
+        }
+        Accepted::Fresh { at: now, first, refused, later }
     }
 
     /// Stores the new idempotency keys and finds what the known ones stand for.
@@ -169,20 +234,6 @@ impl Lane {
         lines.iter().map(|line| line.int(0)).collect()
     }
 
-    /// What each organization of the batch can spend; its rows stay locked until the commit.
-    async fn purses(&mut self, items: &[Submission]) -> Result<HashMap<OrgId, Micros>, StoreError> {
-        let mut organizations: Vec<i64> =
-            items.iter().filter(|i| i.hold() > Micros::ZERO).map(|i| i.organization.0).collect();
-        organizations.sort_unstable();
-        organizations.dedup();
-        let lines = self.conn.fetch(&SELECT_WALLETS, &[Column::Int(organizations)]).await?;
-        let mut purses = HashMap::new();
-        for line in lines {
-            purses.insert(OrgId(line.int(0)?), Micros(line.int(1)?));
-        }
-        Ok(purses)
-    }
-
     /// Takes back the keys of what was refused after all: only an effect keeps its key.
     async fn forget(&mut self, scopes: &[Scope<'_>]) -> Result<(), StoreError> {
         if scopes.is_empty() {
@@ -197,51 +248,60 @@ impl Lane {
         Ok(())
     }
 
-    async fn insert(
-        &mut self,
-        rows: &[(MessageKey, &Submission, &NewMessage)],
-        now: At,
-    ) -> Result<(), StoreError> {
+    async fn insert(&mut self, rows: &[NewRow<'_>], now: At) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
         let count = rows.len();
-        let keys = || Column::Int(rows.iter().map(|(key, _, _)| key.0).collect());
-        let organizations =
-            || Column::Int(rows.iter().map(|(_, item, _)| item.organization.0).collect());
-        let carriers = || Column::Int(rows.iter().map(|(_, _, m)| m.carrier.0).collect());
+        let blob = |of: fn(&NewRow<'_>) -> Option<PublicId>| -> Vec<Option<[u8; 16]>> {
+            rows.iter().map(|row| of(row).map(|id| *id.as_bytes())).collect()
+        };
+        let batches = blob(|row| row.item.batch);
+        let templates = blob(|row| row.message.options.template);
         let columns = [
-            keys(),
-            Column::Blob(rows.iter().map(|(_, _, m)| m.id.as_bytes().as_slice()).collect()),
-            organizations(),
+            Column::Int(rows.iter().map(|row| row.key.0).collect()),
+            Column::Blob(rows.iter().map(|row| row.message.id.as_bytes().as_slice()).collect()),
+            Column::Int(rows.iter().map(|row| row.item.organization.0).collect()),
             Column::Int(vec![Direction::Outbound.code(); count]),
-            Column::Int(vec![Status::Queued.code(); count]),
-            Column::Int(rows.iter().map(|(_, _, m)| m.category.code()).collect()),
-            Column::Int(rows.iter().map(|(_, _, m)| m.encoding.code()).collect()),
-            Column::Int(rows.iter().map(|(_, _, m)| i64::from(m.segments)).collect()),
-            Column::Int(rows.iter().map(|(_, _, m)| i64::from(m.test)).collect()),
-            carriers(),
-            Column::Int(rows.iter().map(|(_, _, m)| m.unit_price.0).collect()),
-            Column::Int(rows.iter().map(|(_, _, m)| i64::from(m.from_ton)).collect()),
+            Column::Int(rows.iter().map(|row| row.status().code()).collect()),
+            Column::Int(rows.iter().map(|row| row.message.category.code()).collect()),
+            Column::Int(rows.iter().map(|row| row.message.encoding.code()).collect()),
+            Column::Int(rows.iter().map(|row| i64::from(row.message.segments)).collect()),
+            Column::Int(rows.iter().map(|row| i64::from(row.message.test)).collect()),
+            Column::Int(rows.iter().map(|row| row.message.carrier.0).collect()),
+            Column::Int(rows.iter().map(|row| row.message.unit_price.0).collect()),
+            Column::Int(rows.iter().map(|row| i64::from(row.message.from_ton)).collect()),
             Column::Int(vec![now.micros(); count]),
-            Column::Text(rows.iter().map(|(_, _, m)| m.to.as_str()).collect()),
-            Column::Text(rows.iter().map(|(_, _, m)| m.from.as_str()).collect()),
-            Column::Text(rows.iter().map(|(_, _, m)| m.body.as_str()).collect()),
-            Column::MaybeText(rows.iter().map(|(_, _, m)| m.mccmnc.as_deref()).collect()),
-            Column::MaybeText(rows.iter().map(|(_, _, m)| m.metadata.as_deref()).collect()),
+            Column::Text(rows.iter().map(|row| row.message.to.as_str()).collect()),
+            Column::Text(rows.iter().map(|row| row.message.from.as_str()).collect()),
+            Column::Text(rows.iter().map(|row| row.message.body.as_str()).collect()),
+            Column::MaybeText(rows.iter().map(|row| row.message.mccmnc.as_deref()).collect()),
+            Column::MaybeText(rows.iter().map(|row| row.message.metadata.as_deref()).collect()),
             Column::MaybeBlob(
-                rows.iter()
-                    .map(|(_, item, _)| item.batch.as_ref().map(|b| b.as_bytes().as_slice()))
-                    .collect(),
+                batches.iter().map(|id| id.as_ref().map(<[u8; 16]>::as_slice)).collect(),
+            ),
+            Column::MaybeInt(rows.iter().map(|row| row.not_before.map(|at| at.0)).collect()),
+            Column::MaybeInt(
+                rows.iter().map(|row| row.message.options.validity_s.map(i64::from)).collect(),
+            ),
+            Column::MaybeText(
+                rows.iter().map(|row| row.message.options.webhook_url.as_deref()).collect(),
+            ),
+            Column::MaybeInt(
+                rows.iter().map(|row| row.message.options.parent.map(|key| key.0)).collect(),
+            ),
+            Column::MaybeBlob(
+                templates.iter().map(|id| id.as_ref().map(<[u8; 16]>::as_slice)).collect(),
             ),
         ];
         self.conn.run(&INSERT_MESSAGES, &columns).await?;
+        let queued: Vec<&NewRow<'_>> = rows.iter().filter(|row| row.not_before.is_none()).collect();
         let columns = [
-            carriers(),
-            Column::Int(rows.iter().map(|(_, _, m)| m.category.class()).collect()),
-            organizations(),
-            keys(),
-            Column::Int(vec![now.micros(); count]),
+            Column::Int(queued.iter().map(|row| row.message.carrier.0).collect()),
+            Column::Int(queued.iter().map(|row| row.message.category.class()).collect()),
+            Column::Int(queued.iter().map(|row| row.item.organization.0).collect()),
+            Column::Int(queued.iter().map(|row| row.key.0).collect()),
+            Column::Int(vec![now.micros(); queued.len()]),
         ];
         self.conn.run(&INSERT_OUTBOX, &columns).await?;
         Ok(())
@@ -254,17 +314,28 @@ fn reference(item: &Submission) -> PublicId {
     item.batch.or(first).unwrap_or(PublicId::from_bytes([0; 16]))
 }
 
-fn pay(purses: &mut HashMap<OrgId, Micros>, item: &Submission) -> Result<(), Refusal> {
-    let cost = item.hold();
-    if cost == Micros::ZERO {
-        return Ok(());
+/// What the gates say to each message of an item; an error refuses the whole. A single message's
+/// refusal is its item's.
+fn decide(
+    gates: &mut Gates,
+    item: &Submission,
+    own: &[Candidate<'_>],
+) -> Result<Vec<Decision>, Refusal> {
+    let decisions: Vec<Decision> = own.iter().map(|candidate| gates.pass(candidate)).collect();
+    if item.batch.is_none()
+        && let Some(Err(refusal)) = decisions.iter().find(|decision| decision.is_err())
+    {
+        return Err(refusal.clone());
     }
-    let purse = purses.entry(item.organization).or_default();
-    if *purse < cost {
-        return Err(Refusal::balance_too_low());
+    let now =
+        |(candidate, decision): (_, &Decision)| matches!(decision, Ok(None)).then_some(candidate);
+    let passed: Vec<&Candidate<'_>> = own.iter().zip(&decisions).filter_map(now).collect();
+    let cost = passed.iter().fold(Micros::ZERO, |sum, candidate| sum + candidate.cost);
+    if let Err(refusal) = gates.pay(item.organization, cost) {
+        passed.into_iter().for_each(|candidate| gates.undo(candidate));
+        return Err(refusal);
     }
-    *purse -= cost;
-    Ok(())
+    Ok(decisions)
 }
 
 fn replay(reference: PublicId, same_body: bool) -> AcceptAnswer {
@@ -287,6 +358,7 @@ fn twin(
     match answers.get(first).and_then(Option::as_ref) {
         Some(Ok(Accepted::Replayed { reference })) => replay(*reference, same_body),
         Some(Ok(Accepted::Fresh { .. })) => replay(reference(&items[first]), same_body),
+        Some(Ok(nothing @ Accepted::Nothing { .. })) if same_body => Ok(nothing.clone()),
         Some(Err(refusal)) if same_body => Err(refusal.clone()),
         _ => Err(Refusal::new(
             Code::IdempotencyInProgress,
@@ -336,25 +408,22 @@ static PERMITTED_KEYS: Bulk = Bulk {
          where k.revoked_at is null and o.suspended_at is null",
 };
 
-static SELECT_WALLETS: Bulk = Bulk {
-    sqlite: "select organization_id, available from wallets where organization_id = ?1",
-    postgres: "select organization_id, available from wallets
-         where organization_id = any($1::bigint[]) order by organization_id for update",
-};
-
 static INSERT_MESSAGES: Bulk = Bulk {
     sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
-            body, mccmnc, metadata, batch_id)
+            body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url, parent_key,
+            template_id)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-            ?18, ?19)",
+            ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
-            from_addr, body, mccmnc, metadata, batch_id)
+            from_addr, body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url,
+            parent_key, template_id)
          select * from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
             $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
-            $18::text[], $19::bytea[])",
+            $18::text[], $19::bytea[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[],
+            $24::bytea[])",
 };
 
 static INSERT_OUTBOX: Bulk = Bulk {

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use model::carrier::CarrierId;
 use model::clock::At;
-use model::message::{EventKind, Status};
+use model::event::EventKind;
+use model::message::Status;
 use model::refusal::MessageError;
 
 use super::receipts::Matched;

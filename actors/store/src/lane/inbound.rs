@@ -5,8 +5,9 @@
 
 use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
+use model::event::EventKind;
 use model::id::PublicId;
-use model::message::{Category, Direction, Encoding, EventKind, Status};
+use model::message::{Category, Direction, Encoding, Status};
 
 use super::work::Quarantined;
 use super::{EventRow, Gathered, Lane};

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
-use model::message::{EventKind, Status};
+use model::event::EventKind;
+use model::message::Status;
 use model::refusal::MessageError;
 
 use super::{EventRow, Gathered, Lane};

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
-use model::message::{EventKind, Status};
+use model::event::EventKind;
+use model::message::Status;
 
 use super::work::Work;
 use super::{EventRow, Gathered, Lane};

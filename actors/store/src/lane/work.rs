@@ -70,8 +70,11 @@ pub type AcceptAnswer = Result<Accepted, Refusal>;
 /// What an accepted submission became.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// Stored now; the keys of its messages count up from the first.
-    Fresh { at: At, first: MessageKey },
+    /// Stored now, but for the messages refused, which are named by their place in the submission.
+    /// The keys of the others count up from the first. Those named in `later` are scheduled.
+    Fresh { at: At, first: MessageKey, refused: Vec<(usize, Refusal)>, later: Vec<(usize, At)> },
+    /// A batch of which the gates let nothing in: nothing is stored.
+    Nothing { refused: Vec<(usize, Refusal)> },
     /// An earlier request with this key did it: the id of its message or batch.
     Replayed { reference: PublicId },
 }

@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
-use model::submission::{Idempotency, NewMessage, Submission};
+use model::submission::{Idempotency, NewMessage, SendOptions, Submission};
 use sqlx::{Connection as _, Executor as _};
 use store::lane::{
     AcceptAnswer, Accepted, Admin, AdminDone, Claim, Done, HandoffResult, NewKey, OutboxRef,
@@ -151,6 +151,7 @@ impl World {
             route_reason: "test",
             metadata: None,
             test: false,
+            options: SendOptions::default(),
         }
     }
 

@@ -1,0 +1,114 @@
+//! The event log's kinds: the number each is stored as, and the name subscribers know it by.
+//!
+//! A kind below 100 is of a message, one from 100 on of an organization: its row names no message,
+//! and its detail is the event's data. Kinds without a public type are history only.
+
+use crate::message::{Status, coded};
+
+coded! {
+    /// One kind of row in the event log.
+    EventKind {
+        Created = 1 "created",
+        /// The carrier refused for now; it will be tried again.
+        Retried = 2 "retried",
+        /// Bytes may have left and no answer came.
+        InDoubt = 3 "in_doubt",
+        Sent = 4 "sent",
+        /// A receipt that changes nothing: a part of several, or an intermediate state.
+        Receipt = 5 "receipt",
+        Delivered = 6 "delivered",
+        Failed = 7 "failed",
+        Received = 8 "received",
+        /// An inbound message to which an outbound one had gone before.
+        Replied = 9 "replied",
+        Cancelled = 10 "cancelled",
+        /// A person wrote STOP, or was put on the suppression list.
+        OptedOut = 100 "opted_out",
+        OptedIn = 101 "opted_in",
+        WebhookTest = 110 "webhook_test",
+        WebhookDisabled = 111 "webhook_disabled",
+    }
+}
+
+impl EventKind {
+    /// The event that tells of a message's new status.
+    #[must_use]
+    pub fn of(status: Status) -> Self {
+        match status {
+            Status::Scheduled | Status::Queued | Status::Sending => Self::Created,
+            Status::Sent => Self::Sent,
+            Status::Delivered => Self::Delivered,
+            Status::Received => Self::Received,
+            Status::Cancelled => Self::Cancelled,
+            Status::SubmittedNoReceipt
+            | Status::Undelivered
+            | Status::Failed
+            | Status::Rejected
+            | Status::Expired
+            | Status::Blocked => Self::Failed,
+        }
+    }
+
+    /// The name in webhooks, streams and `/events`; `None` for what is history only.
+    #[must_use]
+    pub fn public_type(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Retried | Self::InDoubt | Self::Receipt => return None,
+            Self::Created => "message.created",
+            Self::Sent => "message.sent",
+            Self::Delivered => "message.delivered",
+            Self::Failed => "message.failed",
+            Self::Received => "message.received",
+            Self::Replied => "message.replied",
+            Self::Cancelled => "message.cancelled",
+            Self::OptedOut => "contact.opted_out",
+            Self::OptedIn => "contact.opted_in",
+            Self::WebhookTest => "webhook.test",
+            Self::WebhookDisabled => "webhook.disabled",
+        })
+    }
+
+    /// True for kinds whose row belongs to a message.
+    #[must_use]
+    pub fn is_of_message(self) -> bool {
+        self.code() < 100
+    }
+
+    /// The kinds a pattern names: a type, `*`, or a group as in `message.*`. Empty: it names none.
+    #[must_use]
+    pub fn matching(pattern: &str) -> Vec<Self> {
+        let group = pattern.strip_suffix('*');
+        let names = |kind: &&Self| match (kind.public_type(), group) {
+            (Some(name), Some(group)) => {
+                (group.is_empty() || group.ends_with('.')) && name.starts_with(group)
+            }
+            (Some(name), None) => name == pattern,
+            (None, _) => false,
+        };
+        Self::ALL.iter().filter(names).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_name_types_groups_or_all() {
+        assert_eq!(EventKind::matching("message.sent"), [EventKind::Sent]);
+        assert_eq!(EventKind::matching("contact.*"), [EventKind::OptedOut, EventKind::OptedIn]);
+        let all = EventKind::matching("*");
+        assert!(all.contains(&EventKind::WebhookTest) && !all.contains(&EventKind::InDoubt));
+        for none in ["", "message", "message.", "mess*", "message.in_doubt", "**", "nothing.*"] {
+            assert_eq!(EventKind::matching(none), [], "{none}");
+        }
+    }
+
+    #[test]
+    fn public_types_are_distinct() {
+        let mut seen = std::collections::HashSet::new();
+        for name in EventKind::ALL.iter().filter_map(|kind| kind.public_type()) {
+            assert!(seen.insert(name), "{name} twice");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What faces the customer: events as they are told, and who tells them.
+
+pub mod envelope;

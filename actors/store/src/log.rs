@@ -1,0 +1,127 @@
+//! The log by organization, with what each line's message says: the source of webhooks, streams
+//! and `/events`. Tables: events, messages.
+
+use model::carrier::{MessageKey, OrgId};
+
+use crate::error::StoreError;
+use crate::{Store, row};
+
+row! {
+    /// One line of the log. What is of a message is null on a line of the organization's own.
+    pub struct LoggedRow {
+        pub seq: i64,
+        pub organization_id: i64,
+        pub message_key: i64,
+        pub kind: i64,
+        pub status: i64,
+        pub at: i64,
+        pub detail: Option<String>,
+        /// How many events of the message there are up to this one; 0 without a message.
+        pub sequence: i64,
+        pub id: Option<Vec<u8>>,
+        pub direction: Option<i64>,
+        pub to_addr: Option<String>,
+        pub from_addr: Option<String>,
+        pub body: Option<String>,
+        pub segments: Option<i64>,
+        pub created_at: Option<i64>,
+        pub test_mode: Option<i64>,
+        pub metadata: Option<String>,
+        pub batch_id: Option<Vec<u8>>,
+        pub external_id: Option<String>,
+        pub status_reason: Option<String>,
+        pub error_code: Option<String>,
+        pub carrier_error: Option<String>,
+        pub webhook_url: Option<String>,
+    }
+}
+
+/// The columns of [`LoggedRow`]; statements add what they select by.
+macro_rules! select_logged {
+    ($rest:literal) => {
+        concat!(
+            "select e.seq, e.organization_id, e.message_key, e.kind, e.status, e.at, e.detail,
+                case when e.message_key = 0 then 0 else (select count(*) from events p
+                    where p.message_key = e.message_key and p.seq <= e.seq) end as sequence,
+                m.id, m.direction, m.to_addr, m.from_addr, m.body, m.segments, m.created_at,
+                m.test_mode, m.metadata, m.batch_id, m.external_id, m.status_reason, m.error_code,
+                m.carrier_error, m.webhook_url
+            from events e left join messages m on m.key = e.message_key ",
+            $rest
+        )
+    };
+}
+
+/// What a list of events is narrowed to.
+#[derive(Clone, Debug)]
+pub struct LogFilter {
+    /// Kinds as stored, as `,1,4,`: SQL of either database finds one in it.
+    kinds: String,
+    pub message: Option<MessageKey>,
+    pub after: i64,
+    pub before: i64,
+}
+
+impl LogFilter {
+    #[must_use]
+    pub fn new(kinds: &[model::event::EventKind]) -> Self {
+        let mut text = String::from(",");
+        for kind in kinds {
+            text.push_str(&format!("{},", kind.code()));
+        }
+        Self { kinds: text, message: None, after: i64::MIN, before: i64::MAX }
+    }
+}
+
+impl Store {
+    /// The lines of one organization above `after`, oldest first.
+    pub async fn log_of(
+        &self,
+        organization: OrgId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<LoggedRow>, StoreError> {
+        let sql =
+            select_logged!("where e.organization_id = $1 and e.seq > $2 order by e.seq limit $3");
+        let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(limit);
+        self.all_of(organization, query).await
+    }
+
+    /// The lines of one organization below `before` that a filter lets through, newest first.
+    pub async fn log_page(
+        &self,
+        organization: OrgId,
+        filter: &LogFilter,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<LoggedRow>, StoreError> {
+        let sql = select_logged!(
+            "where e.organization_id = $1 and e.seq < $2
+                and $3 like '%,' || cast(e.kind as text) || ',%'
+                and ($4 = 0 or e.message_key = $5) and e.at >= $6 and e.at < $7
+            order by e.seq desc limit $8"
+        );
+        let message = filter.message.map_or(0, |key| key.0);
+        let query = sqlx::query_as(sql)
+            .bind(organization.0)
+            .bind(before)
+            .bind(filter.kinds.clone())
+            .bind(message)
+            .bind(message)
+            .bind(filter.after)
+            .bind(filter.before)
+            .bind(limit);
+        self.all_of(organization, query).await
+    }
+
+    /// One line.
+    pub async fn logged(
+        &self,
+        organization: OrgId,
+        seq: i64,
+    ) -> Result<Option<LoggedRow>, StoreError> {
+        let sql = select_logged!("where e.organization_id = $1 and e.seq = $2");
+        let query = sqlx::query_as(sql).bind(organization.0).bind(seq);
+        self.one_of(organization, query).await
+    }
+}
