@@ -39,7 +39,7 @@ pub(crate) struct SwitchArgs {
     credit_usd: String,
     /// A TOML file that is added to the settings.
     #[arg(long)]
-    more_settings: Option<PathBuf>,
+    pub(crate) more_settings: Option<PathBuf>,
     /// Do not remove settings, data and logs.
     #[arg(long)]
     pub(crate) keep_files: bool,
@@ -119,26 +119,33 @@ impl Switch {
         let settings = folder.join("orbit.toml");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         fs::write(&settings, args.settings(folder, address, smsc.address, options)?)?;
-        let output = Command::new(&program)
-            .args(["org", "create", "--json", "--name", "load"])
-            .args(["--credit-usd", &args.credit_usd, "--config"])
-            .arg(&settings)
+        let mut switch = Self {
+            program,
+            settings,
+            log: folder.join("orbit.log"),
+            child: None,
+            address,
+            key: String::new(),
+        };
+        switch.key = switch.organization("load", &args.credit_usd)?;
+        Ok(switch)
+    }
+
+    /// Creates an organization with credit; its key.
+    pub(crate) fn organization(&self, name: &str, credit_usd: &str) -> Result<String> {
+        let output = Command::new(&self.program)
+            .args(["org", "create", "--json", "--name", name])
+            .args(["--credit-usd", credit_usd, "--config"])
+            .arg(&self.settings)
             .output()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(
             output.status.success(),
             "org create failed: {said}{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        Ok(Self {
-            key: api_key(&said).with_context(|| format!("no api_key in {said}"))?,
-            program,
-            settings,
-            log: folder.join("orbit.log"),
-            child: None,
-            address,
-        })
+        api_key(&said).with_context(|| format!("no api_key in {said}"))
     }
 
     /// Starts it and waits for `/readyz`; the time that took.
