@@ -194,7 +194,10 @@ impl Smsc {
             Output::Refused { tag } => {
                 tracing::warn!(number = tag.number, "a sandbox receipt does not fit a PDU");
             }
-            Output::Answered { .. }
+            // The sandbox's one client is the switch itself, which sends neither.
+            Output::RequestMulti { .. }
+            | Output::Asked { .. }
+            | Output::Answered { .. }
             | Output::Bound
             | Output::BindRefused(_)
             | Output::Transmit(_)

@@ -367,7 +367,11 @@ impl BindState {
                     let (carrier, status) = (&self.args.profile.name, status.name());
                     tracing::warn!(%carrier, status, "the carrier refused our bind");
                 }
-                Output::BindRequested(_) | Output::Transmit(_) | Output::Close(_) => {}
+                Output::BindRequested(_)
+                | Output::RequestMulti { .. }
+                | Output::Asked { .. }
+                | Output::Transmit(_)
+                | Output::Close(_) => {}
             }
         }
         if !answers.is_empty() {

@@ -93,9 +93,14 @@ impl Address {
 }
 
 impl<'a> AddressView<'a> {
-    fn read(fields: &mut Reader<'a>, field: &'static str) -> Result<Self, DecodeError> {
+    pub(super) fn read(fields: &mut Reader<'a>, field: &'static str) -> Result<Self, DecodeError> {
         let (ton, npi) = (fields.octet(field)?, fields.octet(field)?);
         Ok(Self { ton, npi, digits: fields.cstring(field)? })
+    }
+
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.ton, self.npi]);
+        put_cstring(out, self.digits);
     }
 
     pub fn to_owned(self) -> Address {
@@ -208,6 +213,17 @@ impl<'a> MessageView<'a> {
         let service_type = fields.cstring("service_type")?;
         let source = AddressView::read(&mut fields, "source_addr")?;
         let destination = AddressView::read(&mut fields, "destination_addr")?;
+        Self::parse_after_destination(command, service_type, source, destination, fields)
+    }
+
+    /// What follows the destination in submit_sm, deliver_sm, data_sm, and in submit_multi.
+    pub(super) fn parse_after_destination(
+        command: CommandId,
+        service_type: &'a [u8],
+        source: AddressView<'a>,
+        destination: AddressView<'a>,
+        mut fields: Reader<'a>,
+    ) -> Result<Self, DecodeError> {
         let esm_class = fields.octet("esm_class")?;
         let mut view = Self {
             command,
@@ -301,10 +317,16 @@ impl<'a> MessageView<'a> {
         out.reserve(128 + text.len() + self.tlvs.len());
         let start = frame::begin(out, self.command, CommandStatus::OK, sequence);
         put_cstring(out, self.service_type);
-        for address in [&self.source, &self.destination] {
-            out.extend_from_slice(&[address.ton, address.npi]);
-            put_cstring(out, address.digits);
-        }
+        self.source.write(out);
+        self.destination.write(out);
+        self.write_after_destination(out);
+        frame::finish(out, start);
+        Ok(())
+    }
+
+    /// A text over 255 octets goes as message_payload.
+    pub(super) fn write_after_destination(&self, out: &mut Vec<u8>) {
+        let text = self.short_message;
         out.push(self.esm_class);
         let short = if self.command == CommandId::DATA_SM {
             out.extend_from_slice(&[self.registered_delivery, self.data_coding]);
@@ -324,8 +346,6 @@ impl<'a> MessageView<'a> {
             tlv::write(out, tlv::MESSAGE_PAYLOAD, text);
         }
         out.extend_from_slice(self.tlvs);
-        frame::finish(out, start);
-        Ok(())
     }
 }
 

@@ -4,7 +4,9 @@
 //! appends one whole PDU, header included, to the caller's buffer.
 
 pub mod bind;
+pub mod manage;
 pub mod message;
+pub mod multi;
 pub mod response;
 
 use thiserror::Error;
@@ -20,6 +22,8 @@ pub enum DecodeError {
     TextCut { said: u8, got: usize },
     #[error("the command carries no such body")]
     WrongCommand,
+    #[error("a destination is neither an address nor a list")]
+    BadFlag,
 }
 
 /// What we were asked to send does not fit the wire.
@@ -37,6 +41,7 @@ impl DecodeError {
         match self {
             Self::Cut(_) | Self::TextCut { .. } => CommandStatus::INVMSGLEN,
             Self::WrongCommand => CommandStatus::INVCMDID,
+            Self::BadFlag => CommandStatus::INVDESTFLAG,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pdu::manage::{Ask, QueryResponse};
+use crate::pdu::multi::{Multi, Unsuccessful};
 use crate::window::LAST_SEQUENCE;
 use crate::{Bind, CommandId, CommandStatus, Message, frame};
 
@@ -46,6 +48,17 @@ pub enum Input<'a, T> {
     Refuse(CommandStatus),
     /// Answer a `Request` with the command and sequence that it had.
     Answer { command: CommandId, sequence: u32, status: CommandStatus, message_id: &'a [u8] },
+    /// Answer an `Asked` that was refused, or a cancellation or replacement that was done.
+    AnswerAsked { command: CommandId, sequence: u32, status: CommandStatus },
+    /// Answer an asked query.
+    AnswerQuery { sequence: u32, response: QueryResponse<'a> },
+    /// Answer a `RequestMulti`: the id, and the destinations that were not taken.
+    AnswerMulti {
+        sequence: u32,
+        status: CommandStatus,
+        message_id: &'a [u8],
+        unsuccessful: &'a [Unsuccessful],
+    },
     /// End in good order.
     Unbind,
     /// The deadline has passed.
@@ -69,6 +82,10 @@ pub enum Output<T> {
     Refused { tag: T },
     /// The peer sent a message; say `Answer` when it is safe.
     Request { command: CommandId, sequence: u32, message: Message },
+    /// SMSC: the peer sent one text to many; say `AnswerMulti` when it is safe.
+    RequestMulti { sequence: u32, multi: Box<Multi> },
+    /// SMSC: the peer asks about an earlier message; say `AnswerQuery` or `AnswerAsked`.
+    Asked { sequence: u32, ask: Box<Ask> },
     /// Write these octets: all PDUs of the step. At most one per step, after all but `Close`.
     Transmit(Vec<u8>),
     /// Write what came before, then close the socket. Always the last; nothing follows it.

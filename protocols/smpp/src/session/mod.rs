@@ -17,7 +17,7 @@ pub use io::{CloseReason, Input, Output, Role, Settings, Stats};
 use std::time::{Duration, Instant};
 
 use crate::frame::{self, Frames};
-use crate::pdu::{bind, response};
+use crate::pdu::{bind, multi, response};
 use crate::timers::{Due, Timers};
 use crate::window::{Window, next_sequence};
 use crate::{Bind, BindKind, CommandId, CommandStatus, Message};
@@ -63,6 +63,11 @@ enum State {
     },
     Bound,
     Unbinding {
+        until: Instant,
+    },
+    /// SMSC: the peer unbound behind requests that still wait for their answers; these go first.
+    Parting {
+        sequence: u32,
         until: Instant,
     },
     Closed,
@@ -144,9 +149,20 @@ impl<T> Session<T> {
             Input::Accept => self.accept(&mut step),
             Input::Refuse(status) => self.refuse(&mut step, status),
             Input::Answer { command, sequence, status, message_id } => {
-                self.owed = self.owed.saturating_sub(1);
-                self.stats.pdus_sent += 1;
                 response::encode(step.wire, command, status, sequence, message_id);
+                self.answered(&mut step);
+            }
+            Input::AnswerAsked { command, sequence, status } => {
+                frame::header_only(step.wire, command.response(), status, sequence);
+                self.answered(&mut step);
+            }
+            Input::AnswerQuery { sequence, response } => {
+                response.encode(step.wire, sequence);
+                self.answered(&mut step);
+            }
+            Input::AnswerMulti { sequence, status, message_id, unsuccessful } => {
+                multi::encode_response(step.wire, status, sequence, message_id, unsuccessful);
+                self.answered(&mut step);
             }
             Input::Unbind => self.unbind(&mut step),
             Input::Tick => self.tick(&mut step),
@@ -162,7 +178,7 @@ impl<T> Session<T> {
         let state = match self.state {
             State::Open { until } if self.role == Role::Smsc => Some(until),
             State::Binding { until, .. } | State::Deciding { until, .. } => Some(until),
-            State::Unbinding { until } => Some(until),
+            State::Unbinding { until } | State::Parting { until, .. } => Some(until),
             State::Bound => self.timers.deadline(),
             State::Open { .. } | State::Closed => None,
         };
@@ -268,6 +284,20 @@ impl<T> Session<T> {
         self.bytes(step, &held);
     }
 
+    /// One of the peer's requests has its answer. The last one lets a parting peer go.
+    fn answered(&mut self, step: &mut Step<'_, T>) {
+        self.owed = self.owed.saturating_sub(1);
+        self.stats.pdus_sent += 1;
+        if let State::Parting { sequence, .. } = self.state
+            && self.owed == 0
+        {
+            let command = CommandId::UNBIND.response();
+            frame::header_only(step.wire, command, CommandStatus::OK, sequence);
+            self.stats.pdus_sent += 1;
+            step.close = Some(CloseReason::PeerUnbound);
+        }
+    }
+
     fn refuse(&mut self, step: &mut Step<'_, T>, status: CommandStatus) {
         let State::Deciding { sequence, .. } = self.state else {
             return;
@@ -291,7 +321,7 @@ impl<T> Session<T> {
                 self.request(step, CommandId::UNBIND);
                 self.state = State::Unbinding { until: step.now + self.settings.response_timeout };
             }
-            State::Unbinding { .. } | State::Closed => {}
+            State::Unbinding { .. } | State::Parting { .. } | State::Closed => {}
             State::Open { .. } | State::Binding { .. } | State::Deciding { .. } => {
                 step.close = Some(CloseReason::Unbound);
             }
@@ -315,6 +345,9 @@ impl<T> Session<T> {
             }
             State::Unbinding { until } if step.now >= until => {
                 step.close = Some(CloseReason::UnbindTimeout);
+            }
+            State::Parting { until, .. } if step.now >= until => {
+                step.close = Some(CloseReason::PeerUnbound);
             }
             State::Bound => match self.timers.tick(step.now) {
                 Some(Due::Enquire) => self.request(step, CommandId::ENQUIRE_LINK),
@@ -343,5 +376,7 @@ impl<T> Session<T> {
     }
 }
 
+#[cfg(test)]
+mod served;
 #[cfg(test)]
 mod tests;

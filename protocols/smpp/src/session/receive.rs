@@ -7,7 +7,9 @@
 use super::{CloseReason, HELD_PDUS, Output, Role, Session, State, Step};
 use crate::frame::{self, Frame, FrameError, Header};
 use crate::pdu::bind::{self, BindResponse};
+use crate::pdu::manage::Ask;
 use crate::pdu::message::MessageView;
+use crate::pdu::multi::Multi;
 use crate::pdu::response::{self, Response};
 use crate::{Bind, BindKind, CommandId, CommandStatus};
 
@@ -51,9 +53,10 @@ impl<T> Session<T> {
             CommandId::ENQUIRE_LINK => self.reply(step, header, CommandStatus::OK),
             command if command.carries_message() => self.message(step, header, body),
             command if command.is_response() => self.response(step, header, body),
-            CommandId::UNBIND => {
-                self.reply(step, header, CommandStatus::OK);
-                step.close = Some(CloseReason::PeerUnbound);
+            CommandId::UNBIND => self.peer_unbinds(step, header),
+            CommandId::SUBMIT_MULTI if self.serves() => self.multi(step, header, body),
+            CommandId::QUERY_SM | CommandId::CANCEL_SM | CommandId::REPLACE_SM if self.serves() => {
+                self.asked(step, header, body);
             }
             command => match BindKind::of(command) {
                 Some(kind) => self.bind_requested(step, header, kind, body),
@@ -85,6 +88,59 @@ impl<T> Session<T> {
         }
     }
 
+    fn serves(&self) -> bool {
+        self.role == Role::Smsc
+    }
+
+    /// Answers that are owed go before the goodbye.
+    fn peer_unbinds(&mut self, step: &mut Step<'_, T>, header: Header) {
+        if matches!(self.state, State::Bound) && self.owed > 0 && self.serves() {
+            let until = step.now + self.settings.response_timeout;
+            self.state = State::Parting { sequence: header.sequence, until };
+            return;
+        }
+        self.reply(step, header, CommandStatus::OK);
+        step.close = Some(CloseReason::PeerUnbound);
+    }
+
+    fn multi(&mut self, step: &mut Step<'_, T>, header: Header, body: &[u8]) {
+        let status = if !self.may_receive(CommandId::SUBMIT_SM) {
+            CommandStatus::INVBNDSTS
+        } else {
+            match Multi::decode(body) {
+                Ok(multi) => {
+                    self.owed += 1;
+                    let (sequence, multi) = (header.sequence, Box::new(multi));
+                    return step.out.push(Output::RequestMulti { sequence, multi });
+                }
+                Err(error) => {
+                    self.stats.malformed += 1;
+                    error.status()
+                }
+            }
+        };
+        self.reply(step, header, status);
+    }
+
+    fn asked(&mut self, step: &mut Step<'_, T>, header: Header, body: &[u8]) {
+        let status = if !self.may_receive(CommandId::SUBMIT_SM) {
+            CommandStatus::INVBNDSTS
+        } else {
+            match Ask::decode(header.command, body) {
+                Ok(ask) => {
+                    self.owed += 1;
+                    let (sequence, ask) = (header.sequence, Box::new(ask));
+                    return step.out.push(Output::Asked { sequence, ask });
+                }
+                Err(error) => {
+                    self.stats.malformed += 1;
+                    error.status()
+                }
+            }
+        };
+        self.reply(step, header, status);
+    }
+
     fn refuse_message(&mut self, step: &mut Step<'_, T>, header: Header, status: CommandStatus) {
         response::encode(step.wire, header.command, status, header.sequence, b"");
         self.stats.pdus_sent += 1;
@@ -96,7 +152,9 @@ impl<T> Session<T> {
         let open = match self.state {
             State::Bound | State::Unbinding { .. } => true,
             State::Binding { .. } => true,
-            State::Open { .. } | State::Deciding { .. } | State::Closed => false,
+            State::Open { .. } | State::Deciding { .. } | State::Parting { .. } | State::Closed => {
+                false
+            }
         };
         open && match &self.role {
             Role::Esme(_) => command != CommandId::SUBMIT_SM,

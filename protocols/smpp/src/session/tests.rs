@@ -4,11 +4,11 @@ use super::*;
 use crate::Address;
 use crate::pdu::response;
 
-const S: Duration = Duration::from_secs(1);
+pub(super) const S: Duration = Duration::from_secs(1);
 
-struct Rig {
-    session: Session<u32>,
-    now: Instant,
+pub(super) struct Rig {
+    pub(super) session: Session<u32>,
+    pub(super) now: Instant,
     wire: Vec<u8>,
 }
 
@@ -30,7 +30,7 @@ impl Rig {
         rig
     }
 
-    fn bound_smsc(kind: BindKind) -> Self {
+    pub(super) fn bound_smsc(kind: BindKind) -> Self {
         let mut rig = Self::open(Role::Smsc);
         rig.step(Input::Connected);
         let mut wire = Vec::new();
@@ -48,7 +48,7 @@ impl Rig {
     }
 
     /// Steps, keeps what is transmitted, and gives the rest back.
-    fn step(&mut self, input: Input<'_, u32>) -> Vec<Output<u32>> {
+    pub(super) fn step(&mut self, input: Input<'_, u32>) -> Vec<Output<u32>> {
         let mut out = Vec::new();
         self.session.step(self.now, input, &mut out);
         let transmits = out.iter().filter(|o| matches!(o, Output::Transmit(_))).count();
@@ -63,7 +63,7 @@ impl Rig {
         out
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> Vec<Output<u32>> {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Vec<Output<u32>> {
         self.step(Input::Bytes(bytes))
     }
 
@@ -84,7 +84,7 @@ impl Rig {
     }
 
     /// Command, sequence and status of all PDUs sent since the last look.
-    fn sent(&mut self) -> Vec<(CommandId, u32, CommandStatus)> {
+    pub(super) fn sent(&mut self) -> Vec<(CommandId, u32, CommandStatus)> {
         let wire = std::mem::take(&mut self.wire);
         let (mut frames, mut chunk, mut sent) = (Frames::default(), &wire[..], Vec::new());
         while let Some(frame) = frames.next(&mut chunk).unwrap() {
@@ -94,7 +94,12 @@ impl Rig {
     }
 }
 
-fn pdu(command: CommandId, status: CommandStatus, sequence: u32, body: &[u8]) -> Vec<u8> {
+pub(super) fn pdu(
+    command: CommandId,
+    status: CommandStatus,
+    sequence: u32,
+    body: &[u8],
+) -> Vec<u8> {
     let mut out = Vec::new();
     let start = frame::begin(&mut out, command, status, sequence);
     out.extend_from_slice(body);
@@ -102,14 +107,14 @@ fn pdu(command: CommandId, status: CommandStatus, sequence: u32, body: &[u8]) ->
     out
 }
 
-fn hello(command: CommandId) -> Message {
+pub(super) fn hello(command: CommandId) -> Message {
     let mut message =
         Message::new(command, Address::new(5, 0, "Orbit"), Address::new(1, 1, "4477"));
     message.short_message = b"hello".to_vec();
     message
 }
 
-fn encoded(message: &Message, sequence: u32) -> Vec<u8> {
+pub(super) fn encoded(message: &Message, sequence: u32) -> Vec<u8> {
     let mut out = Vec::new();
     message.encode(&mut out, sequence).unwrap();
     out
@@ -301,10 +306,13 @@ fn close_comes_last_and_right_after_transmit() {
     let mut bytes = encoded(&hello(CommandId::SUBMIT_SM), 4);
     bytes.extend(pdu(CommandId::UNBIND, CommandStatus::OK, 5, b""));
     rig.session.step(rig.now, Input::Bytes(&bytes), &mut out);
-    let expected = matches!(
-        out[..],
-        [Output::Request { .. }, Output::Transmit(_), Output::Close(CloseReason::PeerUnbound)]
-    );
+    assert!(matches!(out[..], [Output::Request { .. }]), "{out:?}");
+    out.clear();
+    let (command, status) = (CommandId::SUBMIT_SM, CommandStatus::OK);
+    let answer = Input::Answer { command, sequence: 4, status, message_id: b"7" };
+    rig.session.step(rig.now, answer, &mut out);
+    let expected =
+        matches!(out[..], [Output::Transmit(_), Output::Close(CloseReason::PeerUnbound)]);
     assert!(expected, "{out:?}");
 }
 

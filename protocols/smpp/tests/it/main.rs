@@ -5,6 +5,7 @@
 
 mod borders;
 mod garbage;
+mod laws;
 mod link;
 mod oracle;
 mod quirks;
