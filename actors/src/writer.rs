@@ -40,12 +40,74 @@ pub enum WriterMsg {
     Broken(String),
 }
 
-/// A submission with whom to answer.
+/// Submissions with whom to answer.
 #[derive(Debug)]
 pub struct Asked {
-    pub submission: Submission,
-    pub reply: oneshot::Sender<AcceptAnswer>,
+    pub submissions: Vec<Submission>,
+    pub reply: Reply,
     pub permit: Permit,
+}
+
+impl Asked {
+    /// Messages in all.
+    fn count(&self) -> usize {
+        self.submissions.iter().map(|submission| submission.messages.len()).sum()
+    }
+}
+
+/// Where answers go.
+#[derive(Debug)]
+pub enum Reply {
+    /// One submission, whose asker waits.
+    One(oneshot::Sender<AcceptAnswer>),
+    /// As many as there are submissions, all at once.
+    All(Answers),
+}
+
+impl Reply {
+    pub(crate) fn refuse(self, count: usize, refusal: &Refusal) {
+        match self {
+            Self::One(reply) => {
+                let _ = reply.send(Err(refusal.clone()));
+            }
+            Self::All(answers) => answers.give(vec![Err(refusal.clone()); count]),
+        }
+    }
+}
+
+type Taker = Box<dyn FnOnce(Vec<AcceptAnswer>) + Send>;
+
+/// Takes the answers to many submissions; when it is dropped instead, each is told that nothing is
+/// known to be stored.
+pub struct Answers {
+    take: Option<Taker>,
+    count: usize,
+}
+
+impl Answers {
+    fn new(count: usize, take: Taker) -> Self {
+        Self { take: Some(take), count }
+    }
+
+    pub(crate) fn give(mut self, answers: Vec<AcceptAnswer>) {
+        if let Some(take) = self.take.take() {
+            take(answers);
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        if let Some(take) = self.take.take() {
+            take(vec![Err(handle::not_stored()); self.count]);
+        }
+    }
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answers({})", self.count)
+    }
 }
 
 /// What to do with the answer to some work.
@@ -152,8 +214,8 @@ impl WriterState {
     fn refuse_accepts(&mut self) {
         self.away = true;
         for asked in self.batch.asked.drain(..) {
-            self.batch.count -= asked.submission.messages.len();
-            let _ = asked.reply.send(Err(away()));
+            self.batch.count -= asked.count();
+            asked.reply.refuse(asked.submissions.len(), &away());
         }
         let count = &mut self.batch.count;
         self.batch.performs.retain(|(work, _)| {
@@ -169,7 +231,7 @@ impl WriterState {
     fn collect(&mut self, message: WriterMsg) {
         let message = match message {
             WriterMsg::Accept(asked) if self.away => {
-                let _ = asked.reply.send(Err(away()));
+                asked.reply.refuse(asked.submissions.len(), &away());
                 return;
             }
             WriterMsg::Perform { work, .. }
@@ -184,7 +246,7 @@ impl WriterState {
         }
         match message {
             WriterMsg::Accept(asked) => {
-                self.batch.count += asked.submission.messages.len();
+                self.batch.count += asked.count();
                 self.batch.asked.push(asked);
             }
             WriterMsg::Perform { work, then } => {

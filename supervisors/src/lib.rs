@@ -7,6 +7,9 @@
 //! │  └─ carrier          one per account, each with a restart budget of its own
 //! │     ├─ owner         when it dies its binds fall and rise with it
 //! │     └─ bind          one per connection; when it dies it alone is started again
+//! ├─ esmes
+//! │  ├─ ESME            one per connection, temporary
+//! │  └─ courier         one per account with a receiving bind
 //! └─ sweeper
 //!
 //! A restart policy is arithmetic (`restart`); what killed its actor twice is set aside.
@@ -14,6 +17,7 @@
 
 pub mod carrier;
 pub mod carriers;
+pub mod esmes;
 pub mod restart;
 pub mod root;
 pub mod sandbox;

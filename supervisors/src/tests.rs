@@ -5,6 +5,7 @@
 mod deaths;
 mod doubt;
 mod drain;
+mod esmes;
 mod outage;
 mod pace;
 mod peer;

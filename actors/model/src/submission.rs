@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::carrier::{CarrierId, MessageKey, OrgId};
 use crate::clock::At;
+use crate::esme::Submitted;
 use crate::id::PublicId;
 use crate::message::{Category, Encoding};
 use crate::money::Micros;
@@ -46,6 +47,8 @@ pub struct SendOptions {
     pub parent: Option<MessageKey>,
     /// The template its text was made from.
     pub template: Option<PublicId>,
+    /// What it said beside its text, if it came by SMPP.
+    pub submitted: Option<Arc<Submitted>>,
 }
 
 impl NewMessage {
@@ -65,12 +68,19 @@ pub struct Idempotency {
     pub fingerprint: [u8; 32],
 }
 
+/// Who may send, by stored number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Credential {
+    ApiKey(i64),
+    SmppAccount(i64),
+}
+
 /// One request, one item of the accept batch: stored whole or not at all.
 #[derive(Clone, Debug)]
 pub struct Submission {
     pub organization: OrgId,
-    /// The stored number of the API key; looked at again inside the transaction.
-    pub api_key: i64,
+    /// What let it in; looked at again inside the transaction.
+    pub credential: Credential,
     pub idempotency: Option<Idempotency>,
     pub batch: Option<PublicId>,
     pub messages: Vec<NewMessage>,

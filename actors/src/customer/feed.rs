@@ -16,7 +16,7 @@ use model::carrier::OrgId;
 use store::{LoggedRow, Store, StoreError};
 use tokio::sync::broadcast::WeakSender;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{broadcast, watch};
 
 /// Lines read at once.
 const BATCH: usize = 200;
@@ -29,33 +29,47 @@ const REST: Duration = Duration::from_millis(500);
 
 /// Who wants to know that an organization's log has grown. The writer tells, once per commit.
 #[derive(Debug, Default)]
-pub struct Wakes(RwLock<HashMap<OrgId, Arc<Notify>>>);
+pub struct Wakes(RwLock<HashMap<OrgId, watch::Sender<()>>>);
+
+/// One who is told that an organization's log has grown; many times may be told as one.
+#[derive(Debug)]
+pub struct Listener(watch::Receiver<()>);
+
+impl Listener {
+    /// Waits until the log has grown since the last time; false when nobody tells any more.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}
 
 impl Wakes {
     /// These organizations have new lines.
     pub fn committed(&self, organizations: &[OrgId]) {
-        let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if waiting.is_empty() {
+        let listened = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if listened.is_empty() {
             return;
         }
-        for wake in organizations.iter().filter_map(|organization| waiting.get(organization)) {
-            wake.notify_one();
+        for wake in organizations.iter().filter_map(|organization| listened.get(organization)) {
+            wake.send_replace(());
         }
     }
 
     /// Any of them may have: a commit's outcome was unknown, or a writer began anew.
     pub fn all(&self) {
-        let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        waiting.values().for_each(|wake| wake.notify_one());
+        let listened = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        listened.values().for_each(|wake| {
+            wake.send_replace(());
+        });
     }
 
-    fn add(&self, organization: OrgId) -> Arc<Notify> {
-        let mut waiting = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        waiting.entry(organization).or_default().clone()
-    }
-
-    fn remove(&self, organization: OrgId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&organization);
+    /// Hears of an organization's new lines from now on.
+    #[must_use]
+    pub fn listen(&self, organization: OrgId) -> Listener {
+        let mut listened = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Whom nobody listens to any more is forgotten when somebody else begins to.
+        listened.retain(|_, wake| wake.receiver_count() > 0);
+        let wake = listened.entry(organization).or_insert_with(|| watch::Sender::new(()));
+        Listener(wake.subscribe())
     }
 }
 
@@ -107,7 +121,7 @@ impl Feed {
             return batches.subscribe();
         }
         let (batches, receiver) = broadcast::channel(BATCHES);
-        let wake = self.0.wakes.add(organization);
+        let wake = self.0.wakes.listen(organization);
         readers.insert(organization, batches.downgrade());
         tokio::spawn(self.clone().read(organization, batches, wake));
         receiver
@@ -122,7 +136,7 @@ impl Feed {
         self,
         organization: OrgId,
         batches: broadcast::Sender<Arc<Batch>>,
-        wake: Arc<Notify>,
+        mut wake: Listener,
     ) {
         let mut cursor = loop {
             match self.0.store.newest_of(organization).await {
@@ -132,16 +146,17 @@ impl Feed {
         };
         // Whoever caught up before the cursor was known looks again.
         let _ = batches.send(Arc::new(Batch { after: cursor, lines: Vec::new() }));
+        let mut more = false;
         loop {
-            wake.notified().await;
+            if !more && !wake.changed().await {
+                return;
+            }
             if self.is_forsaken(organization, &batches) {
                 return;
             }
             match self.0.store.log_of(organization, cursor, BATCH as i64).await {
                 Ok(lines) => {
-                    if lines.len() == BATCH {
-                        wake.notify_one();
-                    }
+                    more = lines.len() == BATCH;
                     let after = cursor;
                     cursor = lines.last().map_or(cursor, |line| line.seq);
                     if cursor > after {
@@ -152,7 +167,7 @@ impl Feed {
                 }
                 Err(error) => {
                     rest(&error).await;
-                    wake.notify_one();
+                    more = true;
                 }
             }
         }
@@ -165,7 +180,6 @@ impl Feed {
             return false;
         }
         readers.remove(&organization);
-        self.0.wakes.remove(organization);
         true
     }
 }

@@ -1,7 +1,10 @@
 //! A message on its way to a carrier, as its owner and binds hold it in memory.
 
+use std::sync::Arc;
+
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
+use model::esme::Submitted;
 use model::message::{Category, Encoding};
 use model::money::Micros;
 use model::submission::NewMessage;
@@ -28,6 +31,8 @@ pub struct Job {
     pub to: String,
     pub from: String,
     pub body: String,
+    /// What an ESME said beside the text; its octets go on as they came.
+    pub submitted: Option<Arc<Submitted>>,
 }
 
 impl Job {
@@ -49,6 +54,7 @@ impl Job {
             to: message.to,
             from: message.from,
             body: message.body,
+            submitted: message.options.submitted,
         }
     }
 
@@ -70,6 +76,10 @@ impl Job {
             to: row.to_addr,
             from: row.from_addr,
             body: row.body,
+            submitted: row
+                .submitted
+                .and_then(|octets| Submitted::from_octets(row.smpp_account_id?, &octets))
+                .map(Arc::new),
         })
     }
 

@@ -6,6 +6,7 @@ pub mod hand;
 pub mod job;
 pub mod owner;
 pub mod profile;
+pub mod server;
 pub mod status;
 pub mod translate;
-mod wire;
+pub mod wire;

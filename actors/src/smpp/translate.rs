@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use model::carrier::{CarrierId, OrgId};
+use model::esme::Submitted;
 use model::message::{Encoding, Status};
 use proto_smpp::receipt::{self, State};
 use proto_smpp::split::{self, Concat, Part};
@@ -35,6 +36,11 @@ pub fn pdus(job: &Job, concat: Concat) -> usize {
 
 /// The PDUs of a job, in order of their parts.
 pub fn messages(job: &Job, concat: Concat) -> Result<Vec<Message>, split::SplitError> {
+    if let Some(submitted) = job.submitted.as_deref()
+        && !submitted.user_data.is_empty()
+    {
+        return Ok(vec![as_it_came(job, submitted)]);
+    }
     let encoding = match job.encoding {
         Encoding::Gsm7 => split::Encoding::Gsm7,
         Encoding::Ucs2 => split::Encoding::Ucs2,
@@ -43,6 +49,24 @@ pub fn messages(job: &Job, concat: Concat) -> Result<Vec<Message>, split::SplitE
     let reference = u16::try_from(job.key.0 & 0xffff).unwrap_or(0);
     let parts = split::parts(&job.body, encoding, concat, reference)?;
     Ok(parts.into_iter().map(|part| message(job, encoding, part)).collect())
+}
+
+/// One part that an ESME submitted: its octets, and what it said of them. The addresses are those
+/// that were checked.
+fn as_it_came(job: &Job, submitted: &Submitted) -> Message {
+    let text = if submitted.data_coding & 0x0C == 0x08 {
+        split::Encoding::Ucs2
+    } else {
+        split::Encoding::Gsm7
+    };
+    let part = Part { user_data: submitted.user_data.clone(), ..Part::default() };
+    let mut message = message(job, text, part);
+    message.service_type.clone_from(&submitted.service_type);
+    message.esm_class = submitted.esm_class;
+    message.protocol_id = submitted.protocol_id;
+    message.data_coding = submitted.data_coding;
+    message.tlvs.clone_from(&submitted.tlvs);
+    message
 }
 
 fn message(job: &Job, encoding: split::Encoding, part: Part) -> Message {
@@ -182,6 +206,7 @@ mod tests {
             to: String::from("+14155550123"),
             from: String::from("Orbit"),
             body: body.to_owned(),
+            submitted: None,
         }
     }
 

@@ -19,8 +19,8 @@ const WRITES_MAX: usize = 64;
 /// A peer that takes nothing for this long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
-pub(super) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+pub type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Connects within `patience`.
 pub(super) async fn connect(
@@ -49,7 +49,7 @@ pub(super) async fn connect(
 
 /// A running connection's tasks; dropping this ends them and closes the socket.
 pub(super) struct Wire {
-    writes: mpsc::Sender<Vec<u8>>,
+    writes: Option<mpsc::Sender<Vec<u8>>>,
     reader: AbortHandle,
     writer: AbortHandle,
 }
@@ -57,7 +57,10 @@ pub(super) struct Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.reader.abort();
-        self.writer.abort();
+        // After `finish` the writer ends by itself.
+        if self.writes.is_some() {
+            self.writer.abort();
+        }
     }
 }
 
@@ -84,11 +87,19 @@ impl Wire {
             let why = write_all(write, queue).await;
             on_end(why);
         });
+        let writes = Some(writes);
         Self { writes, reader: reader.abort_handle(), writer: writer.abort_handle() }
     }
 
     pub(super) fn write(&self, octets: Vec<u8>) -> Result<(), Stuck> {
-        self.writes.try_send(octets).map_err(|_| Stuck)
+        let writes = self.writes.as_ref().ok_or(Stuck)?;
+        writes.try_send(octets).map_err(|_| Stuck)
+    }
+
+    /// Reads no more, writes what waits within a write's patience, and closes the socket then.
+    pub(super) fn finish(&mut self) {
+        self.reader.abort();
+        self.writes = None;
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use model::address::{Recipient, SenderKind};
 use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
+use model::esme::Submitted;
 use model::id::PublicId;
 use model::message::{Category, Encoding};
 use model::money::Micros;
@@ -40,6 +41,15 @@ pub struct SendRequest {
     pub metadata: Option<String>,
     /// Sent with a test key: goes to the sandbox and costs nothing.
     pub test: bool,
+    /// What it said beside its text, if it came by SMPP.
+    pub submitted: Option<Arc<Submitted>>,
+}
+
+impl SendRequest {
+    /// It goes on as it came, as one part.
+    fn is_one_part(&self) -> bool {
+        self.submitted.as_ref().is_some_and(|submitted| !submitted.user_data.is_empty())
+    }
 }
 
 /// One carrier as routing sees it.
@@ -180,7 +190,11 @@ impl Table {
         check_text(&request)?;
         let choice = self.choose(organization, to.digits(), request.test);
         let carrier = choice.and_then(|choice| choice.carrier);
-        let measured = measure(&request, carrier.map_or(Concat::default(), |c| c.concat))?;
+        let measured = if request.is_one_part() {
+            (request.encoding.unwrap_or(Encoding::Gsm7), 1)
+        } else {
+            measure(&request, carrier.map_or(Concat::default(), |c| c.concat))?
+        };
         let given = request.from.as_deref().map(sender_kind).transpose()?;
         let choice = choice.ok_or_else(|| no_route(request.test))?;
         let (from, kind) = match (request.from, given) {
@@ -209,7 +223,7 @@ impl Table {
             route_reason: choice.reason,
             metadata: request.metadata,
             test: request.test,
-            options: SendOptions::default(),
+            options: SendOptions { submitted: request.submitted, ..SendOptions::default() },
         })
     }
 
@@ -265,7 +279,7 @@ fn first<'e>(entries: &'e [Entry], digits: &str) -> Option<&'e Entry> {
 }
 
 fn check_text(request: &SendRequest) -> Result<(), Refusal> {
-    if request.body.is_empty() {
+    if request.body.is_empty() && !request.is_one_part() {
         let text = "the message has no text";
         return Err(Refusal::new(Code::MissingRequiredField, text).field("body"));
     }

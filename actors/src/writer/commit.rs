@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{Batch, Then, Turn, WriterArgs, WriterMsg};
+use super::{Batch, Reply, Then, Turn, WriterArgs, WriterMsg};
 use crate::smpp::job::Job;
 use crate::smpp::owner::OwnerMsg;
 
@@ -152,8 +152,8 @@ impl Committer {
         let mut work = Work::default();
         let mut replies = Vec::with_capacity(asked.len());
         for asked in asked {
-            work.accepts.push(asked.submission);
-            replies.push((asked.reply, asked.permit));
+            replies.push((asked.reply, asked.submissions.len(), asked.permit));
+            work.accepts.extend(asked.submissions);
         }
         let mut thens = Vec::with_capacity(performs.len());
         for (more, then) in performs {
@@ -169,8 +169,8 @@ impl Committer {
                 self.args.shared.set_down(true);
                 let _ = self.writer.send_message(WriterMsg::Away);
                 let refused = super::away();
-                for (reply, _permit) in replies.drain(..) {
-                    let _ = reply.send(Err(refused.clone()));
+                for (reply, count, _permit) in replies.drain(..) {
+                    reply.refuse(count, &refused);
                 }
                 work.accepts.clear();
                 refuse_account_changes(&mut work, &mut thens);
@@ -186,11 +186,19 @@ impl Committer {
         self.args.shared.wakes().committed(&self.lane.take_touched());
         self.count(&work, &done);
         self.announce(work, &done);
-        let answers: Vec<_> = done.accepts.drain(..).collect();
+        let mut answers = std::mem::take(&mut done.accepts).into_iter();
         // Answered from a worker of the askers' runtime: waking each from here costs a system call.
         self.askers.spawn(async move {
-            for ((reply, _permit), answer) in replies.into_iter().zip(answers) {
-                let _ = reply.send(answer);
+            for (reply, count, _permit) in replies {
+                match reply {
+                    Reply::One(reply) => {
+                        // A missing answer closes the channel, which says as much.
+                        if let Some(answer) = answers.next() {
+                            let _ = reply.send(answer);
+                        }
+                    }
+                    Reply::All(all) => all.give(answers.by_ref().take(count).collect()),
+                }
             }
         });
         for (share, then) in thens {
@@ -349,6 +357,7 @@ fn append(work: &mut Work, mut more: Work) {
     work.overdue.append(&mut more.overdue);
     work.quarantine.append(&mut more.quarantine);
     work.sweep_cursors.append(&mut more.sweep_cursors);
+    work.smpp_cursors.append(&mut more.smpp_cursors);
     work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
     work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
 }
@@ -376,6 +385,7 @@ fn halve(work: &mut Work) -> Work {
         overdue: half(&mut work.overdue, &mut spare),
         quarantine: half(&mut work.quarantine, &mut spare),
         sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
+        smpp_cursors: half(&mut work.smpp_cursors, &mut spare),
         forget_keys_before: work.forget_keys_before.take(),
         forget_parked_before: None,
     };

@@ -13,9 +13,9 @@ use ractor::ActorRef;
 use store::lane::{AcceptAnswer, Admin, AdminDone, Done, Work};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{Asked, Then, WriterMsg};
+use super::{Answers, Asked, Reply, Then, WriterMsg};
 use crate::customer::feed::Wakes;
-use crate::gate::{Gate, Urgency};
+use crate::gate::{Gate, Permit, Urgency};
 
 /// Waiting longer than this for a commit is an outage.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -130,24 +130,53 @@ impl WriterHandle {
 
     /// Stores a submission, or says why not. The answer comes after the commit.
     pub async fn submit(&self, submission: Submission) -> AcceptAnswer {
-        let shared = &self.shared;
-        self.may_accept()?;
-        let count = submission.messages.len();
-        let waiting = shared.backlog(submission.organization).load(Ordering::Relaxed);
-        if waiting.saturating_add(i64::try_from(count).unwrap_or(i64::MAX)) > shared.backlog_max {
-            let message = "too many messages of this organization wait for their carrier";
-            return Err(Refusal::new(Code::RateLimited, message).retry_after(5));
-        }
-        let urgent = submission.messages.iter().all(|m| m.category == Category::Otp);
-        let urgency = if urgent { Urgency::Urgent } else { Urgency::Bulk };
-        let full = |_| Refusal::unavailable("too many requests wait to be stored");
-        let permit = shared.gate.enter(count, urgency).map_err(full)?;
+        let permit = self.room_for(std::slice::from_ref(&submission))?;
         let (reply, answer) = oneshot::channel();
-        self.send(WriterMsg::Accept(Asked { submission, reply, permit }))?;
+        let (submissions, reply) = (vec![submission], Reply::One(reply));
+        self.send(WriterMsg::Accept(Asked { submissions, reply, permit }))?;
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(not_stored()),
         }
+    }
+
+    /// Stores many submissions of one organization, each decided alone. The answers, in order, go to
+    /// `then`: after the commit, or at once when nothing can be taken now.
+    pub fn submit_many(
+        &self,
+        submissions: Vec<Submission>,
+        then: impl FnOnce(Vec<AcceptAnswer>) + Send + 'static,
+    ) {
+        let answers = Answers::new(submissions.len(), Box::new(then));
+        let count = submissions.len();
+        match self.room_for(&submissions) {
+            Ok(permit) => {
+                let reply = Reply::All(answers);
+                // Without a writer the message is dropped, and `then` told so.
+                let _ = self.send(WriterMsg::Accept(Asked { submissions, reply, permit }));
+            }
+            Err(refusal) => answers.give(vec![Err(refusal); count]),
+        }
+    }
+
+    /// The permit that so many messages need, or why there is none.
+    fn room_for(&self, submissions: &[Submission]) -> Result<Permit, Refusal> {
+        self.may_accept()?;
+        let shared = &self.shared;
+        let messages = || submissions.iter().flat_map(|submission| &submission.messages);
+        let count = messages().count();
+        if let Some(first) = submissions.first() {
+            let waiting = shared.backlog(first.organization).load(Ordering::Relaxed);
+            if waiting.saturating_add(i64::try_from(count).unwrap_or(i64::MAX)) > shared.backlog_max
+            {
+                let message = "too many messages of this organization wait for their carrier";
+                return Err(Refusal::new(Code::RateLimited, message).retry_after(5));
+            }
+        }
+        let urgent = messages().all(|message| message.category == Category::Otp);
+        let urgency = if urgent { Urgency::Urgent } else { Urgency::Bulk };
+        let full = |_| Refusal::unavailable("too many requests wait to be stored");
+        shared.gate.enter(count, urgency).map_err(full)
     }
 
     /// Stores work that is no submission.
@@ -236,6 +265,6 @@ impl WriterHandle {
     }
 }
 
-fn not_stored() -> Refusal {
+pub(super) fn not_stored() -> Refusal {
     Refusal::unavailable("the store does not answer; nothing is known to be stored")
 }

@@ -15,6 +15,7 @@ mod messages;
 mod open;
 mod outbox;
 mod schema;
+mod smpp;
 mod sweeps;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -27,6 +28,7 @@ pub use log::{LogFilter, LoggedRow};
 pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailRow};
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
+pub use smpp::{AskedRow, OwedRow, SmppAccountRow};
 pub use sweeps::SweepRow;
 
 /// Declares a row struct read by column name, from either database.

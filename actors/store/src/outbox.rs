@@ -25,6 +25,8 @@ row! {
         pub to_addr: String,
         pub from_addr: String,
         pub body: String,
+        pub smpp_account_id: Option<i64>,
+        pub submitted: Option<Vec<u8>>,
     }
 }
 
@@ -65,7 +67,7 @@ impl Store {
     ) -> Result<Vec<WaitingRow>, StoreError> {
         let sql = "select o.key, o.class, o.organization_id, o.due_at, o.attempts, o.intent,
                 o.intent_at, m.id, m.category, m.encoding, m.segments, m.unit_price, m.from_ton,
-                m.created_at, m.to_addr, m.from_addr, m.body
+                m.created_at, m.to_addr, m.from_addr, m.body, m.smpp_account_id, m.submitted
             from outbox o join messages m on m.key = o.key
             where o.carrier_id = $1 and o.class = $2 and o.organization_id = $3 and o.key > $4
                 and o.intent is null
@@ -90,7 +92,7 @@ impl Store {
     ) -> Result<Vec<WaitingRow>, StoreError> {
         let sql = "select o.key, o.class, o.organization_id, o.due_at, o.attempts, o.intent,
                 o.intent_at, m.id, m.category, m.encoding, m.segments, m.unit_price, m.from_ton,
-                m.created_at, m.to_addr, m.from_addr, m.body
+                m.created_at, m.to_addr, m.from_addr, m.body, m.smpp_account_id, m.submitted
             from outbox o join messages m on m.key = o.key
             where o.carrier_id = $1 and o.intent is not null and o.intent <> $2 and o.key > $3
             order by o.key limit $4";

@@ -20,15 +20,16 @@ macro_rules! steps {
         &[$(Step {
             version: $version,
             name: $name,
-            sqlite: include_str!(concat!("migrations/sqlite/000", $version, "_", $name, ".sql")),
-            postgres: include_str!(concat!("migrations/postgres/000", $version, "_", $name, ".sql")),
+            sqlite: include_str!(concat!("migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("migrations/postgres/", $name, ".sql")),
         },)+]
     };
 }
 
 const STEPS: &[Step] = steps![
-    1 "spine",
-    2 "log",
+    1 "0001_spine",
+    2 "0002_log",
+    11 "0011_smpp",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

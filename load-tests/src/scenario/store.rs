@@ -12,7 +12,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
-use model::submission::{Idempotency, NewMessage, SendOptions, Submission};
+use model::submission::{Credential, Idempotency, NewMessage, SendOptions, Submission};
 use serde_json::{Value, json};
 use store::lane::{
     Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Receipt,
@@ -149,7 +149,7 @@ impl Bench {
                 });
                 Submission {
                     organization: self.organization,
-                    api_key: self.api_key,
+                    credential: Credential::ApiKey(self.api_key),
                     idempotency,
                     batch: None,
                     messages: vec![NewMessage {

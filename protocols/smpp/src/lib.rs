@@ -2,6 +2,7 @@
 //!
 //! frame → pdu → session       bytes to PDUs to a state machine, both roles
 //! timers, window, pacing      the arithmetic of a link, each a plain value
+//! time                        times as PDUs give them
 //! gsm7, ucs2, text, split     texts to octets and back, long texts to parts
 //! receipt, message_id         what a carrier says of a message, and how its ids meet
 //!
@@ -23,13 +24,16 @@ pub mod session;
 pub mod split;
 pub mod status;
 pub mod text;
+pub mod time;
 pub mod timers;
 pub mod tlv;
 pub mod ucs2;
 pub mod window;
 
 pub use command::CommandId;
+pub use frame::Frames;
 pub use pdu::bind::{Bind, BindKind};
 pub use pdu::message::{Address, Message, MessageView};
 pub use session::{CloseReason, Input, Output, Role, Session, Settings};
 pub use status::CommandStatus;
+pub use time::Time;

@@ -37,6 +37,11 @@ impl<T> Window<T> {
         self.entries.is_empty()
     }
 
+    /// What is in flight beyond a smaller capacity stays until it is answered.
+    pub fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
     /// How many more may be sent.
     pub fn room(&self) -> usize {
         self.capacity.saturating_sub(self.entries.len())

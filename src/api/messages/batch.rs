@@ -7,7 +7,7 @@ use axum::response::Response;
 use model::clock::At;
 use model::id::{Kind, PublicId};
 use model::refusal::{Code, Refusal};
-use model::submission::{NewMessage, Submission};
+use model::submission::{Credential, NewMessage, Submission};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -142,7 +142,7 @@ pub(crate) async fn create(
     }
     let submission = Submission {
         organization: caller.organization,
-        api_key: caller.key,
+        credential: Credential::ApiKey(caller.key),
         idempotency,
         batch: Some(batch),
         messages,
@@ -186,6 +186,7 @@ fn decide(app: &App, caller: &Caller<SendBatch>, batch: &BatchIn, recipient: Val
             category: batch.category.unwrap_or_default().into(),
             metadata: metadata_text(recipient.metadata),
             test: caller.test,
+            submitted: None,
         };
         check(app, caller, request)
     });

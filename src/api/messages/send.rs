@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use model::id::{Kind, PublicId};
 use model::refusal::{Code, Refusal};
-use model::submission::{NewMessage, Submission};
+use model::submission::{Credential, NewMessage, Submission};
 use serde_json::json;
 use store::lane::Accepted;
 
@@ -88,12 +88,13 @@ async fn send(
         category: input.category.unwrap_or_default().into(),
         metadata: metadata_text(input.metadata),
         test: caller.test,
+        submitted: None,
     };
     let message = check(app, caller, request)?;
     let mut out = AcceptedOut::from(&message);
     let submission = Submission {
         organization: caller.organization,
-        api_key: caller.key,
+        credential: Credential::ApiKey(caller.key),
         idempotency,
         batch: None,
         messages: vec![message],

@@ -19,7 +19,7 @@ use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
 use model::refusal::Refusal;
-use model::submission::{NewMessage, SendOptions, Submission};
+use model::submission::{Credential, NewMessage, SendOptions, Submission};
 use proto_smpp::split::Concat;
 use ractor::{Actor, ActorCell, ActorRef, Message};
 use store::lane::{Accepted, Admin, AdminDone, NewKey};
@@ -252,7 +252,7 @@ impl World {
     pub(super) fn submission(&self, messages: Vec<NewMessage>) -> Submission {
         Submission {
             organization: self.organization,
-            api_key: self.key,
+            credential: Credential::ApiKey(self.key),
             idempotency: None,
             batch: None,
             messages,

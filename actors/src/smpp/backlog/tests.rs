@@ -23,6 +23,7 @@ fn job(key: i64, organization: i64, category: Category) -> Job {
         to: String::new(),
         from: String::new(),
         body: String::new(),
+        submitted: None,
     }
 }
 

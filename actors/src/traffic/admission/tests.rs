@@ -45,6 +45,7 @@ fn sms(to: &str, body: &str) -> SendRequest {
         category: Category::Transactional,
         metadata: None,
         test: false,
+        submitted: None,
     }
 }
 

@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
-use model::submission::{NewMessage, SendOptions, Submission};
+use model::submission::{Credential, NewMessage, SendOptions, Submission};
 use store::lane::{
     Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Work,
 };
@@ -115,7 +115,7 @@ impl World {
         };
         let submission = Submission {
             organization: self.organization,
-            api_key: self.key,
+            credential: Credential::ApiKey(self.key),
             idempotency: None,
             batch: None,
             messages: vec![message],

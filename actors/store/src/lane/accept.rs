@@ -12,7 +12,7 @@ use model::id::PublicId;
 use model::message::{Direction, Status};
 use model::money::Micros;
 use model::refusal::{Code, Refusal};
-use model::submission::{Idempotency, NewMessage, Submission};
+use model::submission::{Credential, Idempotency, NewMessage, Submission};
 
 use super::gates::{Candidate, Gates};
 use super::{AcceptAnswer, Accepted, EventRow, Gathered, Lane, Transfer};
@@ -83,7 +83,7 @@ impl Lane {
                 Verdict::Answer(answer) => answer.clone(),
                 Verdict::Twin { first, same_body } => twin(items, *first, &answers, *same_body),
                 Verdict::Go | Verdict::Keyed(_) => {
-                    let decided = if permitted.contains(&item.api_key) {
+                    let decided = if permitted.contains(&item.credential) {
                         decide(&mut gates, item, own)
                     } else {
                         Err(Refusal::invalid_api_key())
@@ -225,13 +225,27 @@ impl Lane {
         Ok(verdicts)
     }
 
-    /// The API keys of the batch that may still send.
-    async fn permitted(&mut self, items: &[Submission]) -> Result<HashSet<i64>, StoreError> {
-        let mut keys: Vec<i64> = items.iter().map(|item| item.api_key).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let lines = self.conn.fetch(&PERMITTED_KEYS, &[Column::Int(keys)]).await?;
-        lines.iter().map(|line| line.int(0)).collect()
+    /// The credentials of the batch that may still send.
+    async fn permitted(&mut self, items: &[Submission]) -> Result<HashSet<Credential>, StoreError> {
+        let (mut keys, mut accounts) = (Vec::new(), Vec::new());
+        for item in items {
+            match item.credential {
+                Credential::ApiKey(key) => keys.push(key),
+                Credential::SmppAccount(account) => accounts.push(account),
+            }
+        }
+        let mut permitted = HashSet::new();
+        for (mut numbers, sql, of) in [
+            (keys, &PERMITTED_KEYS, Credential::ApiKey as fn(i64) -> Credential),
+            (accounts, &PERMITTED_ACCOUNTS, Credential::SmppAccount),
+        ] {
+            numbers.sort_unstable();
+            numbers.dedup();
+            for line in self.conn.fetch(sql, &[Column::Int(numbers)]).await? {
+                permitted.insert(of(line.int(0)?));
+            }
+        }
+        Ok(permitted)
     }
 
     /// Takes back the keys of what was refused after all: only an effect keeps its key.
@@ -258,6 +272,10 @@ impl Lane {
         };
         let batches = blob(|row| row.item.batch);
         let templates = blob(|row| row.message.options.template);
+        let octets = |row: &NewRow<'_>| {
+            row.message.options.submitted.as_ref().map(|submitted| submitted.to_octets())
+        };
+        let submitted: Vec<Option<Vec<u8>>> = rows.iter().map(octets).collect();
         let columns = [
             Column::Int(rows.iter().map(|row| row.key.0).collect()),
             Column::Blob(rows.iter().map(|row| row.message.id.as_bytes().as_slice()).collect()),
@@ -293,6 +311,12 @@ impl Lane {
             Column::MaybeBlob(
                 templates.iter().map(|id| id.as_ref().map(<[u8; 16]>::as_slice)).collect(),
             ),
+            Column::MaybeInt(
+                rows.iter()
+                    .map(|row| row.message.options.submitted.as_ref().map(|s| s.account))
+                    .collect(),
+            ),
+            Column::MaybeBlob(submitted.iter().map(Option::as_deref).collect()),
         ];
         self.conn.run(&INSERT_MESSAGES, &columns).await?;
         let queued: Vec<&NewRow<'_>> = rows.iter().filter(|row| row.not_before.is_none()).collect();
@@ -408,22 +432,30 @@ static PERMITTED_KEYS: Bulk = Bulk {
          where k.revoked_at is null and o.suspended_at is null",
 };
 
+static PERMITTED_ACCOUNTS: Bulk = Bulk {
+    sqlite: "select a.id from smpp_accounts a join organizations o on o.id = a.organization_id
+         where a.id = ?1 and a.disabled_at is null and o.suspended_at is null",
+    postgres: "select a.id from unnest($1::bigint[]) v (id)
+         join smpp_accounts a on a.id = v.id join organizations o on o.id = a.organization_id
+         where a.disabled_at is null and o.suspended_at is null",
+};
+
 static INSERT_MESSAGES: Bulk = Bulk {
     sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
             body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url, parent_key,
-            template_id)
+            template_id, smpp_account_id, submitted)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-            ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+            ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
             from_addr, body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url,
-            parent_key, template_id)
+            parent_key, template_id, smpp_account_id, submitted)
          select * from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
             $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
             $18::text[], $19::bytea[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[],
-            $24::bytea[])",
+            $24::bytea[], $25::bigint[], $26::bytea[])",
 };
 
 static INSERT_OUTBOX: Bulk = Bulk {

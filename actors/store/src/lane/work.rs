@@ -8,7 +8,7 @@ use model::money::Micros;
 use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
-use super::{Admin, AdminDone, Inbound, InboundFate, Overdue, Receipt, ReceiptFate};
+use super::{Admin, AdminDone, Inbound, InboundFate, Overdue, Receipt, ReceiptFate, SmppCursor};
 
 /// One batch.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Work {
     pub forget_keys_before: Option<At>,
     /// Parked receipts and inbound fingerprints older than this are dropped, a few at a time.
     pub forget_parked_before: Option<At>,
+    /// How far accounts have been given their events.
+    pub smpp_cursors: Vec<SmppCursor>,
     /// Where the search for missing receipts stands now: lane, carrier, event number.
     pub sweep_cursors: Vec<(i64, CarrierId, i64)>,
 }
@@ -41,6 +43,7 @@ impl Work {
             + self.overdue.len()
             + self.quarantine.len()
             + self.sweep_cursors.len()
+            + self.smpp_cursors.len()
             + usize::from(self.forget_keys_before.is_some())
             + usize::from(self.forget_parked_before.is_some())
     }

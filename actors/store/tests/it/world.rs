@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
-use model::submission::{Idempotency, NewMessage, SendOptions, Submission};
+use model::submission::{Credential, Idempotency, NewMessage, SendOptions, Submission};
 use sqlx::{Connection as _, Executor as _};
 use store::lane::{
     AcceptAnswer, Accepted, Admin, AdminDone, Claim, Done, HandoffResult, NewKey, OutboxRef,
@@ -158,7 +158,7 @@ impl World {
     pub(crate) fn submission(&self, messages: Vec<NewMessage>) -> Submission {
         Submission {
             organization: self.organization,
-            api_key: self.key,
+            credential: Credential::ApiKey(self.key),
             idempotency: None,
             batch: None,
             messages,

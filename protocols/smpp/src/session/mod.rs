@@ -187,6 +187,11 @@ impl<T> Session<T> {
         next.unwrap_or(self.last_step + LONG)
     }
 
+    /// Allows so many of our requests in flight from now on: an SMSC learns who binds only then.
+    pub fn set_window(&mut self, window: usize) {
+        self.window.set_capacity(window);
+    }
+
     /// How many messages may be submitted now.
     pub fn room(&self) -> usize {
         if self.state == State::Bound && self.may_send() { self.window.room() } else { 0 }

@@ -61,6 +61,7 @@ fn flight(segments: u8, attempts: i64, category: Category) -> Flight {
         to: String::new(),
         from: String::new(),
         body: String::new(),
+        submitted: None,
     };
     let mut flight = Flight::new(Arc::new(job), usize::from(segments), At(0));
     flight.waiting = std::mem::take(&mut flight.unsent);

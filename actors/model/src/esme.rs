@@ -1,0 +1,189 @@
+//! A customer's SMPP account, and what its PDUs say beside the text.
+//!
+//! An account is what an ESME binds as. What it submits keeps its octets, so that a message that
+//! goes on by SMPP leaves as it came.
+
+use crate::message::coded;
+
+coded! {
+    /// Where a delivery receipt says what became of a message.
+    ReceiptFormat {
+        Text = 1 "text",
+        Tlv = 2 "tlv",
+        Both = 3 "both",
+    }
+}
+
+coded! {
+    /// How ids of messages are written to an account.
+    IdFormat {
+        Decimal = 1 "decimal",
+        Hex = 2 "hex",
+    }
+}
+
+coded! {
+    /// One way of binding; an account has a set of them.
+    BindType {
+        Transmitter = 1 "transmitter",
+        Receiver = 2 "receiver",
+        Transceiver = 4 "transceiver",
+    }
+}
+
+impl IdFormat {
+    /// The id of a message as the account is told it.
+    #[must_use]
+    pub fn write(self, key: i64) -> String {
+        match self {
+            Self::Decimal => key.to_string(),
+            Self::Hex => format!("{key:x}"),
+        }
+    }
+
+    /// The message that an id names; zeros before it and the case of its letters do not matter.
+    #[must_use]
+    pub fn read(self, text: &str) -> Option<i64> {
+        let radix = if self == Self::Hex { 16 } else { 10 };
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric());
+        i64::from_str_radix(text, radix).ok().filter(|key| plain && *key > 0)
+    }
+}
+
+/// What a submit_sm or data_sm said, apart from whom it is for and how it reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Submitted {
+    /// The stored number of the account.
+    pub account: i64,
+    pub registered_delivery: u8,
+    /// TON and NPI as they came.
+    pub source: (u8, u8),
+    pub destination: (u8, u8),
+    pub esm_class: u8,
+    pub protocol_id: u8,
+    pub data_coding: u8,
+    pub service_type: Vec<u8>,
+    /// With its header, if it has one.
+    pub user_data: Vec<u8>,
+    /// The optional part, raw.
+    pub tlvs: Vec<u8>,
+}
+
+/// Octets of a stored [`Submitted`] before its lists.
+const FIXED: usize = 8;
+
+impl Submitted {
+    /// As it is stored: fixed octets, then three lists with their lengths. The account has a
+    /// column of its own.
+    #[must_use]
+    pub fn to_octets(&self) -> Vec<u8> {
+        let lists = [&self.service_type, &self.user_data, &self.tlvs];
+        let length = lists.iter().map(|list| 2 + list.len()).sum::<usize>();
+        let mut out = Vec::with_capacity(FIXED + length);
+        out.extend_from_slice(&[
+            self.registered_delivery,
+            self.source.0,
+            self.source.1,
+            self.destination.0,
+            self.destination.1,
+            self.esm_class,
+            self.protocol_id,
+            self.data_coding,
+        ]);
+        for list in lists {
+            let length = u16::try_from(list.len()).unwrap_or(u16::MAX);
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(&list[..usize::from(length)]);
+        }
+        out
+    }
+
+    /// `None`: octets that no version of this program writes.
+    #[must_use]
+    pub fn from_octets(account: i64, octets: &[u8]) -> Option<Self> {
+        let (fixed, mut rest) = octets.split_at_checked(FIXED)?;
+        let mut list = || {
+            let (length, behind) = rest.split_first_chunk::<2>()?;
+            let (list, behind) =
+                behind.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+            rest = behind;
+            Some(list.to_vec())
+        };
+        Some(Self {
+            account,
+            registered_delivery: fixed[0],
+            source: (fixed[1], fixed[2]),
+            destination: (fixed[3], fixed[4]),
+            esm_class: fixed[5],
+            protocol_id: fixed[6],
+            data_coding: fixed[7],
+            service_type: list()?,
+            user_data: list()?,
+            tlvs: list()?,
+        })
+    }
+
+    /// True when a receipt of this outcome was asked for (SMPP 3.4 §5.2.17).
+    #[must_use]
+    pub fn wants_receipt(&self, delivered: bool) -> bool {
+        match self.registered_delivery & 0b11 {
+            1 => true,
+            2 => !delivered,
+            3 => delivered,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_submitted_survives_its_octets() {
+        let whole = Submitted {
+            account: 7,
+            registered_delivery: 1,
+            source: (5, 0),
+            destination: (1, 1),
+            esm_class: 0x40,
+            protocol_id: 0,
+            data_coding: 8,
+            service_type: b"CMT".to_vec(),
+            user_data: vec![0, 255, 3],
+            tlvs: vec![2, 4, 0, 2, 0, 9],
+        };
+        let octets = whole.to_octets();
+        assert_eq!(Submitted::from_octets(7, &octets), Some(whole));
+        for cut in 0..octets.len() {
+            assert_eq!(Submitted::from_octets(7, &octets[..cut]), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written_and_with_zeros_before_them() {
+        for format in IdFormat::ALL {
+            for key in [1, 255, i64::MAX] {
+                let text = format.write(key);
+                assert_eq!(format.read(&text), Some(key));
+                assert_eq!(format.read(&format!("00{}", text.to_uppercase())), Some(key));
+            }
+        }
+        for bad in ["", "-1", "+1", "x", "0", "99999999999999999999"] {
+            assert_eq!(IdFormat::Decimal.read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn receipts_are_sent_where_they_were_asked_for() {
+        let asked = |registered_delivery| Submitted { registered_delivery, ..Default::default() };
+        let table = [(0, false, false), (1, true, true), (2, false, true), (3, true, false)];
+        for (octet, good, bad) in table {
+            let submitted = asked(octet | 0x10);
+            assert_eq!(
+                (submitted.wants_receipt(true), submitted.wants_receipt(false)),
+                (good, bad)
+            );
+        }
+    }
+}

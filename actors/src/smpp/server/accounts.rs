@@ -1,0 +1,266 @@
+//! Who may bind: the accounts in memory, as the table has them, and what their binds share.
+//!
+//! Boot fills it from the store and the API tells it of each change; it is no truth, and a start
+//! reads all of it again. A bind asks it without a query, so that a storm of binds costs the
+//! database nothing. Passwords are compared as HMAC-SHA-256 under a key of the data folder: no
+//! slow hash for each bind, and a stolen database alone does not help to guess them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use model::carrier::OrgId;
+use model::esme::{BindType, IdFormat, ReceiptFormat};
+use model::message::Category;
+use model::network::Network;
+use proto_smpp::pacing::Sliding;
+use proto_smpp::{BindKind, CommandStatus};
+use sha2::Sha256;
+use store::SmppAccountRow;
+
+use super::lockout::{Lockout, Rule};
+use super::status;
+
+/// What an account is, until it is changed.
+#[derive(Debug)]
+pub struct Account {
+    pub id: i64,
+    pub organization: OrgId,
+    pub system_id: String,
+    password_mac: [u8; 32],
+    allowed_ips: Vec<Network>,
+    bind_types: i64,
+    max_binds: usize,
+    pub window_size: usize,
+    pub test: bool,
+    pub category: Category,
+    pub default_sender: Option<String>,
+    allowed_senders: Vec<String>,
+    pub receipt_format: ReceiptFormat,
+    pub id_format: IdFormat,
+    inbound_numbers: Vec<String>,
+    pub once_by_reference: bool,
+    enabled: bool,
+    shared: Arc<Shared>,
+}
+
+/// What all binds of an account share, over its changes.
+#[derive(Debug)]
+struct Shared {
+    binds: AtomicUsize,
+    pace: Mutex<Sliding>,
+    /// Events up to this one were delivered, or are not owed. The store has it a little later.
+    cursor: AtomicI64,
+}
+
+/// A bind's place in its account; given back when dropped.
+#[derive(Debug)]
+pub struct Seat(Arc<Shared>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.binds.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// All accounts. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct Accounts(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    key: [u8; 32],
+    by_name: RwLock<HashMap<String, Arc<Account>>>,
+    lockout: Mutex<Lockout>,
+}
+
+/// One who wants in.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    pub system_id: &'a str,
+    pub password: &'a str,
+    pub kind: BindKind,
+    pub address: IpAddr,
+}
+
+impl Accounts {
+    #[must_use]
+    pub fn new(key: [u8; 32], rule: Rule) -> Self {
+        let lockout = Mutex::new(Lockout::new(rule));
+        Self(Arc::new(Inner { key, by_name: RwLock::default(), lockout }))
+    }
+
+    /// How a password is stored.
+    #[must_use]
+    pub fn mac(&self, system_id: &str, password: &str) -> [u8; 32] {
+        match self.0.hmac(system_id, password) {
+            Some(mac) => mac.finalize().into_bytes().into(),
+            None => [0; 32],
+        }
+    }
+
+    /// Takes an account as the table has it now.
+    pub fn put(&self, row: &SmppAccountRow) {
+        let mut by_name = self.0.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        let tps = usize::try_from(row.tps).unwrap_or(0);
+        let known = by_name.values().find(|known| known.id == row.id).cloned();
+        let shared = match &known {
+            Some(known) => Arc::clone(&known.shared),
+            None => {
+                let (binds, pace) = (AtomicUsize::new(0), Mutex::new(Sliding::new(tps)));
+                Arc::new(Shared { binds, pace, cursor: AtomicI64::new(row.cursor) })
+            }
+        };
+        shared.pace.lock().unwrap_or_else(PoisonError::into_inner).set_limit(tps);
+        if let Some(known) = known {
+            by_name.remove(&known.system_id);
+        }
+        by_name.insert(row.system_id.clone(), Arc::new(Account::of(row, shared)));
+    }
+
+    pub fn remove(&self, system_id: &str) {
+        self.0.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(system_id);
+    }
+
+    #[must_use]
+    pub fn find(&self, system_id: &str) -> Option<Arc<Account>> {
+        let by_name = self.0.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.get(system_id).cloned()
+    }
+
+    /// Lets a bind in, or says with which status not (SMPP 3.4 §4.1). A wrong name and a wrong
+    /// password differ in nothing but that status, which the book asks for.
+    pub fn admit(
+        &self,
+        asking: &Asking<'_>,
+        now: Instant,
+    ) -> Result<(Arc<Account>, Seat), CommandStatus> {
+        let shut = {
+            let lockout = self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner);
+            lockout.is_shut(asking.system_id, asking.address, now)
+        };
+        if shut {
+            return Err(CommandStatus::BINDFAIL);
+        }
+        let account = self.find(asking.system_id);
+        let stored = account.as_ref().map_or([0; 32], |account| account.password_mac);
+        let right = self
+            .0
+            .hmac(asking.system_id, asking.password)
+            .is_some_and(|mac| mac.verify_slice(&stored).is_ok());
+        let Some(account) = account.filter(|_| right) else {
+            let mut lockout = self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner);
+            if lockout.failed(asking.system_id, asking.address, now) {
+                let address = asking.address;
+                tracing::warn!(%address, "too many wrong passwords: binds are turned away");
+            }
+            let known = self.find(asking.system_id).is_some();
+            let wrong = if known { CommandStatus::INVPASWD } else { CommandStatus::INVSYSID };
+            return Err(wrong);
+        };
+        let mut lockout = self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner);
+        lockout.succeeded(asking.system_id, asking.address);
+        drop(lockout);
+        let seat = account.seat(asking)?;
+        Ok((account, seat))
+    }
+}
+
+impl Inner {
+    fn hmac(&self, system_id: &str, password: &str) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+        // Lengths keep "ab"+"c" and "a"+"bc" apart.
+        mac.update(&(system_id.len() as u64).to_be_bytes());
+        mac.update(system_id.as_bytes());
+        mac.update(password.as_bytes());
+        Some(mac)
+    }
+}
+
+impl Account {
+    fn of(row: &SmppAccountRow, shared: Arc<Shared>) -> Self {
+        let list = |text: &str| -> Vec<String> { serde_json::from_str(text).unwrap_or_default() };
+        let networks = list(&row.allowed_ips);
+        Self {
+            id: row.id,
+            organization: OrgId(row.organization_id),
+            system_id: row.system_id.clone(),
+            password_mac: row.password_mac.as_slice().try_into().unwrap_or([0; 32]),
+            allowed_ips: networks.iter().filter_map(|text| Network::parse(text)).collect(),
+            bind_types: row.bind_types,
+            max_binds: usize::try_from(row.max_binds).unwrap_or(1),
+            window_size: usize::try_from(row.window_size).unwrap_or(1).max(1),
+            test: row.test_mode != 0,
+            category: Category::from_code(row.category).unwrap_or(Category::Transactional),
+            default_sender: row.default_sender.clone(),
+            allowed_senders: list(&row.allowed_senders),
+            receipt_format: ReceiptFormat::from_code(row.receipt_format)
+                .unwrap_or(ReceiptFormat::Both),
+            id_format: IdFormat::from_code(row.id_format).unwrap_or(IdFormat::Decimal),
+            inbound_numbers: list(&row.inbound_numbers),
+            once_by_reference: row.once_by_reference != 0,
+            enabled: row.disabled_at.is_none() && row.suspended_at.is_none(),
+            shared,
+        }
+    }
+
+    fn seat(&self, asking: &Asking<'_>) -> Result<Seat, CommandStatus> {
+        if !self.enabled {
+            return Err(status::SUSPENDED);
+        }
+        let allowed = &self.allowed_ips;
+        if !allowed.is_empty() && !allowed.iter().any(|n| n.contains(asking.address)) {
+            return Err(CommandStatus::BINDFAIL);
+        }
+        let wanted = match asking.kind {
+            BindKind::Transmitter => BindType::Transmitter,
+            BindKind::Receiver => BindType::Receiver,
+            BindKind::Transceiver => BindType::Transceiver,
+        };
+        if self.bind_types & wanted.code() == 0 {
+            return Err(CommandStatus::BINDFAIL);
+        }
+        let taken = self.shared.binds.fetch_add(1, Ordering::AcqRel);
+        let seat = Seat(Arc::clone(&self.shared));
+        if taken >= self.max_binds { Err(CommandStatus::ALYBND) } else { Ok(seat) }
+    }
+
+    /// How many of `wanted` submits the account may make now; the rest is throttled.
+    pub fn pace(&self, now: Instant, wanted: usize) -> usize {
+        let mut pace = self.shared.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if pace.limit() == 0 { wanted } else { pace.take(now, wanted) }
+    }
+
+    /// Where a courier begins.
+    #[must_use]
+    pub fn cursor(&self) -> i64 {
+        self.shared.cursor.load(Ordering::Acquire)
+    }
+
+    pub(super) fn move_cursor(&self, to: i64) {
+        self.shared.cursor.fetch_max(to, Ordering::AcqRel);
+    }
+
+    #[must_use]
+    pub fn binds(&self) -> usize {
+        self.shared.binds.load(Ordering::Acquire)
+    }
+
+    #[must_use]
+    pub fn may_send_from(&self, sender: &str) -> bool {
+        self.allowed_senders.is_empty() || self.allowed_senders.iter().any(|one| one == sender)
+    }
+
+    /// Whether inbound messages to this number are this account's.
+    #[must_use]
+    pub fn takes_inbound(&self, to: &str) -> bool {
+        self.inbound_numbers.is_empty()
+            || self.inbound_numbers.iter().any(|one| match one.strip_suffix('*') {
+                Some(prefix) => to.starts_with(prefix),
+                None => to == one,
+            })
+    }
+}

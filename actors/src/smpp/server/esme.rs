@@ -1,0 +1,483 @@
+//! One connection of a customer: an ESME bound to us, from its socket's first octet to the last.
+//!
+//! Started by the server's supervisor for an accepted socket; temporary, never restarted. It feeds
+//! the session with what is read, gives submits to the writer in batches, and answers them after
+//! the commit. Past the account's window of unanswered requests it stops reading. It never waits
+//! for the network, the store or the writer inside `handle`. When it dies the socket closes by
+//! drop; what was stored stays stored, and what it had to deliver goes to another bind.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, counter, gauge};
+use model::clock::At;
+use model::submission::{Credential, Submission};
+use proto_smpp::pdu::multi::{Destination, Multi, Unsuccessful};
+use proto_smpp::{
+    Address, Bind, CloseReason, CommandId, CommandStatus, Input, Message, Output, Role, Session,
+    Settings,
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use store::lane::{AcceptAnswer, Accepted};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::accounts::{Account, Accounts, Asking, Seat};
+use super::courier::{CourierMsg, Ticket};
+use super::{status, submit};
+use crate::gate::{Gate, Permit};
+use crate::smpp::wire::{ReadHalf, Wire, WriteHalf};
+use crate::traffic::admission::Admission;
+use crate::writer::WriterHandle;
+
+mod answers;
+
+use answers::{Answer, Pending};
+
+/// Reads of the socket that may wait to be looked at.
+const READS_MAX: usize = 4;
+
+pub enum EsmeMsg {
+    /// Bring these to the ESME, and say what it answers.
+    Deliver(Vec<(Ticket, Message)>),
+    /// Who brings what the account is owed; another one after a restart.
+    Courier(ActorRef<CourierMsg>),
+    /// Say goodbye: the account was changed, or the switch stops.
+    Leave,
+    /// (self) Octets came.
+    Read { octets: Vec<u8>, permit: Permit },
+    /// (self) A direction of the connection ended.
+    Ended(String),
+    /// (self) What the ESME asked has its answers.
+    Answers(Vec<Answer>),
+    /// (self) Something may be due.
+    Tick,
+}
+
+/// What the supervisor is told.
+#[derive(Debug)]
+pub struct Bound {
+    pub account: Arc<Account>,
+    pub esme: ActorRef<EsmeMsg>,
+    /// Whether it may be brought what the account is owed, and how.
+    pub receives: Option<Receives>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Receives {
+    pub window: usize,
+    pub takes_tlvs: bool,
+}
+
+/// The behaviour.
+pub struct Esme;
+
+pub struct EsmeArgs {
+    pub halves: (ReadHalf, WriteHalf),
+    pub address: IpAddr,
+    /// The connection's place among all; held until its socket is closed.
+    pub place: Box<dyn Send + Sync>,
+    /// Called once when it is bound: a place among the unbound is free again.
+    pub on_bound: Box<dyn FnOnce() + Send + Sync>,
+    pub accounts: Accounts,
+    pub admission: Admission,
+    pub writer: WriterHandle,
+    pub store: store::Store,
+    pub settings: Settings,
+    /// Tells the supervisor of a bind.
+    pub bound: Box<dyn Fn(Bound) + Send + Sync>,
+}
+
+pub struct EsmeState {
+    address: IpAddr,
+    accounts: Accounts,
+    admission: Admission,
+    writer: WriterHandle,
+    store: store::Store,
+    bound: Box<dyn Fn(Bound) + Send + Sync>,
+    on_bound: Option<Box<dyn FnOnce() + Send + Sync>>,
+    session: Session<Ticket>,
+    wire: Wire,
+    /// Permits of reads whose requests wait for answers: while held, reading stops.
+    held: Vec<Permit>,
+    account: Option<(Arc<Account>, Seat)>,
+    courier: Option<ActorRef<CourierMsg>>,
+    tick: Option<(Instant, AbortHandle)>,
+    meters: Option<Meters>,
+}
+
+struct Meters {
+    accepted: Counter,
+    refused: Counter,
+    throttled: Counter,
+    binds: Gauge,
+}
+
+impl Meters {
+    fn new(account: &Account) -> Self {
+        let submits = |outcome: &'static str| {
+            let account = account.system_id.clone();
+            counter!("orbit_esme_submits_total", "account" => account, "outcome" => outcome)
+        };
+        let account = account.system_id.clone();
+        Self {
+            accepted: submits("accepted"),
+            refused: submits("refused"),
+            throttled: submits("throttled"),
+            binds: gauge!("orbit_esme_binds", "account" => account),
+        }
+    }
+}
+
+impl Actor for Esme {
+    type Msg = EsmeMsg;
+    type State = EsmeState;
+    type Arguments = EsmeArgs;
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<EsmeMsg>,
+        args: EsmeArgs,
+    ) -> Result<EsmeState, ActorProcessingErr> {
+        let (reads, ends) = (me.clone(), me.clone());
+        let place = Arc::new(args.place);
+        let wire = Wire::start(
+            args.halves,
+            Gate::new(READS_MAX),
+            move |octets, permit| reads.send_message(EsmeMsg::Read { octets, permit }).is_ok(),
+            move |reason| {
+                // The reader and the writer hold the place: it is free when both are gone.
+                let _ = &place;
+                let _ = ends.send_message(EsmeMsg::Ended(reason));
+            },
+        );
+        Ok(EsmeState {
+            address: args.address,
+            accounts: args.accounts,
+            admission: args.admission,
+            writer: args.writer,
+            store: args.store,
+            bound: args.bound,
+            on_bound: Some(args.on_bound),
+            session: Session::new(Role::Smsc, args.settings, now()),
+            wire,
+            held: Vec::new(),
+            account: None,
+            courier: None,
+            tick: None,
+            meters: None,
+        })
+    }
+
+    async fn post_start(
+        &self,
+        me: ActorRef<EsmeMsg>,
+        state: &mut EsmeState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.step(&me, vec![Input::Connected]);
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<EsmeMsg>,
+        message: EsmeMsg,
+        state: &mut EsmeState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            EsmeMsg::Read { octets, permit } => state.read(&me, &octets, permit),
+            EsmeMsg::Answers(answers) => state.answer(&me, &answers),
+            EsmeMsg::Deliver(deliveries) => state.deliver(&me, &deliveries),
+            EsmeMsg::Courier(courier) => state.attach(&me, courier),
+            EsmeMsg::Leave => state.step(&me, vec![Input::Unbind]),
+            EsmeMsg::Ended(reason) => state.end(&me, &reason),
+            EsmeMsg::Tick => {
+                state.tick = None;
+                state.step(&me, vec![Input::Tick]);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for EsmeState {
+    fn drop(&mut self) {
+        if let Some((_, timer)) = &self.tick {
+            timer.abort();
+        }
+        if let (Some(meters), Some(_)) = (&self.meters, &self.account) {
+            meters.binds.decrement(1.0);
+        }
+    }
+}
+
+impl EsmeState {
+    fn read(&mut self, me: &ActorRef<EsmeMsg>, octets: &[u8], permit: Permit) {
+        // The permit is the right to read on. Past the window of unanswered requests it is kept.
+        self.held.push(permit);
+        self.step(me, vec![Input::Bytes(octets)]);
+        self.read_on();
+    }
+
+    fn read_on(&mut self) {
+        let window = self.account.as_ref().map_or(1, |(account, _)| account.window_size);
+        if self.session.owed() < window {
+            self.held.clear();
+        }
+    }
+
+    fn deliver(&mut self, me: &ActorRef<EsmeMsg>, deliveries: &[(Ticket, Message)]) {
+        let inputs =
+            deliveries.iter().map(|(ticket, message)| Input::Submit { message, tag: *ticket });
+        self.step(me, inputs.collect());
+    }
+
+    fn answer(&mut self, me: &ActorRef<EsmeMsg>, answers: &[Answer]) {
+        if let Some(meters) = &self.meters {
+            let good = answers.iter().filter(|answer| answer.status().is_ok()).count() as u64;
+            meters.accepted.increment(good);
+            meters.refused.increment(answers.len() as u64 - good);
+        }
+        self.step(me, answers.iter().map(Answer::input).collect());
+        self.read_on();
+    }
+
+    fn attach(&mut self, me: &ActorRef<EsmeMsg>, courier: ActorRef<CourierMsg>) {
+        if let Some(Receives { window, takes_tlvs }) = self.receives() {
+            let attach = CourierMsg::Attach { esme: me.clone(), window, takes_tlvs };
+            let _ = courier.send_message(attach);
+            self.courier = Some(courier);
+        }
+    }
+
+    fn receives(&self) -> Option<Receives> {
+        let (account, _) = self.account.as_ref()?;
+        let bind = self.session.bind().filter(|bind| bind.kind.receives())?;
+        Some(Receives { window: account.window_size, takes_tlvs: bind.takes_tlvs() })
+    }
+
+    /// Feeds the session, obeys it, and sends all octets with one write.
+    fn step(&mut self, me: &ActorRef<EsmeMsg>, inputs: Vec<Input<'_, Ticket>>) {
+        let (mut outputs, mut octets, mut close) = (Vec::new(), Vec::new(), None);
+        let at = now();
+        for input in inputs {
+            close = close.or(self.session.step_into(at, input, &mut outputs, &mut octets));
+        }
+        let mut pending = Pending::default();
+        let mut delivered = Vec::new();
+        // A bind that is let in may have requests behind it, so there may be more to obey.
+        let mut outputs = std::collections::VecDeque::from(outputs);
+        while let Some(output) = outputs.pop_front() {
+            match output {
+                Output::BindRequested(bind) => {
+                    let mut more = Vec::new();
+                    let decided = self.decide(&bind);
+                    let reason = self.session.step_into(at, decided, &mut more, &mut octets);
+                    close = close.or(reason);
+                    outputs.extend(more);
+                }
+                Output::Bound => self.become_bound(me),
+                Output::Request { command, sequence, message } => {
+                    pending.messages.push((command, sequence, message));
+                }
+                Output::RequestMulti { sequence, multi } => pending.multis.push((sequence, multi)),
+                Output::Asked { sequence, ask } => pending.asked.push((sequence, ask)),
+                Output::Answered { tag, status, .. } => delivered.push((tag, Some(status))),
+                Output::TimedOut { tag } | Output::Refused { tag } => delivered.push((tag, None)),
+                Output::BindRefused(_) | Output::Transmit(_) | Output::Close(_) => {}
+            }
+        }
+        if !delivered.is_empty()
+            && let Some(courier) = &self.courier
+        {
+            let answered = CourierMsg::Answered { esme: me.get_id(), answers: delivered };
+            let _ = courier.send_message(answered);
+        }
+        self.serve(me, pending);
+        let stuck = !octets.is_empty() && self.wire.write(octets).is_err();
+        match close {
+            Some(reason) => self.closing(me, reason),
+            None if stuck => self.end(me, "the peer reads nothing"),
+            None => self.rest_until_due(me),
+        }
+    }
+
+    fn decide(&mut self, bind: &Bind) -> Input<'static, Ticket> {
+        if bind.system_id.len() > 64 || bind.password.len() > 64 {
+            return Input::Refuse(CommandStatus::BINDFAIL);
+        }
+        let asking = Asking {
+            system_id: &bind.system_id,
+            password: &bind.password,
+            kind: bind.kind,
+            address: self.address,
+        };
+        match self.accounts.admit(&asking, now()) {
+            Ok((account, seat)) => {
+                self.session.set_window(account.window_size);
+                let meters = Meters::new(&account);
+                meters.binds.increment(1.0);
+                self.meters = Some(meters);
+                self.account = Some((account, seat));
+                Input::Accept
+            }
+            Err(status) => {
+                let (address, status_name) = (self.address, status.name());
+                tracing::info!(%address, status = status_name, "a bind is refused");
+                counter!("orbit_esme_binds_refused_total").increment(1);
+                Input::Refuse(status)
+            }
+        }
+    }
+
+    fn become_bound(&mut self, me: &ActorRef<EsmeMsg>) {
+        if let Some(on_bound) = self.on_bound.take() {
+            on_bound();
+        }
+        let Some((account, _)) = &self.account else { return };
+        let (system_id, address) = (&account.system_id, self.address);
+        tracing::info!(account = %system_id, %address, "an ESME is bound");
+        let account = Arc::clone(account);
+        (self.bound)(Bound { account, esme: me.clone(), receives: self.receives() });
+    }
+
+    /// Looks at what was asked for; what passes goes to the writer, all of it at once.
+    fn serve(&mut self, me: &ActorRef<EsmeMsg>, pending: Pending) {
+        if pending.is_empty() {
+            return;
+        }
+        let Some((account, _)) = &self.account else { return };
+        let account = Arc::clone(account);
+        let now_at = At::now();
+        let mut batch = answers::Batch::new(account.id_format);
+        let wanted = pending.wanted();
+        let mut granted = account.pace(now(), wanted);
+        if granted < wanted
+            && let Some(meters) = &self.meters
+        {
+            meters.throttled.increment((wanted - granted) as u64);
+        }
+        for (command, sequence, message) in &pending.messages {
+            if granted == 0 {
+                batch.refuse(*command, *sequence, CommandStatus::THROTTLED);
+                continue;
+            }
+            granted -= 1;
+            let read =
+                submit::read(&account, &self.admission, message, &message.destination, now_at);
+            match read {
+                Ok(read) => batch.submit(*command, *sequence, submission(&account, read)),
+                Err(status) => batch.refuse(*command, *sequence, status),
+            }
+        }
+        for (sequence, multi) in &pending.multis {
+            let count = multi.destinations.len();
+            if granted < count {
+                batch.refuse(CommandId::SUBMIT_MULTI, *sequence, CommandStatus::THROTTLED);
+                continue;
+            }
+            granted -= count;
+            self.serve_multi(&account, *sequence, multi, now_at, &mut batch);
+        }
+        batch.send(me, &self.writer, &self.store);
+        if !pending.asked.is_empty() {
+            answers::look_up(me.clone(), self.store.clone(), account, pending.asked);
+        }
+    }
+
+    fn serve_multi(
+        &self,
+        account: &Account,
+        sequence: u32,
+        multi: &Multi,
+        now: At,
+        batch: &mut answers::Batch,
+    ) {
+        let mut taken = Vec::new();
+        let mut unsuccessful = Vec::new();
+        for destination in &multi.destinations {
+            match destination {
+                Destination::Address(address) => {
+                    match submit::read(account, &self.admission, &multi.message, address, now) {
+                        Ok(read) => taken.push((address.clone(), submission(account, read))),
+                        Err(status) => {
+                            unsuccessful.push(Unsuccessful { address: address.clone(), status });
+                        }
+                    }
+                }
+                // There are no distribution lists here.
+                Destination::List(name) => unsuccessful.push(Unsuccessful {
+                    address: Address::new(0, 0, name),
+                    status: CommandStatus::INVDLNAME,
+                }),
+            }
+        }
+        if multi.destinations.is_empty() {
+            batch.refuse(CommandId::SUBMIT_MULTI, sequence, CommandStatus::INVNUMDESTS);
+        } else {
+            batch.submit_multi(sequence, taken, unsuccessful);
+        }
+    }
+
+    /// The session is over; the socket is closed once the last octets are written.
+    fn closing(&mut self, me: &ActorRef<EsmeMsg>, reason: CloseReason) {
+        self.end(me, reason.name());
+    }
+
+    fn end(&mut self, me: &ActorRef<EsmeMsg>, reason: &str) {
+        if let Some((account, _)) = &self.account {
+            let (account, address) = (&account.system_id, self.address);
+            tracing::info!(%account, %address, reason, "an ESME is gone");
+        }
+        if let Some(courier) = self.courier.take() {
+            let _ = courier.send_message(CourierMsg::Detach { esme: me.get_id() });
+        }
+        self.wire.finish();
+        me.stop(None);
+    }
+
+    fn rest_until_due(&mut self, me: &ActorRef<EsmeMsg>) {
+        let due = Instant::from_std(self.session.deadline());
+        if self.tick.as_ref().is_some_and(|(at, _)| *at <= due) {
+            return;
+        }
+        if let Some((_, timer)) = self.tick.take() {
+            timer.abort();
+        }
+        let rest = due.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let timer = me.send_after(rest, || EsmeMsg::Tick);
+        self.tick = Some((due, timer.abort_handle()));
+    }
+}
+
+fn submission(account: &Account, read: submit::Read) -> Submission {
+    Submission {
+        organization: account.organization,
+        credential: Credential::SmppAccount(account.id),
+        idempotency: read.idempotency,
+        batch: None,
+        messages: vec![read.message],
+    }
+}
+
+/// The moment as the sans-IO session takes it; follows tokio's clock, so that tests can pause it.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// What an answer to a submit tells its ESME: a status, and on success the message's number.
+pub(super) fn told(answer: &AcceptAnswer) -> Result<Told, CommandStatus> {
+    match answer {
+        Ok(Accepted::Fresh { first, .. }) => Ok(Told::Number(first.0)),
+        Ok(Accepted::Replayed { reference }) => Ok(Told::Reference(*reference)),
+        Ok(Accepted::Nothing { .. }) => Err(CommandStatus::SUBMITFAIL),
+        Err(refusal) => Err(status::of(refusal)),
+    }
+}
+
+/// Which message it became: by number, or by the id of an earlier one whose number must be read.
+pub(super) enum Told {
+    Number(i64),
+    Reference(model::id::PublicId),
+}

@@ -1,0 +1,116 @@
+//! An event made the PDUs that an account is owed for it: a receipt, or an inbound message.
+//!
+//! Pure. Receipts follow SMPP 3.4 appendix B, in the account's form and with its form of ids.
+
+use model::clock::At;
+use model::esme::{ReceiptFormat, Submitted};
+use model::event::EventKind;
+use model::message::{Encoding, Status};
+use proto_smpp::pdu::message::ESM_UDHI;
+use proto_smpp::receipt::{self, Stamp, State, Written};
+use proto_smpp::split::{self, Concat};
+use proto_smpp::{Address, CommandId, Message};
+use store::OwedRow;
+
+use super::accounts::Account;
+
+/// What an account is owed for one event; nothing, if it did not ask.
+pub(super) fn pdus(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Vec<Message> {
+    match EventKind::from_code(row.kind) {
+        Some(EventKind::Received) if account.takes_inbound(&row.to_addr) => inbound(row),
+        Some(EventKind::Delivered | EventKind::Failed | EventKind::Cancelled) => {
+            receipt(account, row, takes_tlvs).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn receipt(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Option<Message> {
+    if row.smpp_account_id != Some(account.id) {
+        return None;
+    }
+    let submitted = Submitted::from_octets(account.id, row.submitted.as_deref()?)?;
+    let state = state_of(Status::from_code(row.status)?)?;
+    if !submitted.wants_receipt(state == State::Delivered) {
+        return None;
+    }
+    let id = account.id_format.write(row.message_key);
+    let said = Written {
+        message_id: &id,
+        state,
+        error: error_of(row),
+        submit_date: stamp(At(row.created_at)),
+        done_date: stamp(At(row.at)),
+        text: &row.body,
+        tlvs: takes_tlvs && account.receipt_format != ReceiptFormat::Text,
+    };
+    let plain = |text: &str| text.trim_start_matches('+').to_owned();
+    let (source, destination) = (submitted.source, submitted.destination);
+    let sender = Address::new(source.0, source.1, plain(&row.from_addr));
+    let recipient = Address::new(destination.0, destination.1, plain(&row.to_addr));
+    let mut message = receipt::write(&said, &sender, &recipient);
+    if said.tlvs && account.receipt_format == ReceiptFormat::Tlv {
+        message.short_message.clear();
+    }
+    Some(message)
+}
+
+/// SMPP 3.4 §5.2.28.
+pub(super) fn state_of(status: Status) -> Option<State> {
+    Some(match status {
+        Status::Scheduled | Status::Queued | Status::Sending | Status::Sent => State::Enroute,
+        Status::Delivered => State::Delivered,
+        Status::Undelivered | Status::Failed => State::Undeliverable,
+        Status::Expired => State::Expired,
+        Status::Rejected | Status::Blocked => State::Rejected,
+        Status::Cancelled => State::Deleted,
+        Status::SubmittedNoReceipt => State::Unknown,
+        Status::Received => return None,
+    })
+}
+
+/// The carrier's number, where it gave one that fits three digits.
+fn error_of(row: &OwedRow) -> u16 {
+    let text = row.carrier_error.as_deref().unwrap_or_default();
+    let number = match text.strip_prefix("0x") {
+        Some(hex) => {
+            let digits = hex.split(' ').next().unwrap_or_default();
+            u16::from_str_radix(digits.trim_start_matches('0'), 16).ok()
+        }
+        None => text.parse().ok(),
+    };
+    number.filter(|number| *number <= 999).unwrap_or(0)
+}
+
+/// In UTC, to the second.
+fn stamp(at: At) -> Stamp {
+    let text = at.iso();
+    let none = Stamp { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0 };
+    text.get(..19).and_then(Stamp::parse).unwrap_or(none)
+}
+
+/// A message from a handset, in as many parts as it takes.
+fn inbound(row: &OwedRow) -> Vec<Message> {
+    let address = |text: &str| match text.strip_prefix('+') {
+        Some(digits) => Address::new(1, 1, digits),
+        None if text.bytes().all(|b| b.is_ascii_digit()) => Address::new(3, 0, text),
+        None => Address::new(5, 0, text),
+    };
+    let (source, destination) = (address(&row.from_addr), address(&row.to_addr));
+    let wide = row.encoding == Encoding::Ucs2.code();
+    let asked = if wide { split::Encoding::Ucs2 } else { split::Encoding::of(&row.body) };
+    let reference = u16::try_from(row.message_key & 0xffff).unwrap_or(0);
+    let Ok(parts) = split::parts(&row.body, asked, Concat::Udh8, reference) else {
+        return Vec::new();
+    };
+    let pdu = |part: split::Part| {
+        let mut message = Message::new(CommandId::DELIVER_SM, source.clone(), destination.clone());
+        message.data_coding = asked.data_coding();
+        if part.esm_class_udhi {
+            message.esm_class = ESM_UDHI;
+        }
+        message.short_message = part.user_data;
+        message
+    };
+    parts.into_iter().map(pdu).collect()
+}

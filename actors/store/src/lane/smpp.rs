@@ -1,0 +1,214 @@
+//! Customers' SMPP accounts, as they change. Table: smpp_accounts.
+//!
+//! Rare, so one statement a row, but for the cursors: each commit may move many of them.
+
+use model::carrier::OrgId;
+use model::clock::At;
+use model::id::PublicId;
+
+use super::{Gathered, Lane};
+use crate::bulk::{Bulk, Column};
+use crate::error::StoreError;
+
+/// All that can be set of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmppSettings {
+    pub name: String,
+    /// JSON list.
+    pub allowed_ips: String,
+    pub bind_types: i64,
+    pub max_binds: i64,
+    pub tps: i64,
+    pub window_size: i64,
+    pub test: bool,
+    pub category: i64,
+    pub default_sender: Option<String>,
+    /// JSON list.
+    pub allowed_senders: String,
+    pub receipt_format: i64,
+    pub id_format: i64,
+    /// JSON list.
+    pub inbound_numbers: String,
+    pub once_by_reference: bool,
+    pub disabled: bool,
+}
+
+/// A change of one account.
+#[derive(Clone, Debug)]
+pub enum SmppChange {
+    Create {
+        id: PublicId,
+        organization: OrgId,
+        system_id: String,
+        password_mac: [u8; 32],
+        settings: SmppSettings,
+    },
+    /// As long as it is still the one that was read: `updated_at` says so.
+    Update {
+        id: PublicId,
+        organization: OrgId,
+        seen: At,
+        settings: SmppSettings,
+    },
+    SetPassword {
+        id: PublicId,
+        organization: OrgId,
+        password_mac: [u8; 32],
+    },
+    Delete {
+        id: PublicId,
+        organization: OrgId,
+    },
+}
+
+/// How far the events of an account were delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SmppCursor {
+    pub account: i64,
+    pub seq: i64,
+}
+
+impl Lane {
+    /// The number of rows that changed: none when the name is taken, the account is not there, or
+    /// it is not the one any more that was read.
+    pub(super) async fn change_smpp(
+        &mut self,
+        change: &SmppChange,
+        now: At,
+        _gathered: &mut Gathered,
+    ) -> Result<bool, StoreError> {
+        let touched = match change {
+            SmppChange::Create { id, organization, system_id, password_mac, settings } => {
+                let number = self.number();
+                let mut columns = vec![
+                    Column::Int(vec![number]),
+                    Column::Blob(vec![id.as_bytes()]),
+                    Column::Int(vec![organization.0]),
+                    Column::Text(vec![system_id]),
+                    Column::Blob(vec![password_mac]),
+                ];
+                columns.extend(settings.columns(now));
+                self.conn.run(&INSERT_ACCOUNT, &columns).await?
+            }
+            SmppChange::Update { id, organization, seen, settings } => {
+                let mut columns = vec![
+                    Column::Blob(vec![id.as_bytes()]),
+                    Column::Int(vec![organization.0]),
+                    Column::Int(vec![seen.micros()]),
+                ];
+                // A later moment than was seen, so that a second change of one moment is noticed.
+                columns.extend(settings.columns(At(now.micros().max(seen.micros() + 1))));
+                self.conn.run(&UPDATE_ACCOUNT, &columns).await?
+            }
+            SmppChange::SetPassword { id, organization, password_mac } => {
+                let columns = [
+                    Column::Blob(vec![id.as_bytes()]),
+                    Column::Int(vec![organization.0]),
+                    Column::Blob(vec![password_mac]),
+                    Column::Int(vec![now.micros()]),
+                ];
+                self.conn.run(&SET_PASSWORD, &columns).await?
+            }
+            SmppChange::Delete { id, organization } => {
+                let columns =
+                    [Column::Blob(vec![id.as_bytes()]), Column::Int(vec![organization.0])];
+                self.conn.run(&DELETE_ACCOUNT, &columns).await?
+            }
+        };
+        Ok(touched > 0)
+    }
+
+    pub(super) async fn move_cursors(&mut self, cursors: &[SmppCursor]) -> Result<(), StoreError> {
+        let columns = [
+            Column::Int(cursors.iter().map(|cursor| cursor.account).collect()),
+            Column::Int(cursors.iter().map(|cursor| cursor.seq).collect()),
+        ];
+        self.conn.run(&MOVE_CURSORS, &columns).await?;
+        Ok(())
+    }
+}
+
+impl SmppSettings {
+    fn columns(&self, now: At) -> Vec<Column<'_>> {
+        vec![
+            Column::Text(vec![&self.name]),
+            Column::Text(vec![&self.allowed_ips]),
+            Column::Int(vec![self.bind_types]),
+            Column::Int(vec![self.max_binds]),
+            Column::Int(vec![self.tps]),
+            Column::Int(vec![self.window_size]),
+            Column::Int(vec![i64::from(self.test)]),
+            Column::Int(vec![self.category]),
+            Column::MaybeText(vec![self.default_sender.as_deref()]),
+            Column::Text(vec![&self.allowed_senders]),
+            Column::Int(vec![self.receipt_format]),
+            Column::Int(vec![self.id_format]),
+            Column::Text(vec![&self.inbound_numbers]),
+            Column::Int(vec![i64::from(self.once_by_reference)]),
+            Column::Int(vec![now.micros()]),
+            Column::MaybeInt(vec![self.disabled.then_some(now.micros())]),
+        ]
+    }
+}
+
+static INSERT_ACCOUNT: Bulk = Bulk {
+    sqlite: "insert into smpp_accounts (id, public_id, organization_id, system_id, password_mac,
+            name, allowed_ips, bind_types, max_binds, tps, window_size, test_mode, category,
+            default_sender, allowed_senders, receipt_format, id_format, inbound_numbers,
+            once_by_reference, cursor, created_at, updated_at, disabled_at)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+            ?19, (select coalesce(max(seq), 0) from events), ?20, ?20, ?21)
+         on conflict (system_id) do nothing",
+    postgres: "insert into smpp_accounts (id, public_id, organization_id, system_id, password_mac,
+            name, allowed_ips, bind_types, max_binds, tps, window_size, test_mode, category,
+            default_sender, allowed_senders, receipt_format, id_format, inbound_numbers,
+            once_by_reference, cursor, created_at, updated_at, disabled_at)
+         select v.i, v.p, v.o, v.s, v.m, v.n, v.ip, v.bt, v.mb, v.tps, v.w, v.t, v.c, v.ds, v.as_,
+            v.rf, v.f, v.inb, v.once, (select coalesce(max(seq), 0) from events), v.at, v.at, v.d
+         from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::bytea[], $6::text[],
+            $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
+            $13::bigint[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::text[],
+            $19::bigint[], $20::bigint[], $21::bigint[])
+            v (i, p, o, s, m, n, ip, bt, mb, tps, w, t, c, ds, as_, rf, f, inb, once, at, d)
+         on conflict (system_id) do nothing",
+};
+
+static UPDATE_ACCOUNT: Bulk = Bulk {
+    sqlite: "update smpp_accounts set name = ?4, allowed_ips = ?5, bind_types = ?6,
+            max_binds = ?7, tps = ?8, window_size = ?9, test_mode = ?10, category = ?11,
+            default_sender = ?12, allowed_senders = ?13, receipt_format = ?14, id_format = ?15,
+            inbound_numbers = ?16, once_by_reference = ?17, updated_at = ?18, disabled_at = ?19
+         where public_id = ?1 and organization_id = ?2 and updated_at = ?3",
+    postgres: "update smpp_accounts a set name = v.n, allowed_ips = v.ip, bind_types = v.bt,
+            max_binds = v.mb, tps = v.tps, window_size = v.w, test_mode = v.t, category = v.c,
+            default_sender = v.ds, allowed_senders = v.as_, receipt_format = v.rf,
+            id_format = v.f, inbound_numbers = v.inb, once_by_reference = v.once,
+            updated_at = v.at, disabled_at = v.d
+         from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
+            $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[],
+            $13::text[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::bigint[],
+            $19::bigint[])
+            v (p, o, seen, n, ip, bt, mb, tps, w, t, c, ds, as_, rf, f, inb, once, at, d)
+         where a.public_id = v.p and a.organization_id = v.o and a.updated_at = v.seen",
+};
+
+static SET_PASSWORD: Bulk = Bulk {
+    sqlite: "update smpp_accounts set password_mac = ?3, updated_at = max(?4, updated_at + 1)
+         where public_id = ?1 and organization_id = ?2",
+    postgres: "update smpp_accounts a set password_mac = v.m,
+            updated_at = greatest(v.at, a.updated_at + 1)
+         from unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bigint[]) v (p, o, m, at)
+         where a.public_id = v.p and a.organization_id = v.o",
+};
+
+static DELETE_ACCOUNT: Bulk = Bulk {
+    sqlite: "delete from smpp_accounts where public_id = ?1 and organization_id = ?2",
+    postgres: "delete from smpp_accounts where (public_id, organization_id) in
+         (select * from unnest($1::bytea[], $2::bigint[]))",
+};
+
+static MOVE_CURSORS: Bulk = Bulk {
+    sqlite: "update smpp_accounts set cursor = ?2 where id = ?1 and cursor < ?2",
+    postgres: "update smpp_accounts a set cursor = v.s
+         from unnest($1::bigint[], $2::bigint[]) v (i, s) where a.id = v.i and a.cursor < v.s",
+};

@@ -1,0 +1,179 @@
+//! Customers' SMPP accounts as read, and the events they are owed. Tables: smpp_accounts, events,
+//! messages.
+
+use model::carrier::OrgId;
+use model::id::PublicId;
+
+use crate::error::StoreError;
+use crate::{Store, row};
+
+row! {
+    /// An account.
+    pub struct SmppAccountRow {
+        pub id: i64,
+        pub public_id: Vec<u8>,
+        pub organization_id: i64,
+        pub system_id: String,
+        pub password_mac: Vec<u8>,
+        pub name: String,
+        pub allowed_ips: String,
+        pub bind_types: i64,
+        pub max_binds: i64,
+        pub tps: i64,
+        pub window_size: i64,
+        pub test_mode: i64,
+        pub category: i64,
+        pub default_sender: Option<String>,
+        pub allowed_senders: String,
+        pub receipt_format: i64,
+        pub id_format: i64,
+        pub inbound_numbers: String,
+        pub once_by_reference: i64,
+        pub cursor: i64,
+        pub created_at: i64,
+        pub updated_at: i64,
+        pub disabled_at: Option<i64>,
+        pub suspended_at: Option<i64>,
+    }
+}
+
+row! {
+    /// An event that may be owed to an account: the end of a message it submitted, or an inbound
+    /// message of its organization.
+    pub struct OwedRow {
+        pub seq: i64,
+        pub at: i64,
+        pub kind: i64,
+        pub status: i64,
+        pub message_key: i64,
+        pub created_at: i64,
+        pub to_addr: String,
+        pub from_addr: String,
+        pub body: String,
+        pub encoding: i64,
+        pub error_code: Option<String>,
+        pub carrier_error: Option<String>,
+        pub smpp_account_id: Option<i64>,
+        pub submitted: Option<Vec<u8>>,
+    }
+}
+
+row! {
+    /// Where a message that an account asks about stands.
+    pub struct AskedRow {
+        pub key: i64,
+        pub id: Vec<u8>,
+        pub status: i64,
+        pub done_at: Option<i64>,
+        pub from_addr: String,
+        pub to_addr: String,
+        pub error_code: Option<String>,
+    }
+}
+
+row! {
+    struct Number {
+        n: i64,
+    }
+}
+
+/// The columns of [`SmppAccountRow`].
+macro_rules! select_accounts {
+    ($rest:literal) => {
+        concat!(
+            "select a.id, a.public_id, a.organization_id, a.system_id, a.password_mac, a.name,
+                a.allowed_ips, a.bind_types, a.max_binds, a.tps, a.window_size, a.test_mode,
+                a.category, a.default_sender, a.allowed_senders, a.receipt_format, a.id_format,
+                a.inbound_numbers, a.once_by_reference, a.cursor, a.created_at, a.updated_at,
+                a.disabled_at, o.suspended_at
+            from smpp_accounts a join organizations o on o.id = a.organization_id ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Every account, in pages by number.
+    pub async fn all_smpp_accounts(
+        &self,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<SmppAccountRow>, StoreError> {
+        let sql = select_accounts!("where a.id > $1 order by a.id limit $2");
+        Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
+    }
+
+    /// The accounts of an organization, newest first.
+    pub async fn smpp_accounts(
+        &self,
+        organization: OrgId,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<SmppAccountRow>, StoreError> {
+        let sql = select_accounts!(
+            "where a.organization_id = $1 and a.id < $2 order by a.id desc limit $3"
+        );
+        let query = sqlx::query_as(sql).bind(organization.0).bind(before).bind(limit);
+        self.all_of(organization, query).await
+    }
+
+    pub async fn smpp_account(
+        &self,
+        organization: OrgId,
+        id: PublicId,
+    ) -> Result<Option<SmppAccountRow>, StoreError> {
+        let sql = select_accounts!("where a.organization_id = $1 and a.public_id = $2");
+        let query = sqlx::query_as(sql).bind(organization.0).bind(id.as_bytes().to_vec());
+        self.one_of(organization, query).await
+    }
+
+    /// Whether a name is taken, by whomever.
+    pub async fn smpp_account_named(
+        &self,
+        system_id: &str,
+    ) -> Result<Option<SmppAccountRow>, StoreError> {
+        let sql = select_accounts!("where a.system_id = $1");
+        Ok(sqlx::query_as(sql).bind(system_id).fetch_optional(self.engine()).await?)
+    }
+
+    /// What an account may be owed above `after`, oldest first: kinds 6, 7 and 10 are ends of its
+    /// messages, 8 is an inbound message.
+    pub async fn owed(
+        &self,
+        account: i64,
+        organization: OrgId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<OwedRow>, StoreError> {
+        let sql = "select e.seq, e.at, e.kind, e.status, e.message_key, m.created_at, m.to_addr,
+                m.from_addr, m.body, m.encoding, m.error_code, m.carrier_error,
+                m.smpp_account_id, m.submitted
+            from events e join messages m on m.key = e.message_key
+            where e.organization_id = $1 and e.seq > $2 and e.kind in (6, 7, 8, 10)
+                and (m.smpp_account_id = $3 or e.kind = 8)
+            order by e.seq limit $4";
+        Ok(sqlx::query_as(sql)
+            .bind(organization.0)
+            .bind(after)
+            .bind(account)
+            .bind(limit)
+            .fetch_all(self.engine())
+            .await?)
+    }
+
+    /// A message that an account submitted, by its number.
+    pub async fn asked(&self, account: i64, key: i64) -> Result<Option<AskedRow>, StoreError> {
+        let sql = "select key, id, status, done_at, from_addr, to_addr, error_code from messages
+            where key = $1 and smpp_account_id = $2";
+        Ok(sqlx::query_as(sql).bind(key).bind(account).fetch_optional(self.engine()).await?)
+    }
+
+    /// The number of a message by its id.
+    pub async fn message_number(&self, id: PublicId) -> Result<Option<i64>, StoreError> {
+        let sql = "select key as n from messages where id = $1";
+        let id = id.as_bytes().to_vec();
+        let found: Option<Number> =
+            sqlx::query_as(sql).bind(id).fetch_optional(self.engine()).await?;
+        Ok(found.map(|found| found.n))
+    }
+}
