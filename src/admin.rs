@@ -5,6 +5,7 @@
 //! same requests. On PostgreSQL accounts are written to the database either way.
 
 mod desk;
+mod smpp;
 mod socket;
 
 use model::api_key::Mode;
@@ -38,6 +39,15 @@ pub enum Request {
         usd: String,
         note: String,
     },
+    /// Makes an SMPP account with what is usual; its password is shown once.
+    AddSmppAccount {
+        organization_id: String,
+        system_id: String,
+        /// None: one is made.
+        password: Option<String>,
+        mode: String,
+    },
+    ListSmppAccounts,
     Queues,
     Pause {
         carrier: String,

@@ -19,6 +19,7 @@ mod meters;
 mod openapi;
 mod page;
 mod serve;
+mod smpp;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::smpp::server::accounts::Accounts;
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;
 use axum::Router;
@@ -36,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
+pub(crate) use smpp::{defaults as smpp_defaults, new_password as new_smpp_password};
 
 use crate::settings::{Http, Profile};
 
@@ -57,6 +60,10 @@ pub struct AppParts {
     pub limits: Profile,
     /// Random, one per data folder: cursors survive a restart.
     pub cursor_key: [u8; 32],
+    /// Whom the SMPP server lets in.
+    pub accounts: Accounts,
+    /// Told of an SMPP account that was changed.
+    pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
     /// Prometheus text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -77,6 +84,8 @@ pub struct Inner {
     keys: auth::Keys,
     limits: limits::Limits,
     cursors: page::Cursors,
+    accounts: Accounts,
+    smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     meters: meters::Meters,
     readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -96,6 +105,8 @@ impl App {
             keys: auth::Keys::new(),
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
+            accounts: parts.accounts,
+            smpp_changed: parts.smpp_changed,
             meters: meters::Meters::new(),
             readiness: parts.readiness,
             metrics: parts.metrics,
@@ -111,17 +122,20 @@ impl Deref for App {
     }
 }
 
+/// Every resource; each is there under both prefixes.
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).merge(smpp::routes())
+}
+
 /// The documented routes, under their prefix.
 fn documented() -> OpenApiRouter<App> {
-    let resources = OpenApiRouter::new().merge(messages::routes()).merge(billing::routes());
-    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources)
+    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources())
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let (documented, _) = documented().split_for_parts();
-    let (alias, _) =
-        OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).split_for_parts();
+    let (alias, _) = resources().split_for_parts();
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())

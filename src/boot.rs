@@ -6,6 +6,7 @@
 //! finish what is under way, then the tree stops; all within the grace time.
 
 mod carriers;
+pub(crate) mod esmes;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use actors::directory::Directory;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
+use actors::smpp::server::accounts::Accounts;
 use actors::smpp::translate;
 use actors::traffic::admission::{Admission, Routes};
 use actors::writer::{Limits, Shared, WriterHandle};
@@ -33,6 +35,11 @@ use crate::health::Health;
 use crate::home::{Home, Lock};
 use crate::settings::Settings;
 
+/// The file of the data folder that SMPP passwords are hashed under.
+pub(crate) const SMPP_KEY: &str = "smpp-key";
+/// How long customers may take to unbind.
+const ESMES_GRACE: Duration = Duration::from_secs(5);
+
 /// Whether the sandbox is also where live messages go that fit no carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SandboxLive {
@@ -44,6 +51,10 @@ pub enum SandboxLive {
 /// A switch that runs.
 pub struct Switch {
     pub http: SocketAddr,
+    /// Where customers bind, and where with TLS.
+    pub smpp: Option<SocketAddr>,
+    pub smpp_tls: Option<SocketAddr>,
+    pub accounts: Accounts,
     pub store: Store,
     pub writer: WriterHandle,
     root: ActorRef<RootMsg>,
@@ -127,7 +138,17 @@ pub async fn boot(
         default_sender: settings.senders.default_sender.clone(),
     });
     let sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    let customers = esmes::accounts(&settings.smpp, home.secret(SMPP_KEY)?, &store).await?;
+    let esmes = esmes::server(
+        &settings,
+        customers.clone(),
+        admission.clone(),
+        store.clone(),
+        writer.clone(),
+    )?;
+    let (smpp, smpp_tls) = (esmes.plain, esmes.tls);
     let root = RootArgs {
+        esmes: Some(esmes.args),
         writer: WriterPlan {
             store: store.clone(),
             alternatives: translate::alternatives,
@@ -155,6 +176,7 @@ pub async fn boot(
         }
     });
     let shown = views.clone();
+    let tree = root.clone();
     let app = App::new(AppParts {
         store: store.clone(),
         writer: writer.clone(),
@@ -162,13 +184,19 @@ pub async fn boot(
         http: settings.http.clone(),
         limits: settings.limits.profile,
         cursor_key: home.secret("cursor-key")?,
+        accounts: customers.clone(),
+        smpp_changed: Arc::new(move |system_id| {
+            let system_id = system_id.to_owned();
+            let _ = tree.send_message(RootMsg::AccountChanged { system_id });
+        }),
         readiness: Arc::new(move || health.parts()),
         metrics: Arc::new(move || {
             shown.all().iter().for_each(|view| view.publish(At::now().micros()));
             metrics.render()
         }),
     });
-    let desk = Desk::new(store.clone(), writer.clone(), Some(root.clone()), views);
+    let desk =
+        Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, customers.clone());
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {
@@ -179,6 +207,9 @@ pub async fn boot(
     let grace = Duration::from_secs(settings.drain_grace_s);
     Ok(Switch {
         http,
+        smpp,
+        smpp_tls,
+        accounts: customers,
         store,
         writer,
         root,
@@ -210,6 +241,9 @@ impl Switch {
     pub async fn shut_down(self) -> bool {
         self.writer.drain();
         self.server.graceful_shutdown(Some(self.grace));
+        // Customers first: what they are owed waits in the log.
+        let reply = |reply| RootMsg::DrainEsmes { reply };
+        let _ = self.root.call(reply, Some(self.grace.min(ESMES_GRACE))).await;
         let reply = |reply| RootMsg::Drain { name: None, reply };
         let drained = self.root.call(reply, Some(self.grace)).await;
         let drained = matches!(drained, Ok(ractor::rpc::CallResult::Success(())));

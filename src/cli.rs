@@ -40,6 +40,9 @@ enum Command {
     Key(desk::KeyCommand),
     /// Adds credit to an organization's wallet.
     Topup(desk::TopUpArgs),
+    /// What customers bind as.
+    #[command(subcommand)]
+    Smpp(desk::SmppCommand),
     /// Sends one message by the REST API.
     Send(send::SendArgs),
     /// Follows messages live.
@@ -117,6 +120,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Org(command) => desk::org(command).await,
         Command::Key(command) => desk::key(command).await,
         Command::Topup(args) => desk::top_up(args).await,
+        Command::Smpp(command) => desk::smpp(command).await,
         Command::Send(args) => send::send(args).await,
         Command::Tail(args) => tail::tail(args).await,
         Command::Queue(command) => desk::queue(command).await,

@@ -11,16 +11,23 @@ use model::id::PublicId;
 use model::money::Micros;
 use serde_json::Value;
 use store::Store;
-use store::lane::Admin;
+use store::lane::{Admin, SmppChange};
 
 use crate::admin::{Desk, Minted, Request, mint};
 use crate::boot::Switch;
 use crate::home::Home;
 
 const KEY_FILE: &str = "dev-key";
+const ACCOUNT_FILE: &str = "dev-smpp-password";
+const SYSTEM_ID: &str = "dev";
 /// A hundred dollars to play with.
 const CREDIT: Micros = Micros(100_000_000);
 const PERIOD: Duration = Duration::from_millis(150);
+
+/// What an ESME on this machine binds with.
+pub(crate) struct Account {
+    password: String,
+}
 
 /// The key of the development organization: the one of the last start if it is still good.
 pub(crate) async fn key(home: &Home, switch: &Switch) -> Result<String> {
@@ -47,11 +54,50 @@ pub(crate) async fn key(home: &Home, switch: &Switch) -> Result<String> {
     Ok(text)
 }
 
-pub(crate) fn welcome(switch: &Switch, data: &str, key: &str) {
+/// The SMPP account of the development organization: its password of the last start, or another.
+pub(crate) async fn account(home: &Home, switch: &Switch) -> Result<Account> {
+    let known = home.read(ACCOUNT_FILE)?;
+    if let Some(password) = &known
+        && switch.accounts.find(SYSTEM_ID).is_some()
+    {
+        return Ok(Account { password: password.clone() });
+    }
+    let rows = switch.store.organizations(1).await?;
+    let Some(organization) = rows.first() else { anyhow::bail!("no organization") };
+    let password = crate::api::new_smpp_password();
+    let password_mac = switch.accounts.mac(SYSTEM_ID, &password);
+    let organization = OrgId(organization.id);
+    let change = match switch.store.smpp_account_named(SYSTEM_ID).await? {
+        Some(row) => SmppChange::SetPassword {
+            id: PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default()),
+            organization,
+            password_mac,
+        },
+        None => SmppChange::Create {
+            id: PublicId::new(At::now()),
+            organization,
+            system_id: SYSTEM_ID.to_owned(),
+            password_mac,
+            settings: crate::api::smpp_defaults(false),
+        },
+    };
+    let made = switch.writer.administer(Admin::Smpp(Box::new(change))).await;
+    made.map_err(|refusal| anyhow::anyhow!("{}", refusal.message))?;
+    if let Some(row) = switch.store.smpp_account_named(SYSTEM_ID).await? {
+        switch.accounts.put(&row);
+    }
+    home.write(ACCOUNT_FILE, &password)?;
+    Ok(Account { password })
+}
+
+pub(crate) fn welcome(switch: &Switch, data: &str, key: &str, account: &Account) {
     let at = switch.http;
+    let smpp = switch.smpp.map_or(String::from("off"), |at| at.to_string());
+    let password = &account.password;
     println!(
         "\nOrbit is running, offline. Nothing leaves this machine.\n\n  \
          REST   http://{at}/api/v1\n  \
+         SMPP   {smpp}, system_id {SYSTEM_ID}, password {password}\n  \
          docs   http://{at}/docs\n  \
          data   {data}\n  \
          key    {key}\n\n\

@@ -9,6 +9,7 @@ mod serving;
 mod traffic;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -167,6 +168,18 @@ fn path_of(variable: &str) -> Option<String> {
 fn some_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.filter(|text| !text.is_empty()))
+}
+
+/// An address and port, or empty for none.
+fn some_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = some_text(deserializer)?;
+    let read = |text: String| {
+        let expected = format!("\"{text}\" is no address and port, as 127.0.0.1:2775");
+        text.parse().map_err(|_| serde::de::Error::custom(expected))
+    };
+    text.map(read).transpose()
 }
 
 /// What is wrong, all of it, each with its key.

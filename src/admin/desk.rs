@@ -1,6 +1,8 @@
 //! What is done for each request.
 
 use actors::smpp::owner::{CarrierView, Views};
+use actors::smpp::server::accounts::Accounts;
+use actors::smpp::server::lockout::Rule;
 use actors::writer::WriterHandle;
 use model::api_key::{Mode, SCOPES};
 use model::carrier::OrgId;
@@ -18,7 +20,7 @@ use store::lane::{Admin, AdminDone};
 use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
-use super::{Minted, Request, mint};
+use super::{Minted, Request, mint, smpp};
 
 /// Lines of a list at once.
 const PAGE: i64 = 200;
@@ -28,10 +30,11 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Where requests are answered: in a running switch, or on a store that nobody serves.
 #[derive(Clone)]
 pub struct Desk {
-    store: Store,
-    writer: WriterHandle,
+    pub(super) store: Store,
+    pub(super) writer: WriterHandle,
     root: Option<ActorRef<RootMsg>>,
     views: Views,
+    pub(super) accounts: Accounts,
 }
 
 impl Desk {
@@ -41,15 +44,18 @@ impl Desk {
         writer: WriterHandle,
         root: Option<ActorRef<RootMsg>>,
         views: Views,
+        accounts: Accounts,
     ) -> Self {
-        Self { store, writer, root, views }
+        Self { store, writer, root, views, accounts }
     }
 
     /// A desk that only reads.
     pub(crate) fn reader(store: Store) -> Self {
         let limits = actors::writer::Limits { accepts_max: 1, backlog_per_organization_max: 0 };
         let nobody = std::sync::Arc::new(actors::writer::Shared::new(limits));
-        Self::new(store, WriterHandle::new(nobody), None, Views::default())
+        let rule = Rule { tries: 0, within: Duration::ZERO, shut: Duration::ZERO };
+        let accounts = Accounts::new([0; 32], rule);
+        Self::new(store, WriterHandle::new(nobody), None, Views::default(), accounts)
     }
 
     pub async fn answer(&self, request: Request) -> Result<Value, Refusal> {
@@ -65,6 +71,11 @@ impl Desk {
             Request::TopUp { organization_id, usd, note } => {
                 self.top_up(&organization_id, &usd, note).await
             }
+            Request::AddSmppAccount { organization_id, system_id, password, mode } => {
+                let asked = smpp::Asked { organization_id, system_id, password, mode };
+                smpp::add(self, asked).await
+            }
+            Request::ListSmppAccounts => smpp::list(&self.store).await,
             Request::Queues => Ok(self.views.all().iter().map(|view| queue(view)).collect()),
             Request::Pause { carrier, paused } => self.pause(carrier, paused).await,
             Request::Drain { carrier } => self.drain(carrier).await,
@@ -159,7 +170,7 @@ impl Desk {
         }))
     }
 
-    async fn organization(&self, text: &str) -> Result<OrgId, Refusal> {
+    pub(super) async fn organization(&self, text: &str) -> Result<OrgId, Refusal> {
         let id = PublicId::parse(Kind::Organization, text)
             .ok_or_else(|| invalid("organization_id", "org_ and 32 hexadecimal digits"))?;
         let found = self.store.organization(id).await.map_err(away)?;
@@ -275,7 +286,7 @@ fn line(row: &TailRow) -> Value {
     })
 }
 
-fn id_text(octets: &[u8], kind: Kind) -> Option<String> {
+pub(super) fn id_text(octets: &[u8], kind: Kind) -> Option<String> {
     <[u8; 16]>::try_from(octets).ok().map(|octets| PublicId::from_bytes(octets).show(kind))
 }
 
@@ -284,13 +295,13 @@ fn dollars(text: &str, least: Micros, field: &'static str) -> Result<Micros, Ref
     amount.ok_or_else(|| invalid(field, "dollars up to 1000000, with at most six decimals"))
 }
 
-fn invalid(field: &'static str, expected: impl Into<String>) -> Refusal {
+pub(super) fn invalid(field: &'static str, expected: impl Into<String>) -> Refusal {
     let expected: String = expected.into();
     let message = format!("{field} must be {expected}");
     Refusal::new(Code::ValidationError, message).field(field).expected(expected)
 }
 
-fn away(error: StoreError) -> Refusal {
+pub(super) fn away(error: StoreError) -> Refusal {
     tracing::error!(%error, "reading the store");
     Refusal::unavailable("the store does not answer")
 }

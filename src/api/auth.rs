@@ -43,10 +43,12 @@ pub(crate) enum Scope {
     ComplianceWrite = 128,
     TemplatesRead = 256,
     TemplatesWrite = 512,
+    SmppRead = 1024,
+    SmppWrite = 2048,
 }
 
 impl Scope {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::MessagesRead,
         Self::MessagesWrite,
         Self::BillingRead,
@@ -57,6 +59,8 @@ impl Scope {
         Self::ComplianceWrite,
         Self::TemplatesRead,
         Self::TemplatesWrite,
+        Self::SmppRead,
+        Self::SmppWrite,
     ];
 
     fn as_str(self) -> &'static str {
@@ -71,6 +75,8 @@ impl Scope {
             Self::ComplianceWrite => "compliance:write",
             Self::TemplatesRead => "templates:read",
             Self::TemplatesWrite => "templates:write",
+            Self::SmppRead => "smpp:read",
+            Self::SmppWrite => "smpp:write",
         }
     }
 }
@@ -109,6 +115,8 @@ permits! {
     ImportSuppressions = ComplianceWrite, Import;
     ReadTemplates = TemplatesRead, Read;
     ChangeTemplates = TemplatesWrite, Change;
+    ReadSmpp = SmppRead, Read;
+    ChangeSmpp = SmppWrite, Change;
 }
 
 /// A caller who may do what `P` says.

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actors::directory::Directory;
+use actors::smpp::server::accounts::Accounts;
+use actors::smpp::server::lockout::Rule;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::writer::{Limits, Shared, Writer, WriterArgs, WriterHandle};
 use axum::Router;
@@ -32,6 +34,8 @@ use super::{App, AppParts, PartState, router};
 use crate::settings::{Profile, Settings};
 
 const RATES: &str = "prefix,price_micros,mccmnc,valid_from\n1,7900,310260,\n";
+
+const NEVER_SHUT: Rule = Rule { tries: 0, within: Duration::ZERO, shut: Duration::ZERO };
 
 struct Folder(PathBuf);
 
@@ -150,6 +154,8 @@ impl World {
             http: settings.http,
             limits,
             cursor_key: [7; 32],
+            accounts: Accounts::new([7; 32], NEVER_SHUT),
+            smpp_changed: Arc::new(|_| {}),
             readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
             metrics: Arc::new(|| String::from("orbit_up 1\n")),
         });

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use super::Common;
 use crate::admin::{Desk, Request, ask};
-use crate::boot::open_store;
+use crate::boot::esmes::accounts;
+use crate::boot::{SMPP_KEY, open_store};
 use crate::home::Home;
 use crate::settings::Settings;
 
@@ -62,6 +63,29 @@ pub(crate) enum KeyCommand {
         #[command(flatten)]
         common: Common,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SmppCommand {
+    /// Makes an account; its password is shown once.
+    Add {
+        /// `org_…`
+        #[arg(long)]
+        organization: String,
+        /// What the ESME binds as: 1 to 15 characters.
+        #[arg(long)]
+        system_id: String,
+        /// 4 to 64 characters; made when left out.
+        #[arg(long)]
+        password: Option<String>,
+        /// `live` or `test`.
+        #[arg(long, default_value = "live")]
+        mode: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Lists accounts.
+    List(Common),
 }
 
 #[derive(Args)]
@@ -133,6 +157,17 @@ pub(crate) async fn key(command: KeyCommand) -> Result<()> {
     }
 }
 
+pub(crate) async fn smpp(command: SmppCommand) -> Result<()> {
+    match command {
+        SmppCommand::Add { organization, system_id, password, mode, common } => {
+            let organization_id = organization;
+            print(&common, Request::AddSmppAccount { organization_id, system_id, password, mode })
+                .await
+        }
+        SmppCommand::List(common) => print(&common, Request::ListSmppAccounts).await,
+    }
+}
+
 pub(crate) async fn top_up(args: TopUpArgs) -> Result<()> {
     let TopUpArgs { organization: organization_id, usd, note, common } = args;
     print(&common, Request::TopUp { organization_id, usd, note }).await
@@ -191,7 +226,10 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
         batch_wait: Duration::ZERO,
     };
     let (writer, ended) = Actor::spawn(None, Writer, args).await?;
-    let desk = Desk::new(store.clone(), WriterHandle::new(shared), None, Views::default());
+    let key = home.secret(SMPP_KEY)?;
+    let accounts = accounts(&settings.smpp, key, &store).await?;
+    let writer_handle = WriterHandle::new(shared);
+    let desk = Desk::new(store.clone(), writer_handle, None, Views::default(), accounts);
     let answer = desk.answer(request.clone()).await;
     writer.stop(None);
     ended.await?;

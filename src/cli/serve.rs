@@ -26,6 +26,9 @@ pub(crate) struct DevArgs {
     /// Address of the REST API.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     bind: String,
+    /// Where SMPP customers bind; any free port when this one is taken.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2775")]
+    smpp_bind: String,
     /// Where the data is kept.
     #[arg(long, value_name = "FOLDER", default_value = "./orbit-data")]
     data: String,
@@ -51,17 +54,32 @@ pub(crate) async fn dev(args: DevArgs) -> Result<()> {
         set("data.dir", &args.data),
         set("log.level", level),
         set("sandbox.enabled", "true"),
+        set("smpp.bind", &free_or_any(&args.smpp_bind)),
     ];
     let settings = Settings::load(None, crate::settings::environment(), overrides)?;
     start_logs(&settings)?;
     let data = home::Home::open(&settings.data.dir)?;
     let switch = start(settings, SandboxLive::Default).await?;
     let key = dev::key(&data, &switch).await?;
-    dev::welcome(&switch, &args.data, &key);
+    let account = dev::account(&data, &switch).await?;
+    dev::welcome(&switch, &args.data, &key, &account);
     let journey = tokio::spawn(dev::follow(switch.store.clone()));
     let ended = until_told(switch).await;
     journey.abort();
     ended
+}
+
+/// This address, or its host with any port when its own is taken: the first minute should not end
+/// at a port that some other program has.
+fn free_or_any(address: &str) -> String {
+    let taken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+    match std::net::TcpListener::bind(address) {
+        Err(error) if taken(&error) => match address.rsplit_once(':') {
+            Some((host, _)) => format!("{host}:0"),
+            None => address.to_owned(),
+        },
+        _ => address.to_owned(),
+    }
 }
 
 pub(crate) async fn migrate(common: &Common) -> Result<()> {

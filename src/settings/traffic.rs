@@ -1,16 +1,30 @@
 //! How messages travel: `[smpp] [in_doubt] [gates] [sandbox] [rates] [senders]`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use model::address::SenderKind;
 use model::message::Category;
 use serde::{Deserialize, Serialize};
 
-use super::{Faults, some_text};
+use super::{Faults, some_address, some_text};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smpp {
+    #[serde(deserialize_with = "some_address")]
+    pub bind: Option<SocketAddr>,
+    #[serde(deserialize_with = "some_address")]
+    pub tls_bind: Option<SocketAddr>,
+    #[serde(deserialize_with = "some_text")]
+    pub tls_cert: Option<String>,
+    #[serde(deserialize_with = "some_text")]
+    pub tls_key: Option<String>,
+    pub connections_max: usize,
+    pub unbound_per_address_max: usize,
+    pub lockout_tries: u32,
+    pub lockout_within_s: u64,
+    pub lockout_s: u64,
     pub enquire_link_s: u64,
     pub response_timeout_s: u64,
     pub bind_timeout_s: u64,
@@ -24,6 +38,16 @@ pub struct Smpp {
 
 impl Smpp {
     pub(super) fn check(&self, faults: &mut Faults) {
+        let files = self.tls_cert.is_some() && self.tls_key.is_some();
+        let expected = "set together with smpp.tls_cert and smpp.tls_key";
+        faults.unless(files || self.tls_bind.is_none(), "smpp", "tls_bind", expected);
+        let many = 1..=1_000_000;
+        faults.range(self.connections_max as u64, many.clone(), "smpp", "connections_max");
+        let key = "unbound_per_address_max";
+        faults.range(self.unbound_per_address_max as u64, many, "smpp", key);
+        faults.range(u64::from(self.lockout_tries), 0..=1_000_000, "smpp", "lockout_tries");
+        faults.range(self.lockout_within_s, 1..=86_400, "smpp", "lockout_within_s");
+        faults.range(self.lockout_s, 1..=86_400, "smpp", "lockout_s");
         faults.range(self.enquire_link_s, 1..=3_600, "smpp", "enquire_link_s");
         faults.range(self.response_timeout_s, 1..=600, "smpp", "response_timeout_s");
         faults.range(self.bind_timeout_s, 1..=600, "smpp", "bind_timeout_s");

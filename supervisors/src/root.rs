@@ -1,4 +1,4 @@
-//! The top of the tree: writer, sandbox, carriers, sweeper.
+//! The top of the tree: writer, sandbox, carriers, sweeper, ESMEs.
 //!
 //! The writer first, since all else stores through it; when it dies the carriers are stopped and
 //! started anew behind its successor, because what they had asked of it is lost. A budget spent
@@ -17,10 +17,10 @@ use tokio::time::Instant;
 
 use crate::carrier::CarrierArgs;
 use crate::carriers::{CarriersMsg, CarriersSupervisor};
+use crate::esmes::{EsmesArgs, EsmesMsg, EsmesSupervisor};
 use crate::restart::{Log, Policy};
 use crate::sandbox::{SandboxArgs, SandboxHandle, SandboxMsg, SandboxSupervisor};
 
-#[derive(Debug)]
 pub enum RootMsg {
     Pause {
         name: String,
@@ -29,6 +29,14 @@ pub enum RootMsg {
     },
     Drain {
         name: Option<String>,
+        reply: RpcReplyPort<()>,
+    },
+    /// An SMPP account was changed or deleted: its binds leave.
+    AccountChanged {
+        system_id: String,
+    },
+    /// Every ESME is asked to leave; answered when none is left.
+    DrainEsmes {
         reply: RpcReplyPort<()>,
     },
     /// (self) A rest is over.
@@ -41,6 +49,7 @@ pub enum Part {
     Sandbox,
     Carriers,
     Sweeper,
+    Esmes,
 }
 
 /// How a writer is made, as often as it takes.
@@ -75,6 +84,8 @@ pub struct RootArgs {
     pub sandbox: SandboxHandle,
     pub carriers: Vec<CarrierArgs>,
     pub sweeper: SweeperArgs,
+    /// None: nobody binds to us.
+    pub esmes: Option<EsmesArgs>,
     pub policy: Policy,
 }
 
@@ -87,7 +98,8 @@ pub struct RootState {
     sandbox: Option<ActorRef<SandboxMsg>>,
     carriers: Option<ActorRef<CarriersMsg>>,
     sweeper: Option<ActorRef<SweeperMsg>>,
-    logs: [Log; 4],
+    esmes: Option<ActorRef<EsmesMsg>>,
+    logs: [Log; 5],
 }
 
 impl Actor for Root {
@@ -106,6 +118,7 @@ impl Actor for Root {
             sandbox: None,
             carriers: None,
             sweeper: None,
+            esmes: None,
             logs: Default::default(),
         };
         // The first writer is started here, so that a store in use fails the start itself.
@@ -120,7 +133,7 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         restarts(Part::Writer).increment(0);
-        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper] {
+        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper, Part::Esmes] {
             restarts(part).increment(0);
             state.start(&me, part).await?;
         }
@@ -135,6 +148,19 @@ impl Actor for Root {
     ) -> Result<(), ActorProcessingErr> {
         match (message, &state.carriers) {
             (RootMsg::Start(part), _) => state.start(&me, part).await?,
+            (RootMsg::AccountChanged { system_id }, _) => {
+                if let Some(esmes) = &state.esmes {
+                    let _ = esmes.send_message(EsmesMsg::Changed { system_id });
+                }
+            }
+            (RootMsg::DrainEsmes { reply }, _) => match &state.esmes {
+                Some(esmes) => {
+                    let _ = esmes.send_message(EsmesMsg::Drain { reply });
+                }
+                None => {
+                    let _ = reply.send(());
+                }
+            },
             (RootMsg::Pause { name, paused, reply }, Some(carriers)) => {
                 let _ = carriers.send_message(CarriersMsg::Pause { name, paused, reply });
             }
@@ -199,6 +225,13 @@ impl RootState {
                 let spawned = Actor::spawn_linked(None, Sweeper, args, cell).await;
                 spawned.map(|(sweeper, _)| self.sweeper = Some(sweeper))
             }
+            Part::Esmes if self.esmes.is_none() => match self.args.esmes.clone() {
+                Some(args) => {
+                    let spawned = Actor::spawn_linked(None, EsmesSupervisor, args, cell).await;
+                    spawned.map(|(esmes, _)| self.esmes = Some(esmes))
+                }
+                None => Ok(()),
+            },
             _ => Ok(()),
         };
         match started {
@@ -235,6 +268,10 @@ impl RootState {
         if self.sweeper.as_ref().is_some_and(|sweeper| sweeper.get_id() == who) {
             self.sweeper = None;
             return self.again(me, Part::Sweeper, why);
+        }
+        if self.esmes.as_ref().is_some_and(|esmes| esmes.get_id() == who) {
+            self.esmes = None;
+            return self.again(me, Part::Esmes, why);
         }
         Ok(())
     }

@@ -169,7 +169,8 @@ impl Plan {
             batch_wait: Duration::ZERO,
         };
         let sandbox = SandboxHandle::default();
-        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, policy: self.root_policy };
+        let policy = self.root_policy;
+        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, esmes: None, policy };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
         let mut world = World {
             url,

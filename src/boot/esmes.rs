@@ -1,0 +1,119 @@
+//! The SMPP server as the settings want it: sockets opened, accounts read.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::smpp::server::accounts::Accounts;
+use actors::smpp::server::listener::{Limits, Places};
+use actors::smpp::server::lockout::Rule;
+use actors::traffic::admission::Admission;
+use actors::writer::WriterHandle;
+use anyhow::{Context as _, Result};
+use proto_smpp::Settings as Session;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use store::Store;
+use supervisors::esmes::{Door, EsmesArgs};
+use supervisors::restart::Policy;
+use tokio_rustls::TlsAcceptor;
+
+use crate::settings::{Settings, Smpp};
+
+/// Accounts read at once.
+const PAGE: i64 = 500;
+/// An ESME's PDU: a text of message_payload and what stands around it.
+const PDU_MAX: usize = 8 * 1024;
+
+/// The server's parts, and where it listens.
+pub(super) struct Server {
+    pub(super) args: EsmesArgs,
+    pub(super) plain: Option<SocketAddr>,
+    pub(super) tls: Option<SocketAddr>,
+}
+
+/// Accounts as they are stored, under this data folder's key.
+pub(crate) async fn accounts(smpp: &Smpp, key: [u8; 32], store: &Store) -> Result<Accounts> {
+    let rule = Rule {
+        tries: smpp.lockout_tries,
+        within: Duration::from_secs(smpp.lockout_within_s),
+        shut: Duration::from_secs(smpp.lockout_s),
+    };
+    let accounts = Accounts::new(key, rule);
+    let mut after = 0;
+    loop {
+        let rows = store.all_smpp_accounts(after, PAGE).await?;
+        rows.iter().for_each(|row| accounts.put(row));
+        match rows.last() {
+            Some(last) => after = last.id,
+            None => return Ok(accounts),
+        }
+    }
+}
+
+pub(super) fn server(
+    settings: &Settings,
+    accounts: Accounts,
+    admission: Admission,
+    store: Store,
+    writer: WriterHandle,
+) -> Result<Server> {
+    let smpp = &settings.smpp;
+    let mut doors = Vec::new();
+    let plain = match smpp.bind {
+        Some(address) => Some(open(address, "smpp.bind", None, &mut doors)?),
+        None => None,
+    };
+    let tls = match smpp.tls_bind {
+        Some(address) => Some(open(address, "smpp.tls_bind", Some(acceptor(smpp)?), &mut doors)?),
+        None => None,
+    };
+    let args = EsmesArgs {
+        doors: Arc::new(doors),
+        places: Places::new(Limits {
+            connections_max: smpp.connections_max,
+            unbound_per_address_max: smpp.unbound_per_address_max,
+        }),
+        accounts,
+        admission,
+        wakes: writer.wakes(),
+        writer,
+        store,
+        settings: Session {
+            window: 1,
+            response_timeout: Duration::from_secs(smpp.response_timeout_s),
+            enquire_link: Duration::from_secs(smpp.enquire_link_s),
+            inactivity: Duration::ZERO,
+            bind_timeout: Duration::from_secs(smpp.bind_timeout_s),
+            max_pdu: PDU_MAX,
+        },
+        policy: Policy::WORKER,
+    };
+    Ok(Server { args, plain, tls })
+}
+
+fn open(
+    address: SocketAddr,
+    key: &str,
+    tls: Option<TlsAcceptor>,
+    doors: &mut Vec<Door>,
+) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("{key} {address}: choose another in the settings"))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    doors.push(Door { listener, tls });
+    Ok(address)
+}
+
+fn acceptor(smpp: &Smpp) -> Result<TlsAcceptor> {
+    let (cert, key) = (smpp.tls_cert.as_deref(), smpp.tls_key.as_deref());
+    let (cert, key) = (cert.unwrap_or_default(), key.unwrap_or_default());
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("smpp.tls_cert {cert}"));
+    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("smpp.tls_key {key}"))?;
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain?, key);
+    Ok(TlsAcceptor::from(Arc::new(config.context("smpp.tls_cert and smpp.tls_key")?)))
+}
