@@ -31,6 +31,7 @@ pub(crate) const PAGES: &[(&str, &str)] = pages![
     "IDEMPOTENCY_KEY_REUSED",
     "NO_ROUTE",
     "NO_PRICE",
+    "FREQUENCY_CAP_EXCEEDED",
     "RATE_LIMITED",
     "HEADERS_TOO_LARGE",
     "INTERNAL_ERROR",

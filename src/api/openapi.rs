@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "messages", description = "SMS out and in"),
         (name = "billing", description = "The prepaid wallet"),
+        (name = "frequency-caps", description = "How often one recipient may be written to"),
     ),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),

@@ -54,6 +54,7 @@ codes! {
     IdempotencyKeyReused = 422 "IDEMPOTENCY_KEY_REUSED",
     NoRoute = 422 "NO_ROUTE",
     NoPrice = 422 "NO_PRICE",
+    FrequencyCapExceeded = 422 "FREQUENCY_CAP_EXCEEDED",
     RateLimited = 429 "RATE_LIMITED",
     HeadersTooLarge = 431 "HEADERS_TOO_LARGE",
     InternalError = 500 "INTERNAL_ERROR",

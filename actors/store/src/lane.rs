@@ -7,6 +7,7 @@
 
 mod accept;
 mod admin;
+mod caps;
 mod gates;
 mod handoff;
 mod inbound;
@@ -14,7 +15,7 @@ mod receipts;
 mod sweep;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
@@ -26,6 +27,7 @@ use crate::bulk::{Bulk, Column, Conn};
 use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
+pub use caps::{CapChange, CapDone, CapPatch, NewCap};
 pub use inbound::{Inbound, InboundFate};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
@@ -43,6 +45,8 @@ pub struct Lane {
     /// Parked receipts by carrier, so that a result looks for one only where there may be one.
     parked: HashMap<CarrierId, i64>,
     id_rules: HashMap<CarrierId, i64>,
+    /// Organizations with frequency caps: nobody else's sends look at any.
+    capped: HashSet<OrgId>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
 }
@@ -57,6 +61,8 @@ pub(crate) struct Gathered {
     /// Changes to `Lane::parked` that hold once committed.
     pub(crate) parked: HashMap<CarrierId, i64>,
     pub(crate) id_rules: HashMap<CarrierId, i64>,
+    /// Whether organizations have frequency caps, once committed.
+    pub(crate) capped: HashMap<OrgId, bool>,
 }
 
 pub(crate) struct EventRow {
@@ -116,7 +122,8 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
-        Ok(Self { conn, id, next: 0, alternatives, parked, id_rules, checked: false })
+        let capped = gates::capped(&mut conn).await?;
+        Ok(Self { conn, id, next: 0, alternatives, parked, id_rules, capped, checked: false })
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -156,6 +163,13 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
+        for (organization, has_caps) in gathered.capped {
+            if has_caps {
+                self.capped.insert(organization);
+            } else {
+                self.capped.remove(&organization);
+            }
+        }
         Ok(done)
     }
 
@@ -185,6 +199,7 @@ impl Lane {
         self.overdue(&work.overdue, now, gathered).await?;
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
+        self.forget_hits_of(gathered).await?;
         self.log(gathered, now).await?;
         Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
     }

@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
 
-use super::{Gathered, Lane, Transfer};
+use super::{CapChange, CapDone, Gathered, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -47,6 +47,7 @@ pub enum Admin {
         carrier: CarrierId,
         paused: bool,
     },
+    Cap(CapChange),
 }
 
 /// A key to store: its hash, never its text.
@@ -72,6 +73,7 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    Cap(CapDone),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -112,6 +114,7 @@ impl Lane {
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
                 }
+                Admin::Cap(change) => AdminDone::Cap(self.cap(change, now, gathered).await?),
             });
         }
         Ok(done)

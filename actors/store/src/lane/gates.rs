@@ -1,10 +1,12 @@
 //! The gates inside the transaction: what was checked before is looked at again where it holds.
 //!
 //! Whoever lets messages in (accepts, schedules that fall due) opens the gates for all candidates
-//! of the batch at once, which locks and reads rows in this order: wallets. Then each candidate is
+//! of the batch at once, which locks and reads rows in this order: cap rules, wallets. Then each candidate is
 //! decided in order of arrival, in memory: [`Gates::pass`], and [`Gates::pay`] for all of an item
 //! that passed. What passed and was not paid is taken back with [`Gates::undo`]; what is let in is
 //! told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
+
+mod caps;
 
 use std::collections::HashMap;
 
@@ -15,9 +17,11 @@ use model::money::Micros;
 use model::refusal::Refusal;
 use model::submission::{NewMessage, Submission};
 
-use super::Lane;
+use super::{Gathered, Lane};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
+
+pub(super) use caps::capped;
 
 /// One message before the gates.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +55,7 @@ impl<'a> Candidate<'a> {
 
 /// What the candidates of one batch meet, as it stands inside the transaction.
 pub(crate) struct Gates {
+    caps: caps::Caps,
     purses: HashMap<OrgId, Micros>,
 }
 
@@ -58,15 +63,21 @@ impl Lane {
     pub(super) async fn open_gates(
         &mut self,
         candidates: &[Candidate<'_>],
-        _now: At,
+        now: At,
     ) -> Result<Gates, StoreError> {
+        let caps = self.open_caps(candidates, now).await?;
         let purses = self.purses(candidates).await?;
-        Ok(Gates { purses })
+        Ok(Gates { caps, purses })
     }
 
     /// Writes what the candidates that were let in have used up.
-    pub(super) async fn close_gates(&mut self, _gates: Gates, _now: At) -> Result<(), StoreError> {
-        Ok(())
+    pub(super) async fn close_gates(
+        &mut self,
+        gates: Gates,
+        _now: At,
+        _gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        self.close_caps(gates.caps).await
     }
 
     /// What each organization of the batch can spend; its rows stay locked until the commit.
@@ -92,11 +103,17 @@ impl Gates {
     /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
     /// nothing is counted, and it comes before the gates again.
     pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
-        Ok(candidate.scheduled_at)
+        if candidate.scheduled_at.is_some() {
+            return Ok(candidate.scheduled_at);
+        }
+        self.caps.pass(candidate)?;
+        Ok(None)
     }
 
     /// Takes back what a pass counted.
-    pub(crate) fn undo(&mut self, _candidate: &Candidate<'_>) {}
+    pub(crate) fn undo(&mut self, candidate: &Candidate<'_>) {
+        self.caps.undo(candidate);
+    }
 
     /// Takes the price of all that an item sends.
     pub(crate) fn pay(&mut self, organization: OrgId, cost: Micros) -> Result<(), Refusal> {
@@ -112,7 +129,9 @@ impl Gates {
     }
 
     /// A candidate that passed and is paid for became this message.
-    pub(crate) fn keep(&mut self, _candidate: &Candidate<'_>, _key: MessageKey) {}
+    pub(crate) fn keep(&mut self, candidate: &Candidate<'_>, key: MessageKey) {
+        self.caps.keep(candidate, key);
+    }
 }
 
 static SELECT_WALLETS: Bulk = Bulk {
