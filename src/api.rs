@@ -19,6 +19,7 @@ mod messages;
 mod meters;
 mod openapi;
 mod page;
+mod protection;
 mod serve;
 mod system;
 #[cfg(test)]
@@ -118,7 +119,11 @@ fn documented() -> OpenApiRouter<App> {
 }
 
 fn resources() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).merge(caps::routes())
+    OpenApiRouter::new()
+        .merge(messages::routes())
+        .merge(billing::routes())
+        .merge(caps::routes())
+        .merge(protection::routes())
 }
 
 /// All routes.

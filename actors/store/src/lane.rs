@@ -11,6 +11,7 @@ mod caps;
 mod gates;
 mod handoff;
 mod inbound;
+mod protection;
 mod receipts;
 mod sweep;
 mod work;
@@ -22,6 +23,7 @@ use model::clock::At;
 use model::event::EventKind;
 use model::message::Status;
 use model::money::Micros;
+use model::protection::{Overrides, Protection};
 
 use crate::bulk::{Bulk, Column, Conn};
 use crate::error::StoreError;
@@ -47,6 +49,10 @@ pub struct Lane {
     id_rules: HashMap<CarrierId, i64>,
     /// Organizations with frequency caps: nobody else's sends look at any.
     capped: HashSet<OrgId>,
+    guards: protection::Guards,
+    minute: gates::Minute,
+    /// The hour of an organization's last alert of a kind.
+    alerted: HashMap<(OrgId, i64), i64>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
 }
@@ -63,6 +69,9 @@ pub(crate) struct Gathered {
     pub(crate) id_rules: HashMap<CarrierId, i64>,
     /// Whether organizations have frequency caps, once committed.
     pub(crate) capped: HashMap<OrgId, bool>,
+    pub(crate) protected: HashMap<OrgId, Overrides>,
+    pub(crate) alerted: HashMap<(OrgId, i64), i64>,
+    counted: gates::Counted,
 }
 
 pub(crate) struct EventRow {
@@ -110,6 +119,7 @@ impl Lane {
     pub(crate) async fn open(
         mut conn: Conn,
         alternatives: Alternatives,
+        protection: Protection,
     ) -> Result<Self, StoreError> {
         let id = conn.fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])]).await?;
         let id = id.first().ok_or(StoreError::Impossible("a lane without a number"))?.int(0)?;
@@ -123,7 +133,20 @@ impl Lane {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
         let capped = gates::capped(&mut conn).await?;
-        Ok(Self { conn, id, next: 0, alternatives, parked, id_rules, capped, checked: false })
+        let guards = protection::Guards::read(&mut conn, protection).await?;
+        Ok(Self {
+            conn,
+            id,
+            next: 0,
+            alternatives,
+            parked,
+            id_rules,
+            capped,
+            guards,
+            minute: gates::Minute::default(),
+            alerted: HashMap::new(),
+            checked: false,
+        })
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -163,6 +186,9 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
+        self.guards.own.extend(gathered.protected);
+        self.alerted.extend(gathered.alerted);
+        self.minute.add(gathered.counted);
         for (organization, has_caps) in gathered.capped {
             if has_caps {
                 self.capped.insert(organization);

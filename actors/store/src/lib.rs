@@ -15,6 +15,7 @@ mod log;
 mod messages;
 mod open;
 mod outbox;
+mod protection;
 mod schema;
 mod sweeps;
 #[cfg(feature = "testing")]

@@ -30,6 +30,7 @@ const STEPS: &[Step] = steps![
     1 "spine",
     2 "log",
     4 "caps",
+    7 "protection",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -5,8 +5,10 @@
 use model::api_key::Mode;
 use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
+use model::event::EventKind;
 use model::id::PublicId;
 use model::money::Micros;
+use model::protection::Overrides;
 
 use super::{CapChange, CapDone, Gathered, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
@@ -48,6 +50,17 @@ pub enum Admin {
         paused: bool,
     },
     Cap(CapChange),
+    /// What an organization sets for itself in place of the operator's settings.
+    Protect {
+        organization: OrgId,
+        own: Overrides,
+    },
+    /// An event of an organization, with its data as JSON: at most one of its kind an hour.
+    Alert {
+        organization: OrgId,
+        kind: EventKind,
+        detail: String,
+    },
 }
 
 /// A key to store: its hash, never its text.
@@ -74,6 +87,8 @@ pub enum AdminDone {
     },
     Paused,
     Cap(CapDone),
+    Protected,
+    Alerted,
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -104,6 +119,7 @@ impl Lane {
                 }
                 Admin::TopUp { organization, amount, note } => {
                     gathered.transfer(top_up(*organization, *amount, note));
+                    self.topped_up(*organization).await?;
                     AdminDone::ToppedUp
                 }
                 Admin::NameCarrier { name } => self.own_carrier(name, 0).await?,
@@ -113,6 +129,14 @@ impl Lane {
                     let columns = [Column::Int(vec![carrier.0]), Column::MaybeInt(vec![at])];
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
+                }
+                Admin::Protect { organization, own } => {
+                    self.protect(*organization, own, now, gathered).await?;
+                    AdminDone::Protected
+                }
+                Admin::Alert { organization, kind, detail } => {
+                    self.alert(*organization, *kind, detail.clone(), now, gathered);
+                    AdminDone::Alerted
                 }
                 Admin::Cap(change) => AdminDone::Cap(self.cap(change, now, gathered).await?),
             });

@@ -5,6 +5,7 @@ mod accept;
 mod caps;
 mod handoff;
 mod inbound;
+mod protection;
 mod receipts;
 mod roles;
 mod schema;
