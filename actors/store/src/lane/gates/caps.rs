@@ -344,20 +344,20 @@ static DELETE_HITS: Bulk = Bulk {
     postgres: "delete from cap_hits where message_key = any($1::bigint[])",
 };
 
+// One look at the index by age for each rule; a join would be free to read all hits instead.
 static SWEEP_HITS: Bulk = Bulk {
-    sqlite: "delete from cap_hits where (rule_id, test_mode, address, accepted_at, message_key) in
-            (select h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key
-            from cap_rules r join cap_hits h on h.rule_id = r.id and h.accepted_at <= ?1
+    sqlite: "delete from cap_hits where (rule_id, test_mode, address, accepted_at, message_key)
+            in (select h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key
+            from cap_rules r cross join cap_hits h on h.rule_id = r.id and h.accepted_at <= ?1
                - case when r.deleted_at is null then r.window_s * 1000000 else 0 end
             limit 10000)",
-    postgres:
-        "delete from cap_hits where (rule_id, test_mode, address, accepted_at, message_key) in
-            (select h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key
-            from unnest($1::bigint[]) v (n), cap_rules r
-            join cap_hits h on h.rule_id = r.id and h.accepted_at <=
-               cast(extract(epoch from now()) * 1000000 as bigint)
-               - case when r.deleted_at is null then r.window_s * 1000000 else 0 end
-            limit 10000)",
+    postgres: "delete from cap_hits where ctid = any(array(
+            select h.ctid from unnest($1::bigint[]) v (n), cap_rules r cross join lateral
+               (select c.ctid from cap_hits c where c.rule_id = r.id and c.accepted_at <=
+                  cast(extract(epoch from now()) * 1000000 as bigint)
+                  - case when r.deleted_at is null then r.window_s * 1000000 else 0 end
+               order by c.accepted_at limit 10000) h
+            limit 10000))",
 };
 
 static SWEEP_RULES: Bulk = Bulk {

@@ -74,7 +74,7 @@ impl Spend {
 
     pub(super) fn undo(&mut self, candidate: &Candidate<'_>) {
         if let Some(account) = self.accounts.get_mut(&candidate.organization) {
-            account.spent = account.spent - candidate.cost;
+            account.spent -= candidate.cost;
         }
     }
 
