@@ -9,6 +9,7 @@ mod auth;
 mod billing;
 mod body;
 mod call;
+mod caps;
 mod error;
 mod error_pages;
 mod frame;
@@ -18,6 +19,7 @@ mod messages;
 mod meters;
 mod openapi;
 mod page;
+mod protection;
 mod serve;
 mod system;
 #[cfg(test)]
@@ -113,15 +115,21 @@ impl Deref for App {
 
 /// The documented routes, under their prefix.
 fn documented() -> OpenApiRouter<App> {
-    let resources = OpenApiRouter::new().merge(messages::routes()).merge(billing::routes());
-    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources)
+    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources())
+}
+
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(messages::routes())
+        .merge(billing::routes())
+        .merge(caps::routes())
+        .merge(protection::routes())
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let (documented, _) = documented().split_for_parts();
-    let (alias, _) =
-        OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).split_for_parts();
+    let (alias, _) = resources().split_for_parts();
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())

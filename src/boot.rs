@@ -16,6 +16,7 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::translate;
 use actors::traffic::admission::{Admission, Routes};
+use actors::traffic::guard::Guard;
 use actors::writer::{Limits, Shared, WriterHandle};
 use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -74,6 +75,7 @@ pub(crate) async fn open_store(settings: &Settings) -> Result<Store> {
     let options = Options {
         readers_max: database.readers_max,
         sqlite_checkpoint_pages: database.sqlite_checkpoint_pages,
+        protection: settings.protection.rules(),
         ..Options::new(&settings.database_url())
     };
     Store::open(options).await.context("opening the store")
@@ -126,6 +128,9 @@ pub async fn boot(
         rates: settings.read_rates()?,
         default_sender: settings.senders.default_sender.clone(),
     });
+    let own = store.protections().await?;
+    let guard = Guard::new(settings.protection.rules(), own, Some(writer.clone()));
+    let admission = admission.guarded(guard);
     let sweeper = carriers::sweeper(&accounts, &ids, &parts);
     let root = RootArgs {
         writer: WriterPlan {

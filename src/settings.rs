@@ -5,6 +5,7 @@
 //! is [`environment`]; everything else takes what it is given.
 
 mod carrier;
+mod protection;
 mod serving;
 mod traffic;
 
@@ -18,6 +19,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 pub use carrier::{Carrier, Concat, Secret};
+pub use protection::Protection;
+pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
 pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Senders, Smpp};
 
@@ -43,6 +46,7 @@ pub struct Settings {
     pub smpp: Smpp,
     pub in_doubt: InDoubt,
     pub gates: Gates,
+    pub protection: Protection,
     pub sandbox: Sandbox,
     pub rates: RateTable,
     pub senders: Senders,
@@ -133,6 +137,7 @@ impl Settings {
         self.smpp.check(&mut faults);
         self.in_doubt.check(&mut faults);
         self.gates.check(&mut faults);
+        self.protection.check(&mut faults);
         self.sandbox.check(&mut faults);
         self.senders.check(&mut faults);
         let mut names = HashSet::new();

@@ -23,7 +23,9 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{bare, carrier, crash, http, kannel, sms, store as store_lane, webhooks};
+use scenario::{
+    bare, caps, carrier, crash, http, kannel, sms, store as store_lane, webhooks,
+};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -46,6 +48,8 @@ enum Scenario {
     Kannel(kannel::KannelArgs),
     /// Kills the switch under load and counts what is lost or doubled.
     Crash(crash::CrashArgs),
+    /// Frequency caps: exact at one recipient, and what they cost.
+    Caps(caps::CapsArgs),
     /// The store alone: accepts, and whole message lives.
     Store(store_lane::StoreArgs),
     /// Events to many receivers, some of which behave badly.
@@ -88,6 +92,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Sms(args) => sms::run(args).await,
             Scenario::Kannel(args) => kannel::run(args).await,
             Scenario::Crash(args) => crash::run(args).await,
+            Scenario::Caps(args) => caps::run(args).await,
             Scenario::Store(args) => store_lane::run(args).await,
             Scenario::Webhooks(args) => webhooks::run(args).await,
         }

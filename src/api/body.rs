@@ -98,6 +98,9 @@ async fn gather(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
 pub(crate) enum Kind {
     Text,
     OneOf(&'static [&'static str]),
+    /// A number without a fraction.
+    Whole,
+    Flag,
     Object,
     List,
 }
@@ -124,6 +127,8 @@ impl Field {
         };
         let (fits, expected) = match self.kind {
             Kind::Text => (value.is_string(), "a string"),
+            Kind::Whole => (value.is_i64(), "a whole number"),
+            Kind::Flag => (value.is_boolean(), "true or false"),
             Kind::Object => (value.is_object(), "an object"),
             Kind::List => (value.is_array(), "an array"),
             Kind::OneOf(names) => {

@@ -10,6 +10,8 @@ mod send;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use input::{CATEGORIES, CategoryIn};
+pub(crate) use list::CHANNELS;
 pub(crate) use output::id_of;
 
 use super::App;

@@ -19,6 +19,8 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "messages", description = "SMS out and in"),
         (name = "billing", description = "The prepaid wallet"),
+        (name = "frequency-caps", description = "How often one recipient may be written to"),
+        (name = "protection", description = "Bounds against fraud with one's own account"),
     ),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),

@@ -1,6 +1,8 @@
 //! The API over a real store and a real writer: one world per test, driven through its router.
 
+mod caps;
 mod edges;
+mod protection;
 mod read;
 mod send;
 mod socket;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use actors::directory::Directory;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
+use actors::traffic::guard::Guard;
 use actors::writer::{Limits, Shared, Writer, WriterArgs, WriterHandle};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -21,6 +24,7 @@ use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
+use model::protection::Protection;
 use model::rates::Rates;
 use ractor::{Actor as _, ActorRef};
 use serde_json::{Value, json};
@@ -140,6 +144,10 @@ impl World {
             rates: Rates::from_csv(RATES).unwrap(),
             default_sender: None,
         });
+        let satellites =
+            Protection { blocked_prefixes: vec![String::from("881")], ..Protection::default() };
+        let guard = Guard::new(satellites, Vec::new(), Some(handle.clone()));
+        let admission = admission.guarded(guard);
         let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
         let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
         let watched = handle.clone();

@@ -27,6 +27,14 @@ coded! {
         OptedIn = 101 "opted_in",
         WebhookTest = 110 "webhook_test",
         WebhookDisabled = 111 "webhook_disabled",
+        /// Four fifths of the day's spend are used.
+        SpendWarning = 120 "spend_warning",
+        /// A send was refused, because the day's spend is used up.
+        SpendReached = 121 "spend_reached",
+        /// Too many messages to one range of numbers.
+        Velocity = 122 "velocity",
+        DestinationRefused = 123 "destination_refused",
+        WalletLow = 124 "wallet_low",
     }
 }
 
@@ -65,6 +73,11 @@ impl EventKind {
             Self::OptedIn => "contact.opted_in",
             Self::WebhookTest => "webhook.test",
             Self::WebhookDisabled => "webhook.disabled",
+            Self::SpendWarning => "protection.spend_warning",
+            Self::SpendReached => "protection.spend_reached",
+            Self::Velocity => "protection.velocity",
+            Self::DestinationRefused => "protection.destination_refused",
+            Self::WalletLow => "wallet.low",
         })
     }
 

@@ -1,9 +1,11 @@
 //! What every message meets whatever way it came in: the checks at the door, and the sweep behind.
 //!
 //! admission   pure checks, route and price; plain values, shared by the API and the binds
+//! guard       where each organization may send
 //! sweeper     gives up on receipts that never come
 //!
 //! Nothing here keeps what must survive: that is the writer's. The sweeper's supervisor is root.
 
 pub mod admission;
+pub mod guard;
 pub mod sweeper;

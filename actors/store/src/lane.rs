@@ -7,25 +7,29 @@
 
 mod accept;
 mod admin;
+mod caps;
 mod gates;
 mod handoff;
 mod inbound;
+mod protection;
 mod receipts;
 mod sweep;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
 use model::message::Status;
 use model::money::Micros;
+use model::protection::{Overrides, Protection};
 
 use crate::bulk::{Bulk, Column, Conn};
 use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
+pub use caps::{CapChange, CapDone, CapPatch, NewCap};
 pub use inbound::{Inbound, InboundFate};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
@@ -43,6 +47,12 @@ pub struct Lane {
     /// Parked receipts by carrier, so that a result looks for one only where there may be one.
     parked: HashMap<CarrierId, i64>,
     id_rules: HashMap<CarrierId, i64>,
+    /// Organizations with frequency caps: nobody else's sends look at any.
+    capped: HashSet<OrgId>,
+    guards: protection::Guards,
+    minute: gates::Minute,
+    /// The hour of an organization's last alert of a kind.
+    alerted: HashMap<(OrgId, i64), i64>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
     /// Whose log has grown since it was last asked.
@@ -59,6 +69,11 @@ pub(crate) struct Gathered {
     /// Changes to `Lane::parked` that hold once committed.
     pub(crate) parked: HashMap<CarrierId, i64>,
     pub(crate) id_rules: HashMap<CarrierId, i64>,
+    /// Whether organizations have frequency caps, once committed.
+    pub(crate) capped: HashMap<OrgId, bool>,
+    pub(crate) protected: HashMap<OrgId, Overrides>,
+    pub(crate) alerted: HashMap<(OrgId, i64), i64>,
+    counted: gates::Counted,
 }
 
 pub(crate) struct EventRow {
@@ -106,6 +121,7 @@ impl Lane {
     pub(crate) async fn open(
         mut conn: Conn,
         alternatives: Alternatives,
+        protection: Protection,
     ) -> Result<Self, StoreError> {
         let id = conn.fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])]).await?;
         let id = id.first().ok_or(StoreError::Impossible("a lane without a number"))?.int(0)?;
@@ -118,8 +134,26 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
+<<<<<<< HEAD
         let (next, checked, touched) = (0, false, Vec::new());
         Ok(Self { conn, id, next, alternatives, parked, id_rules, checked, touched })
+=======
+        let capped = gates::capped(&mut conn).await?;
+        let guards = protection::Guards::read(&mut conn, protection).await?;
+        Ok(Self {
+            conn,
+            id,
+            next: 0,
+            alternatives,
+            parked,
+            id_rules,
+            capped,
+            guards,
+            minute: gates::Minute::default(),
+            alerted: HashMap::new(),
+            checked: false,
+        })
+>>>>>>> slice-3
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -167,9 +201,20 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
+<<<<<<< HEAD
         for event in &gathered.events {
             if self.touched.last() != Some(&event.organization) {
                 self.touched.push(event.organization);
+=======
+        self.guards.own.extend(gathered.protected);
+        self.alerted.extend(gathered.alerted);
+        self.minute.add(gathered.counted);
+        for (organization, has_caps) in gathered.capped {
+            if has_caps {
+                self.capped.insert(organization);
+            } else {
+                self.capped.remove(&organization);
+>>>>>>> slice-3
             }
         }
         Ok(done)
@@ -201,6 +246,7 @@ impl Lane {
         self.overdue(&work.overdue, now, gathered).await?;
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
+        self.forget_hits_of(gathered).await?;
         self.log(gathered, now).await?;
         Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
     }

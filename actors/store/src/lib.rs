@@ -6,6 +6,7 @@
 
 mod accounts;
 mod bulk;
+mod caps;
 mod error;
 mod json;
 pub mod lane;
@@ -14,12 +15,14 @@ mod log;
 mod messages;
 mod open;
 mod outbox;
+mod protection;
 mod schema;
 mod sweeps;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use accounts::{KeyRow, OrganizationRow};
+pub use caps::{CapRow, CapStanding};
 pub use error::StoreError;
 pub use lane::Lane;
 pub use ledger::{Account, Imbalance, TransferKind, TransferRow, Wallet};

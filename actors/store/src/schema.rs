@@ -29,6 +29,8 @@ macro_rules! steps {
 const STEPS: &[Step] = steps![
     1 "spine",
     2 "log",
+    4 "caps",
+    7 "protection",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

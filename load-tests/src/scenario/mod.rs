@@ -1,6 +1,7 @@
 //! One file per scenario; each is a subcommand that ends by itself and gives its results.
 
 pub(crate) mod bare;
+pub(crate) mod caps;
 pub(crate) mod carrier;
 pub(crate) mod crash;
 mod flow;

@@ -17,6 +17,7 @@ mod inbound;
 mod input;
 mod long;
 mod postgres;
+mod protection;
 mod sandbox;
 mod scripted;
 mod secrets;

@@ -297,7 +297,10 @@ impl Decided {
     fn was_never_valid(&self) -> bool {
         let code = self.checked.as_ref().err().map(|fault| fault.code);
         code.is_some_and(|code| {
-            !matches!(code, Code::NoRoute | Code::NoPrice | Code::InvalidSender)
+            !matches!(
+                code,
+                Code::NoRoute | Code::NoPrice | Code::InvalidSender | Code::DestinationNotAllowed
+            )
         })
     }
 }

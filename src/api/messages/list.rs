@@ -19,7 +19,7 @@ use super::output::MessageOut;
 /// Counted so far for `total`, and no further.
 const COUNT_MAX: i64 = 10_000;
 
-const CHANNELS: &[&str] = &[
+pub(crate) const CHANNELS: &[&str] = &[
     "sms",
     "mms",
     "whatsapp",

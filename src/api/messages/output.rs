@@ -1,6 +1,7 @@
 //! How messages look from outside.
 
 use model::clock::At;
+use model::country::country_of;
 use model::id::{Kind, PublicId};
 use model::message::{Category, Direction, Encoding, Status};
 use model::money::Micros;
@@ -68,7 +69,9 @@ pub(crate) struct MessageOut {
     category: &'static str,
     price: PriceOut,
     mccmnc: Option<String>,
-    country: Option<String>,
+    /// ISO 3166, of the recipient, or of who wrote an inbound message.
+    #[schema(example = "US")]
+    country: Option<&'static str>,
     /// The carrier account it goes by.
     carrier_id: Option<String>,
     /// The carrier's id of the message.
@@ -149,6 +152,7 @@ impl From<MessageRow> for MessageOut {
         let id = id_of(Kind::Message, &row.id);
         let status = status_of(&row);
         let outbound = row.direction == Direction::Outbound.code();
+        let country = country_of(if outbound { &row.to_addr } else { &row.from_addr });
         let done_at = row.done_at.map(|at| At(at).iso());
         let delivered = status == Status::Delivered;
         let failed = matches!(
@@ -182,7 +186,7 @@ impl From<MessageRow> for MessageOut {
                 currency: "USD",
             },
             mccmnc: row.mccmnc,
-            country: None,
+            country,
             carrier_id: row.carrier,
             provider_id: row.external_id.clone(),
             external_id: row.external_id,

@@ -103,7 +103,7 @@ impl Lane {
         }
         self.forget(&unused).await?;
         self.insert(&rows, now).await?;
-        self.close_gates(gates, now).await?;
+        self.close_gates(gates, now, gathered).await?;
         for row in rows {
             let NewRow { key, item, message, .. } = row;
             gathered.events.push(EventRow {

@@ -5,10 +5,12 @@
 use model::api_key::Mode;
 use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
+use model::event::EventKind;
 use model::id::PublicId;
 use model::money::Micros;
+use model::protection::Overrides;
 
-use super::{Gathered, Lane, Transfer};
+use super::{CapChange, CapDone, Gathered, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -47,6 +49,18 @@ pub enum Admin {
         carrier: CarrierId,
         paused: bool,
     },
+    Cap(CapChange),
+    /// What an organization sets for itself in place of the operator's settings.
+    Protect {
+        organization: OrgId,
+        own: Overrides,
+    },
+    /// An event of an organization, with its data as JSON: at most one of its kind an hour.
+    Alert {
+        organization: OrgId,
+        kind: EventKind,
+        detail: String,
+    },
 }
 
 /// A key to store: its hash, never its text.
@@ -72,6 +86,9 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    Cap(CapDone),
+    Protected,
+    Alerted,
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -102,6 +119,7 @@ impl Lane {
                 }
                 Admin::TopUp { organization, amount, note } => {
                     gathered.transfer(top_up(*organization, *amount, note));
+                    self.topped_up(*organization).await?;
                     AdminDone::ToppedUp
                 }
                 Admin::NameCarrier { name } => self.own_carrier(name, 0).await?,
@@ -112,6 +130,15 @@ impl Lane {
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
                 }
+                Admin::Protect { organization, own } => {
+                    self.protect(*organization, own, now, gathered).await?;
+                    AdminDone::Protected
+                }
+                Admin::Alert { organization, kind, detail } => {
+                    self.alert(*organization, *kind, detail.clone(), now, gathered);
+                    AdminDone::Alerted
+                }
+                Admin::Cap(change) => AdminDone::Cap(self.cap(change, now, gathered).await?),
             });
         }
         Ok(done)

@@ -73,6 +73,7 @@ impl Lane {
         if let Some(before) = work.forget_parked_before {
             let column = || [Column::Int(vec![before.micros()])];
             self.conn.run(&FORGET_SEEN, &column()).await?;
+            self.sweep_hits(now).await?;
             if self.conn.run(&FORGET_PARKED, &column()).await? > 0 {
                 tracing::info!(before = %before.iso(), now = %now.iso(), "old orphans dropped");
                 self.recount_parked().await?;

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a failing test should say where")]
 
 mod accept;
+mod caps;
 mod handoff;
 mod inbound;
+mod protection;
 mod receipts;
 mod roles;
 mod schema;
