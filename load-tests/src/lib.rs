@@ -23,9 +23,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{
-    bare, caps, carrier, crash, http, kannel, sms, store as store_lane, webhooks,
-};
+use scenario::{bare, caps, carrier, crash, http, kannel, sms, store as store_lane, webhooks};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]

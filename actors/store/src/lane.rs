@@ -134,10 +134,6 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
-<<<<<<< HEAD
-        let (next, checked, touched) = (0, false, Vec::new());
-        Ok(Self { conn, id, next, alternatives, parked, id_rules, checked, touched })
-=======
         let capped = gates::capped(&mut conn).await?;
         let guards = protection::Guards::read(&mut conn, protection).await?;
         Ok(Self {
@@ -152,8 +148,8 @@ impl Lane {
             minute: gates::Minute::default(),
             alerted: HashMap::new(),
             checked: false,
+            touched: Vec::new(),
         })
->>>>>>> slice-3
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -201,11 +197,6 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
-<<<<<<< HEAD
-        for event in &gathered.events {
-            if self.touched.last() != Some(&event.organization) {
-                self.touched.push(event.organization);
-=======
         self.guards.own.extend(gathered.protected);
         self.alerted.extend(gathered.alerted);
         self.minute.add(gathered.counted);
@@ -214,7 +205,11 @@ impl Lane {
                 self.capped.insert(organization);
             } else {
                 self.capped.remove(&organization);
->>>>>>> slice-3
+            }
+        }
+        for event in &gathered.events {
+            if self.touched.last() != Some(&event.organization) {
+                self.touched.push(event.organization);
             }
         }
         Ok(done)
