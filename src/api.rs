@@ -1,6 +1,6 @@
 //! The REST API: `/api/v1` (also `/v1`), and what operators read beside it.
 //!
-//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, system
+//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, gates, system
 //!
 //! Built by boot from an [`App`]; served by [`serve()`]. Reads go to the store, changes to the
 //! writer. It holds no truth: only keys and limits remembered for a moment.
@@ -12,6 +12,7 @@ mod call;
 mod error;
 mod error_pages;
 mod frame;
+mod gates;
 mod idempotency;
 mod limits;
 mod messages;
@@ -111,17 +112,21 @@ impl Deref for App {
     }
 }
 
+/// The resources, without their prefix.
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).merge(gates::routes())
+}
+
 /// The documented routes, under their prefix.
 fn documented() -> OpenApiRouter<App> {
-    let resources = OpenApiRouter::new().merge(messages::routes()).merge(billing::routes());
+    let resources = resources();
     OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources)
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let (documented, _) = documented().split_for_parts();
-    let (alias, _) =
-        OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).split_for_parts();
+    let (alias, _) = resources().split_for_parts();
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())

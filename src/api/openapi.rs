@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "messages", description = "SMS out and in"),
         (name = "billing", description = "The prepaid wallet"),
+        (name = "compliance", description = "Which sends are let through, and why not"),
     ),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),

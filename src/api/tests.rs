@@ -1,6 +1,7 @@
 //! The API over a real store and a real writer: one world per test, driven through its router.
 
 mod edges;
+mod gates;
 mod read;
 mod send;
 mod socket;

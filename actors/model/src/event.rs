@@ -27,6 +27,8 @@ coded! {
         OptedIn = 101 "opted_in",
         WebhookTest = 110 "webhook_test",
         WebhookDisabled = 111 "webhook_disabled",
+        /// A sender was approved or rejected for a country.
+        SenderIdUpdated = 130 "sender_id_updated",
     }
 }
 
@@ -65,6 +67,7 @@ impl EventKind {
             Self::OptedIn => "contact.opted_in",
             Self::WebhookTest => "webhook.test",
             Self::WebhookDisabled => "webhook.disabled",
+            Self::SenderIdUpdated => "sender_id.updated",
         })
     }
 

@@ -12,6 +12,8 @@ pub mod event;
 pub mod id;
 pub mod message;
 pub mod money;
+pub mod policy;
+pub mod quiet;
 pub mod rates;
 pub mod refusal;
 pub mod submission;

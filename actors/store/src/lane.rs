@@ -10,23 +10,27 @@ mod admin;
 mod gates;
 mod handoff;
 mod inbound;
+mod policies;
 mod receipts;
 mod sweep;
 mod work;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
 use model::message::Status;
 use model::money::Micros;
+use model::policy::Policy;
 
 use crate::bulk::{Bulk, Column, Conn};
 use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
 pub use inbound::{Inbound, InboundFate};
+pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
 pub use work::{
@@ -43,6 +47,8 @@ pub struct Lane {
     /// Parked receipts by carrier, so that a result looks for one only where there may be one.
     parked: HashMap<CarrierId, i64>,
     id_rules: HashMap<CarrierId, i64>,
+    /// The policies that switch something on.
+    policies: HashMap<OrgId, Arc<Policy>>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
 }
@@ -57,6 +63,7 @@ pub(crate) struct Gathered {
     /// Changes to `Lane::parked` that hold once committed.
     pub(crate) parked: HashMap<CarrierId, i64>,
     pub(crate) id_rules: HashMap<CarrierId, i64>,
+    pub(crate) policies: HashMap<OrgId, Arc<Policy>>,
 }
 
 pub(crate) struct EventRow {
@@ -116,7 +123,8 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
-        Ok(Self { conn, id, next: 0, alternatives, parked, id_rules, checked: false })
+        let policies = policies::load(&mut conn).await?;
+        Ok(Self { conn, id, next: 0, alternatives, parked, id_rules, policies, checked: false })
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -156,6 +164,8 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
+        self.policies.extend(gathered.policies);
+        self.policies.retain(|_, policy| policy.is_active());
         Ok(done)
     }
 

@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
 
-use super::{Gathered, Lane, Transfer};
+use super::{Gathered, Lane, PolicyChange, PolicyDone, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -47,6 +47,8 @@ pub enum Admin {
         carrier: CarrierId,
         paused: bool,
     },
+    /// Of an organization's policy, lists and senders.
+    Policy(PolicyChange),
 }
 
 /// A key to store: its hash, never its text.
@@ -72,6 +74,7 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    Policy(PolicyDone),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -111,6 +114,9 @@ impl Lane {
                     let columns = [Column::Int(vec![carrier.0]), Column::MaybeInt(vec![at])];
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
+                }
+                Admin::Policy(change) => {
+                    AdminDone::Policy(self.change_policy(change, now, gathered).await?)
                 }
             });
         }

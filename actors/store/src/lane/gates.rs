@@ -1,10 +1,12 @@
 //! The gates inside the transaction: what was checked before is looked at again where it holds.
 //!
 //! Whoever lets messages in (accepts, schedules that fall due) opens the gates for all candidates
-//! of the batch at once, which locks and reads rows in this order: wallets. Then each candidate is
+//! of the batch at once, which locks and reads rows in this order: policies, wallets. Then each candidate is
 //! decided in order of arrival, in memory: [`Gates::pass`], and [`Gates::pay`] for all of an item
 //! that passed. What passed and was not paid is taken back with [`Gates::undo`]; what is let in is
 //! told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
+
+mod policy;
 
 use std::collections::HashMap;
 
@@ -51,6 +53,7 @@ impl<'a> Candidate<'a> {
 
 /// What the candidates of one batch meet, as it stands inside the transaction.
 pub(crate) struct Gates {
+    policy: policy::PolicyGate,
     purses: HashMap<OrgId, Micros>,
 }
 
@@ -58,10 +61,11 @@ impl Lane {
     pub(super) async fn open_gates(
         &mut self,
         candidates: &[Candidate<'_>],
-        _now: At,
+        now: At,
     ) -> Result<Gates, StoreError> {
+        let policy = self.open_policies(candidates, now).await?;
         let purses = self.purses(candidates).await?;
-        Ok(Gates { purses })
+        Ok(Gates { policy, purses })
     }
 
     /// Writes what the candidates that were let in have used up.
@@ -92,7 +96,10 @@ impl Gates {
     /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
     /// nothing is counted, and it comes before the gates again.
     pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
-        Ok(candidate.scheduled_at)
+        if candidate.scheduled_at.is_some() {
+            return Ok(candidate.scheduled_at);
+        }
+        self.policy.pass(candidate)
     }
 
     /// Takes back what a pass counted.

@@ -4,6 +4,7 @@
 mod accept;
 mod handoff;
 mod inbound;
+mod policies;
 mod receipts;
 mod roles;
 mod schema;
