@@ -1,14 +1,15 @@
 //! Quiet hours: when the clock on a recipient's wall allows a message, and when it does next.
 //!
 //! Pure: number, window and moment in, answer out. The clocks come from the IANA time zone database
-//! that is compiled in (crate `jiff`), the zones of a number from the table `quiet/zones.txt`: a
-//! telephone prefix and the zones it is used in, written for this program from the public numbering
-//! plans. A prefix used in several zones is allowed only while all of them allow it. Limits: a
-//! number that was carried to another region, or a traveller, is judged by its prefix; numbers of
-//! no place (satellite, international free phone) are judged in UTC.
+//! that is compiled in (crate `jiff`), the country and the zones of a number from the table
+//! `quiet/zones.txt`: telephone prefixes and where they are used, written for this program from the
+//! public numbering plans; the one writer looks there, and has no time for the numbering metadata's
+//! patterns. A prefix used in several zones is allowed only while all of them allow it. Limits: a
+//! number taken along to another region, or a traveller, is judged by its prefix; numbers of no
+//! place (satellite, international free phone) are judged in UTC.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -96,10 +97,7 @@ pub struct Reading {
 /// The zones in which a number's prefix is used, as known to the database; never empty.
 #[must_use]
 pub fn zones_of(phone: &str) -> Vec<TimeZone> {
-    let digits = phone.strip_prefix('+').unwrap_or(phone);
-    let longest = digits.len().min(PREFIX_MAX);
-    let known = (1..=longest).rev().find_map(|n| ZONES.get(digits.get(..n)?));
-    let names = known.into_iter().flatten();
+    let names = area_of(phone).into_iter().flat_map(|area| &area.zones);
     let zones: Vec<TimeZone> = names.filter_map(|name| zone(name)).collect();
     if zones.is_empty() { vec![TimeZone::UTC] } else { zones }
 }
@@ -110,27 +108,36 @@ pub fn zone(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok()
 }
 
-/// The country of a number, as two letters; of a number that fits no country's patterns, the main
-/// one of its calling code. `None`: it has no country.
+/// The country of a number, as two letters. Territories that share a country's numbers count as
+/// that country; a number of no place has none.
 #[must_use]
-pub fn country_of(phone: &str) -> Option<String> {
-    let number = phonenumber::parse(None, phone).ok()?;
-    if let Some(id) = number.country().id() {
-        return Some(id.as_ref().to_owned());
-    }
-    let code = number.country().code();
-    let regions = phonenumber::metadata::DATABASE.by_code(&code)?;
-    let main = regions.first()?.id();
-    (main.len() == 2 && main.bytes().all(|b| b.is_ascii_uppercase())).then(|| main.to_owned())
+pub fn country_of(phone: &str) -> Option<&'static str> {
+    area_of(phone).map(|area| area.country)
 }
 
-/// A number as it is dialled in a country (two letters), in E.164.
+fn area_of(phone: &str) -> Option<&'static Area> {
+    let digits = phone.strip_prefix('+').unwrap_or(phone);
+    let longest = digits.len().min(PREFIX_MAX);
+    (1..=longest).rev().find_map(|n| AREAS.get(digits.get(..n)?)).map(Arc::as_ref)
+}
+
+/// A number as it is dialled in a country (two letters), in E.164. The national prefix is taken off
+/// by the country's metadata; the crate's own parser takes the `1` after a German `0` for one too.
 #[must_use]
 pub fn e164(phone: &str, country: &str) -> Option<String> {
-    let country = country.parse::<phonenumber::country::Id>().ok()?;
-    let number = phonenumber::parse(Some(country), phone).ok()?;
-    let text = number.format().mode(phonenumber::Mode::E164).to_string();
-    Recipient::parse(&text).map(Recipient::into_string)
+    let plain: String = phone.chars().filter(|c| !" -./()\u{a0}".contains(*c)).collect();
+    if plain.starts_with('+') {
+        return Recipient::parse(&plain).map(Recipient::into_string);
+    }
+    if !plain.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let metadata = phonenumber::metadata::DATABASE.by_id(country)?;
+    let stripped = metadata.national_prefix().and_then(|prefix| plain.strip_prefix(prefix));
+    let known = |national: &&str| metadata.descriptors().general().is_match(national);
+    let national = [stripped, Some(plain.as_str())].into_iter().flatten().find(known)?;
+    let number = format!("+{}{national}", metadata.country_code());
+    Recipient::parse(&number).map(Recipient::into_string)
 }
 
 /// Reads the clocks of all zones.
@@ -195,21 +202,25 @@ fn moments(zone: &TimeZone, clock: DateTime) -> Vec<Timestamp> {
     offsets.into_iter().filter_map(|offset| offset.to_timestamp(clock).ok()).collect()
 }
 
-type Table = HashMap<&'static str, Vec<&'static str>>;
+/// Where a prefix is used.
+struct Area {
+    country: &'static str,
+    zones: Vec<&'static str>,
+}
 
-static ZONES: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table::new();
-    for line in include_str!("quiet/zones.txt").lines() {
-        let Some((zones, prefixes)) = line.split_once(": ").filter(|_| !line.starts_with('#'))
-        else {
+static AREAS: LazyLock<HashMap<&'static str, Arc<Area>>> = LazyLock::new(|| {
+    let mut areas = HashMap::new();
+    for line in include_str!("quiet/zones.txt").lines().filter(|line| !line.starts_with('#')) {
+        let Some((place, prefixes)) = line.split_once(": ") else {
             continue;
         };
-        let zones: Vec<&str> = zones.split(',').collect();
-        for prefix in prefixes.split(' ') {
-            table.insert(prefix, zones.clone());
-        }
+        let Some((country, zones)) = place.split_once(' ') else {
+            continue;
+        };
+        let area = Arc::new(Area { country, zones: zones.split(',').collect() });
+        areas.extend(prefixes.split(' ').map(|prefix| (prefix, Arc::clone(&area))));
     }
-    table
+    areas
 });
 
 #[cfg(test)]

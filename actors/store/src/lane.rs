@@ -164,8 +164,7 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
-        self.policies.extend(gathered.policies);
-        self.policies.retain(|_, policy| policy.is_active());
+        self.remember_policies(gathered.policies);
         Ok(done)
     }
 

@@ -82,7 +82,7 @@ pub(crate) async fn preview(
         })?],
     };
     let hours = super::policy_of(&app, caller.organization).await?.quiet_hours;
-    let window = hours.window(channel, quiet::country_of(&phone).as_deref());
+    let window = hours.window(channel, quiet::country_of(&phone));
     let always = Window::hours(0, 24);
     let reading = quiet::read(&zones, window.unwrap_or(always), caller.call.at());
     let mut out = PreviewOut::new(channel, window, reading);

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use model::id::Kind;
-use model::policy::Approval;
-use store::lane::PolicyChange;
+use model::refusal::Code;
 
 use super::*;
+use crate::admin::{self, Desk};
 
 const SMS: &str = "/api/v1/messages/sms";
 const POLICIES: &str = "/api/v1/compliance/policies";
@@ -271,14 +270,21 @@ async fn a_sender_is_registered_approved_used_and_withdrawn() {
     assert_eq!((taken.status, taken.code()), (409, "CONFLICT"));
     assert_eq!(taken.body["error"]["details"]["countries"], json!(["US", "GB"]));
 
-    let public = PublicId::parse(Kind::SenderRegistration, &id).unwrap();
-    let approve = PolicyChange::DecideSender {
-        id: public,
-        country: String::from("US"),
-        approval: Approval::Approved,
+    let desk = Desk::new(world.store.clone(), world.handle.clone(), None, Default::default());
+    let waiting = desk.answer(admin::Request::Senders).await.unwrap();
+    assert_eq!(waiting.as_array().unwrap().len(), 2);
+    assert_eq!((&waiting[1]["id"], &waiting[1]["country"]), (&json!(id), &json!("US")));
+    assert_eq!(waiting[1]["document_refs"], json!(["doc-1"]));
+    let decide = |country: &str| admin::Request::DecideSender {
+        id: id.clone(),
+        country: country.to_owned(),
+        approved: true,
         reason: Some(String::from("seen")),
     };
-    world.handle.administer(Admin::Policy(approve)).await.unwrap();
+    assert_eq!(desk.answer(decide("US")).await.unwrap()["status"], "approved");
+    assert_eq!(desk.answer(decide("FR")).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(desk.answer(decide("us")).await.unwrap_err().code, Code::ValidationError);
+    assert_eq!(desk.answer(admin::Request::Senders).await.unwrap().as_array().unwrap().len(), 1);
     let one = world.get(&format!("{SENDERS}/{id}")).await;
     assert_eq!(one.data()["countries"][1]["status"], "approved");
     assert_eq!(one.data()["countries"][1]["reason"], "seen");

@@ -147,6 +147,17 @@ impl Lane {
         }
     }
 
+    /// Once a change is committed.
+    pub(super) fn remember_policies(&mut self, changed: HashMap<OrgId, Arc<Policy>>) {
+        for (organization, policy) in changed {
+            if policy.is_active() {
+                self.policies.insert(organization, policy);
+            } else {
+                self.policies.remove(&organization);
+            }
+        }
+    }
+
     async fn add_dnc(
         &mut self,
         organization: OrgId,

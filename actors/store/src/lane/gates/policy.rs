@@ -42,8 +42,6 @@ pub(super) struct PolicyGate {
     returned: HashMap<Place, String>,
     /// Sender and country.
     approved: HashSet<(OrgId, String, String)>,
-    /// The country of each recipient, where one is asked for.
-    countries: HashMap<String, String>,
 }
 
 impl Lane {
@@ -64,11 +62,6 @@ impl Lane {
             }
         }
         let asking = asking.as_slice();
-        for (candidate, policy) in asking {
-            if policy.quiet_hours.enabled || asks_approval(policy, candidate) {
-                gate.locate(candidate.to);
-            }
-        }
         self.read_consent(asking, &mut gate).await?;
         self.read_lists(asking, &mut gate).await?;
         self.read_senders(asking, &mut gate).await?;
@@ -120,7 +113,7 @@ impl Lane {
     ) -> Result<(), StoreError> {
         let mut wanted: Vec<(i64, &str, &str)> = Vec::new();
         for (candidate, _) in asking.iter().filter(|(c, policy)| asks_approval(policy, c)) {
-            if let Some(country) = gate.countries.get(candidate.to) {
+            if let Some(country) = quiet::country_of(candidate.to) {
                 wanted.push((candidate.organization.0, candidate.from, country));
             }
         }
@@ -169,14 +162,6 @@ fn asks_approval(policy: &Policy, candidate: &Candidate<'_>) -> bool {
 }
 
 impl PolicyGate {
-    fn locate(&mut self, phone: &str) {
-        if !self.countries.contains_key(phone)
-            && let Some(country) = quiet::country_of(phone)
-        {
-            self.countries.insert(phone.to_owned(), country);
-        }
-    }
-
     /// A time: not before it, and before all gates again then.
     pub(super) fn pass(&self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
         let Some(policy) = self.policies.get(&candidate.organization) else {
@@ -211,11 +196,11 @@ impl PolicyGate {
             return false;
         };
         let consented_on = self.consented.get(place).map(|at| at.iso());
-        !consented_on.is_some_and(|day| day.get(..10) > Some(returned_on.as_str()))
+        consented_on.is_none_or(|day| day.get(..10) <= Some(returned_on.as_str()))
     }
 
     fn approved(&self, candidate: &Candidate<'_>) -> Result<(), Refusal> {
-        let country = self.countries.get(candidate.to).map_or("", String::as_str);
+        let country = quiet::country_of(candidate.to).unwrap_or_default();
         let asked = (candidate.organization, candidate.from.to_owned(), country.to_owned());
         if self.approved.contains(&asked) {
             return Ok(());
@@ -228,7 +213,7 @@ impl PolicyGate {
     }
 
     fn quiet(&self, hours: &QuietHours, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
-        let country = self.countries.get(candidate.to).map(String::as_str);
+        let country = quiet::country_of(candidate.to);
         let Some(window) = hours.window(CHANNEL, country) else {
             return Ok(None);
         };
