@@ -11,6 +11,7 @@ mod senders;
 
 use model::address::Recipient;
 use model::carrier::OrgId;
+use model::clock::At;
 use model::policy::Policy;
 use model::quiet;
 use model::refusal::Code;
@@ -38,13 +39,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(senders::show, senders::remove))
 }
 
-/// The policy in force: what was set, or everything off.
-async fn policy_of(app: &App, organization: OrgId) -> Result<Policy, ApiError> {
+/// The policy in force, and since when: what was set, or everything off.
+async fn policy_of(app: &App, organization: OrgId) -> Result<(Policy, Option<At>), ApiError> {
     let Some(row) = app.store.policy(organization).await? else {
-        return Ok(Policy::default());
+        return Ok((Policy::default(), None));
     };
     let policy = serde_json::from_str(&row.body).ok();
-    policy.and_then(|value| Policy::read(&value).ok()).ok_or_else(ApiError::internal)
+    let policy = policy.and_then(|value| Policy::read(&value).ok());
+    Ok((policy.ok_or_else(ApiError::internal)?, Some(At(row.updated_at))))
 }
 
 async fn change(app: &App, change: PolicyChange) -> Result<PolicyDone, ApiError> {

@@ -125,6 +125,9 @@ fn area_of(phone: &str) -> Option<&'static Area> {
 /// by the country's metadata; the crate's own parser takes the `1` after a German `0` for one too.
 #[must_use]
 pub fn e164(phone: &str, country: &str) -> Option<String> {
+    if phone.len() > 64 {
+        return None;
+    }
     let plain: String = phone.chars().filter(|c| !" -./()\u{a0}".contains(*c)).collect();
     if plain.starts_with('+') {
         return Recipient::parse(&plain).map(Recipient::into_string);

@@ -104,7 +104,8 @@ pub(crate) async fn check(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let phone = super::asked_phone(&Query::of(&uri)?)?;
-    if !super::policy_of(&app, caller.organization).await?.dnc.enabled {
+    let (policy, _) = super::policy_of(&app, caller.organization).await?;
+    if !policy.dnc.enabled {
         let message = "the do-not-contact gate is off; see dnc.enabled of your policies";
         return Err(ApiError::new(Code::DncSyncNotEnabled, message));
     }

@@ -85,10 +85,12 @@ pub(crate) async fn show(
     State(app): State<App>,
     caller: Caller<ReadCompliance>,
 ) -> Result<Response, ApiError> {
-    let row = app.store.policy(caller.organization).await?;
-    let policy = super::policy_of(&app, caller.organization).await?;
-    let out = PolicyOut::new(&policy, row.map(|row| At(row.updated_at)));
-    caller.call.answer(StatusCode::OK, out)
+    answer(&app, &caller).await
+}
+
+async fn answer<P>(app: &App, caller: &Caller<P>) -> Result<Response, ApiError> {
+    let (policy, updated_at) = super::policy_of(app, caller.organization).await?;
+    caller.call.answer(StatusCode::OK, PolicyOut::new(&policy, updated_at))
 }
 
 /// Replaces the whole policy; it holds for every send that is accepted after the answer.
@@ -109,10 +111,8 @@ pub(crate) async fn replace(
     let input: PolicyIn = body::parse(&body, FIELDS)?;
     let policy = Policy::read(&input.to_json()).map_err(told)?;
     let organization = caller.organization;
-    let change = PolicyChange::Set { organization, policy: Box::new(policy.clone()) };
-    super::change(&app, change).await?;
-    let out = PolicyOut::new(&policy, Some(At::now()));
-    caller.call.answer(StatusCode::OK, out)
+    super::change(&app, PolicyChange::Set { organization, policy: Box::new(policy) }).await?;
+    answer(&app, &caller).await
 }
 
 fn told(faults: Vec<PolicyFault>) -> ApiError {

@@ -81,7 +81,8 @@ pub(crate) async fn preview(
             ApiError::query("timezone_override", name, "an IANA time zone, as in Europe/Berlin")
         })?],
     };
-    let hours = super::policy_of(&app, caller.organization).await?.quiet_hours;
+    let (policy, _) = super::policy_of(&app, caller.organization).await?;
+    let hours = policy.quiet_hours;
     let window = hours.window(channel, quiet::country_of(&phone));
     let always = Window::hours(0, 24);
     let reading = quiet::read(&zones, window.unwrap_or(always), caller.call.at());

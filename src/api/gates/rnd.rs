@@ -74,7 +74,8 @@ pub(crate) async fn check(
     if !is_day(day) {
         return Err(ApiError::query("consent_date", day, "a day as in 2026-01-31"));
     }
-    if !super::policy_of(&app, caller.organization).await?.rnd {
+    let (policy, _) = super::policy_of(&app, caller.organization).await?;
+    if !policy.rnd {
         let message = "the gate of reassigned numbers is off; see rnd.enabled of your policies";
         return Err(ApiError::new(Code::RndScrubNotEnabled, message));
     }

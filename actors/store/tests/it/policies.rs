@@ -355,6 +355,24 @@ async fn a_policy_is_known_to_the_next_lane() {
 }
 
 #[tokio::test]
+async fn in_one_transaction_each_organization_is_judged_by_its_own_policy() {
+    each(async |mut world| {
+        unwanted(&mut world, PHONE).await;
+        set(&mut world, json!({"dnc": {"enabled": true}})).await;
+        let listed = world.submission(vec![world.message(PHONE)]);
+        let other = world.submission(vec![world.message(REYKJAVIK)]);
+        let credit = model::money::Micros(1_000_000);
+        (world.organization, world.key) = world.organization_with(credit).await;
+        let theirs = world.submission(vec![world.message(PHONE)]);
+        let answers = world.accept(vec![listed, theirs, other]).await;
+        assert_eq!(code(answers[0].clone()), Some(Code::RecipientOnDnc));
+        assert!(passed(&answers[1]) && passed(&answers[2]), "{answers:?}");
+        world.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn one_organizations_policy_and_lists_are_nobody_elses() {
     each(async |mut world| {
         unwanted(&mut world, PHONE).await;
