@@ -5,6 +5,7 @@
 //! same requests. On PostgreSQL accounts are written to the database either way.
 
 mod desk;
+mod senders;
 mod socket;
 
 use model::api_key::Mode;
@@ -57,6 +58,15 @@ pub enum Request {
     },
     Quarantine {
         below: Option<i64>,
+    },
+    /// Senders that wait for approval.
+    Senders,
+    /// Approves or rejects a sender for a country.
+    DecideSender {
+        id: String,
+        country: String,
+        approved: bool,
+        reason: Option<String>,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The REST API: `/api/v1` (also `/v1`), and what operators read beside it.
 //!
-//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, system
+//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, gates, system
 //!
 //! Built by boot from an [`App`]; served by [`serve()`]. Reads go to the store, changes to the
 //! writer. It holds no truth: only keys and limits remembered for a moment.
@@ -13,6 +13,7 @@ mod caps;
 mod error;
 mod error_pages;
 mod frame;
+mod gates;
 mod idempotency;
 mod limits;
 mod messages;
@@ -113,17 +114,19 @@ impl Deref for App {
     }
 }
 
-/// The documented routes, under their prefix.
-fn documented() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources())
-}
-
+/// The resources, without their prefix.
 fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(messages::routes())
         .merge(billing::routes())
         .merge(caps::routes())
         .merge(protection::routes())
+        .merge(gates::routes())
+}
+
+/// The documented routes, under their prefix.
+fn documented() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources())
 }
 
 /// All routes.

@@ -2,6 +2,7 @@
 
 mod desk;
 mod send;
+mod sender;
 mod serve;
 mod tail;
 
@@ -51,6 +52,9 @@ enum Command {
     Orphans(desk::OrphanArgs),
     /// What was set aside because it fails whoever touches it.
     Quarantine(Common),
+    /// Registered senders: which wait, and whether they may.
+    #[command(subcommand)]
+    Sender(sender::SenderCommand),
 }
 
 #[derive(Subcommand)]
@@ -122,5 +126,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Queue(command) => desk::queue(command).await,
         Command::Orphans(args) => desk::orphans(args).await,
         Command::Quarantine(common) => desk::quarantine(&common).await,
+        Command::Sender(command) => sender::run(command).await,
     }
 }

@@ -18,10 +18,10 @@ use store::lane::{Admin, AdminDone};
 use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
-use super::{Minted, Request, mint};
+use super::{Minted, Request, mint, senders};
 
 /// Lines of a list at once.
-const PAGE: i64 = 200;
+pub(super) const PAGE: i64 = 200;
 /// How long a carrier may take to finish what is under way.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -71,6 +71,10 @@ impl Desk {
             Request::Tail { after } => self.tail(after).await,
             Request::Orphans { older_s, below } => self.orphans(older_s, below).await,
             Request::Quarantine { below } => self.quarantine(below).await,
+            Request::Senders => senders::pending(&self.store).await,
+            Request::DecideSender { id, country, approved, reason } => {
+                senders::decide(&self.writer, &id, country, approved, reason).await
+            }
         }
     }
 
@@ -275,7 +279,7 @@ fn line(row: &TailRow) -> Value {
     })
 }
 
-fn id_text(octets: &[u8], kind: Kind) -> Option<String> {
+pub(super) fn id_text(octets: &[u8], kind: Kind) -> Option<String> {
     <[u8; 16]>::try_from(octets).ok().map(|octets| PublicId::from_bytes(octets).show(kind))
 }
 
@@ -284,13 +288,13 @@ fn dollars(text: &str, least: Micros, field: &'static str) -> Result<Micros, Ref
     amount.ok_or_else(|| invalid(field, "dollars up to 1000000, with at most six decimals"))
 }
 
-fn invalid(field: &'static str, expected: impl Into<String>) -> Refusal {
+pub(super) fn invalid(field: &'static str, expected: impl Into<String>) -> Refusal {
     let expected: String = expected.into();
     let message = format!("{field} must be {expected}");
     Refusal::new(Code::ValidationError, message).field(field).expected(expected)
 }
 
-fn away(error: StoreError) -> Refusal {
+pub(super) fn away(error: StoreError) -> Refusal {
     tracing::error!(%error, "reading the store");
     Refusal::unavailable("the store does not answer")
 }

@@ -21,6 +21,7 @@ use utoipa::{Modify, OpenApi};
         (name = "billing", description = "The prepaid wallet"),
         (name = "frequency-caps", description = "How often one recipient may be written to"),
         (name = "protection", description = "Bounds against fraud with one's own account"),
+        (name = "compliance", description = "Which sends are let through, and why not"),
     ),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),

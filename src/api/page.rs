@@ -29,6 +29,8 @@ pub(crate) enum List {
     Transactions = 2,
     Events = 3,
     Caps = 40,
+    Dnc = 20,
+    Senders = 21,
 }
 
 /// Where the next page begins, and whether there is one.

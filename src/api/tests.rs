@@ -2,6 +2,7 @@
 
 mod caps;
 mod edges;
+mod gates;
 mod protection;
 mod read;
 mod send;

@@ -35,6 +35,8 @@ coded! {
         Velocity = 122 "velocity",
         DestinationRefused = 123 "destination_refused",
         WalletLow = 124 "wallet_low",
+        /// A sender was approved or rejected for a country.
+        SenderIdUpdated = 130 "sender_id_updated",
     }
 }
 
@@ -78,6 +80,7 @@ impl EventKind {
             Self::Velocity => "protection.velocity",
             Self::DestinationRefused => "protection.destination_refused",
             Self::WalletLow => "wallet.low",
+            Self::SenderIdUpdated => "sender_id.updated",
         })
     }
 

@@ -11,18 +11,21 @@ mod caps;
 mod gates;
 mod handoff;
 mod inbound;
+mod policies;
 mod protection;
 mod receipts;
 mod sweep;
 mod work;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
 use model::message::Status;
 use model::money::Micros;
+use model::policy::Policy;
 use model::protection::{Overrides, Protection};
 
 use crate::bulk::{Bulk, Column, Conn};
@@ -31,6 +34,7 @@ use crate::error::StoreError;
 pub use admin::{Admin, AdminDone, NewKey};
 pub use caps::{CapChange, CapDone, CapPatch, NewCap};
 pub use inbound::{Inbound, InboundFate};
+pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
 pub use work::{
@@ -53,6 +57,8 @@ pub struct Lane {
     minute: gates::Minute,
     /// The hour of an organization's last alert of a kind.
     alerted: HashMap<(OrgId, i64), i64>,
+    /// The policies that switch something on.
+    policies: HashMap<OrgId, Arc<Policy>>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
     /// Whose log has grown since it was last asked.
@@ -74,6 +80,7 @@ pub(crate) struct Gathered {
     pub(crate) protected: HashMap<OrgId, Overrides>,
     pub(crate) alerted: HashMap<(OrgId, i64), i64>,
     counted: gates::Counted,
+    pub(crate) policies: HashMap<OrgId, Arc<Policy>>,
 }
 
 pub(crate) struct EventRow {
@@ -136,6 +143,7 @@ impl Lane {
         }
         let capped = gates::capped(&mut conn).await?;
         let guards = protection::Guards::read(&mut conn, protection).await?;
+        let policies = policies::load(&mut conn).await?;
         Ok(Self {
             conn,
             id,
@@ -147,6 +155,7 @@ impl Lane {
             guards,
             minute: gates::Minute::default(),
             alerted: HashMap::new(),
+            policies,
             checked: false,
             touched: Vec::new(),
         })
@@ -212,6 +221,7 @@ impl Lane {
                 self.touched.push(event.organization);
             }
         }
+        self.remember_policies(gathered.policies);
         Ok(done)
     }
 

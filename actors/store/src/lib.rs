@@ -15,6 +15,7 @@ mod log;
 mod messages;
 mod open;
 mod outbox;
+mod policies;
 mod protection;
 mod schema;
 mod sweeps;
@@ -30,6 +31,7 @@ pub use log::{LogFilter, LoggedRow};
 pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailRow};
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
+pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};
 pub use sweeps::SweepRow;
 
 /// Declares a row struct read by column name, from either database.

@@ -14,23 +14,24 @@ struct Step {
     postgres: &'static str,
 }
 
-/// Both texts of a step lie in files of one name.
+/// Both texts of a step lie in files of one name, which begins with the four digits.
 macro_rules! steps {
-    ($($version:literal $name:literal,)+) => {
+    ($($version:literal $digits:literal $name:literal,)+) => {
         &[$(Step {
             version: $version,
             name: $name,
-            sqlite: include_str!(concat!("migrations/sqlite/000", $version, "_", $name, ".sql")),
-            postgres: include_str!(concat!("migrations/postgres/000", $version, "_", $name, ".sql")),
+            sqlite: include_str!(concat!("migrations/sqlite/", $digits, "_", $name, ".sql")),
+            postgres: include_str!(concat!("migrations/postgres/", $digits, "_", $name, ".sql")),
         },)+]
     };
 }
 
 const STEPS: &[Step] = steps![
-    1 "spine",
-    2 "log",
-    4 "caps",
-    7 "protection",
+    1 "0001" "spine",
+    2 "0002" "log",
+    4 "0004" "caps",
+    7 "0007" "protection",
+    10 "0010" "policies",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

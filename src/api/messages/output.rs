@@ -20,9 +20,12 @@ pub(crate) struct AcceptedOut {
     pub(crate) channel: &'static str,
     pub(crate) to: String,
     pub(crate) from: String,
-    /// `queued`.
+    /// `queued`, or `scheduled`.
     #[schema(example = "queued")]
     pub(crate) status: &'static str,
+    /// It does not go before this: what the policy's quiet hours put off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scheduled_at: Option<String>,
     pub(crate) segments: i64,
     pub(crate) test_mode: bool,
     pub(crate) created_at: String,
@@ -133,17 +136,30 @@ impl From<&MessageRow> for AcceptedOut {
     /// As it was first answered, whatever became of it since.
     fn from(row: &MessageRow) -> Self {
         let id = id_of(Kind::Message, &row.id);
-        Self {
+        let mut out = Self {
             message_id: id.clone(),
             id,
             channel: "sms",
             to: row.to_addr.clone(),
             from: row.from_addr.clone(),
             status: Status::Queued.as_str(),
+            scheduled_at: None,
             segments: row.segments,
             test_mode: row.test_mode != 0,
             created_at: At(row.created_at).iso(),
+        };
+        if let Some(time) = row.scheduled_at {
+            out.wait_until(At(time));
         }
+        out
+    }
+}
+
+impl AcceptedOut {
+    /// Taken, but not to go before a time.
+    pub(crate) fn wait_until(&mut self, time: At) {
+        self.status = Status::Scheduled.as_str();
+        self.scheduled_at = Some(time.iso());
     }
 }
 

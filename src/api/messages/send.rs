@@ -29,7 +29,7 @@ use super::output::AcceptedOut;
     ),
     request_body = MessageIn,
     responses(
-        (status = 202, description = "Stored and queued", body = Envelope<AcceptedOut>),
+        (status = 202, description = "Stored, and queued or scheduled", body = Envelope<AcceptedOut>),
         (status = 402, description = "The balance does not cover it", body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
@@ -53,7 +53,7 @@ pub(crate) async fn create_sms(
     ),
     request_body = MessageIn,
     responses(
-        (status = 202, description = "Stored and queued", body = Envelope<AcceptedOut>),
+        (status = 202, description = "Stored, and queued or scheduled", body = Envelope<AcceptedOut>),
         (status = 402, description = "The balance does not cover it", body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
@@ -99,9 +99,12 @@ async fn send(
         messages: vec![message],
     };
     match idempotency::submit(app, submission).await? {
-        Accepted::Fresh { at, .. } => {
+        Accepted::Fresh { at, later, .. } => {
             app.meters.accepted(caller.call.at());
             out.created_at = at.iso();
+            if let Some((_, time)) = later.first() {
+                out.wait_until(*time);
+            }
             caller.call.answer(StatusCode::ACCEPTED, out)
         }
         Accepted::Replayed { reference } => replay(app, caller, reference).await,
@@ -173,6 +176,7 @@ impl From<&NewMessage> for AcceptedOut {
             to: message.to.clone(),
             from: message.from.clone(),
             status: "queued",
+            scheduled_at: None,
             segments: i64::from(message.segments),
             test_mode: message.test,
             created_at: String::new(),

@@ -10,7 +10,7 @@ use model::id::PublicId;
 use model::money::Micros;
 use model::protection::Overrides;
 
-use super::{CapChange, CapDone, Gathered, Lane, Transfer};
+use super::{CapChange, CapDone, Gathered, Lane, PolicyChange, PolicyDone, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -61,6 +61,8 @@ pub enum Admin {
         kind: EventKind,
         detail: String,
     },
+    /// Of an organization's policy, lists and senders.
+    Policy(PolicyChange),
 }
 
 /// A key to store: its hash, never its text.
@@ -89,6 +91,7 @@ pub enum AdminDone {
     Cap(CapDone),
     Protected,
     Alerted,
+    Policy(PolicyDone),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -139,6 +142,9 @@ impl Lane {
                     AdminDone::Alerted
                 }
                 Admin::Cap(change) => AdminDone::Cap(self.cap(change, now, gathered).await?),
+                Admin::Policy(change) => {
+                    AdminDone::Policy(self.change_policy(change, now, gathered).await?)
+                }
             });
         }
         Ok(done)

@@ -1,13 +1,14 @@
 //! The gates inside the transaction: what was checked before is looked at again where it holds.
 //!
 //! Whoever lets messages in (accepts, schedules that fall due) opens the gates for all candidates
-//! of the batch at once, which locks and reads rows in this order: cap rules, wallets, the day's
-//! spend. Then each candidate is
+//! of the batch at once, which locks and reads rows in this order: policies, cap rules, wallets,
+//! the day's spend. Then each candidate is
 //! decided in order of arrival, in memory: [`Gates::pass`], and [`Gates::pay`] for all of an item
 //! that passed. What passed and was not paid is taken back with [`Gates::undo`]; what is let in is
 //! told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
 
 mod caps;
+mod policy;
 mod spend;
 mod velocity;
 
@@ -59,6 +60,7 @@ impl<'a> Candidate<'a> {
 
 /// What the candidates of one batch meet, as it stands inside the transaction.
 pub(crate) struct Gates {
+    policy: policy::PolicyGate,
     velocity: velocity::Velocity,
     caps: caps::Caps,
     spend: spend::Spend,
@@ -80,11 +82,12 @@ impl Lane {
         candidates: &[Candidate<'_>],
         now: At,
     ) -> Result<Gates, StoreError> {
+        let policy = self.open_policies(candidates, now).await?;
         let velocity = self.open_velocity(candidates, now);
         let caps = self.open_caps(candidates, now).await?;
         let purses = self.purses(candidates).await?;
         let spend = self.open_spend(candidates, now).await?;
-        Ok(Gates { velocity, caps, spend, purses })
+        Ok(Gates { policy, velocity, caps, spend, purses })
     }
 
     /// Writes what the candidates that were let in have used up.
@@ -133,6 +136,9 @@ impl Gates {
     pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
         if candidate.scheduled_at.is_some() {
             return Ok(candidate.scheduled_at);
+        }
+        if let Some(later) = self.policy.pass(candidate)? {
+            return Ok(Some(later));
         }
         self.velocity.pass(candidate)?;
         if let Err(refusal) = self.caps.pass(candidate) {

@@ -5,6 +5,7 @@ mod accept;
 mod caps;
 mod handoff;
 mod inbound;
+mod policies;
 mod protection;
 mod receipts;
 mod roles;
