@@ -1,3 +1,4 @@
 //! What faces the customer: events as they are told, and who tells them.
 
 pub mod envelope;
+pub mod feed;

@@ -183,6 +183,7 @@ impl Committer {
         };
         self.meters.commit.record(started.elapsed().as_secs_f64());
         self.meters.batch.record(number(count));
+        self.args.shared.wakes().committed(&self.lane.take_touched());
         self.count(&work, &done);
         self.announce(work, &done);
         let answers: Vec<_> = done.accepts.drain(..).collect();

@@ -14,6 +14,7 @@ use store::lane::{AcceptAnswer, Admin, AdminDone, Done, Work};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Asked, Then, WriterMsg};
+use crate::customer::feed::Wakes;
 use crate::gate::{Gate, Urgency};
 
 /// Waiting longer than this for a commit is an outage.
@@ -45,6 +46,7 @@ pub struct Shared {
     turn: Arc<Semaphore>,
     backlogs: RwLock<HashMap<OrgId, Arc<AtomicI64>>>,
     backlog_max: i64,
+    wakes: Arc<Wakes>,
 }
 
 /// One life of the writer commits, and no other.
@@ -72,6 +74,7 @@ impl Shared {
             turn: Arc::new(Semaphore::new(1)),
             backlogs: RwLock::new(HashMap::new()),
             backlog_max: limits.backlog_per_organization_max,
+            wakes: Arc::default(),
         }
     }
 
@@ -79,6 +82,13 @@ impl Shared {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(writer);
         self.lane_id.store(lane_id, Ordering::Release);
         self.down.store(false, Ordering::Release);
+        self.wakes.all();
+    }
+
+    /// Who wants to know that an organization's log has grown.
+    #[must_use]
+    pub fn wakes(&self) -> Arc<Wakes> {
+        self.wakes.clone()
     }
 
     /// The right to commit; an earlier life may still be about its last batch.
@@ -211,6 +221,12 @@ impl WriterHandle {
     #[must_use]
     pub fn permits_in_use(&self) -> usize {
         self.shared.permits_in_use()
+    }
+
+    /// Who wants to know that an organization's log has grown.
+    #[must_use]
+    pub fn wakes(&self) -> Arc<Wakes> {
+        self.shared.wakes()
     }
 
     /// Ready once a lane is open.

@@ -45,6 +45,8 @@ pub struct Lane {
     id_rules: HashMap<CarrierId, i64>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
+    /// Whose log has grown since it was last asked.
+    touched: Vec<OrgId>,
 }
 
 /// What one transaction gathers for the log and the ledger.
@@ -116,13 +118,22 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
-        Ok(Self { conn, id, next: 0, alternatives, parked, id_rules, checked: false })
+        let (next, checked, touched) = (0, false, Vec::new());
+        Ok(Self { conn, id, next, alternatives, parked, id_rules, checked, touched })
     }
 
     /// The number of this life of the writer: the high bits of its keys.
     #[must_use]
     pub fn id(&self) -> i64 {
         self.id
+    }
+
+    /// The organizations whose log has grown since this was last asked.
+    pub fn take_touched(&mut self) -> Vec<OrgId> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable_by_key(|organization| organization.0);
+        touched.dedup();
+        touched
     }
 
     /// One transaction for all of it. An error means that nothing was stored, except
@@ -156,6 +167,11 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
+        for event in &gathered.events {
+            if self.touched.last() != Some(&event.organization) {
+                self.touched.push(event.organization);
+            }
+        }
         Ok(done)
     }
 

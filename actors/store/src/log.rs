@@ -36,6 +36,12 @@ row! {
     }
 }
 
+row! {
+    struct Newest {
+        n: i64,
+    }
+}
+
 /// The columns of [`LoggedRow`]; statements add what they select by.
 macro_rules! select_logged {
     ($rest:literal) => {
@@ -85,6 +91,14 @@ impl Store {
             select_logged!("where e.organization_id = $1 and e.seq > $2 order by e.seq limit $3");
         let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(limit);
         self.all_of(organization, query).await
+    }
+
+    /// The number of an organization's newest line; 0 when there is none.
+    pub async fn newest_of(&self, organization: OrgId) -> Result<i64, StoreError> {
+        let sql = "select coalesce(max(seq), 0) as n from events where organization_id = $1";
+        let newest: Option<Newest> =
+            self.one_of(organization, sqlx::query_as(sql).bind(organization.0)).await?;
+        Ok(newest.map_or(0, |newest| newest.n))
     }
 
     /// The lines of one organization below `before` that a filter lets through, newest first.

@@ -1,0 +1,224 @@
+//! The log as it grows, by organization: one reader for all who follow the same organization.
+//!
+//! writer ── wakes (an organization has new lines) ── reader, one per followed organization
+//!                                                      └─ batches ── followers
+//!
+//! A reader is a task that the first follower starts and that ends when nobody follows. Batches
+//! are few and shared; a follower that falls behind them reads the store itself until it has
+//! caught up, so nobody waits for the slowest and nothing is skipped. Nothing here is the truth:
+//! each follower says where it stands, and lines are read again after a restart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use model::carrier::OrgId;
+use store::{LoggedRow, Store, StoreError};
+use tokio::sync::broadcast::WeakSender;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast};
+
+/// Lines read at once.
+const BATCH: usize = 200;
+/// Batches kept for followers that are a little late.
+const BATCHES: usize = 16;
+/// Between two looks at the log while it grows: many commits are one read.
+const PACE: Duration = Duration::from_millis(10);
+/// Before the next try when the store does not answer.
+const REST: Duration = Duration::from_millis(500);
+
+/// Who wants to know that an organization's log has grown. The writer tells, once per commit.
+#[derive(Debug, Default)]
+pub struct Wakes(RwLock<HashMap<OrgId, Arc<Notify>>>);
+
+impl Wakes {
+    /// These organizations have new lines.
+    pub fn committed(&self, organizations: &[OrgId]) {
+        let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_empty() {
+            return;
+        }
+        for wake in organizations.iter().filter_map(|organization| waiting.get(organization)) {
+            wake.notify_one();
+        }
+    }
+
+    /// Any of them may have: a commit's outcome was unknown, or a writer began anew.
+    pub fn all(&self) {
+        let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        waiting.values().for_each(|wake| wake.notify_one());
+    }
+
+    fn add(&self, organization: OrgId) -> Arc<Notify> {
+        let mut waiting = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        waiting.entry(organization).or_default().clone()
+    }
+
+    fn remove(&self, organization: OrgId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&organization);
+    }
+}
+
+/// All lines of one organization above `after`, up to the last one here.
+#[derive(Debug)]
+struct Batch {
+    after: i64,
+    lines: Vec<Arc<LoggedRow>>,
+}
+
+/// The readers. A clone is the same one.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    wakes: Arc<Wakes>,
+    /// Weak, so that a reader that fails closes its followers' channel and they start another.
+    readers: Mutex<HashMap<OrgId, WeakSender<Arc<Batch>>>>,
+}
+
+/// One who follows an organization's log from a line on.
+pub struct Follower {
+    feed: Feed,
+    organization: OrgId,
+    /// All up to this line was given out.
+    cursor: i64,
+    batches: broadcast::Receiver<Arc<Batch>>,
+    /// The batches do not begin where this follower stands.
+    behind: bool,
+}
+
+impl Feed {
+    #[must_use]
+    pub fn new(store: Store, wakes: Arc<Wakes>) -> Self {
+        Self(Arc::new(Inner { store, wakes, readers: Mutex::new(HashMap::new()) }))
+    }
+
+    /// Follows an organization's log above the line `after`.
+    #[must_use]
+    pub fn follow(&self, organization: OrgId, after: i64) -> Follower {
+        let batches = self.subscribe(organization);
+        Follower { feed: self.clone(), organization, cursor: after, batches, behind: true }
+    }
+
+    fn subscribe(&self, organization: OrgId) -> broadcast::Receiver<Arc<Batch>> {
+        let mut readers = self.readers();
+        if let Some(batches) = readers.get(&organization).and_then(WeakSender::upgrade) {
+            return batches.subscribe();
+        }
+        let (batches, receiver) = broadcast::channel(BATCHES);
+        let wake = self.0.wakes.add(organization);
+        readers.insert(organization, batches.downgrade());
+        tokio::spawn(self.clone().read(organization, batches, wake));
+        receiver
+    }
+
+    fn readers(&self) -> MutexGuard<'_, HashMap<OrgId, WeakSender<Arc<Batch>>>> {
+        self.0.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reader of one organization, until nobody follows it.
+    async fn read(
+        self,
+        organization: OrgId,
+        batches: broadcast::Sender<Arc<Batch>>,
+        wake: Arc<Notify>,
+    ) {
+        let mut cursor = loop {
+            match self.0.store.newest_of(organization).await {
+                Ok(newest) => break newest,
+                Err(error) => rest(&error).await,
+            }
+        };
+        // Whoever caught up before the cursor was known looks again.
+        let _ = batches.send(Arc::new(Batch { after: cursor, lines: Vec::new() }));
+        loop {
+            wake.notified().await;
+            if self.is_forsaken(organization, &batches) {
+                return;
+            }
+            match self.0.store.log_of(organization, cursor, BATCH as i64).await {
+                Ok(lines) => {
+                    if lines.len() == BATCH {
+                        wake.notify_one();
+                    }
+                    let after = cursor;
+                    cursor = lines.last().map_or(cursor, |line| line.seq);
+                    if cursor > after {
+                        let lines = lines.into_iter().map(Arc::new).collect();
+                        let _ = batches.send(Arc::new(Batch { after, lines }));
+                    }
+                    tokio::time::sleep(PACE).await;
+                }
+                Err(error) => {
+                    rest(&error).await;
+                    wake.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Forgets a reader that nobody listens to; under the lock, so that none is just beginning to.
+    fn is_forsaken(&self, organization: OrgId, batches: &broadcast::Sender<Arc<Batch>>) -> bool {
+        let mut readers = self.readers();
+        if batches.receiver_count() > 0 {
+            return false;
+        }
+        readers.remove(&organization);
+        self.0.wakes.remove(organization);
+        true
+    }
+}
+
+async fn rest(error: &StoreError) {
+    tracing::warn!(%error, "the log cannot be read");
+    tokio::time::sleep(REST).await;
+}
+
+impl Follower {
+    /// The line up to which all was given out.
+    #[must_use]
+    pub fn cursor(&self) -> i64 {
+        self.cursor
+    }
+
+    /// The next lines, as soon as there are any; never none. Giving up the wait loses nothing.
+    pub async fn next(&mut self) -> Result<Vec<Arc<LoggedRow>>, StoreError> {
+        loop {
+            let lines = if self.behind { self.catch_up().await? } else { self.hear().await };
+            if let Some(last) = lines.last() {
+                self.cursor = last.seq;
+                return Ok(lines);
+            }
+        }
+    }
+
+    async fn catch_up(&mut self) -> Result<Vec<Arc<LoggedRow>>, StoreError> {
+        let store = &self.feed.0.store;
+        let lines = store.log_of(self.organization, self.cursor, BATCH as i64).await?;
+        self.behind = lines.len() == BATCH;
+        Ok(lines.into_iter().map(Arc::new).collect())
+    }
+
+    async fn hear(&mut self) -> Vec<Arc<LoggedRow>> {
+        match self.batches.recv().await {
+            Ok(batch) if batch.after > self.cursor => {
+                self.behind = true;
+                Vec::new()
+            }
+            Ok(batch) => {
+                let fresh = batch.lines.iter().filter(|line| line.seq > self.cursor);
+                fresh.cloned().collect()
+            }
+            Err(RecvError::Lagged(_)) => {
+                self.behind = true;
+                Vec::new()
+            }
+            Err(RecvError::Closed) => {
+                self.batches = self.feed.subscribe(self.organization);
+                self.behind = true;
+                Vec::new()
+            }
+        }
+    }
+}
