@@ -1,6 +1,6 @@
 //! The REST API: `/api/v1` (also `/v1`), and what operators read beside it.
 //!
-//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, system
+//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, events, system
 //!
 //! Built by boot from an [`App`]; served by [`serve()`]. Reads go to the store, changes to the
 //! writer. It holds no truth: only keys and limits remembered for a moment.
@@ -9,8 +9,10 @@ mod auth;
 mod billing;
 mod body;
 mod call;
+mod chunks;
 mod error;
 mod error_pages;
+mod events;
 mod frame;
 mod idempotency;
 mod limits;
@@ -27,6 +29,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;
 use axum::Router;
@@ -37,7 +40,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 
-use crate::settings::{Http, Profile};
+use crate::settings::{Events, Http, Profile, Retention};
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -55,6 +58,9 @@ pub struct AppParts {
     pub admission: Admission,
     pub http: Http,
     pub limits: Profile,
+    pub events: Events,
+    pub retention: Retention,
+    pub feed: Feed,
     /// Random, one per data folder: cursors survive a restart.
     pub cursor_key: [u8; 32],
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
@@ -72,6 +78,8 @@ pub struct Inner {
     writer: WriterHandle,
     admission: Admission,
     http: Http,
+    retention: Retention,
+    streams: events::Streams,
     request_timeout: Duration,
     idempotency_wait: Duration,
     keys: auth::Keys,
@@ -93,6 +101,8 @@ impl App {
             request_timeout: Duration::from_secs(parts.http.request_timeout_s),
             idempotency_wait: Duration::from_secs(parts.http.idempotency_wait_s),
             http: parts.http,
+            retention: parts.retention,
+            streams: events::Streams::new(parts.events, parts.feed),
             keys: auth::Keys::new(),
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
@@ -100,6 +110,11 @@ impl App {
             readiness: parts.readiness,
             metrics: parts.metrics,
         }))
+    }
+
+    /// Ends the event streams, which do not end by themselves.
+    pub fn end_streams(&self) {
+        self.0.streams.end();
     }
 }
 
@@ -111,17 +126,20 @@ impl Deref for App {
     }
 }
 
+/// All resources.
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).merge(events::routes())
+}
+
 /// The documented routes, under their prefix.
 fn documented() -> OpenApiRouter<App> {
-    let resources = OpenApiRouter::new().merge(messages::routes()).merge(billing::routes());
-    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources)
+    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources())
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let (documented, _) = documented().split_for_parts();
-    let (alias, _) =
-        OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).split_for_parts();
+    let (alias, _) = resources().split_for_parts();
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())

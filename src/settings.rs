@@ -5,6 +5,7 @@
 //! is [`environment`]; everything else takes what it is given.
 
 mod carrier;
+mod keeping;
 mod serving;
 mod traffic;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 pub use carrier::{Carrier, Concat, Secret};
+pub use keeping::{Events, Redact, Retention};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
 pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Senders, Smpp};
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub data: Data,
     pub log: Log,
     pub limits: Limits,
+    pub events: Events,
+    pub retention: Retention,
     pub smpp: Smpp,
     pub in_doubt: InDoubt,
     pub gates: Gates,
@@ -130,6 +134,8 @@ impl Settings {
         faults.range(self.drain_grace_s, 0..=3_600, "", "drain_grace_s");
         self.http.check(&mut faults);
         self.database.check(&mut faults);
+        self.events.check(&mut faults);
+        self.retention.check(&mut faults);
         self.smpp.check(&mut faults);
         self.in_doubt.check(&mut faults);
         self.gates.check(&mut faults);

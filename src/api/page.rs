@@ -28,6 +28,8 @@ pub(crate) enum List {
     Messages = 1,
     Transactions = 2,
     Events = 3,
+    /// The log of an organization.
+    Log = 12,
 }
 
 /// Where the next page begins, and whether there is one.

@@ -1,6 +1,7 @@
 //! The API over a real store and a real writer: one world per test, driven through its router.
 
 mod edges;
+mod events;
 mod read;
 mod send;
 mod socket;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::writer::{Limits, Shared, Writer, WriterArgs, WriterHandle};
@@ -44,6 +46,7 @@ impl Drop for Folder {
 /// A switch without carriers: what is sent stays queued.
 struct World {
     router: Router,
+    app: App,
     store: Store,
     handle: WriterHandle,
     writer: ActorRef<actors::writer::WriterMsg>,
@@ -102,6 +105,10 @@ impl World {
     }
 
     async fn with(limits: Profile) -> Self {
+        Self::with_settings(limits, |_| {}).await
+    }
+
+    async fn with_settings(limits: Profile, change: impl FnOnce(&mut Settings)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("orbit-api-{}-{number}", std::process::id());
@@ -140,7 +147,8 @@ impl World {
             rates: Rates::from_csv(RATES).unwrap(),
             default_sender: None,
         });
-        let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        change(&mut settings);
         let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
         let watched = handle.clone();
         let app = App::new(AppParts {
@@ -149,6 +157,9 @@ impl World {
             admission,
             http: settings.http,
             limits,
+            events: settings.events,
+            retention: settings.retention,
+            feed: Feed::new(store.clone(), handle.wakes()),
             cursor_key: [7; 32],
             readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
             metrics: Arc::new(|| String::from("orbit_up 1\n")),
@@ -156,7 +167,8 @@ impl World {
         let (text, key) = new_key(Mode::Live, "*");
         let organization = create(&handle, key, false).await;
         Self {
-            router: router(app),
+            router: router(app.clone()),
+            app,
             store,
             handle,
             writer,
