@@ -35,6 +35,7 @@ use actors::writer::WriterHandle;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use store::Store;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use openapi::document;
@@ -80,6 +81,7 @@ pub struct Inner {
     http: Http,
     retention: Retention,
     streams: events::Streams,
+    exports: Arc<Semaphore>,
     request_timeout: Duration,
     idempotency_wait: Duration,
     keys: auth::Keys,
@@ -100,6 +102,7 @@ impl App {
             admission: parts.admission,
             request_timeout: Duration::from_secs(parts.http.request_timeout_s),
             idempotency_wait: Duration::from_secs(parts.http.idempotency_wait_s),
+            exports: Arc::new(Semaphore::new(parts.http.exports_max)),
             http: parts.http,
             retention: parts.retention,
             streams: events::Streams::new(parts.events, parts.feed),

@@ -6,6 +6,7 @@
 //! finish what is under way, then the tree stops; all within the grace time.
 
 mod carriers;
+mod keeping;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -142,6 +143,7 @@ pub async fn boot(
         sandbox,
         carriers: accounts,
         sweeper,
+        retention: keeping::retention(&settings.retention, &store, &writer),
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;

@@ -2,6 +2,7 @@
 
 mod edges;
 mod events;
+mod export;
 mod read;
 mod send;
 mod socket;

@@ -11,6 +11,7 @@ mod gates;
 mod handoff;
 mod inbound;
 mod receipts;
+mod retire;
 mod sweep;
 mod work;
 
@@ -28,6 +29,7 @@ use crate::error::StoreError;
 pub use admin::{Admin, AdminDone, NewKey};
 pub use inbound::{Inbound, InboundFate};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
+pub use retire::{Gone, Retire};
 pub use sweep::Overdue;
 pub use work::{
     AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
@@ -201,6 +203,7 @@ impl Lane {
         self.overdue(&work.overdue, now, gathered).await?;
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
+        self.retire(&work.retire, now).await?;
         self.log(gathered, now).await?;
         Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
     }

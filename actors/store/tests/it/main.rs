@@ -5,6 +5,7 @@ mod accept;
 mod handoff;
 mod inbound;
 mod receipts;
+mod retention;
 mod roles;
 mod schema;
 mod world;
