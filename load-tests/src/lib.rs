@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{bare, carrier, crash, http, kannel, sms, store as store_lane};
+use scenario::{bare, carrier, crash, http, kannel, sms, store as store_lane, stream};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -48,6 +48,8 @@ enum Scenario {
     Crash(crash::CrashArgs),
     /// The store alone: accepts, and whole message lives.
     Store(store_lane::StoreArgs),
+    /// Cuts and resumes an event stream under load, and counts what it missed.
+    Stream(stream::StreamArgs),
 }
 
 /// Runs the scenario of this process's command line; 1 when it did not pass, 2 when it broke.
@@ -87,6 +89,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Kannel(args) => kannel::run(args).await,
             Scenario::Crash(args) => crash::run(args).await,
             Scenario::Store(args) => store_lane::run(args).await,
+            Scenario::Stream(args) => stream::run(args).await,
         }
     }))
 }

@@ -8,3 +8,4 @@ pub(crate) mod http;
 pub(crate) mod kannel;
 pub(crate) mod sms;
 pub(crate) mod store;
+pub(crate) mod stream;
