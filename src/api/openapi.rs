@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "messages", description = "SMS out and in"),
         (name = "billing", description = "The prepaid wallet"),
+        (name = "events", description = "What happens, as a list and as a stream"),
     ),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),

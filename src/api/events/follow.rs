@@ -9,7 +9,6 @@ use std::time::Duration;
 use actors::customer::envelope::Envelope;
 use actors::customer::feed;
 use axum::body::Bytes;
-use model::clock::At;
 use model::event::EventKind;
 use model::id::PublicId;
 use store::LoggedRow;
@@ -25,8 +24,6 @@ use super::streams::Place;
 const KEY_PERIOD: Duration = Duration::from_secs(1);
 /// After a read that failed.
 const FAULT_REST: Duration = Duration::from_secs(1);
-/// A client must take what is younger than this as it comes, within its buffer.
-const YOUNG: Duration = Duration::from_secs(5);
 /// A client that catches up may take this long for one event.
 const STALL_MAX: Duration = Duration::from_secs(30);
 
@@ -93,6 +90,9 @@ async fn follow(
     mut lines: feed::Follower,
     frames: &mpsc::Sender<Chunk>,
 ) {
+    // Until the end of the log was reached once, the client has asked for the past and may take
+    // its time. From then on it must take what comes, within its buffer.
+    let mut live = false;
     loop {
         let batch = match lines.next().await {
             Ok(batch) => batch,
@@ -102,13 +102,11 @@ async fn follow(
                 continue;
             }
         };
-        let young = At::now().minus(YOUNG).micros();
         for line in batch {
             let Some(frame) = wanted.frame_of(&line) else { continue };
-            let kept_up = if line.at >= young {
+            let kept_up = if live {
                 frames.try_send(Ok(frame)).is_ok()
             } else {
-                // It has asked for the past, and may take its time.
                 matches!(timeout(STALL_MAX, frames.send(Ok(frame))).await, Ok(Ok(())))
             };
             if !kept_up {
@@ -116,6 +114,7 @@ async fn follow(
                 return;
             }
         }
+        live |= !lines.is_behind();
     }
 }
 
