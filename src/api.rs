@@ -1,6 +1,6 @@
 //! The REST API: `/api/v1` (also `/v1`), and what operators read beside it.
 //!
-//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, gates, system
+//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, events, system …
 //!
 //! Built by boot from an [`App`]; served by [`serve()`]. Reads go to the store, changes to the
 //! writer. It holds no truth: only keys and limits remembered for a moment.
@@ -10,8 +10,10 @@ mod billing;
 mod body;
 mod call;
 mod caps;
+mod chunks;
 mod error;
 mod error_pages;
+mod events;
 mod frame;
 mod gates;
 mod idempotency;
@@ -30,17 +32,19 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use store::Store;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 
-use crate::settings::{Http, Profile};
+use crate::settings::{Events, Http, Profile, Retention};
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -58,6 +62,9 @@ pub struct AppParts {
     pub admission: Admission,
     pub http: Http,
     pub limits: Profile,
+    pub events: Events,
+    pub retention: Retention,
+    pub feed: Feed,
     /// Random, one per data folder: cursors survive a restart.
     pub cursor_key: [u8; 32],
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
@@ -75,6 +82,9 @@ pub struct Inner {
     writer: WriterHandle,
     admission: Admission,
     http: Http,
+    retention: Retention,
+    streams: events::Streams,
+    exports: Arc<Semaphore>,
     request_timeout: Duration,
     idempotency_wait: Duration,
     keys: auth::Keys,
@@ -95,7 +105,10 @@ impl App {
             admission: parts.admission,
             request_timeout: Duration::from_secs(parts.http.request_timeout_s),
             idempotency_wait: Duration::from_secs(parts.http.idempotency_wait_s),
+            exports: Arc::new(Semaphore::new(parts.http.exports_max)),
             http: parts.http,
+            retention: parts.retention,
+            streams: events::Streams::new(parts.events, parts.feed),
             keys: auth::Keys::new(),
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
@@ -103,6 +116,11 @@ impl App {
             readiness: parts.readiness,
             metrics: parts.metrics,
         }))
+    }
+
+    /// Ends the event streams, which do not end by themselves.
+    pub fn end_streams(&self) {
+        self.0.streams.end();
     }
 }
 
@@ -119,6 +137,7 @@ fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(messages::routes())
         .merge(billing::routes())
+        .merge(events::routes())
         .merge(caps::routes())
         .merge(protection::routes())
         .merge(gates::routes())

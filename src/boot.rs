@@ -6,11 +6,13 @@
 //! finish what is under way, then the tree stops; all within the grace time.
 
 mod carriers;
+mod keeping;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
@@ -49,6 +51,7 @@ pub struct Switch {
     pub writer: WriterHandle,
     root: ActorRef<RootMsg>,
     root_task: JoinHandle<()>,
+    app: App,
     server: api::Handle,
     server_task: JoinHandle<std::io::Result<()>>,
     admin_task: JoinHandle<()>,
@@ -145,6 +148,7 @@ pub async fn boot(
         sandbox,
         carriers: accounts,
         sweeper,
+        retention: keeping::retention(&settings.retention, &store, &writer),
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;
@@ -166,6 +170,9 @@ pub async fn boot(
         admission,
         http: settings.http.clone(),
         limits: settings.limits.profile,
+        events: settings.events.clone(),
+        retention: settings.retention.clone(),
+        feed: Feed::new(store.clone(), writer.wakes()),
         cursor_key: home.secret("cursor-key")?,
         readiness: Arc::new(move || health.parts()),
         metrics: Arc::new(move || {
@@ -177,7 +184,8 @@ pub async fn boot(
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {
-        let (handle, router, http) = (server.clone(), api::router(app), settings.http.clone());
+        let router = api::router(app.clone());
+        let (handle, router, http) = (server.clone(), router, settings.http.clone());
         async move { api::serve(listener, router, &http, handle).await }
     };
     let server_task = tokio::spawn(serving);
@@ -188,6 +196,7 @@ pub async fn boot(
         writer,
         root,
         root_task,
+        app,
         server,
         server_task,
         admin_task,
@@ -214,6 +223,7 @@ impl Switch {
     /// Takes no more, finishes what is under way, stops. True when all of it fit the grace time.
     pub async fn shut_down(self) -> bool {
         self.writer.drain();
+        self.app.end_streams();
         self.server.graceful_shutdown(Some(self.grace));
         let reply = |reply| RootMsg::Drain { name: None, reply };
         let drained = self.root.call(reply, Some(self.grace)).await;

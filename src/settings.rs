@@ -5,6 +5,7 @@
 //! is [`environment`]; everything else takes what it is given.
 
 mod carrier;
+mod keeping;
 mod protection;
 mod serving;
 mod traffic;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 pub use carrier::{Carrier, Concat, Secret};
+pub use keeping::{Events, Redact, Retention};
 pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
@@ -43,6 +45,8 @@ pub struct Settings {
     pub data: Data,
     pub log: Log,
     pub limits: Limits,
+    pub events: Events,
+    pub retention: Retention,
     pub smpp: Smpp,
     pub in_doubt: InDoubt,
     pub gates: Gates,
@@ -134,6 +138,8 @@ impl Settings {
         faults.range(self.drain_grace_s, 0..=3_600, "", "drain_grace_s");
         self.http.check(&mut faults);
         self.database.check(&mut faults);
+        self.events.check(&mut faults);
+        self.retention.check(&mut faults);
         self.smpp.check(&mut faults);
         self.in_doubt.check(&mut faults);
         self.gates.check(&mut faults);

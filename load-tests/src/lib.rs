@@ -23,7 +23,9 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{bare, caps, carrier, crash, http, kannel, sms, store as store_lane, webhooks};
+use scenario::{
+    bare, caps, carrier, crash, http, kannel, sms, store as store_lane, stream, webhooks,
+};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -52,6 +54,8 @@ enum Scenario {
     Store(store_lane::StoreArgs),
     /// Events to many receivers, some of which behave badly.
     Webhooks(webhooks::WebhooksArgs),
+    /// Cuts and resumes an event stream under load, and counts what it missed.
+    Stream(stream::StreamArgs),
 }
 
 /// Runs the scenario of this process's command line; 1 when it did not pass, 2 when it broke.
@@ -93,6 +97,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Caps(args) => caps::run(args).await,
             Scenario::Store(args) => store_lane::run(args).await,
             Scenario::Webhooks(args) => webhooks::run(args).await,
+            Scenario::Stream(args) => stream::run(args).await,
         }
     }))
 }

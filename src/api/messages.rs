@@ -1,6 +1,7 @@
-//! `/messages`: send one or many, list them, look at one and at its history.
+//! `/messages`: send one or many, list or export them, look at one and at its history.
 
 mod batch;
+mod export;
 mod history;
 mod input;
 mod list;
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list, send::create))
         .routes(routes!(send::create_sms))
         .routes(routes!(batch::create))
+        .routes(routes!(export::export))
         .routes(routes!(list::show))
         .routes(routes!(history::events))
 }

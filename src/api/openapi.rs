@@ -22,6 +22,7 @@ use utoipa::{Modify, OpenApi};
         (name = "frequency-caps", description = "How often one recipient may be written to"),
         (name = "protection", description = "Bounds against fraud with one's own account"),
         (name = "compliance", description = "Which sends are let through, and why not"),
+        (name = "events", description = "What happens, as a list and as a stream"),
     ),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),

@@ -31,6 +31,8 @@ pub(crate) enum List {
     Caps = 40,
     Dnc = 20,
     Senders = 21,
+    /// The log of an organization.
+    Log = 12,
 }
 
 /// Where the next page begins, and whether there is one.

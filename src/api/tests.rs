@@ -2,6 +2,8 @@
 
 mod caps;
 mod edges;
+mod events;
+mod export;
 mod gates;
 mod protection;
 mod read;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::traffic::guard::Guard;
@@ -49,6 +52,7 @@ impl Drop for Folder {
 /// A switch without carriers: what is sent stays queued.
 struct World {
     router: Router,
+    app: App,
     store: Store,
     handle: WriterHandle,
     writer: ActorRef<actors::writer::WriterMsg>,
@@ -107,6 +111,10 @@ impl World {
     }
 
     async fn with(limits: Profile) -> Self {
+        Self::with_settings(limits, |_| {}).await
+    }
+
+    async fn with_settings(limits: Profile, change: impl FnOnce(&mut Settings)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("orbit-api-{}-{number}", std::process::id());
@@ -150,6 +158,8 @@ impl World {
         let guard = Guard::new(satellites, Vec::new(), Some(handle.clone()));
         let admission = admission.guarded(guard);
         let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        change(&mut settings);
         let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
         let watched = handle.clone();
         let app = App::new(AppParts {
@@ -158,6 +168,9 @@ impl World {
             admission,
             http: settings.http,
             limits,
+            events: settings.events,
+            retention: settings.retention,
+            feed: Feed::new(store.clone(), handle.wakes()),
             cursor_key: [7; 32],
             readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
             metrics: Arc::new(|| String::from("orbit_up 1\n")),
@@ -165,7 +178,8 @@ impl World {
         let (text, key) = new_key(Mode::Live, "*");
         let organization = create(&handle, key, false).await;
         Self {
-            router: router(app),
+            router: router(app.clone()),
+            app,
             store,
             handle,
             writer,

@@ -3,9 +3,11 @@
 //! admission   pure checks, route and price; plain values, shared by the API and the binds
 //! guard       where each organization may send
 //! sweeper     gives up on receipts that never come
+//! retention   drops what has been kept long enough
 //!
-//! Nothing here keeps what must survive: that is the writer's. The sweeper's supervisor is root.
+//! Nothing here keeps what must survive: that is the writer's. The actors' supervisor is root.
 
 pub mod admission;
 pub mod guard;
+pub mod retention;
 pub mod sweeper;

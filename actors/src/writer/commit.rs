@@ -348,6 +348,7 @@ fn append(work: &mut Work, mut more: Work) {
     work.inbound.append(&mut more.inbound);
     work.overdue.append(&mut more.overdue);
     work.quarantine.append(&mut more.quarantine);
+    work.retire.append(&mut more.retire);
     work.sweep_cursors.append(&mut more.sweep_cursors);
     work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
     work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
@@ -375,6 +376,7 @@ fn halve(work: &mut Work) -> Work {
         inbound: half(&mut work.inbound, &mut spare),
         overdue: half(&mut work.overdue, &mut spare),
         quarantine: half(&mut work.quarantine, &mut spare),
+        retire: half(&mut work.retire, &mut spare),
         sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
         forget_keys_before: work.forget_keys_before.take(),
         forget_parked_before: None,

@@ -14,6 +14,7 @@ mod inbound;
 mod policies;
 mod protection;
 mod receipts;
+mod retire;
 mod sweep;
 mod work;
 
@@ -36,6 +37,7 @@ pub use caps::{CapChange, CapDone, CapPatch, NewCap};
 pub use inbound::{Inbound, InboundFate};
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
+pub use retire::{Gone, Retire};
 pub use sweep::Overdue;
 pub use work::{
     AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
@@ -252,6 +254,7 @@ impl Lane {
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
         self.forget_hits_of(gathered).await?;
+        self.retire(&work.retire, now).await?;
         self.log(gathered, now).await?;
         Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
     }

@@ -17,6 +17,7 @@ mod open;
 mod outbox;
 mod policies;
 mod protection;
+mod retention;
 mod schema;
 mod sweeps;
 #[cfg(feature = "testing")]
@@ -32,6 +33,7 @@ pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailR
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
 pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};
+pub use retention::{AgedLine, AgedMessage, AgedRow};
 pub use sweeps::SweepRow;
 
 /// Declares a row struct read by column name, from either database.

@@ -9,4 +9,5 @@ pub(crate) mod http;
 pub(crate) mod kannel;
 pub(crate) mod sms;
 pub(crate) mod store;
+pub(crate) mod stream;
 pub(crate) mod webhooks;

@@ -109,7 +109,7 @@ pub(crate) async fn find(
     row.ok_or_else(unknown)
 }
 
-fn filter_of(query: &Query) -> Result<Filter, ApiError> {
+pub(super) fn filter_of(query: &Query) -> Result<Filter, ApiError> {
     let moment = |name: &'static str| -> Result<Option<i64>, ApiError> {
         let Some(text) = query.get(name) else {
             return Ok(None);
@@ -143,7 +143,7 @@ fn filter_of(query: &Query) -> Result<Filter, ApiError> {
 }
 
 /// True for a channel that exists and has no messages here.
-fn other_channel(query: &Query) -> Result<bool, ApiError> {
+pub(super) fn other_channel(query: &Query) -> Result<bool, ApiError> {
     match query.get("channel") {
         None | Some("sms") => Ok(false),
         Some(other) if CHANNELS.contains(&other) => Ok(true),

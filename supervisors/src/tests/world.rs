@@ -10,6 +10,7 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::{OwnerMsg, Views};
 use actors::smpp::profile::{Doubt, Profile, Retry, Timers, WhenInDoubt};
 use actors::smpp::translate::{self, Dialect};
+use actors::traffic::retention::{Keep, Pace, RetentionArgs};
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use model::api_key::{self, Mode};
@@ -169,7 +170,15 @@ impl Plan {
             batch_wait: Duration::ZERO,
         };
         let sandbox = SandboxHandle::default();
-        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, policy: self.root_policy };
+        let period = Duration::from_millis(20);
+        let retention = RetentionArgs {
+            store: store.clone(),
+            writer: writer.clone(),
+            keep: Keep::default(),
+            pace: Pace { period, batch: 100, pause: period },
+        };
+        let policy = self.root_policy;
+        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, retention, policy };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
         let mut world = World {
             url,

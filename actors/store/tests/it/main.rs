@@ -3,11 +3,13 @@
 
 mod accept;
 mod caps;
+mod follow;
 mod handoff;
 mod inbound;
 mod policies;
 mod protection;
 mod receipts;
+mod retention;
 mod roles;
 mod schema;
 mod world;
