@@ -16,6 +16,7 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::translate;
 use actors::traffic::admission::{Admission, Routes};
+use actors::traffic::replies::RepliesArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -126,7 +127,9 @@ pub async fn boot(
         rates: settings.read_rates()?,
         default_sender: settings.senders.default_sender.clone(),
     });
-    let sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    let mut sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
+    let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
     let root = RootArgs {
         writer: WriterPlan {
             store: store.clone(),
@@ -140,6 +143,7 @@ pub async fn boot(
         sandbox,
         carriers: accounts,
         sweeper,
+        replies,
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;

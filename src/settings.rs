@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use carrier::{Carrier, Concat, Secret};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
-pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Senders, Smpp};
+pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Senders, Smpp};
 
 /// Every key with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -42,6 +42,7 @@ pub struct Settings {
     pub limits: Limits,
     pub smpp: Smpp,
     pub in_doubt: InDoubt,
+    pub inbound: Inbound,
     pub gates: Gates,
     pub sandbox: Sandbox,
     pub rates: RateTable,
@@ -132,6 +133,7 @@ impl Settings {
         self.database.check(&mut faults);
         self.smpp.check(&mut faults);
         self.in_doubt.check(&mut faults);
+        self.inbound.check(&mut faults);
         self.gates.check(&mut faults);
         self.sandbox.check(&mut faults);
         self.senders.check(&mut faults);

@@ -2,8 +2,10 @@
 //!
 //! admission   pure checks, route and price; plain values, shared by the API and the binds
 //! sweeper     gives up on receipts that never come
+//! replies     sends the answers to keywords
 //!
-//! Nothing here keeps what must survive: that is the writer's. The sweeper's supervisor is root.
+//! Nothing here keeps what must survive: that is the writer's. Root supervises sweeper and replies.
 
 pub mod admission;
+pub mod replies;
 pub mod sweeper;

@@ -7,14 +7,19 @@
 
 mod accept;
 mod admin;
+mod blocked;
+mod compliance;
+mod consent;
 mod gates;
 mod handoff;
 mod inbound;
+mod joining;
+mod keywords;
 mod receipts;
 mod sweep;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
@@ -26,7 +31,9 @@ use crate::bulk::{Bulk, Column, Conn};
 use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
-pub use inbound::{Inbound, InboundFate};
+pub use compliance::{Compliance, Complied, ImportState, ImportStatus, Lift, NewSuppression};
+pub use consent::NewConsent;
+pub use inbound::{Inbound, InboundFate, InboundPart};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
 pub use work::{
@@ -43,6 +50,8 @@ pub struct Lane {
     /// Parked receipts by carrier, so that a result looks for one only where there may be one.
     parked: HashMap<CarrierId, i64>,
     id_rules: HashMap<CarrierId, i64>,
+    /// Organizations whose suppression list may hold something.
+    suppressing: HashSet<OrgId>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
 }
@@ -57,6 +66,9 @@ pub(crate) struct Gathered {
     /// Changes to `Lane::parked` that hold once committed.
     pub(crate) parked: HashMap<CarrierId, i64>,
     pub(crate) id_rules: HashMap<CarrierId, i64>,
+    /// Whose messages ended before a carrier had them, each once per message.
+    pub(crate) blocked: Vec<OrgId>,
+    pub(crate) replies_due: bool,
 }
 
 pub(crate) struct EventRow {
@@ -116,7 +128,12 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
-        Ok(Self { conn, id, next: 0, alternatives, parked, id_rules, checked: false })
+        let suppressing = HashSet::new();
+        let (next, checked) = (0, false);
+        let mut lane =
+            Self { conn, id, next, alternatives, parked, id_rules, suppressing, checked };
+        lane.read_suppressing().await?;
+        Ok(lane)
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -178,15 +195,30 @@ impl Lane {
     ) -> Result<Done, StoreError> {
         let admin = self.administer(&work.admin, now, gathered).await?;
         let accepts = self.accept(&work.accepts, now, gathered).await?;
-        let claims = self.claim(&work.claims, now).await?;
+        let claims = self.claim(&work.claims, now, gathered).await?;
         let (results, early) = self.results(&work.results, now, gathered).await?;
         let receipts = self.receipts(&work.receipts, early, now, gathered).await?;
         let inbound = self.inbound(&work.inbound, now, gathered).await?;
+        if let Some(before) = work.join_before {
+            self.give_up_joining(before, now, gathered).await?;
+        }
         self.overdue(&work.overdue, now, gathered).await?;
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
         self.log(gathered, now).await?;
-        Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
+        let blocked = std::mem::take(&mut gathered.blocked);
+        let replies_due = gathered.replies_due;
+        Ok(Done {
+            at: now,
+            admin,
+            accepts,
+            claims,
+            results,
+            receipts,
+            inbound,
+            blocked,
+            replies_due,
+        })
     }
 
     /// A fresh number in this lane.

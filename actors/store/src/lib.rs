@@ -6,6 +6,7 @@
 
 mod accounts;
 mod bulk;
+mod compliance;
 mod error;
 mod json;
 pub mod lane;
@@ -20,6 +21,7 @@ mod sweeps;
 pub mod testing;
 
 pub use accounts::{KeyRow, OrganizationRow};
+pub use compliance::{ConsentRow, DueReplyRow, ImportRow, PreferenceRow, SuppressionRow};
 pub use error::StoreError;
 pub use lane::Lane;
 pub use ledger::{Account, Imbalance, TransferKind, TransferRow, Wallet};

@@ -8,6 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
 
+use super::compliance::{Compliance, Complied};
 use super::{Gathered, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -47,6 +48,7 @@ pub enum Admin {
         carrier: CarrierId,
         paused: bool,
     },
+    Comply(Compliance),
 }
 
 /// A key to store: its hash, never its text.
@@ -72,6 +74,7 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    Complied(Complied),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -111,6 +114,9 @@ impl Lane {
                     let columns = [Column::Int(vec![carrier.0]), Column::MaybeInt(vec![at])];
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
+                }
+                Admin::Comply(change) => {
+                    AdminDone::Complied(self.comply(change, now, gathered).await?)
                 }
             });
         }

@@ -6,6 +6,8 @@
 //! that passed. What passed and was not paid is taken back with [`Gates::undo`]; what is let in is
 //! told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
 
+mod opt_out;
+
 use std::collections::HashMap;
 
 use model::carrier::{MessageKey, OrgId};
@@ -15,6 +17,7 @@ use model::money::Micros;
 use model::refusal::Refusal;
 use model::submission::{NewMessage, Submission};
 
+use self::opt_out::OptedOut;
 use super::Lane;
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -33,6 +36,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) cost: Micros,
     /// Asked for at this time: it meets the gates then, and not before.
     pub(crate) scheduled_at: Option<At>,
+    /// See [`SendOptions::bypass_opt_out`](model::submission::SendOptions::bypass_opt_out).
+    pub(crate) bypass_opt_out: bool,
 }
 
 impl<'a> Candidate<'a> {
@@ -45,12 +50,14 @@ impl<'a> Candidate<'a> {
             test: message.test,
             cost: message.hold(),
             scheduled_at: message.options.scheduled_at,
+            bypass_opt_out: message.options.bypass_opt_out,
         }
     }
 }
 
 /// What the candidates of one batch meet, as it stands inside the transaction.
 pub(crate) struct Gates {
+    opted_out: OptedOut,
     purses: HashMap<OrgId, Micros>,
 }
 
@@ -60,8 +67,9 @@ impl Lane {
         candidates: &[Candidate<'_>],
         _now: At,
     ) -> Result<Gates, StoreError> {
+        let opted_out = self.opted_out(candidates).await?;
         let purses = self.purses(candidates).await?;
-        Ok(Gates { purses })
+        Ok(Gates { opted_out, purses })
     }
 
     /// Writes what the candidates that were let in have used up.
@@ -92,7 +100,11 @@ impl Gates {
     /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
     /// nothing is counted, and it comes before the gates again.
     pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
-        Ok(candidate.scheduled_at)
+        if candidate.scheduled_at.is_some() {
+            return Ok(candidate.scheduled_at);
+        }
+        self.opted_out.check(candidate)?;
+        Ok(None)
     }
 
     /// Takes back what a pass counted.

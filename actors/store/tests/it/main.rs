@@ -4,6 +4,9 @@
 mod accept;
 mod handoff;
 mod inbound;
+mod joining;
+mod keywords;
+mod opt_out;
 mod receipts;
 mod roles;
 mod schema;
