@@ -9,16 +9,19 @@ mod auth;
 mod billing;
 mod body;
 mod call;
+mod consent;
 mod error;
 mod error_pages;
 mod frame;
 mod idempotency;
+mod keywords;
 mod limits;
 mod messages;
 mod meters;
 mod openapi;
 mod page;
 mod serve;
+mod suppressions;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -77,6 +80,7 @@ pub struct Inner {
     keys: auth::Keys,
     limits: limits::Limits,
     cursors: page::Cursors,
+    imports: suppressions::Imports,
     meters: meters::Meters,
     readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -96,6 +100,7 @@ impl App {
             keys: auth::Keys::new(),
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
+            imports: suppressions::Imports::new(),
             meters: meters::Meters::new(),
             readiness: parts.readiness,
             metrics: parts.metrics,
@@ -113,15 +118,22 @@ impl Deref for App {
 
 /// The documented routes, under their prefix.
 fn documented() -> OpenApiRouter<App> {
-    let resources = OpenApiRouter::new().merge(messages::routes()).merge(billing::routes());
-    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources)
+    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources())
+}
+
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(messages::routes())
+        .merge(billing::routes())
+        .merge(suppressions::routes())
+        .merge(consent::routes())
+        .merge(keywords::routes())
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let (documented, _) = documented().split_for_parts();
-    let (alias, _) =
-        OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).split_for_parts();
+    let (alias, _) = resources().split_for_parts();
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())

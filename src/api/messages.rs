@@ -10,6 +10,7 @@ mod send;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use input::{check_metadata, metadata_text};
 pub(crate) use output::id_of;
 
 use super::App;

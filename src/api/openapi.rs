@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "messages", description = "SMS out and in"),
         (name = "billing", description = "The prepaid wallet"),
+        (name = "compliance", description = "Who may be sent what"),
     ),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),

@@ -28,6 +28,8 @@ pub(crate) enum List {
     Messages = 1,
     Transactions = 2,
     Events = 3,
+    Suppressions = 40,
+    ConsentRecords = 41,
 }
 
 /// Where the next page begins, and whether there is one.

@@ -305,7 +305,7 @@ static SAVE_IMPORT: Bulk = Bulk {
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)
          on conflict (id) do update set status = excluded.status, processed = excluded.processed,
             added = excluded.added, known = excluded.known, rejected = excluded.rejected,
-            updated_at = excluded.updated_at, done_at = excluded.done_at",
+            errors = excluded.errors, updated_at = excluded.updated_at, done_at = excluded.done_at",
     postgres: "insert into suppression_imports (id, organization_id, process, status, dry_run,
             total, processed, added, known, rejected, errors, created_at, updated_at, done_at)
          select v.i, v.o, v.p, v.s, v.d, v.t, v.c, v.a, v.k, v.r, v.e, v.n, v.n, v.x
@@ -314,5 +314,5 @@ static SAVE_IMPORT: Bulk = Bulk {
             $12::bigint[], $13::bigint[]) v (i, o, p, s, d, t, c, a, k, r, e, n, x)
          on conflict (id) do update set status = excluded.status, processed = excluded.processed,
             added = excluded.added, known = excluded.known, rejected = excluded.rejected,
-            updated_at = excluded.updated_at, done_at = excluded.done_at",
+            errors = excluded.errors, updated_at = excluded.updated_at, done_at = excluded.done_at",
 };
