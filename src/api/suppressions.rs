@@ -24,7 +24,7 @@ pub(crate) use entry::{fits, identity};
 use super::App;
 
 /// Files read and imports run at once, of all organizations.
-const IMPORTS_AT_ONCE: usize = 2;
+const IMPORTS_AT_ONCE: usize = 4;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
