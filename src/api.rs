@@ -11,12 +11,14 @@ mod body;
 mod call;
 mod caps;
 mod chunks;
+mod consent;
 mod error;
 mod error_pages;
 mod events;
 mod frame;
 mod gates;
 mod idempotency;
+mod keywords;
 mod limits;
 mod messages;
 mod meters;
@@ -24,6 +26,7 @@ mod openapi;
 mod page;
 mod protection;
 mod serve;
+mod suppressions;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -90,6 +93,7 @@ pub struct Inner {
     keys: auth::Keys,
     limits: limits::Limits,
     cursors: page::Cursors,
+    imports: suppressions::Imports,
     meters: meters::Meters,
     readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -112,6 +116,7 @@ impl App {
             keys: auth::Keys::new(),
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
+            imports: suppressions::Imports::new(),
             meters: meters::Meters::new(),
             readiness: parts.readiness,
             metrics: parts.metrics,
@@ -141,6 +146,9 @@ fn resources() -> OpenApiRouter<App> {
         .merge(caps::routes())
         .merge(protection::routes())
         .merge(gates::routes())
+        .merge(suppressions::routes())
+        .merge(consent::routes())
+        .merge(keywords::routes())
 }
 
 /// The documented routes, under their prefix.

@@ -19,6 +19,7 @@ use actors::smpp::owner::Views;
 use actors::smpp::translate;
 use actors::traffic::admission::{Admission, Routes};
 use actors::traffic::guard::Guard;
+use actors::traffic::replies::RepliesArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -134,7 +135,9 @@ pub async fn boot(
     let own = store.protections().await?;
     let guard = Guard::new(settings.protection.rules(), own, Some(writer.clone()));
     let admission = admission.guarded(guard);
-    let sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    let mut sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
+    let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
     let root = RootArgs {
         writer: WriterPlan {
             store: store.clone(),
@@ -149,6 +152,7 @@ pub async fn boot(
         carriers: accounts,
         sweeper,
         retention: keeping::retention(&settings.retention, &store, &writer),
+        replies,
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;

@@ -24,7 +24,7 @@ pub use keeping::{Events, Redact, Retention};
 pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
-pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Senders, Smpp};
+pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Senders, Smpp};
 
 /// Every key with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -49,6 +49,7 @@ pub struct Settings {
     pub retention: Retention,
     pub smpp: Smpp,
     pub in_doubt: InDoubt,
+    pub inbound: Inbound,
     pub gates: Gates,
     pub protection: Protection,
     pub sandbox: Sandbox,
@@ -142,6 +143,7 @@ impl Settings {
         self.retention.check(&mut faults);
         self.smpp.check(&mut faults);
         self.in_doubt.check(&mut faults);
+        self.inbound.check(&mut faults);
         self.gates.check(&mut faults);
         self.protection.check(&mut faults);
         self.sandbox.check(&mut faults);

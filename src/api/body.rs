@@ -56,7 +56,7 @@ fn is_json(content_type: &str) -> bool {
     kind.eq_ignore_ascii_case("application/json")
 }
 
-async fn gather(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+pub(crate) async fn gather(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("the body is longer than {limit} octets");
         ApiError::new(Code::PayloadTooLarge, message).detail("limit_bytes", json!(limit))
@@ -103,6 +103,7 @@ pub(crate) enum Kind {
     Flag,
     Object,
     List,
+    Bool,
 }
 
 /// One known field of a body.
@@ -131,6 +132,7 @@ impl Field {
             Kind::Flag => (value.is_boolean(), "true or false"),
             Kind::Object => (value.is_object(), "an object"),
             Kind::List => (value.is_array(), "an array"),
+            Kind::Bool => (value.is_boolean(), "true or false"),
             Kind::OneOf(names) => {
                 let fits = value.as_str().is_some_and(|text| names.contains(&text));
                 if fits {
@@ -151,6 +153,14 @@ pub(crate) fn missing(field: &'static str) -> Fault {
 pub(crate) fn wrong(field: &'static str, value: Value) -> Fault {
     let message = format!("the field `{field}` is not valid");
     Fault::new(Code::ValidationError, message).field(field).value(value)
+}
+
+/// A text that can be stored: without U+0000, and of at most so many characters.
+pub(crate) fn storable(field: &'static str, text: &str, most: usize, faults: &mut Vec<Fault>) {
+    if text.contains('\0') || text.chars().count() > most {
+        let expected = format!("at most {most} characters, none of them U+0000");
+        faults.push(wrong(field, json!(text)).expected(expected));
+    }
 }
 
 /// Reads a typed body, or says everything that is wrong with it.

@@ -30,6 +30,7 @@ pub(crate) const PAGES: &[(&str, &str)] = pages![
     "INVALID_SENDER",
     "INVALID_CHANNEL",
     "MESSAGE_TOO_LONG",
+    "RECIPIENT_OPTED_OUT",
     "IDEMPOTENCY_KEY_REUSED",
     "NO_ROUTE",
     "NO_PRICE",

@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) use input::{CATEGORIES, CategoryIn};
+pub(crate) use input::{check_metadata, metadata_text};
 pub(crate) use list::CHANNELS;
 pub(crate) use output::id_of;
 

@@ -33,6 +33,8 @@ pub(crate) enum List {
     Senders = 21,
     /// The log of an organization.
     Log = 12,
+    Suppressions = 42,
+    ConsentRecords = 41,
 }
 
 /// Where the next page begins, and whether there is one.

@@ -1,6 +1,7 @@
 //! The API over a real store and a real writer: one world per test, driven through its router.
 
 mod caps;
+mod compliance;
 mod edges;
 mod events;
 mod export;

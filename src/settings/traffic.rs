@@ -1,4 +1,4 @@
-//! How messages travel: `[smpp] [in_doubt] [gates] [sandbox] [rates] [senders]`.
+//! How messages travel: `[smpp] [in_doubt] [inbound] [gates] [sandbox] [rates] [senders]`.
 
 use std::path::PathBuf;
 
@@ -68,6 +68,19 @@ impl InDoubt {
 
     pub(super) fn check(&self, faults: &mut Faults) {
         faults.range(self.wait_s, 0..=86_400, "in_doubt", "wait_s");
+    }
+}
+
+/// What comes from handsets.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    pub join_parts_s: u64,
+}
+
+impl Inbound {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.range(self.join_parts_s, 1..=86_400, "inbound", "join_parts_s");
     }
 }
 

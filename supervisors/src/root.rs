@@ -1,4 +1,4 @@
-//! The top of the tree: writer, sandbox, carriers, sweeper, retention.
+//! The top of the tree: writer, sandbox, carriers, sweeper, retention, answers to keywords.
 //!
 //! The writer first, since all else stores through it; when it dies the carriers are stopped and
 //! started anew behind its successor, because what they had asked of it is lost. A budget spent
@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use actors::directory::Directory;
+use actors::traffic::replies::{Replies, RepliesArgs, RepliesMsg};
 use actors::traffic::retention::{Retention, RetentionArgs, RetentionMsg};
 use actors::traffic::sweeper::{Sweeper, SweeperArgs, SweeperMsg};
 use actors::writer::{Shared, Writer, WriterArgs, WriterMsg};
@@ -43,6 +44,7 @@ pub enum Part {
     Carriers,
     Sweeper,
     Retention,
+    Replies,
 }
 
 /// How a writer is made, as often as it takes.
@@ -78,6 +80,7 @@ pub struct RootArgs {
     pub carriers: Vec<CarrierArgs>,
     pub sweeper: SweeperArgs,
     pub retention: RetentionArgs,
+    pub replies: RepliesArgs,
     pub policy: Policy,
 }
 
@@ -91,7 +94,8 @@ pub struct RootState {
     carriers: Option<ActorRef<CarriersMsg>>,
     sweeper: Option<ActorRef<SweeperMsg>>,
     retention: Option<ActorRef<RetentionMsg>>,
-    logs: [Log; 5],
+    replies: Option<ActorRef<RepliesMsg>>,
+    logs: [Log; 6],
 }
 
 impl Actor for Root {
@@ -111,6 +115,7 @@ impl Actor for Root {
             carriers: None,
             sweeper: None,
             retention: None,
+            replies: None,
             logs: Default::default(),
         };
         // The first writer is started here, so that a store in use fails the start itself.
@@ -125,7 +130,7 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         restarts(Part::Writer).increment(0);
-        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper, Part::Retention] {
+        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper, Part::Retention, Part::Replies] {
             restarts(part).increment(0);
             state.start(&me, part).await?;
         }
@@ -209,6 +214,11 @@ impl RootState {
                 let spawned = Actor::spawn_linked(None, Retention, args, cell).await;
                 spawned.map(|(retention, _)| self.retention = Some(retention))
             }
+            Part::Replies if self.replies.is_none() => {
+                let args = self.args.replies.clone();
+                let spawned = Actor::spawn_linked(None, Replies, args, cell).await;
+                spawned.map(|(replies, _)| self.replies = Some(replies))
+            }
             _ => Ok(()),
         };
         match started {
@@ -249,6 +259,10 @@ impl RootState {
         if self.retention.as_ref().is_some_and(|retention| retention.get_id() == who) {
             self.retention = None;
             return self.again(me, Part::Retention, why);
+        }
+        if self.replies.as_ref().is_some_and(|replies| replies.get_id() == who) {
+            self.replies = None;
+            return self.again(me, Part::Replies, why);
         }
         Ok(())
     }

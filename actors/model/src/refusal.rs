@@ -53,6 +53,7 @@ codes! {
     InvalidSender = 422 "INVALID_SENDER",
     InvalidChannel = 422 "INVALID_CHANNEL",
     MessageTooLong = 422 "MESSAGE_TOO_LONG",
+    RecipientOptedOut = 422 "RECIPIENT_OPTED_OUT",
     IdempotencyKeyReused = 422 "IDEMPOTENCY_KEY_REUSED",
     NoRoute = 422 "NO_ROUTE",
     NoPrice = 422 "NO_PRICE",
@@ -134,6 +135,12 @@ impl Refusal {
     }
 
     #[must_use]
+    pub fn recipient_opted_out() -> Self {
+        Self::new(Code::RecipientOptedOut, "the recipient does not want messages from you")
+            .field("to")
+    }
+
+    #[must_use]
     pub fn invalid_api_key() -> Self {
         Self::new(Code::InvalidApiKey, "the API key is malformed, unknown or revoked")
     }
@@ -159,6 +166,7 @@ pub enum MessageError {
     NoRoute,
     Blocked,
     Quarantined,
+    RecipientOptedOut,
 }
 
 impl MessageError {
@@ -176,6 +184,7 @@ impl MessageError {
             Self::NoRoute => "NO_ROUTE",
             Self::Blocked => "BLOCKED",
             Self::Quarantined => "QUARANTINED",
+            Self::RecipientOptedOut => "RECIPIENT_OPTED_OUT",
         }
     }
 }

@@ -46,6 +46,8 @@ pub struct SendOptions {
     pub parent: Option<MessageKey>,
     /// The template its text was made from.
     pub template: Option<PublicId>,
+    /// An answer to a keyword: it goes to a person who has just opted out, too.
+    pub bypass_opt_out: bool,
 }
 
 impl NewMessage {
@@ -77,6 +79,9 @@ pub struct Submission {
 }
 
 impl Submission {
+    /// Stands for a key where the switch itself sends on an organization's behalf.
+    pub const BY_SWITCH: i64 = 0;
+
     #[must_use]
     pub fn hold(&self) -> Micros {
         self.messages.iter().fold(Micros::ZERO, |sum, message| sum + message.hold())

@@ -5,10 +5,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use model::carrier::{CarrierId, OrgId};
 use model::message::{Encoding, Status};
 use proto_smpp::receipt::{self, State};
+use proto_smpp::segment::Segment;
 use proto_smpp::split::{self, Concat, Part};
 use proto_smpp::{Address, CommandId, Message, MessageView, message_id, text};
 use sha2::{Digest as _, Sha256};
-use store::lane::{Inbound, Receipt};
+use store::lane::{Inbound, InboundPart, Receipt};
 
 use super::job::Job;
 
@@ -124,6 +125,11 @@ pub fn inbound(
         from_ton: view.source.ton,
         fingerprint: inbound_fingerprint(view, &raw),
         session: 0,
+        part: Segment::of(view).map(|segment| InboundPart {
+            reference: segment.reference,
+            total: segment.total,
+            number: segment.number,
+        }),
         raw,
     }
 }
@@ -241,6 +247,20 @@ mod tests {
         assert_eq!(inbound.body, "a\u{fffd}b");
         assert_eq!(inbound.raw, b"a\0b");
         assert_eq!(inbound.to, "12345");
+    }
+
+    #[test]
+    fn a_part_of_a_long_message_is_known_by_its_header() {
+        let mut pdu = Message::new(
+            CommandId::DELIVER_SM,
+            Address::new(1, 1, "14155550123"),
+            Address::new(3, 0, "12345"),
+        );
+        pdu.esm_class = proto_smpp::pdu::message::ESM_UDHI;
+        pdu.short_message = b"\x05\0\x03\x07\x03\x02middle".to_vec();
+        let inbound = inbound(CarrierId(1), None, &pdu.view());
+        let part = InboundPart { reference: 7, total: 3, number: 2 };
+        assert_eq!((inbound.part, inbound.body.as_str()), (Some(part), "middle"));
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! guard       where each organization may send
 //! sweeper     gives up on receipts that never come
 //! retention   drops what has been kept long enough
+//! replies     sends the answers to keywords
 //!
 //! Nothing here keeps what must survive: that is the writer's. The actors' supervisor is root.
 
 pub mod admission;
 pub mod guard;
+pub mod replies;
 pub mod retention;
 pub mod sweeper;

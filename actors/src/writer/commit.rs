@@ -260,6 +260,8 @@ impl Committer {
             results: vec![Fate::Stale; work.results.len()],
             receipts: vec![ReceiptFate::Noted; work.receipts.len()],
             inbound: vec![InboundFate::Ownerless; work.inbound.len()],
+            blocked: Vec::new(),
+            replies_due: false,
         })
     }
 
@@ -288,6 +290,12 @@ impl Committer {
             if *fate == Fate::Closed {
                 self.args.shared.add_backlog(result.row.organization, -1);
             }
+        }
+        for organization in &done.blocked {
+            self.args.shared.add_backlog(*organization, -1);
+        }
+        if done.replies_due {
+            self.args.shared.replies_due();
         }
         for (carrier, jobs) in jobs {
             if let Some(owner) = self.args.carriers.find(carrier) {
@@ -352,6 +360,7 @@ fn append(work: &mut Work, mut more: Work) {
     work.sweep_cursors.append(&mut more.sweep_cursors);
     work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
     work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
+    work.join_before = work.join_before.max(more.join_before);
 }
 
 /// Takes the second half of each kind away; of a single kind with one item, the other kinds.
@@ -380,9 +389,13 @@ fn halve(work: &mut Work) -> Work {
         sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
         forget_keys_before: work.forget_keys_before.take(),
         forget_parked_before: None,
+        join_before: None,
     };
     if second.is_empty() {
         second.forget_parked_before = work.forget_parked_before.take();
+    }
+    if second.is_empty() {
+        second.join_before = work.join_before.take();
     }
     second
 }
@@ -395,6 +408,8 @@ fn join(mut first: Done, second: Done) -> Done {
     first.results.extend(second.results);
     first.receipts.extend(second.receipts);
     first.inbound.extend(second.inbound);
+    first.blocked.extend(second.blocked);
+    first.replies_due |= second.replies_due;
     first
 }
 
@@ -407,6 +422,8 @@ fn take(done: &mut Done, share: &Share) -> Done {
         results: done.results.drain(..share.results).collect(),
         receipts: done.receipts.drain(..share.receipts).collect(),
         inbound: done.inbound.drain(..share.inbound).collect(),
+        blocked: Vec::new(),
+        replies_due: false,
     }
 }
 

@@ -11,7 +11,7 @@ use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::ActorRef;
 use store::lane::{AcceptAnswer, Admin, AdminDone, Done, Work};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Asked, Then, WriterMsg};
 use crate::customer::feed::Wakes;
@@ -45,6 +45,8 @@ pub struct Shared {
     /// Held by the life that commits.
     turn: Arc<Semaphore>,
     backlogs: RwLock<HashMap<OrgId, Arc<AtomicI64>>>,
+    /// Told when answers to keywords are due.
+    replies: Notify,
     backlog_max: i64,
     wakes: Arc<Wakes>,
 }
@@ -73,6 +75,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             turn: Arc::new(Semaphore::new(1)),
             backlogs: RwLock::new(HashMap::new()),
+            replies: Notify::new(),
             backlog_max: limits.backlog_per_organization_max,
             wakes: Arc::default(),
         }
@@ -105,6 +108,10 @@ impl Shared {
     /// Adds to what waits for carriers on behalf of an organization.
     pub fn add_backlog(&self, organization: OrgId, change: i64) {
         self.backlog(organization).fetch_add(change, Ordering::Relaxed);
+    }
+
+    pub(super) fn replies_due(&self) {
+        self.replies.notify_one();
     }
 
     pub(super) fn permits_in_use(&self) -> usize {
@@ -196,6 +203,11 @@ impl WriterHandle {
             return Err(Refusal::unavailable("the database takes nothing now").retry_after(2));
         }
         Ok(())
+    }
+
+    /// Resolves once answers to keywords are due. For one who waits, who looks at the rows.
+    pub async fn wait_for_due_replies(&self) {
+        self.shared.replies.notified().await;
     }
 
     pub fn set_low_disk(&self, low: bool) {

@@ -7,10 +7,15 @@
 
 mod accept;
 mod admin;
+mod blocked;
 mod caps;
+mod compliance;
+mod consent;
 mod gates;
 mod handoff;
 mod inbound;
+mod joining;
+mod keywords;
 mod policies;
 mod protection;
 mod receipts;
@@ -34,7 +39,9 @@ use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
 pub use caps::{CapChange, CapDone, CapPatch, NewCap};
-pub use inbound::{Inbound, InboundFate};
+pub use compliance::{Compliance, Complied, ImportState, ImportStatus, Lift, NewSuppression};
+pub use consent::NewConsent;
+pub use inbound::{Inbound, InboundFate, InboundPart};
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use retire::{Gone, Retire};
@@ -61,6 +68,8 @@ pub struct Lane {
     alerted: HashMap<(OrgId, i64), i64>,
     /// The policies that switch something on.
     policies: HashMap<OrgId, Arc<Policy>>,
+    /// Organizations whose suppression list may hold something.
+    suppressing: HashSet<OrgId>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
     /// Whose log has grown since it was last asked.
@@ -83,6 +92,9 @@ pub(crate) struct Gathered {
     pub(crate) alerted: HashMap<(OrgId, i64), i64>,
     counted: gates::Counted,
     pub(crate) policies: HashMap<OrgId, Arc<Policy>>,
+    /// Whose messages ended before a carrier had them, each once per message.
+    pub(crate) blocked: Vec<OrgId>,
+    pub(crate) replies_due: bool,
 }
 
 pub(crate) struct EventRow {
@@ -146,7 +158,7 @@ impl Lane {
         let capped = gates::capped(&mut conn).await?;
         let guards = protection::Guards::read(&mut conn, protection).await?;
         let policies = policies::load(&mut conn).await?;
-        Ok(Self {
+        let mut lane = Self {
             conn,
             id,
             next: 0,
@@ -158,9 +170,12 @@ impl Lane {
             minute: gates::Minute::default(),
             alerted: HashMap::new(),
             policies,
+            suppressing: HashSet::new(),
             checked: false,
             touched: Vec::new(),
-        })
+        };
+        lane.read_suppressing().await?;
+        Ok(lane)
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -246,17 +261,32 @@ impl Lane {
     ) -> Result<Done, StoreError> {
         let admin = self.administer(&work.admin, now, gathered).await?;
         let accepts = self.accept(&work.accepts, now, gathered).await?;
-        let claims = self.claim(&work.claims, now).await?;
+        let claims = self.claim(&work.claims, now, gathered).await?;
         let (results, early) = self.results(&work.results, now, gathered).await?;
         let receipts = self.receipts(&work.receipts, early, now, gathered).await?;
         let inbound = self.inbound(&work.inbound, now, gathered).await?;
+        if let Some(before) = work.join_before {
+            self.give_up_joining(before, now, gathered).await?;
+        }
         self.overdue(&work.overdue, now, gathered).await?;
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
         self.forget_hits_of(gathered).await?;
         self.retire(&work.retire, now).await?;
         self.log(gathered, now).await?;
-        Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
+        let blocked = std::mem::take(&mut gathered.blocked);
+        let replies_due = gathered.replies_due;
+        Ok(Done {
+            at: now,
+            admin,
+            accepts,
+            claims,
+            results,
+            receipts,
+            inbound,
+            blocked,
+            replies_due,
+        })
     }
 
     /// A fresh number in this lane.

@@ -7,6 +7,7 @@
 mod accounts;
 mod bulk;
 mod caps;
+mod compliance;
 mod error;
 mod json;
 pub mod lane;
@@ -25,6 +26,7 @@ pub mod testing;
 
 pub use accounts::{KeyRow, OrganizationRow};
 pub use caps::{CapRow, CapStanding};
+pub use compliance::{ConsentRow, DueReplyRow, ImportRow, PreferenceRow, SuppressionRow};
 pub use error::StoreError;
 pub use lane::Lane;
 pub use ledger::{Account, Imbalance, TransferKind, TransferRow, Wallet};

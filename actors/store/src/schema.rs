@@ -30,6 +30,7 @@ const STEPS: &[Step] = steps![
     1 "0001" "spine",
     2 "0002" "log",
     4 "0004" "caps",
+    5 "0005" "compliance",
     7 "0007" "protection",
     8 "0008" "retention",
     10 "0010" "policies",

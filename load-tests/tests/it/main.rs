@@ -16,6 +16,7 @@ mod http;
 mod inbound;
 mod input;
 mod long;
+mod opt_out;
 mod postgres;
 mod protection;
 mod sandbox;

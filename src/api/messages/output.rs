@@ -127,6 +127,7 @@ fn explained(code: &str) -> &'static str {
         "THROTTLED" => "the carrier took no more messages",
         "NO_ROUTE" => "no carrier takes messages to this destination",
         "BLOCKED" => "the message was stopped before it was sent",
+        "RECIPIENT_OPTED_OUT" => "the recipient had opted out when the message was to leave",
         "QUARANTINED" => "the message was set aside for its operator",
         _ => "the carrier gave a reason that is not known here",
     }

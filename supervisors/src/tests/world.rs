@@ -10,6 +10,8 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::{OwnerMsg, Views};
 use actors::smpp::profile::{Doubt, Profile, Retry, Timers, WhenInDoubt};
 use actors::smpp::translate::{self, Dialect};
+use actors::traffic::admission::{Admission, Routes};
+use actors::traffic::replies::RepliesArgs;
 use actors::traffic::retention::{Keep, Pace, RetentionArgs};
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
@@ -178,7 +180,10 @@ impl Plan {
             pace: Pace { period, batch: 100, pause: period },
         };
         let policy = self.root_policy;
-        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, retention, policy };
+        let admission = Admission::new(Routes::default());
+        let replies = RepliesArgs::new(store.clone(), writer.clone(), admission);
+        let args =
+            RootArgs { writer: plan, sandbox, carriers, sweeper, retention, replies, policy };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
         let mut world = World {
             url,

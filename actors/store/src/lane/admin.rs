@@ -10,6 +10,7 @@ use model::id::PublicId;
 use model::money::Micros;
 use model::protection::Overrides;
 
+use super::compliance::{Compliance, Complied};
 use super::{CapChange, CapDone, Gathered, Lane, PolicyChange, PolicyDone, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -63,6 +64,7 @@ pub enum Admin {
     },
     /// Of an organization's policy, lists and senders.
     Policy(PolicyChange),
+    Comply(Compliance),
 }
 
 /// A key to store: its hash, never its text.
@@ -92,6 +94,7 @@ pub enum AdminDone {
     Protected,
     Alerted,
     Policy(PolicyDone),
+    Complied(Complied),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -144,6 +147,9 @@ impl Lane {
                 Admin::Cap(change) => AdminDone::Cap(self.cap(change, now, gathered).await?),
                 Admin::Policy(change) => {
                     AdminDone::Policy(self.change_policy(change, now, gathered).await?)
+                }
+                Admin::Comply(change) => {
+                    AdminDone::Complied(self.comply(change, now, gathered).await?)
                 }
             });
         }

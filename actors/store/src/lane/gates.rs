@@ -8,6 +8,7 @@
 //! told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
 
 mod caps;
+mod opt_out;
 mod policy;
 mod spend;
 mod velocity;
@@ -21,6 +22,7 @@ use model::money::Micros;
 use model::refusal::Refusal;
 use model::submission::{NewMessage, Submission};
 
+use self::opt_out::OptedOut;
 use super::{Gathered, Lane};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -42,6 +44,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) cost: Micros,
     /// Asked for at this time: it meets the gates then, and not before.
     pub(crate) scheduled_at: Option<At>,
+    /// See [`SendOptions::bypass_opt_out`](model::submission::SendOptions::bypass_opt_out).
+    pub(crate) bypass_opt_out: bool,
 }
 
 impl<'a> Candidate<'a> {
@@ -54,12 +58,14 @@ impl<'a> Candidate<'a> {
             test: message.test,
             cost: message.hold(),
             scheduled_at: message.options.scheduled_at,
+            bypass_opt_out: message.options.bypass_opt_out,
         }
     }
 }
 
 /// What the candidates of one batch meet, as it stands inside the transaction.
 pub(crate) struct Gates {
+    opted_out: OptedOut,
     policy: policy::PolicyGate,
     velocity: velocity::Velocity,
     caps: caps::Caps,
@@ -82,12 +88,13 @@ impl Lane {
         candidates: &[Candidate<'_>],
         now: At,
     ) -> Result<Gates, StoreError> {
+        let opted_out = self.opted_out(candidates).await?;
         let policy = self.open_policies(candidates, now).await?;
         let velocity = self.open_velocity(candidates, now);
         let caps = self.open_caps(candidates, now).await?;
         let purses = self.purses(candidates).await?;
         let spend = self.open_spend(candidates, now).await?;
-        Ok(Gates { policy, velocity, caps, spend, purses })
+        Ok(Gates { opted_out, policy, velocity, caps, spend, purses })
     }
 
     /// Writes what the candidates that were let in have used up.
@@ -131,12 +138,16 @@ impl Lane {
 }
 
 impl Gates {
-    /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
+    /// Looks at one candidate, and counts it where gates count. The answer to a keyword meets none. A time: it may go, but not before;
     /// nothing is counted, and it comes before the gates again.
     pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
         if candidate.scheduled_at.is_some() {
             return Ok(candidate.scheduled_at);
         }
+        if candidate.bypass_opt_out {
+            return Ok(None);
+        }
+        self.opted_out.check(candidate)?;
         if let Some(later) = self.policy.pass(candidate)? {
             return Ok(Some(later));
         }
@@ -155,6 +166,9 @@ impl Gates {
 
     /// Takes back what a pass counted.
     pub(crate) fn undo(&mut self, candidate: &Candidate<'_>) {
+        if candidate.bypass_opt_out {
+            return;
+        }
         self.velocity.undo(candidate);
         self.caps.undo(candidate);
         self.spend.undo(candidate);
@@ -175,7 +189,9 @@ impl Gates {
 
     /// A candidate that passed and is paid for became this message.
     pub(crate) fn keep(&mut self, candidate: &Candidate<'_>, key: MessageKey) {
-        self.caps.keep(candidate, key);
+        if !candidate.bypass_opt_out {
+            self.caps.keep(candidate, key);
+        }
     }
 }
 

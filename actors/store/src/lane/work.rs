@@ -27,6 +27,8 @@ pub struct Work {
     pub forget_keys_before: Option<At>,
     /// Parked receipts and inbound fingerprints older than this are dropped, a few at a time.
     pub forget_parked_before: Option<At>,
+    /// Parts of inbound messages older than this wait no longer for their siblings.
+    pub join_before: Option<At>,
     /// Where the search for missing receipts stands now: lane, carrier, event number.
     pub sweep_cursors: Vec<(i64, CarrierId, i64)>,
 }
@@ -46,6 +48,7 @@ impl Work {
             + self.sweep_cursors.len()
             + usize::from(self.forget_keys_before.is_some())
             + usize::from(self.forget_parked_before.is_some())
+            + usize::from(self.join_before.is_some())
     }
 
     #[must_use]
@@ -66,6 +69,10 @@ pub struct Done {
     pub results: Vec<Fate>,
     pub receipts: Vec<ReceiptFate>,
     pub inbound: Vec<InboundFate>,
+    /// Whose claimed messages ended as blocked instead, each once per message.
+    pub blocked: Vec<OrgId>,
+    /// Answers to keywords wait to be sent.
+    pub replies_due: bool,
 }
 
 pub type AcceptAnswer = Result<Accepted, Refusal>;

@@ -52,51 +52,24 @@ create table sender_countries (
 create index sender_countries_registration on sender_countries (registration, country);
 create index sender_countries_pending on sender_countries (registration) where state = 1;
 
--- What the gates read of consent: kept by consent, and made there when that came first.
-create table if not exists suppression_list (
-    organization_id bigint not null,
-    address text not null,
-    scope bigint not null,
-    seq bigint not null,
-    id bytea not null,
-    origin bigint not null,
-    reason text not null,
-    source text not null,
-    created_at bigint not null,
-    primary key (organization_id, address, scope)
-);
-create table if not exists channel_preferences (
-    organization_id bigint not null,
-    address text not null,
-    channel bigint not null,
-    state bigint not null,
-    source text not null,
-    updated_at bigint not null,
-    primary key (organization_id, address, channel)
-);
-
 grant select, insert, update, delete on policies, dnc_entries, rnd_entries, sender_registrations,
-    sender_countries, suppression_list, channel_preferences to orbit_engine;
-grant select on policies, dnc_entries, rnd_entries, sender_registrations, sender_countries,
-    suppression_list, channel_preferences to orbit_api;
+    sender_countries to orbit_engine;
+grant select on policies, dnc_entries, rnd_entries, sender_registrations, sender_countries
+    to orbit_api;
 
 do $$
 declare
     tenant text;
 begin
     foreach tenant in array array['policies', 'dnc_entries', 'rnd_entries', 'sender_registrations',
-        'sender_countries', 'suppression_list', 'channel_preferences']
+        'sender_countries']
     loop
         execute format('alter table %I enable row level security', tenant);
         execute format('alter table %I force row level security', tenant);
-        if not exists (select from pg_policies
-            where schemaname = current_schema() and tablename = tenant)
-        then
-            execute format('create policy engine on %I to orbit_engine using (true)
-                with check (true)', tenant);
-            execute format('create policy tenant on %I for select to orbit_api
-                using (organization_id = current_setting(''orbit.org'')::bigint)', tenant);
-        end if;
+        execute format('create policy engine on %I to orbit_engine using (true) with check (true)',
+            tenant);
+        execute format('create policy tenant on %I for select to orbit_api
+            using (organization_id = current_setting(''orbit.org'')::bigint)', tenant);
     end loop;
 end
 $$;

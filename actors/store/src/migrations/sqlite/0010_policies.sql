@@ -51,26 +51,3 @@ create table sender_countries (
 ) without rowid;
 create index sender_countries_registration on sender_countries (registration, country);
 create index sender_countries_pending on sender_countries (registration) where state = 1;
-
--- What the gates read of consent: kept by consent, and made there when that came first.
-create table if not exists suppression_list (
-    organization_id bigint not null,
-    address text not null,
-    scope bigint not null,
-    seq bigint not null,
-    id blob not null,
-    origin bigint not null,
-    reason text not null,
-    source text not null,
-    created_at bigint not null,
-    primary key (organization_id, address, scope)
-) without rowid;
-create table if not exists channel_preferences (
-    organization_id bigint not null,
-    address text not null,
-    channel bigint not null,
-    state bigint not null,
-    source text not null,
-    updated_at bigint not null,
-    primary key (organization_id, address, channel)
-) without rowid;
