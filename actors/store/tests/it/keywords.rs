@@ -14,7 +14,8 @@ use crate::world::{World, each};
 const PERSON: &str = "+14155550123";
 
 fn writes(world: &World, body: &str) -> Inbound {
-    let mut item = from_handset(world, rand::random());
+    let mut item = from_handset(world, 0);
+    item.fingerprint = rand::random();
     item.carrier_organization = Some(world.organization);
     item.body = body.to_owned();
     item
