@@ -20,6 +20,7 @@ mod openapi;
 mod page;
 mod serve;
 mod system;
+mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -113,15 +114,20 @@ impl Deref for App {
 
 /// The documented routes, under their prefix.
 fn documented() -> OpenApiRouter<App> {
-    let resources = OpenApiRouter::new().merge(messages::routes()).merge(billing::routes());
-    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources)
+    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources())
+}
+
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(messages::routes())
+        .merge(templates::routes())
+        .merge(billing::routes())
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let (documented, _) = documented().split_for_parts();
-    let (alias, _) =
-        OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).split_for_parts();
+    let (alias, _) = resources().split_for_parts();
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())

@@ -10,7 +10,9 @@ mod send;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use input::text;
 pub(crate) use output::id_of;
+pub(crate) use send::check_channel;
 
 use super::App;
 

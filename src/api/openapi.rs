@@ -18,6 +18,7 @@ use utoipa::{Modify, OpenApi};
     ),
     tags(
         (name = "messages", description = "SMS out and in"),
+        (name = "templates", description = "Texts with variables, kept by name"),
         (name = "billing", description = "The prepaid wallet"),
     ),
     security(("api_key" = []), ("bearer" = [])),

@@ -28,6 +28,7 @@ pub(crate) enum List {
     Messages = 1,
     Transactions = 2,
     Events = 3,
+    Templates = 9,
 }
 
 /// Where the next page begins, and whether there is one.

@@ -4,6 +4,7 @@ mod edges;
 mod read;
 mod send;
 mod socket;
+mod templates;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -153,6 +153,34 @@ impl WriterHandle {
         }
     }
 
+    /// A change that an API's caller asks for: through the gate, like a send.
+    pub async fn change(&self, change: Admin) -> Result<AdminDone, Refusal> {
+        let done = self.gated(Work { admin: vec![change], ..Work::default() }, 1).await?;
+        match done.admin.into_iter().next() {
+            Some(AdminDone::Failed) | None => {
+                Err(Refusal::new(Code::InternalError, "the change could not be stored"))
+            }
+            Some(done) => Ok(done),
+        }
+    }
+
+    /// Work that takes `count` places in the gate until it is done.
+    async fn gated(&self, work: Work, count: usize) -> Result<Done, Refusal> {
+        self.may_accept()?;
+        let full = |_| Refusal::unavailable("too many requests wait to be stored");
+        let permit = self.shared.gate.enter(count, Urgency::Bulk).map_err(full)?;
+        let (reply, answer) = oneshot::channel();
+        let then = Then::new(move |done| {
+            let _ = reply.send(done);
+            drop(permit);
+        });
+        self.send(WriterMsg::Perform { work: Box::new(work), then })?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) | Err(_) => Err(not_stored()),
+        }
+    }
+
     pub async fn administer(&self, change: Admin) -> Result<AdminDone, Refusal> {
         let done = self.perform(Work { admin: vec![change], ..Work::default() }).await?;
         match done.admin.into_iter().next() {

@@ -12,6 +12,7 @@ mod handoff;
 mod inbound;
 mod receipts;
 mod sweep;
+mod templates;
 mod work;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ pub use admin::{Admin, AdminDone, NewKey};
 pub use inbound::{Inbound, InboundFate};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
+pub use templates::{TemplateChange, TemplateDone, TemplatePatch, TemplateText};
 pub use work::{
     AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
     Quarantined, Work,

@@ -16,6 +16,7 @@ mod open;
 mod outbox;
 mod schema;
 mod sweeps;
+mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -28,6 +29,7 @@ pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailR
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
 pub use sweeps::SweepRow;
+pub use templates::{TemplateFilter, TemplateRow};
 
 /// Declares a row struct read by column name, from either database.
 macro_rules! row {

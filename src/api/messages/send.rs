@@ -17,6 +17,7 @@ use super::super::body::{Raw, missing};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
 use super::super::idempotency;
+use super::super::templates::{Values, Wording};
 use super::input::{MessageIn, metadata_text};
 use super::output::AcceptedOut;
 
@@ -80,16 +81,22 @@ async fn send(
     if route == "POST /messages" {
         check_channel(input.channel.as_deref().ok_or_else(|| missing("channel"))?)?;
     }
+    let wording =
+        Wording::find(app, caller.organization, input.body, input.template_id.as_deref()).await?;
+    let values = input.variables.map(Values::read).transpose()?;
+    let encoding = input.encoding.unwrap_or_default().asked();
+    let smart = input.smart_encoding == Some(true);
     let request = SendRequest {
         to: input.to,
         from: input.from,
-        body: input.body,
-        encoding: input.encoding.unwrap_or_default().asked(),
+        body: wording.write(values.as_slice(), smart, encoding)?,
+        encoding,
         category: input.category.unwrap_or_default().into(),
         metadata: metadata_text(input.metadata),
         test: caller.test,
     };
-    let message = check(app, caller, request)?;
+    let mut message = check(app, caller, request)?;
+    message.options.template = wording.template();
     let mut out = AcceptedOut::from(&message);
     let submission = Submission {
         organization: caller.organization,

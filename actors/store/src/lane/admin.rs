@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
 
-use super::{Gathered, Lane, Transfer};
+use super::{Gathered, Lane, TemplateChange, TemplateDone, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -47,6 +47,10 @@ pub enum Admin {
         carrier: CarrierId,
         paused: bool,
     },
+    Template {
+        organization: OrgId,
+        change: TemplateChange,
+    },
 }
 
 /// A key to store: its hash, never its text.
@@ -72,6 +76,7 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    Template(TemplateDone),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -111,6 +116,9 @@ impl Lane {
                     let columns = [Column::Int(vec![carrier.0]), Column::MaybeInt(vec![at])];
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
+                }
+                Admin::Template { organization, change } => {
+                    AdminDone::Template(self.template(*organization, change, now).await?)
                 }
             });
         }
