@@ -6,6 +6,7 @@ mod input;
 mod list;
 mod output;
 mod send;
+mod totals;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list, send::create))
         .routes(routes!(send::create_sms))
         .routes(routes!(batch::create))
+        .routes(routes!(batch::show))
         .routes(routes!(list::show))
         .routes(routes!(history::events))
 }

@@ -1,5 +1,6 @@
 //! The API over a real store and a real writer: one world per test, driven through its router.
 
+mod batches;
 mod edges;
 mod read;
 mod send;

@@ -8,6 +8,7 @@ pub mod address;
 pub mod api_key;
 pub mod carrier;
 pub mod clock;
+pub mod country;
 pub mod event;
 pub mod id;
 pub mod message;

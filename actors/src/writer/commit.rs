@@ -115,6 +115,7 @@ struct Share {
     receipts: usize,
     inbound: usize,
     admin: usize,
+    previews: usize,
 }
 
 impl Share {
@@ -125,6 +126,7 @@ impl Share {
             receipts: work.receipts.len(),
             inbound: work.inbound.len(),
             admin: work.admin.len(),
+            previews: work.previews.len(),
         }
     }
 }
@@ -259,6 +261,7 @@ impl Committer {
             results: vec![Fate::Stale; work.results.len()],
             receipts: vec![ReceiptFate::Noted; work.receipts.len()],
             inbound: vec![InboundFate::Ownerless; work.inbound.len()],
+            previews: work.previews.iter().map(|_| Err(refused.clone())).collect(),
         })
     }
 
@@ -347,6 +350,7 @@ fn append(work: &mut Work, mut more: Work) {
     work.inbound.append(&mut more.inbound);
     work.overdue.append(&mut more.overdue);
     work.quarantine.append(&mut more.quarantine);
+    work.previews.append(&mut more.previews);
     work.sweep_cursors.append(&mut more.sweep_cursors);
     work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
     work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
@@ -374,6 +378,7 @@ fn halve(work: &mut Work) -> Work {
         inbound: half(&mut work.inbound, &mut spare),
         overdue: half(&mut work.overdue, &mut spare),
         quarantine: half(&mut work.quarantine, &mut spare),
+        previews: half(&mut work.previews, &mut spare),
         sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
         forget_keys_before: work.forget_keys_before.take(),
         forget_parked_before: None,
@@ -392,6 +397,7 @@ fn join(mut first: Done, second: Done) -> Done {
     first.results.extend(second.results);
     first.receipts.extend(second.receipts);
     first.inbound.extend(second.inbound);
+    first.previews.extend(second.previews);
     first
 }
 
@@ -404,6 +410,7 @@ fn take(done: &mut Done, share: &Share) -> Done {
         results: done.results.drain(..share.results).collect(),
         receipts: done.receipts.drain(..share.receipts).collect(),
         inbound: done.inbound.drain(..share.inbound).collect(),
+        previews: done.previews.drain(..share.previews).collect(),
     }
 }
 
@@ -419,6 +426,8 @@ fn describe(work: &Work, error: &StoreError) -> Quarantined {
         ("receipt", Some(receipt.carrier), None)
     } else if let Some(inbound) = work.inbound.first() {
         ("inbound", Some(inbound.carrier), None)
+    } else if !work.previews.is_empty() {
+        ("preview", None, None)
     } else {
         ("other", None, None)
     };

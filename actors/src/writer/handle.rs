@@ -10,7 +10,7 @@ use model::message::Category;
 use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::ActorRef;
-use store::lane::{AcceptAnswer, Admin, AdminDone, Done, Work};
+use store::lane::{AcceptAnswer, Admin, AdminDone, Done, PreviewAnswer, Work};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Asked, Then, WriterMsg};
@@ -162,6 +162,14 @@ impl WriterHandle {
             }
             Some(done) => Ok(done),
         }
+    }
+
+    /// What would become of a submission now. It takes the places of a send, and nothing else.
+    pub async fn preview(&self, submission: Submission) -> PreviewAnswer {
+        let count = submission.messages.len();
+        let work = Work { previews: vec![submission], ..Work::default() };
+        let done = self.gated(work, count).await?;
+        done.previews.into_iter().next().unwrap_or_else(|| Err(not_stored()))
     }
 
     /// Work that takes `count` places in the gate until it is done.

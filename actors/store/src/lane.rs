@@ -7,9 +7,11 @@
 
 mod accept;
 mod admin;
+mod batches;
 mod gates;
 mod handoff;
 mod inbound;
+mod previews;
 mod receipts;
 mod sweep;
 mod templates;
@@ -28,6 +30,7 @@ use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
 pub use inbound::{Inbound, InboundFate};
+pub use previews::{Foreseen, PreviewAnswer};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
 pub use templates::{TemplateChange, TemplateDone, TemplatePatch, TemplateText};
@@ -130,14 +133,14 @@ impl Lane {
     /// One transaction for all of it. An error means that nothing was stored, except
     /// [`StoreError::Unknown`], where nobody can say.
     pub async fn commit(&mut self, work: &Work) -> Result<Done, StoreError> {
+        let previews = self.previews(&work.previews).await?;
         self.checked = false;
-        match self.transact(work).await {
-            Err(StoreError::Stale) => {
-                self.checked = true;
-                self.transact(work).await
-            }
-            answer => answer,
+        let mut answer = self.transact(work).await;
+        if let Err(StoreError::Stale) = answer {
+            self.checked = true;
+            answer = self.transact(work).await;
         }
+        answer.map(|done| Done { previews, ..done })
     }
 
     async fn transact(&mut self, work: &Work) -> Result<Done, StoreError> {
@@ -188,7 +191,16 @@ impl Lane {
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
         self.log(gathered, now).await?;
-        Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
+        Ok(Done {
+            at: now,
+            admin,
+            accepts,
+            claims,
+            results,
+            receipts,
+            inbound,
+            previews: Vec::new(),
+        })
     }
 
     /// A fresh number in this lane.

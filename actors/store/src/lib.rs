@@ -5,6 +5,7 @@
 //! [`Store::tenant`]. No column leaves this crate, and no other crate names sqlx.
 
 mod accounts;
+mod batches;
 mod bulk;
 mod error;
 mod json;
@@ -21,6 +22,7 @@ mod templates;
 pub mod testing;
 
 pub use accounts::{KeyRow, OrganizationRow};
+pub use batches::{BatchCount, BatchMoney, BatchRow};
 pub use error::StoreError;
 pub use lane::Lane;
 pub use ledger::{Account, Imbalance, TransferKind, TransferRow, Wallet};

@@ -8,7 +8,7 @@ use model::money::Micros;
 use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
-use super::{Admin, AdminDone, Inbound, InboundFate, Overdue, Receipt, ReceiptFate};
+use super::{Admin, AdminDone, Inbound, InboundFate, Overdue, PreviewAnswer, Receipt, ReceiptFate};
 
 /// One batch.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Work {
     pub inbound: Vec<Inbound>,
     pub overdue: Vec<Overdue>,
     pub quarantine: Vec<Quarantined>,
+    /// What would become of these; nothing of them is stored.
+    pub previews: Vec<Submission>,
     /// Idempotency keys older than this are dropped, a few at a time.
     pub forget_keys_before: Option<At>,
     /// Parked receipts and inbound fingerprints older than this are dropped, a few at a time.
@@ -40,6 +42,7 @@ impl Work {
             + self.inbound.len()
             + self.overdue.len()
             + self.quarantine.len()
+            + self.previews.len()
             + self.sweep_cursors.len()
             + usize::from(self.forget_keys_before.is_some())
             + usize::from(self.forget_parked_before.is_some())
@@ -63,6 +66,7 @@ pub struct Done {
     pub results: Vec<Fate>,
     pub receipts: Vec<ReceiptFate>,
     pub inbound: Vec<InboundFate>,
+    pub previews: Vec<PreviewAnswer>,
 }
 
 pub type AcceptAnswer = Result<Accepted, Refusal>;
