@@ -1,6 +1,7 @@
 //! `/messages`: send one or many, list them, look at one and at its history.
 
 mod batch;
+mod estimate;
 mod history;
 mod input;
 mod list;
@@ -23,6 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(send::create_sms))
         .routes(routes!(batch::create))
         .routes(routes!(batch::show))
+        .routes(routes!(estimate::estimate))
         .routes(routes!(list::show))
         .routes(routes!(history::events))
 }

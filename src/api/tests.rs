@@ -2,6 +2,7 @@
 
 mod batches;
 mod edges;
+mod estimate;
 mod read;
 mod send;
 mod socket;

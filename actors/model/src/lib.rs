@@ -11,6 +11,7 @@ pub mod clock;
 pub mod country;
 pub mod event;
 pub mod id;
+pub mod lint;
 pub mod message;
 pub mod money;
 pub mod rates;

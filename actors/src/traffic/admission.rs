@@ -5,6 +5,8 @@
 //! is a message ready for the writer or a refusal. It keeps nothing, so nothing can be lost with
 //! it. The routes are replaced whole, and a check that runs meanwhile ends on those it began with.
 
+mod estimate;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,6 +21,8 @@ use model::rates::Rates;
 use model::refusal::{Code, Refusal};
 use model::submission::{NewMessage, SendOptions};
 use proto_smpp::split::{self, Concat};
+
+pub use estimate::Estimate;
 
 /// Characters of the longest text taken.
 const BODY_CHARS_MAX: usize = 1600;

@@ -16,7 +16,9 @@ pub struct Weight {
     pub segments: usize,
     /// Units that the last part has left.
     pub room: usize,
-    /// Units that one more part would hold.
+    /// Units that a text alone may take.
+    pub single: usize,
+    /// Units that each part of a long text may take.
     pub per_part: usize,
 }
 
@@ -48,6 +50,7 @@ pub fn weigh(text: &str, asked: Option<Encoding>, concat: Concat) -> Option<Weig
         units: measured.units,
         segments: measured.parts,
         room: measured.room,
+        single: measured.encoding.single(),
         per_part: measured.encoding.per_part(concat),
     })
 }
@@ -62,6 +65,7 @@ pub fn weigh_plainly(text: &str) -> Weight {
         units: 0,
         segments: 0,
         room: 0,
+        single: split::Encoding::Ucs2.single(),
         per_part: split::Encoding::Ucs2.per_part(concat),
     };
     weigh(text, None, concat).unwrap_or_else(nothing)

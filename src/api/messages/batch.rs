@@ -31,7 +31,7 @@ use super::send::{check_channel, replayed};
 use decide::Decisions;
 use output::BatchOut;
 
-pub(crate) use decide::{Common, RecipientIn};
+pub(crate) use decide::{Common, RecipientIn, some_have_values};
 pub(crate) use output::ResultOut;
 pub(crate) use show::{__path_show, show};
 
@@ -182,7 +182,7 @@ impl BatchIn {
             from: self.from,
             wording,
             shared: self.variables.map(Values::read).transpose()?,
-            some_have_values: decide::some_have_values(recipients),
+            some_have_values: some_have_values(recipients),
             encoding: self.encoding.unwrap_or_default().asked(),
             smart: self.smart_encoding == Some(true),
             category: self.category.unwrap_or_default().into(),

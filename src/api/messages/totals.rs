@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use model::country::country_of;
 use model::money::Micros;
 use model::submission::NewMessage;
 use serde::Serialize;
@@ -35,8 +34,8 @@ pub(crate) struct CountryOut {
 }
 
 impl Totals {
-    pub(super) fn add(&mut self, message: &NewMessage) {
-        let sum = self.0.entry(country_of(&message.to)).or_default();
+    pub(super) fn add(&mut self, message: &NewMessage, country: Option<&'static str>) {
+        let sum = self.0.entry(country).or_default();
         sum.messages += 1;
         sum.segments += i64::from(message.segments);
         sum.price += message.hold();

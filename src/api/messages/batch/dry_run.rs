@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use model::country::country_of;
 use model::id::PublicId;
 use model::submission::Submission;
 use serde::Serialize;
@@ -69,7 +70,7 @@ pub(super) async fn answer(
     }
     let mut totals = Totals::default();
     let accepted = decisions.messages();
-    accepted.iter().for_each(|message| totals.add(message));
+    accepted.iter().for_each(|message| totals.add(message, country_of(&message.to)));
     let errors = decisions.errors().map(|(n, fault)| ResultOut::refused(n, fault.to_json()));
     let errors: Vec<ResultOut> = errors.collect();
     let out = DryRunOut {
