@@ -11,7 +11,7 @@ mod wording;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use values::Values;
+pub(crate) use values::{Values, VariableIn};
 pub(crate) use wording::Wording;
 
 use super::App;

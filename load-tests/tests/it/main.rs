@@ -18,6 +18,7 @@ mod input;
 mod long;
 mod postgres;
 mod sandbox;
+mod schemathesis;
 mod scripted;
 mod secrets;
 mod sends;

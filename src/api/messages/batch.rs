@@ -25,7 +25,7 @@ use super::super::body::{self, Field, Raw, wrong};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
 use super::super::idempotency;
-use super::super::templates::{Values, Wording};
+use super::super::templates::{Values, VariableIn, Wording};
 use super::input::{CATEGORIES, CategoryIn, EncodingIn, text, unsupported};
 use super::send::{check_channel, replayed};
 use decide::Decisions;
@@ -48,12 +48,13 @@ pub(crate) struct BatchIn {
     /// E.164, a short code, or 3 to 11 letters and digits; else the default sender.
     from: Option<String>,
     /// At most 1600 characters and 10 segments. Either this or `template_id`.
+    #[schema(min_length = 1, max_length = 1600)]
     body: Option<String>,
     /// A template of yours, in the place of `body`.
     template_id: Option<String>,
     /// Values for all recipients; a recipient's own go before them. Where any are given, a `body`
     /// is a template too.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<HashMap<String, VariableIn>>)]
     variables: Option<Map<String, Value>>,
     encoding: Option<EncodingIn>,
     /// Puts plain signs in the place of typographic ones, where that makes the text GSM-7.
@@ -91,7 +92,8 @@ const FIELDS: &[Field] = &[
 #[utoipa::path(
     post, path = "/messages/batch", operation_id = "send_batch", tag = "messages",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+        ("Idempotency-Key" = Option<String>, Header, min_length = 8, max_length = 255,
+            pattern = "^[!-~]+$", description = "8 to 255 visible characters: \
             the same key and body within 24 hours is one batch"),
     ),
     request_body = BatchIn,

@@ -17,7 +17,7 @@ use super::super::auth::{Caller, EstimateMessages};
 use super::super::body::{self, Field, Raw, missing, wrong};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
-use super::super::templates::{Values, Wording};
+use super::super::templates::{Values, VariableIn, Wording};
 use super::batch::{Common, RecipientIn, check_count, some_have_values};
 use super::input::{CATEGORIES, CategoryIn, EncodingIn, text};
 use super::send::check_channel;
@@ -31,18 +31,18 @@ pub(crate) struct EstimateIn {
     #[schema(example = "sms")]
     channel: Option<String>,
     /// E.164, with its `+`. Either this or `recipients`.
-    #[schema(example = "+15005550002")]
+    #[schema(example = "+15005550002", pattern = r"^\+[1-9][0-9]{6,14}$")]
     to: Option<String>,
     /// As in a batch: 1 to 1000.
     #[schema(value_type = Option<Vec<RecipientIn>>, min_items = 1, max_items = 1000)]
     recipients: Option<Vec<Value>>,
     from: Option<String>,
     /// Either this or `template_id`.
-    #[schema(example = "Hello from Orbit")]
+    #[schema(example = "Hello from Orbit", min_length = 1, max_length = 1600)]
     body: Option<String>,
     template_id: Option<String>,
     /// Values for the text's variables; a recipient's own go before them.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<HashMap<String, VariableIn>>)]
     variables: Option<Map<String, Value>>,
     encoding: Option<EncodingIn>,
     smart_encoding: Option<bool>,

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::body::{self, Field, Kind, wrong};
 use super::super::error::{ApiError, Fault};
+use super::super::templates::VariableIn;
 
 const KEYS_MAX: usize = 50;
 const KEY_LENGTH_MAX: usize = 64;
@@ -63,18 +64,18 @@ pub(crate) struct MessageIn {
     /// Required at `/messages`, where it must be `sms`; `/messages/sms` does not need it.
     pub(crate) channel: Option<String>,
     /// E.164, with its `+`.
-    #[schema(example = "+15005550002")]
+    #[schema(example = "+15005550002", pattern = r"^\+[1-9][0-9]{6,14}$")]
     pub(crate) to: String,
     /// E.164, a short code, or 3 to 11 letters and digits; else the default sender.
     pub(crate) from: Option<String>,
     /// At most 1600 characters and 10 segments. Either this or `template_id`.
-    #[schema(example = "Hello from Orbit")]
+    #[schema(example = "Hello from Orbit", min_length = 1, max_length = 1600)]
     pub(crate) body: Option<String>,
     /// A template of yours, in the place of `body`.
     pub(crate) template_id: Option<String>,
     /// Texts of at most 1600 characters, numbers and booleans by name. Where they are given, a
     /// `body` is a template too.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<HashMap<String, VariableIn>>)]
     pub(crate) variables: Option<Map<String, Value>>,
     pub(crate) encoding: Option<EncodingIn>,
     /// Puts plain signs in the place of typographic ones, where that makes the text GSM-7.

@@ -25,7 +25,8 @@ use super::output::AcceptedOut;
 #[utoipa::path(
     post, path = "/messages/sms", operation_id = "send_sms", tag = "messages",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+        ("Idempotency-Key" = Option<String>, Header, min_length = 8, max_length = 255,
+            pattern = "^[!-~]+$", description = "8 to 255 visible characters: \
             the same key and body within 24 hours is one send"),
     ),
     request_body = MessageIn,
@@ -49,7 +50,8 @@ pub(crate) async fn create_sms(
 #[utoipa::path(
     post, path = "/messages", operation_id = "send_message", tag = "messages",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+        ("Idempotency-Key" = Option<String>, Header, min_length = 8, max_length = 255,
+            pattern = "^[!-~]+$", description = "8 to 255 visible characters: \
             the same key and body within 24 hours is one send"),
     ),
     request_body = MessageIn,

@@ -27,7 +27,7 @@ pub(crate) struct TemplateIn {
     #[schema(example = "sms")]
     channel: Option<String>,
     /// BCP 47, as in `en` or `pt-BR`; `en` when left out.
-    #[schema(example = "en")]
+    #[schema(example = "en", max_length = 35, pattern = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
     language: Option<String>,
     /// At most 1600 characters and 50 variables: `{{name}}`, or `{{name|what to say without it}}`.
     #[schema(
@@ -47,6 +47,7 @@ pub(crate) struct TemplateIn {
 pub(crate) struct TemplateChangeIn {
     #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
+    #[schema(max_length = 35, pattern = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
     language: Option<String>,
     #[schema(min_length = 1, max_length = 1600)]
     body: Option<String>,

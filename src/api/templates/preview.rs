@@ -15,7 +15,7 @@ use super::super::body::{self, Field, Kind, Raw};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::read::find;
-use super::values::Values;
+use super::values::{Values, VariableIn};
 use super::wording::too_long;
 
 /// Values to try a template with.
@@ -23,7 +23,7 @@ use super::wording::too_long;
 #[schema(example = json!({"variables": {"name": "Ada", "order": 1234}}))]
 pub(crate) struct PreviewIn {
     /// Texts of at most 1600 characters, numbers and booleans by name.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<HashMap<String, VariableIn>>)]
     variables: Option<Map<String, Value>>,
     /// Puts plain signs in the place of typographic ones, where that makes the text GSM-7.
     smart_encoding: Option<bool>,

@@ -20,7 +20,7 @@ use super::output::TemplateOut;
 #[utoipa::path(
     get, path = "/messages/templates", operation_id = "list_templates", tag = "templates",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 200; 25 when left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "1 to 200; 25 when left out"),
         ("cursor" = Option<String>, Query, description = "From `meta.pagination.cursor`"),
         ("name" = Option<String>, Query, description = "The whole name"),
         ("channel" = Option<String>, Query),

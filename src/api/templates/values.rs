@@ -3,11 +3,23 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::super::body::wrong;
 use super::super::error::Fault;
 
 const VALUE_CHARS_MAX: usize = 1600;
+
+/// What a variable may stand for, for the documentation.
+#[derive(ToSchema)]
+#[schema(example = "Ada")]
+#[serde(untagged)]
+#[expect(dead_code, reason = "read as free values, so that each fault can be named")]
+pub(crate) enum VariableIn {
+    Text(String),
+    Number(f64),
+    Truth(bool),
+}
 
 /// Values by name.
 #[derive(Debug, Default)]

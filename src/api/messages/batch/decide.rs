@@ -13,7 +13,7 @@ use super::super::super::App;
 use super::super::super::auth::Caller;
 use super::super::super::body::{self, Field};
 use super::super::super::error::{ApiError, Fault};
-use super::super::super::templates::{Values, Wording};
+use super::super::super::templates::{Values, VariableIn, Wording};
 use super::super::input::{check_metadata, metadata_text, text};
 use super::super::send::check;
 use super::output::ResultOut;
@@ -22,10 +22,10 @@ use super::output::ResultOut;
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct RecipientIn {
     /// E.164, with its `+`.
-    #[schema(example = "+15005550002")]
+    #[schema(example = "+15005550002", pattern = r"^\+[1-9][0-9]{6,14}$")]
     to: String,
     /// Values for this recipient: texts of at most 1600 characters, numbers and booleans by name.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<HashMap<String, VariableIn>>)]
     variables: Option<Map<String, Value>>,
     /// Kept and shown again with this recipient's message.
     #[schema(value_type = Option<Object>)]
