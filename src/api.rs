@@ -28,6 +28,7 @@ mod protection;
 mod serve;
 mod suppressions;
 mod system;
+mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -141,6 +142,7 @@ impl Deref for App {
 fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(messages::routes())
+        .merge(templates::routes())
         .merge(billing::routes())
         .merge(events::routes())
         .merge(caps::routes())

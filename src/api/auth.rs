@@ -98,6 +98,7 @@ macro_rules! permits {
 permits! {
     SendOne = MessagesWrite, Send;
     SendBatch = MessagesWrite, Batch;
+    EstimateMessages = MessagesWrite, Read;
     ChangeMessages = MessagesWrite, Change;
     ReadMessages = MessagesRead, Read;
     ReadBilling = BillingRead, Billing;

@@ -18,6 +18,7 @@ use utoipa::{Modify, OpenApi};
     ),
     tags(
         (name = "messages", description = "SMS out and in"),
+        (name = "templates", description = "Texts with variables, kept by name"),
         (name = "billing", description = "The prepaid wallet"),
         (name = "frequency-caps", description = "How often one recipient may be written to"),
         (name = "protection", description = "Bounds against fraud with one's own account"),

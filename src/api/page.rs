@@ -35,6 +35,7 @@ pub(crate) enum List {
     Log = 12,
     Suppressions = 42,
     ConsentRecords = 41,
+    Templates = 9,
 }
 
 /// Where the next page begins, and whether there is one.

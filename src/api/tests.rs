@@ -1,8 +1,10 @@
 //! The API over a real store and a real writer: one world per test, driven through its router.
 
+mod batches;
 mod caps;
 mod compliance;
 mod edges;
+mod estimate;
 mod events;
 mod export;
 mod gates;
@@ -10,6 +12,7 @@ mod protection;
 mod read;
 mod send;
 mod socket;
+mod templates;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -67,6 +67,17 @@ pub struct Idempotency {
     pub fingerprint: [u8; 32],
 }
 
+/// What makes many messages one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBatch {
+    pub id: PublicId,
+    /// The place of each message among the recipients of the request.
+    pub places: Vec<u32>,
+    /// Who was refused before, by place, and the error as JSON text.
+    pub refused: Vec<(u32, String)>,
+    pub template: Option<PublicId>,
+}
+
 /// One request, one item of the accept batch: stored whole or not at all.
 #[derive(Clone, Debug)]
 pub struct Submission {
@@ -74,7 +85,7 @@ pub struct Submission {
     /// The stored number of the API key; looked at again inside the transaction.
     pub api_key: i64,
     pub idempotency: Option<Idempotency>,
-    pub batch: Option<PublicId>,
+    pub batch: Option<NewBatch>,
     pub messages: Vec<NewMessage>,
 }
 

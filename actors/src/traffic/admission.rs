@@ -4,6 +4,8 @@
 //! asks a database, a clock or a wallet, and never waits: each send calls it once, and the answer
 //! is a message ready for the writer or a refusal. It keeps nothing that could be lost with it. The routes are replaced whole, and a check that runs meanwhile ends on those it began with.
 
+mod estimate;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,6 +22,8 @@ use model::submission::{NewMessage, SendOptions};
 use proto_smpp::split::{self, Concat};
 
 use super::guard::Guard;
+
+pub use estimate::Estimate;
 
 /// Characters of the longest text taken.
 const BODY_CHARS_MAX: usize = 1600;

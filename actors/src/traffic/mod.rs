@@ -5,6 +5,7 @@
 //! sweeper     gives up on receipts that never come
 //! retention   drops what has been kept long enough
 //! replies     sends the answers to keywords
+//! text        what a text takes, and what makes it dear
 //!
 //! Nothing here keeps what must survive: that is the writer's. The actors' supervisor is root.
 
@@ -13,3 +14,4 @@ pub mod guard;
 pub mod replies;
 pub mod retention;
 pub mod sweeper;
+pub mod text;

@@ -115,6 +115,7 @@ struct Share {
     receipts: usize,
     inbound: usize,
     admin: usize,
+    previews: usize,
 }
 
 impl Share {
@@ -125,6 +126,7 @@ impl Share {
             receipts: work.receipts.len(),
             inbound: work.inbound.len(),
             admin: work.admin.len(),
+            previews: work.previews.len(),
         }
     }
 }
@@ -262,6 +264,7 @@ impl Committer {
             inbound: vec![InboundFate::Ownerless; work.inbound.len()],
             blocked: Vec::new(),
             replies_due: false,
+            previews: work.previews.iter().map(|_| Err(refused.clone())).collect(),
         })
     }
 
@@ -357,6 +360,7 @@ fn append(work: &mut Work, mut more: Work) {
     work.overdue.append(&mut more.overdue);
     work.quarantine.append(&mut more.quarantine);
     work.retire.append(&mut more.retire);
+    work.previews.append(&mut more.previews);
     work.sweep_cursors.append(&mut more.sweep_cursors);
     work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
     work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
@@ -386,6 +390,7 @@ fn halve(work: &mut Work) -> Work {
         overdue: half(&mut work.overdue, &mut spare),
         quarantine: half(&mut work.quarantine, &mut spare),
         retire: half(&mut work.retire, &mut spare),
+        previews: half(&mut work.previews, &mut spare),
         sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
         forget_keys_before: work.forget_keys_before.take(),
         forget_parked_before: None,
@@ -410,6 +415,7 @@ fn join(mut first: Done, second: Done) -> Done {
     first.inbound.extend(second.inbound);
     first.blocked.extend(second.blocked);
     first.replies_due |= second.replies_due;
+    first.previews.extend(second.previews);
     first
 }
 
@@ -424,6 +430,7 @@ fn take(done: &mut Done, share: &Share) -> Done {
         inbound: done.inbound.drain(..share.inbound).collect(),
         blocked: Vec::new(),
         replies_due: false,
+        previews: done.previews.drain(..share.previews).collect(),
     }
 }
 
@@ -439,6 +446,8 @@ fn describe(work: &Work, error: &StoreError) -> Quarantined {
         ("receipt", Some(receipt.carrier), None)
     } else if let Some(inbound) = work.inbound.first() {
         ("inbound", Some(inbound.carrier), None)
+    } else if !work.previews.is_empty() {
+        ("preview", None, None)
     } else {
         ("other", None, None)
     };

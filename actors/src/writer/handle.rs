@@ -10,7 +10,7 @@ use model::message::Category;
 use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::ActorRef;
-use store::lane::{AcceptAnswer, Admin, AdminDone, Done, Work};
+use store::lane::{AcceptAnswer, Admin, AdminDone, Done, PreviewAnswer, Work};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Asked, Then, WriterMsg};
@@ -162,6 +162,42 @@ impl WriterHandle {
         let (reply, answer) = oneshot::channel();
         let then = Then::new(move |done| {
             let _ = reply.send(done);
+        });
+        self.send(WriterMsg::Perform { work: Box::new(work), then })?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) | Err(_) => Err(not_stored()),
+        }
+    }
+
+    /// A change that an API's caller asks for: through the gate, like a send.
+    pub async fn change(&self, change: Admin) -> Result<AdminDone, Refusal> {
+        let done = self.gated(Work { admin: vec![change], ..Work::default() }, 1).await?;
+        match done.admin.into_iter().next() {
+            Some(AdminDone::Failed) | None => {
+                Err(Refusal::new(Code::InternalError, "the change could not be stored"))
+            }
+            Some(done) => Ok(done),
+        }
+    }
+
+    /// What would become of a submission now. It takes the places of a send, and nothing else.
+    pub async fn preview(&self, submission: Submission) -> PreviewAnswer {
+        let count = submission.messages.len();
+        let work = Work { previews: vec![submission], ..Work::default() };
+        let done = self.gated(work, count).await?;
+        done.previews.into_iter().next().unwrap_or_else(|| Err(not_stored()))
+    }
+
+    /// Work that takes `count` places in the gate until it is done.
+    async fn gated(&self, work: Work, count: usize) -> Result<Done, Refusal> {
+        self.may_accept()?;
+        let full = |_| Refusal::unavailable("too many requests wait to be stored");
+        let permit = self.shared.gate.enter(count, Urgency::Bulk).map_err(full)?;
+        let (reply, answer) = oneshot::channel();
+        let then = Then::new(move |done| {
+            let _ = reply.send(done);
+            drop(permit);
         });
         self.send(WriterMsg::Perform { work: Box::new(work), then })?;
         match tokio::time::timeout(PATIENCE, answer).await {

@@ -7,6 +7,7 @@
 
 mod accept;
 mod admin;
+mod batches;
 mod blocked;
 mod caps;
 mod compliance;
@@ -17,10 +18,12 @@ mod inbound;
 mod joining;
 mod keywords;
 mod policies;
+mod previews;
 mod protection;
 mod receipts;
 mod retire;
 mod sweep;
+mod templates;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -43,9 +46,11 @@ pub use compliance::{Compliance, Complied, ImportState, ImportStatus, Lift, NewS
 pub use consent::NewConsent;
 pub use inbound::{Inbound, InboundFate, InboundPart};
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
+pub use previews::{Foreseen, PreviewAnswer};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use retire::{Gone, Retire};
 pub use sweep::Overdue;
+pub use templates::{TemplateChange, TemplateDone, TemplatePatch, TemplateText};
 pub use work::{
     AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
     Quarantined, Work,
@@ -195,14 +200,14 @@ impl Lane {
     /// One transaction for all of it. An error means that nothing was stored, except
     /// [`StoreError::Unknown`], where nobody can say.
     pub async fn commit(&mut self, work: &Work) -> Result<Done, StoreError> {
+        let previews = self.previews(&work.previews).await?;
         self.checked = false;
-        match self.transact(work).await {
-            Err(StoreError::Stale) => {
-                self.checked = true;
-                self.transact(work).await
-            }
-            answer => answer,
+        let mut answer = self.transact(work).await;
+        if let Err(StoreError::Stale) = answer {
+            self.checked = true;
+            answer = self.transact(work).await;
         }
+        answer.map(|done| Done { previews, ..done })
     }
 
     async fn transact(&mut self, work: &Work) -> Result<Done, StoreError> {
@@ -286,6 +291,7 @@ impl Lane {
             inbound,
             blocked,
             replies_due,
+            previews: Vec::new(),
         })
     }
 

@@ -5,6 +5,7 @@
 //! [`Store::tenant`]. No column leaves this crate, and no other crate names sqlx.
 
 mod accounts;
+mod batches;
 mod bulk;
 mod caps;
 mod compliance;
@@ -21,10 +22,12 @@ mod protection;
 mod retention;
 mod schema;
 mod sweeps;
+mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use accounts::{KeyRow, OrganizationRow};
+pub use batches::{BatchCount, BatchMoney, BatchRow};
 pub use caps::{CapRow, CapStanding};
 pub use compliance::{ConsentRow, DueReplyRow, ImportRow, PreferenceRow, SuppressionRow};
 pub use error::StoreError;
@@ -37,6 +40,7 @@ pub use outbox::{BacklogRow, WaitingRow};
 pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};
 pub use retention::{AgedLine, AgedMessage, AgedRow};
 pub use sweeps::SweepRow;
+pub use templates::{TemplateFilter, TemplateRow};
 
 /// Declares a row struct read by column name, from either database.
 macro_rules! row {

@@ -33,6 +33,7 @@ const STEPS: &[Step] = steps![
     5 "0005" "compliance",
     7 "0007" "protection",
     8 "0008" "retention",
+    9 "0009" "templates",
     10 "0010" "policies",
 ];
 

@@ -20,6 +20,7 @@ mod opt_out;
 mod postgres;
 mod protection;
 mod sandbox;
+mod schemathesis;
 mod scripted;
 mod secrets;
 mod sends;

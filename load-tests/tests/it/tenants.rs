@@ -73,7 +73,8 @@ async fn no_reading_operation_shows_what_is_anothers() {
             if in_path.is_empty() {
                 assert_eq!(plain.status, 200, "{path}: {}", plain.text);
             } else {
-                assert_eq!((plain.status, plain.code()), (404, "NOT_FOUND"), "{path}");
+                assert_eq!(plain.status, 404, "{path}");
+                assert!(plain.code().ends_with("NOT_FOUND"), "{path}: {}", plain.text);
                 continue;
             }
             for name in of("query") {
@@ -86,6 +87,7 @@ async fn no_reading_operation_shows_what_is_anothers() {
                     "direction" => "outbound",
                     "channel" | "scope" => "sms",
                     "limit" => "200",
+                    "name" => "theirs",
                     "created_after" => "2020-01-01T00:00:00Z",
                     "created_before" => "2100-01-01T00:00:00Z",
                     other => panic!("{path}: say what {other} should be"),

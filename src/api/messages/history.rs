@@ -62,7 +62,7 @@ struct Detail {
     get, path = "/messages/{id}/events", operation_id = "list_message_events", tag = "messages",
     params(
         ("id" = String, Path, example = "msg_0190b5a2c4e37f1a8d2e5b6c7d8e9f00"),
-        ("limit" = Option<u32>, Query, description = "1 to 200; 200 when left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "1 to 200; 200 when left out"),
         ("cursor" = Option<String>, Query, description = "From `meta.pagination.cursor`"),
     ),
     responses(

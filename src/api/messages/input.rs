@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::body::{self, Field, Kind, wrong};
 use super::super::error::{ApiError, Fault};
+use super::super::templates::VariableIn;
 
 const KEYS_MAX: usize = 50;
 const KEY_LENGTH_MAX: usize = 64;
@@ -63,14 +64,22 @@ pub(crate) struct MessageIn {
     /// Required at `/messages`, where it must be `sms`; `/messages/sms` does not need it.
     pub(crate) channel: Option<String>,
     /// E.164, with its `+`.
-    #[schema(example = "+15005550002")]
+    #[schema(example = "+15005550002", pattern = r"^\+[1-9][0-9]{6,14}$")]
     pub(crate) to: String,
     /// E.164, a short code, or 3 to 11 letters and digits; else the default sender.
     pub(crate) from: Option<String>,
-    /// At most 1600 characters and 10 segments.
-    #[schema(example = "Hello from Orbit")]
-    pub(crate) body: String,
+    /// At most 1600 characters and 10 segments. Either this or `template_id`.
+    #[schema(example = "Hello from Orbit", min_length = 1, max_length = 1600)]
+    pub(crate) body: Option<String>,
+    /// A template of yours, in the place of `body`.
+    pub(crate) template_id: Option<String>,
+    /// Texts of at most 1600 characters, numbers and booleans by name. Where they are given, a
+    /// `body` is a template too.
+    #[schema(value_type = Option<HashMap<String, VariableIn>>)]
+    pub(crate) variables: Option<Map<String, Value>>,
     pub(crate) encoding: Option<EncodingIn>,
+    /// Puts plain signs in the place of typographic ones, where that makes the text GSM-7.
+    pub(crate) smart_encoding: Option<bool>,
     pub(crate) category: Option<CategoryIn>,
     /// Kept and shown again: at most 50 keys of 64 characters, values of 512.
     #[schema(value_type = Option<Object>)]
@@ -79,10 +88,6 @@ pub(crate) struct MessageIn {
     scheduled_at: Option<IgnoredAny>,
     #[schema(ignore)]
     validity_seconds: Option<IgnoredAny>,
-    #[schema(ignore)]
-    template_id: Option<IgnoredAny>,
-    #[schema(ignore)]
-    variables: Option<IgnoredAny>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
     #[schema(ignore)]
@@ -94,7 +99,10 @@ pub(crate) const FIELDS: &[Field] = &[
     Field::optional("channel", Kind::Text),
     Field::required("to", Kind::Text),
     Field::optional("from", Kind::Text),
-    Field::required("body", Kind::Text),
+    Field::optional("body", Kind::Text),
+    Field::optional("template_id", Kind::Text),
+    Field::optional("variables", Kind::Object),
+    Field::optional("smart_encoding", Kind::Bool),
     Field::optional("encoding", Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("category", Kind::OneOf(CATEGORIES)),
     Field::optional("metadata", Kind::Object),
@@ -109,15 +117,13 @@ impl MessageIn {
         let mut faults = Vec::new();
         text("to", &message.to, &mut faults);
         text("from", message.from.as_deref().unwrap_or_default(), &mut faults);
-        text("body", &message.body, &mut faults);
+        text("body", message.body.as_deref().unwrap_or_default(), &mut faults);
         if let Some(metadata) = &message.metadata {
             check_metadata(metadata, &mut faults);
         }
         for (name, given) in [
             ("scheduled_at", message.scheduled_at.is_some()),
             ("validity_seconds", message.validity_seconds.is_some()),
-            ("template_id", message.template_id.is_some()),
-            ("variables", message.variables.is_some()),
             ("media_urls", message.media_urls.is_some()),
             ("webhook_url", message.webhook_url.is_some()),
         ] {
@@ -184,7 +190,7 @@ mod tests {
     #[test]
     fn a_message_needs_a_recipient_and_a_text() {
         assert!(MessageIn::parse(br#"{"to":"+1","body":"x","later":1}"#).is_ok());
-        assert_eq!(fault(json!({"to": "+1"})).code, Code::MissingRequiredField);
+        assert_eq!(fault(json!({"body": "x"})).code, Code::MissingRequiredField);
         let wrong = fault(json!({"to": 1, "body": "x"}));
         assert_eq!(wrong.field.as_deref(), Some("to"));
         let category = fault(json!({"to": "+1", "body": "x", "category": "spam"}));

@@ -37,7 +37,7 @@ pub(crate) const CHANNELS: &[&str] = &[
 #[utoipa::path(
     get, path = "/messages", operation_id = "list_messages", tag = "messages",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 200; 25 when left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "1 to 200; 25 when left out"),
         ("cursor" = Option<String>, Query, description = "From `meta.pagination.cursor`"),
         ("status" = Option<String>, Query),
         ("direction" = Option<String>, Query, description = "`outbound` or `inbound`"),

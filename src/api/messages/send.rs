@@ -17,6 +17,7 @@ use super::super::body::{Raw, missing};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
 use super::super::idempotency;
+use super::super::templates::{Values, Wording};
 use super::input::{MessageIn, metadata_text};
 use super::output::AcceptedOut;
 
@@ -24,7 +25,8 @@ use super::output::AcceptedOut;
 #[utoipa::path(
     post, path = "/messages/sms", operation_id = "send_sms", tag = "messages",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+        ("Idempotency-Key" = Option<String>, Header, min_length = 8, max_length = 255,
+            pattern = "^[!-~]+$", description = "8 to 255 visible characters: \
             the same key and body within 24 hours is one send"),
     ),
     request_body = MessageIn,
@@ -48,7 +50,8 @@ pub(crate) async fn create_sms(
 #[utoipa::path(
     post, path = "/messages", operation_id = "send_message", tag = "messages",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+        ("Idempotency-Key" = Option<String>, Header, min_length = 8, max_length = 255,
+            pattern = "^[!-~]+$", description = "8 to 255 visible characters: \
             the same key and body within 24 hours is one send"),
     ),
     request_body = MessageIn,
@@ -80,16 +83,22 @@ async fn send(
     if route == "POST /messages" {
         check_channel(input.channel.as_deref().ok_or_else(|| missing("channel"))?)?;
     }
+    let wording =
+        Wording::find(app, caller.organization, input.body, input.template_id.as_deref()).await?;
+    let values = input.variables.map(Values::read).transpose()?;
+    let encoding = input.encoding.unwrap_or_default().asked();
+    let smart = input.smart_encoding == Some(true);
     let request = SendRequest {
         to: input.to,
         from: input.from,
-        body: input.body,
-        encoding: input.encoding.unwrap_or_default().asked(),
+        body: wording.write(values.as_slice(), smart, encoding)?,
+        encoding,
         category: input.category.unwrap_or_default().into(),
         metadata: metadata_text(input.metadata),
         test: caller.test,
     };
-    let message = check(app, caller, request)?;
+    let mut message = check(app, caller, request)?;
+    message.options.template = wording.template();
     let mut out = AcceptedOut::from(&message);
     let submission = Submission {
         organization: caller.organization,

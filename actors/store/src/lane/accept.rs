@@ -1,7 +1,7 @@
 //! The accept phase: idempotency keys, then the gates, then the rows of what survives.
 //!
 //! No statement here fails on an item's account: conflicts are skipped and looked at, balances are
-//! decided in memory in order of arrival. Tables: idempotency, api_keys, messages, outbox.
+//! decided in memory in order of arrival. Tables: idempotency, api_keys, messages, outbox; batches beside.
 
 use std::collections::{HashMap, HashSet};
 
@@ -104,6 +104,7 @@ impl Lane {
         }
         self.forget(&unused).await?;
         self.insert(&rows, now).await?;
+        self.keep_batches(items, &answers, now).await?;
         self.close_gates(gates, now, gathered).await?;
         for row in rows {
             let NewRow { key, item, message, .. } = row;
@@ -257,7 +258,7 @@ impl Lane {
         let blob = |of: fn(&NewRow<'_>) -> Option<PublicId>| -> Vec<Option<[u8; 16]>> {
             rows.iter().map(|row| of(row).map(|id| *id.as_bytes())).collect()
         };
-        let batches = blob(|row| row.item.batch);
+        let batches = blob(|row| row.item.batch.as_ref().map(|batch| batch.id));
         let templates = blob(|row| row.message.options.template);
         let columns = [
             Column::Int(rows.iter().map(|row| row.key.0).collect()),
@@ -315,7 +316,7 @@ impl Lane {
 /// What a key's later holder is answered with: the batch, or the only message.
 fn reference(item: &Submission) -> PublicId {
     let first = item.messages.first().map(|m| m.id);
-    item.batch.or(first).unwrap_or(PublicId::from_bytes([0; 16]))
+    item.batch.as_ref().map(|batch| batch.id).or(first).unwrap_or(PublicId::from_bytes([0; 16]))
 }
 
 /// What the gates say to each message of an item; an error refuses the whole. A single message's

@@ -11,7 +11,10 @@ use model::money::Micros;
 use model::protection::Overrides;
 
 use super::compliance::{Compliance, Complied};
-use super::{CapChange, CapDone, Gathered, Lane, PolicyChange, PolicyDone, Transfer};
+use super::{
+    CapChange, CapDone, Gathered, Lane, PolicyChange, PolicyDone, TemplateChange, TemplateDone,
+    Transfer,
+};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -65,6 +68,10 @@ pub enum Admin {
     /// Of an organization's policy, lists and senders.
     Policy(PolicyChange),
     Comply(Compliance),
+    Template {
+        organization: OrgId,
+        change: TemplateChange,
+    },
 }
 
 /// A key to store: its hash, never its text.
@@ -95,6 +102,7 @@ pub enum AdminDone {
     Alerted,
     Policy(PolicyDone),
     Complied(Complied),
+    Template(TemplateDone),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -150,6 +158,9 @@ impl Lane {
                 }
                 Admin::Comply(change) => {
                     AdminDone::Complied(self.comply(change, now, gathered).await?)
+                }
+                Admin::Template { organization, change } => {
+                    AdminDone::Template(self.template(*organization, change, now).await?)
                 }
             });
         }

@@ -8,7 +8,9 @@ use model::money::Micros;
 use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
-use super::{Admin, AdminDone, Inbound, InboundFate, Overdue, Receipt, ReceiptFate, Retire};
+use super::{
+    Admin, AdminDone, Inbound, InboundFate, Overdue, PreviewAnswer, Receipt, ReceiptFate, Retire,
+};
 
 /// One batch.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub struct Work {
     pub quarantine: Vec<Quarantined>,
     /// What has been kept long enough.
     pub retire: Vec<Retire>,
+    /// What would become of these; nothing of them is stored.
+    pub previews: Vec<Submission>,
     /// Idempotency keys older than this are dropped, a few at a time.
     pub forget_keys_before: Option<At>,
     /// Parked receipts and inbound fingerprints older than this are dropped, a few at a time.
@@ -45,6 +49,7 @@ impl Work {
             + self.overdue.len()
             + self.quarantine.len()
             + self.retire.len()
+            + self.previews.len()
             + self.sweep_cursors.len()
             + usize::from(self.forget_keys_before.is_some())
             + usize::from(self.forget_parked_before.is_some())
@@ -73,6 +78,7 @@ pub struct Done {
     pub blocked: Vec<OrgId>,
     /// Answers to keywords wait to be sent.
     pub replies_due: bool,
+    pub previews: Vec<PreviewAnswer>,
 }
 
 pub type AcceptAnswer = Result<Accepted, Refusal>;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test should say where")]
 
 mod accept;
+mod batches;
 mod caps;
 mod follow;
 mod handoff;
@@ -15,4 +16,5 @@ mod receipts;
 mod retention;
 mod roles;
 mod schema;
+mod templates;
 mod world;
