@@ -37,7 +37,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 
-use crate::settings::{Http, Profile};
+use crate::settings::{Http, Profile, Schedules};
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -55,6 +55,7 @@ pub struct AppParts {
     pub admission: Admission,
     pub http: Http,
     pub limits: Profile,
+    pub schedules: Schedules,
     /// Random, one per data folder: cursors survive a restart.
     pub cursor_key: [u8; 32],
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
@@ -71,6 +72,7 @@ pub struct Inner {
     store: Store,
     writer: WriterHandle,
     admission: Admission,
+    schedules: Schedules,
     http: Http,
     request_timeout: Duration,
     idempotency_wait: Duration,
@@ -90,6 +92,7 @@ impl App {
             store: parts.store,
             writer: parts.writer,
             admission: parts.admission,
+            schedules: parts.schedules,
             request_timeout: Duration::from_secs(parts.http.request_timeout_s),
             idempotency_wait: Duration::from_secs(parts.http.idempotency_wait_s),
             http: parts.http,

@@ -16,6 +16,7 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::translate;
 use actors::traffic::admission::{Admission, Routes};
+use actors::traffic::scheduler::SchedulerArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -127,6 +128,13 @@ pub async fn boot(
         default_sender: settings.senders.default_sender.clone(),
     });
     let sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    let scheduler = SchedulerArgs {
+        store: store.clone(),
+        writer: writer.clone(),
+        admission: admission.clone(),
+        tick: Duration::from_millis(settings.schedules.tick_ms),
+        page: settings.schedules.page,
+    };
     let root = RootArgs {
         writer: WriterPlan {
             store: store.clone(),
@@ -140,6 +148,7 @@ pub async fn boot(
         sandbox,
         carriers: accounts,
         sweeper,
+        scheduler,
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;
@@ -161,6 +170,7 @@ pub async fn boot(
         admission,
         http: settings.http.clone(),
         limits: settings.limits.profile,
+        schedules: settings.schedules.clone(),
         cursor_key: home.secret("cursor-key")?,
         readiness: Arc::new(move || health.parts()),
         metrics: Arc::new(move || {

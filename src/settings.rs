@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use carrier::{Carrier, Concat, Secret};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
-pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Senders, Smpp};
+pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Schedules, Senders, Smpp};
 
 /// Every key with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -44,6 +44,7 @@ pub struct Settings {
     pub in_doubt: InDoubt,
     pub gates: Gates,
     pub sandbox: Sandbox,
+    pub schedules: Schedules,
     pub rates: RateTable,
     pub senders: Senders,
     #[serde(default)]
@@ -134,6 +135,7 @@ impl Settings {
         self.in_doubt.check(&mut faults);
         self.gates.check(&mut faults);
         self.sandbox.check(&mut faults);
+        self.schedules.check(&mut faults);
         self.senders.check(&mut faults);
         let mut names = HashSet::new();
         for (at, carrier) in self.carriers.iter().enumerate() {

@@ -100,6 +100,7 @@ pub(crate) enum Kind {
     OneOf(&'static [&'static str]),
     Object,
     List,
+    Integer,
 }
 
 /// One known field of a body.
@@ -126,6 +127,7 @@ impl Field {
             Kind::Text => (value.is_string(), "a string"),
             Kind::Object => (value.is_object(), "an object"),
             Kind::List => (value.is_array(), "an array"),
+            Kind::Integer => (value.is_i64(), "a whole number"),
             Kind::OneOf(names) => {
                 let fits = value.as_str().is_some_and(|text| names.contains(&text));
                 if fits {

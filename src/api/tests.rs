@@ -2,6 +2,7 @@
 
 mod edges;
 mod read;
+mod schedules;
 mod send;
 mod socket;
 
@@ -44,6 +45,7 @@ impl Drop for Folder {
 /// A switch without carriers: what is sent stays queued.
 struct World {
     router: Router,
+    admission: Admission,
     store: Store,
     handle: WriterHandle,
     writer: ActorRef<actors::writer::WriterMsg>,
@@ -140,30 +142,10 @@ impl World {
             rates: Rates::from_csv(RATES).unwrap(),
             default_sender: None,
         });
-        let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
-        let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
-        let watched = handle.clone();
-        let app = App::new(AppParts {
-            store: store.clone(),
-            writer: handle.clone(),
-            admission,
-            http: settings.http,
-            limits,
-            cursor_key: [7; 32],
-            readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
-            metrics: Arc::new(|| String::from("orbit_up 1\n")),
-        });
+        let router = serve(&store, &handle, &admission, limits, None);
         let (text, key) = new_key(Mode::Live, "*");
         let organization = create(&handle, key, false).await;
-        Self {
-            router: router(app),
-            store,
-            handle,
-            writer,
-            organization,
-            key: text,
-            _folder: folder,
-        }
+        Self { router, admission, store, handle, writer, organization, key: text, _folder: folder }
     }
 
     /// One more key of the world's organization.
@@ -231,6 +213,31 @@ impl World {
         let number = |name: &str| data[name].as_i64().unwrap();
         (number("balance_micros"), number("held_micros"))
     }
+}
+
+/// The router of an API over these parts; `lead_min_s` of schedules as set or as usual.
+fn serve(
+    store: &Store,
+    handle: &WriterHandle,
+    admission: &Admission,
+    limits: Profile,
+    lead_min_s: Option<u64>,
+) -> Router {
+    let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+    settings.schedules.lead_min_s = lead_min_s.unwrap_or(settings.schedules.lead_min_s);
+    let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
+    let watched = handle.clone();
+    router(App::new(AppParts {
+        store: store.clone(),
+        writer: handle.clone(),
+        admission: admission.clone(),
+        http: settings.http,
+        limits,
+        schedules: settings.schedules,
+        cursor_key: [7; 32],
+        readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
+        metrics: Arc::new(|| String::from("orbit_up 1\n")),
+    }))
 }
 
 async fn own(handle: &WriterHandle, name: &str) -> CarrierId {

@@ -1,4 +1,4 @@
-//! The top of the tree: writer, sandbox, carriers, sweeper.
+//! The top of the tree: writer, sandbox, carriers, sweeper, scheduler.
 //!
 //! The writer first, since all else stores through it; when it dies the carriers are stopped and
 //! started anew behind its successor, because what they had asked of it is lost. A budget spent
@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use actors::directory::Directory;
+use actors::traffic::scheduler::{Scheduler, SchedulerArgs, SchedulerMsg};
 use actors::traffic::sweeper::{Sweeper, SweeperArgs, SweeperMsg};
 use actors::writer::{Shared, Writer, WriterArgs, WriterMsg};
 use metrics::{Counter, counter};
@@ -41,6 +42,7 @@ pub enum Part {
     Sandbox,
     Carriers,
     Sweeper,
+    Scheduler,
 }
 
 /// How a writer is made, as often as it takes.
@@ -75,6 +77,7 @@ pub struct RootArgs {
     pub sandbox: SandboxHandle,
     pub carriers: Vec<CarrierArgs>,
     pub sweeper: SweeperArgs,
+    pub scheduler: SchedulerArgs,
     pub policy: Policy,
 }
 
@@ -87,7 +90,8 @@ pub struct RootState {
     sandbox: Option<ActorRef<SandboxMsg>>,
     carriers: Option<ActorRef<CarriersMsg>>,
     sweeper: Option<ActorRef<SweeperMsg>>,
-    logs: [Log; 4],
+    scheduler: Option<ActorRef<SchedulerMsg>>,
+    logs: [Log; 5],
 }
 
 impl Actor for Root {
@@ -106,6 +110,7 @@ impl Actor for Root {
             sandbox: None,
             carriers: None,
             sweeper: None,
+            scheduler: None,
             logs: Default::default(),
         };
         // The first writer is started here, so that a store in use fails the start itself.
@@ -120,7 +125,7 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         restarts(Part::Writer).increment(0);
-        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper] {
+        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper, Part::Scheduler] {
             restarts(part).increment(0);
             state.start(&me, part).await?;
         }
@@ -199,6 +204,11 @@ impl RootState {
                 let spawned = Actor::spawn_linked(None, Sweeper, args, cell).await;
                 spawned.map(|(sweeper, _)| self.sweeper = Some(sweeper))
             }
+            Part::Scheduler if self.scheduler.is_none() => {
+                let args = self.args.scheduler.clone();
+                let spawned = Actor::spawn_linked(None, Scheduler, args, cell).await;
+                spawned.map(|(scheduler, _)| self.scheduler = Some(scheduler))
+            }
             _ => Ok(()),
         };
         match started {
@@ -235,6 +245,10 @@ impl RootState {
         if self.sweeper.as_ref().is_some_and(|sweeper| sweeper.get_id() == who) {
             self.sweeper = None;
             return self.again(me, Part::Sweeper, why);
+        }
+        if self.scheduler.as_ref().is_some_and(|scheduler| scheduler.get_id() == who) {
+            self.scheduler = None;
+            return self.again(me, Part::Scheduler, why);
         }
         Ok(())
     }

@@ -15,3 +15,4 @@ pub mod money;
 pub mod rates;
 pub mod refusal;
 pub mod submission;
+pub mod zone;

@@ -3,10 +3,12 @@
 //! Tables: all but the accounts' cold ones. The writer actor owns a lane and feeds it; whatever
 //! arrives while a commit runs is the next batch. A batch that fails changed nothing, and is fed
 //! again in halves by its owner. Inside a transaction the order is: administration, accepts,
-//! claims, results, receipts, inbound; then the log and the ledger, once for all.
+//! fires, claims, results, receipts, inbound; then the log and the ledger, once for all.
 
 mod accept;
 mod admin;
+mod change;
+mod fire;
 mod gates;
 mod handoff;
 mod inbound;
@@ -26,6 +28,8 @@ use crate::bulk::{Bulk, Column, Conn};
 use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
+pub use change::{CancelFate, Edit};
+pub use fire::{Fire, FireFate};
 pub use inbound::{Inbound, InboundFate};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
@@ -178,6 +182,7 @@ impl Lane {
     ) -> Result<Done, StoreError> {
         let admin = self.administer(&work.admin, now, gathered).await?;
         let accepts = self.accept(&work.accepts, now, gathered).await?;
+        let fires = self.fire(&work.fires, now, gathered).await?;
         let claims = self.claim(&work.claims, now).await?;
         let (results, early) = self.results(&work.results, now, gathered).await?;
         let receipts = self.receipts(&work.receipts, early, now, gathered).await?;
@@ -186,7 +191,7 @@ impl Lane {
         self.quarantine(&work.quarantine, now).await?;
         self.housekeeping(work, now).await?;
         self.log(gathered, now).await?;
-        Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
+        Ok(Done { at: now, admin, accepts, fires, claims, results, receipts, inbound })
     }
 
     /// A fresh number in this lane.

@@ -14,6 +14,7 @@ mod log;
 mod messages;
 mod open;
 mod outbox;
+mod schedules;
 mod schema;
 mod sweeps;
 #[cfg(feature = "testing")]
@@ -27,6 +28,7 @@ pub use log::{LogFilter, LoggedRow};
 pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailRow};
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
+pub use schedules::{ChangeRow, DueRow, KeyedRow, Mark};
 pub use sweeps::SweepRow;
 
 /// Declares a row struct read by column name, from either database.

@@ -28,6 +28,7 @@ use super::input::{
 };
 use super::output::id_of;
 use super::send::{check, check_channel, replayed};
+use super::when::{self, When};
 
 const RECIPIENTS_MAX: usize = 1_000;
 const ROUTE: &str = "POST /messages/batch";
@@ -48,12 +49,17 @@ pub(crate) struct BatchIn {
     /// 1 to 1000.
     #[schema(value_type = Vec<RecipientIn>, min_items = 1, max_items = 1000)]
     recipients: Vec<Value>,
-    #[schema(ignore)]
-    scheduled_at: Option<IgnoredAny>,
+    /// As with one message; with `timezone: recipient` each gets it at that time of their own.
+    #[schema(example = "2030-01-01T09:00:00")]
+    scheduled_at: Option<String>,
+    /// An IANA name, or `recipient`.
+    #[schema(example = "Europe/Paris")]
+    timezone: Option<String>,
+    /// As with one message.
+    #[schema(minimum = 60, maximum = 172_800, default = 172_800)]
+    validity_seconds: Option<i64>,
     #[schema(ignore)]
     template_id: Option<IgnoredAny>,
-    #[schema(ignore)]
-    validity_seconds: Option<IgnoredAny>,
     #[schema(ignore)]
     variables: Option<IgnoredAny>,
     #[schema(ignore)]
@@ -103,6 +109,9 @@ const FIELDS: &[Field] = &[
     Field::optional("encoding", body::Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("category", body::Kind::OneOf(CATEGORIES)),
     Field::required("recipients", body::Kind::List),
+    Field::optional("scheduled_at", body::Kind::Text),
+    Field::optional("timezone", body::Kind::Text),
+    Field::optional("validity_seconds", body::Kind::Integer),
 ];
 
 const RECIPIENT_FIELDS: &[Field] =
@@ -131,10 +140,23 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let idempotency = idempotency::read(&headers, ROUTE, &raw)?;
     let mut input = BatchIn::parse(&raw)?;
+    let now = caller.call.at();
+    let earlier = match input.when().check_for_all(&app.schedules, now) {
+        Ok(()) => None,
+        Err(fault) => {
+            // What was in time when it was first asked for stays done.
+            let request = idempotency.as_ref();
+            let earlier = idempotency::earlier(&app, caller.organization, request, now).await?;
+            Some(earlier.ok_or(fault)?)
+        }
+    };
     let recipients = std::mem::take(&mut input.recipients);
     let mut decided: Vec<Decided> =
         recipients.into_iter().map(|recipient| decide(&app, &caller, &input, recipient)).collect();
-    let batch = PublicId::new(caller.call.at());
+    if let Some(reference) = earlier {
+        return replay(&app, &caller, reference, decided).await;
+    }
+    let batch = PublicId::new(now);
     let messages: Vec<NewMessage> =
         decided.iter().filter_map(|d| d.checked.as_ref().ok().cloned()).collect();
     if messages.is_empty() {
@@ -158,14 +180,22 @@ pub(crate) async fn create(
             refuse(&mut decided, refused);
             Err(none_accepted(&decided))
         }
-        Accepted::Replayed { reference } => {
-            let most = i64::try_from(RECIPIENTS_MAX).unwrap_or(i64::MAX);
-            let rows = app.store.batch(caller.organization, reference, most).await?;
-            let at = rows.first().map_or(caller.call.at(), |row| At(row.created_at));
-            let out = BatchOut::new(reference, at, again(decided, &rows));
-            Ok(replayed(caller.call.answer(StatusCode::ACCEPTED, out)?))
-        }
+        Accepted::Replayed { reference } => replay(&app, &caller, reference, decided).await,
     }
+}
+
+/// The answer to a batch that was answered before: built again from what is stored.
+async fn replay(
+    app: &App,
+    caller: &Caller<SendBatch>,
+    reference: PublicId,
+    decided: Vec<Decided>,
+) -> Result<Response, ApiError> {
+    let most = i64::try_from(RECIPIENTS_MAX).unwrap_or(i64::MAX);
+    let rows = app.store.batch(caller.organization, reference, most).await?;
+    let at = rows.first().map_or(caller.call.at(), |row| At(row.created_at));
+    let out = BatchOut::new(reference, at, again(decided, &rows));
+    Ok(replayed(caller.call.answer(StatusCode::ACCEPTED, out)?))
 }
 
 /// One recipient, looked at.
@@ -187,7 +217,11 @@ fn decide(app: &App, caller: &Caller<SendBatch>, batch: &BatchIn, recipient: Val
             metadata: metadata_text(recipient.metadata),
             test: caller.test,
         };
-        check(app, caller, request)
+        let mut message = check(app, caller, request)?;
+        let now = caller.call.at();
+        message.options.scheduled_at = batch.when().moment(&message.to, &app.schedules, now)?;
+        message.options.validity_s = when::validity(batch.validity_seconds)?;
+        Ok(message)
     });
     Decided { to, checked }
 }
@@ -226,6 +260,10 @@ fn read_recipient(value: Value) -> Result<RecipientIn, Fault> {
 }
 
 impl BatchIn {
+    fn when(&self) -> When<'_> {
+        When { scheduled_at: self.scheduled_at.as_deref(), timezone: self.timezone.as_deref() }
+    }
+
     fn parse(raw: &[u8]) -> Result<Self, ApiError> {
         let batch: Self = body::parse(raw, FIELDS)?;
         if let Some(channel) = &batch.channel {
@@ -234,10 +272,9 @@ impl BatchIn {
         let mut faults = Vec::new();
         text("from", batch.from.as_deref().unwrap_or_default(), &mut faults);
         text("body", &batch.body, &mut faults);
-        unsupported("scheduled_at", batch.scheduled_at.is_some(), &mut faults);
+        faults.extend(when::validity(batch.validity_seconds).err());
         for (name, given) in [
             ("template_id", batch.template_id.is_some()),
-            ("validity_seconds", batch.validity_seconds.is_some()),
             ("variables", batch.variables.is_some()),
             ("media_urls", batch.media_urls.is_some()),
             ("webhook_url", batch.webhook_url.is_some()),
@@ -297,7 +334,8 @@ impl Decided {
     fn was_never_valid(&self) -> bool {
         let code = self.checked.as_ref().err().map(|fault| fault.code);
         code.is_some_and(|code| {
-            !matches!(code, Code::NoRoute | Code::NoPrice | Code::InvalidSender)
+            use Code::{InvalidSchedule, InvalidSender, NoPrice, NoRoute};
+            !matches!(code, NoRoute | NoPrice | InvalidSender | InvalidSchedule)
         })
     }
 }

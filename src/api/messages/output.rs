@@ -19,9 +19,12 @@ pub(crate) struct AcceptedOut {
     pub(crate) channel: &'static str,
     pub(crate) to: String,
     pub(crate) from: String,
-    /// `queued`.
+    /// `queued`, or `scheduled`.
     #[schema(example = "queued")]
     pub(crate) status: &'static str,
+    /// When it will be sent; of scheduled messages only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scheduled_at: Option<String>,
     pub(crate) segments: i64,
     pub(crate) test_mode: bool,
     pub(crate) created_at: String,
@@ -54,7 +57,7 @@ pub(crate) struct MessageOut {
     /// Null once the retention settings have taken it out.
     body: Option<String>,
     media_urls: Vec<String>,
-    /// `queued`, `sending`, `sent`, `delivered`, `submitted_no_receipt`, `undelivered`, `failed`,
+    /// `scheduled`, `queued`, `sending`, `sent`, `delivered`, `submitted_no_receipt`, `undelivered`, `failed`,
     /// `rejected`, `expired`, `blocked`, `cancelled` or `received`.
     #[schema(example = "delivered")]
     status: &'static str,
@@ -120,6 +123,9 @@ fn explained(code: &str) -> &'static str {
         "NETWORK_ERROR" => "the connection to the carrier failed",
         "THROTTLED" => "the carrier took no more messages",
         "NO_ROUTE" => "no carrier takes messages to this destination",
+        "BALANCE_TOO_LOW" => "the balance did not cover the message when its time came",
+        "NO_PRICE" => "the rates had no price for this destination when its time came",
+        "ORGANIZATION_SUSPENDED" => "the organization was suspended when its time came",
         "BLOCKED" => "the message was stopped before it was sent",
         "QUARANTINED" => "the message was set aside for its operator",
         _ => "the carrier gave a reason that is not known here",
@@ -136,7 +142,9 @@ impl From<&MessageRow> for AcceptedOut {
             channel: "sms",
             to: row.to_addr.clone(),
             from: row.from_addr.clone(),
-            status: Status::Queued.as_str(),
+            status: if row.scheduled_at.is_some() { Status::Scheduled } else { Status::Queued }
+                .as_str(),
+            scheduled_at: row.scheduled_at.map(|at| At(at).iso()),
             segments: row.segments,
             test_mode: row.test_mode != 0,
             created_at: At(row.created_at).iso(),

