@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{bare, carrier, crash, http, kannel, sms, store as store_lane};
+use scenario::{bare, carrier, crash, http, kannel, schedules, sms, store as store_lane};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -46,6 +46,8 @@ enum Scenario {
     Kannel(kannel::KannelArgs),
     /// Kills the switch under load and counts what is lost or doubled.
     Crash(crash::CrashArgs),
+    /// Many messages scheduled for one second: how late each fires, killed or not.
+    Schedules(schedules::SchedulesArgs),
     /// The store alone: accepts, and whole message lives.
     Store(store_lane::StoreArgs),
 }
@@ -86,6 +88,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Sms(args) => sms::run(args).await,
             Scenario::Kannel(args) => kannel::run(args).await,
             Scenario::Crash(args) => crash::run(args).await,
+            Scenario::Schedules(args) => schedules::run(args).await,
             Scenario::Store(args) => store_lane::run(args).await,
         }
     }))

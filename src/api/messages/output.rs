@@ -91,6 +91,7 @@ pub(crate) struct MessageOut {
     scheduled_at: Option<String>,
     validity_seconds: Option<i64>,
     created_at: String,
+    /// Null of what was scheduled: its history says when it fired.
     queued_at: Option<String>,
     sent_at: Option<String>,
     delivered_at: Option<String>,
@@ -206,7 +207,7 @@ impl From<MessageRow> for MessageOut {
             scheduled_at: row.scheduled_at.map(|at| At(at).iso()),
             validity_seconds: row.validity_s,
             created_at: At(row.created_at).iso(),
-            queued_at: outbound.then(|| At(row.created_at).iso()),
+            queued_at: (outbound && row.scheduled_at.is_none()).then(|| At(row.created_at).iso()),
             sent_at: row.sent_at.map(|at| At(at).iso()),
             delivered_at: done_at.clone().filter(|_| delivered),
             read_at: None,

@@ -45,7 +45,7 @@ impl OwnerState {
         if self.view.oldest() == 0
             && let Some(first) = jobs.first()
         {
-            self.view.set_oldest(first.created_at.micros());
+            self.view.set_oldest(first.due_at.micros());
         }
         for job in jobs {
             self.backlog.announce(job);
