@@ -48,7 +48,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 
-use crate::settings::{Events, Http, Profile, Retention};
+use crate::settings::{Events, Http, Profile, Retention, Schedules};
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -69,6 +69,7 @@ pub struct AppParts {
     pub events: Events,
     pub retention: Retention,
     pub feed: Feed,
+    pub schedules: Schedules,
     /// Random, one per data folder: cursors survive a restart.
     pub cursor_key: [u8; 32],
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
@@ -85,6 +86,7 @@ pub struct Inner {
     store: Store,
     writer: WriterHandle,
     admission: Admission,
+    schedules: Schedules,
     http: Http,
     retention: Retention,
     streams: events::Streams,
@@ -108,6 +110,7 @@ impl App {
             store: parts.store,
             writer: parts.writer,
             admission: parts.admission,
+            schedules: parts.schedules,
             request_timeout: Duration::from_secs(parts.http.request_timeout_s),
             idempotency_wait: Duration::from_secs(parts.http.idempotency_wait_s),
             exports: Arc::new(Semaphore::new(parts.http.exports_max)),

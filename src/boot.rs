@@ -20,6 +20,7 @@ use actors::smpp::translate;
 use actors::traffic::admission::{Admission, Routes};
 use actors::traffic::guard::Guard;
 use actors::traffic::replies::RepliesArgs;
+use actors::traffic::scheduler::SchedulerArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -138,6 +139,14 @@ pub async fn boot(
     let mut sweeper = carriers::sweeper(&accounts, &ids, &parts);
     sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
     let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
+    let sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    let scheduler = SchedulerArgs {
+        store: store.clone(),
+        writer: writer.clone(),
+        admission: admission.clone(),
+        tick: Duration::from_millis(settings.schedules.tick_ms),
+        page: settings.schedules.page,
+    };
     let root = RootArgs {
         writer: WriterPlan {
             store: store.clone(),
@@ -153,6 +162,7 @@ pub async fn boot(
         sweeper,
         retention: keeping::retention(&settings.retention, &store, &writer),
         replies,
+        scheduler,
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;
@@ -177,6 +187,7 @@ pub async fn boot(
         events: settings.events.clone(),
         retention: settings.retention.clone(),
         feed: Feed::new(store.clone(), writer.wakes()),
+        schedules: settings.schedules.clone(),
         cursor_key: home.secret("cursor-key")?,
         readiness: Arc::new(move || health.parts()),
         metrics: Arc::new(move || {

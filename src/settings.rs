@@ -24,7 +24,7 @@ pub use keeping::{Events, Redact, Retention};
 pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
-pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Senders, Smpp};
+pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Schedules, Senders, Smpp};
 
 /// Every key with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -53,6 +53,7 @@ pub struct Settings {
     pub gates: Gates,
     pub protection: Protection,
     pub sandbox: Sandbox,
+    pub schedules: Schedules,
     pub rates: RateTable,
     pub senders: Senders,
     #[serde(default)]
@@ -147,6 +148,7 @@ impl Settings {
         self.gates.check(&mut faults);
         self.protection.check(&mut faults);
         self.sandbox.check(&mut faults);
+        self.schedules.check(&mut faults);
         self.senders.check(&mut faults);
         let mut names = HashSet::new();
         for (at, carrier) in self.carriers.iter().enumerate() {

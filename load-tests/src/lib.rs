@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::task::LocalSet;
 
 use scenario::{
-    bare, caps, carrier, crash, http, kannel, sms, store as store_lane, stream, webhooks,
+    bare, caps, carrier, crash, http, kannel, schedules, sms, store as store_lane, stream, webhooks,
 };
 
 #[derive(Parser)]
@@ -50,6 +50,8 @@ enum Scenario {
     Crash(crash::CrashArgs),
     /// Frequency caps: exact at one recipient, and what they cost.
     Caps(caps::CapsArgs),
+    /// Many messages scheduled for one second: how late each fires, killed or not.
+    Schedules(schedules::SchedulesArgs),
     /// The store alone: accepts, and whole message lives.
     Store(store_lane::StoreArgs),
     /// Events to many receivers, some of which behave badly.
@@ -95,6 +97,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Kannel(args) => kannel::run(args).await,
             Scenario::Crash(args) => crash::run(args).await,
             Scenario::Caps(args) => caps::run(args).await,
+            Scenario::Schedules(args) => schedules::run(args).await,
             Scenario::Store(args) => store_lane::run(args).await,
             Scenario::Webhooks(args) => webhooks::run(args).await,
             Scenario::Stream(args) => stream::run(args).await,

@@ -103,7 +103,6 @@ pub(crate) enum Kind {
     Flag,
     Object,
     List,
-    Bool,
 }
 
 /// One known field of a body.
@@ -132,7 +131,6 @@ impl Field {
             Kind::Flag => (value.is_boolean(), "true or false"),
             Kind::Object => (value.is_object(), "an object"),
             Kind::List => (value.is_array(), "an array"),
-            Kind::Bool => (value.is_boolean(), "true or false"),
             Kind::OneOf(names) => {
                 let fits = value.as_str().is_some_and(|text| names.contains(&text));
                 if fits {

@@ -1,14 +1,20 @@
-//! `/messages`: send one or many, list or export them, look at one and at its history.
+//! `/messages`: send one or many, now or later, stop, change or repeat one, list or export them,
+//! look at one and at its history.
 
 mod batch;
+mod cancel;
+mod change;
+mod edit;
 mod estimate;
 mod export;
 mod history;
 mod input;
 mod list;
 mod output;
+mod retry;
 mod send;
 mod totals;
+mod when;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,6 +36,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(export::export))
         .routes(routes!(batch::show))
         .routes(routes!(estimate::estimate))
-        .routes(routes!(list::show))
+        .routes(routes!(list::show, edit::update))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(cancel::cancel_batch))
+        .routes(routes!(retry::retry))
         .routes(routes!(history::events))
 }

@@ -10,6 +10,7 @@ mod export;
 mod gates;
 mod protection;
 mod read;
+mod schedules;
 mod send;
 mod socket;
 mod templates;
@@ -57,6 +58,7 @@ impl Drop for Folder {
 struct World {
     router: Router,
     app: App,
+    admission: Admission,
     store: Store,
     handle: WriterHandle,
     writer: ActorRef<actors::writer::WriterMsg>,
@@ -161,29 +163,15 @@ impl World {
             Protection { blocked_prefixes: vec![String::from("881")], ..Protection::default() };
         let guard = Guard::new(satellites, Vec::new(), Some(handle.clone()));
         let admission = admission.guarded(guard);
-        let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
         let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
         change(&mut settings);
-        let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
-        let watched = handle.clone();
-        let app = App::new(AppParts {
-            store: store.clone(),
-            writer: handle.clone(),
-            admission,
-            http: settings.http,
-            limits,
-            events: settings.events,
-            retention: settings.retention,
-            feed: Feed::new(store.clone(), handle.wakes()),
-            cursor_key: [7; 32],
-            readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
-            metrics: Arc::new(|| String::from("orbit_up 1\n")),
-        });
+        let app = app(&store, &handle, &admission, limits, settings);
         let (text, key) = new_key(Mode::Live, "*");
         let organization = create(&handle, key, false).await;
         Self {
             router: router(app.clone()),
             app,
+            admission,
             store,
             handle,
             writer,
@@ -258,6 +246,32 @@ impl World {
         let number = |name: &str| data[name].as_i64().unwrap();
         (number("balance_micros"), number("held_micros"))
     }
+}
+
+/// An API over these parts.
+fn app(
+    store: &Store,
+    handle: &WriterHandle,
+    admission: &Admission,
+    limits: Profile,
+    settings: Settings,
+) -> App {
+    let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
+    let watched = handle.clone();
+    App::new(AppParts {
+        store: store.clone(),
+        writer: handle.clone(),
+        admission: admission.clone(),
+        http: settings.http,
+        limits,
+        schedules: settings.schedules,
+        events: settings.events,
+        retention: settings.retention,
+        feed: Feed::new(store.clone(), handle.wakes()),
+        cursor_key: [7; 32],
+        readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
+        metrics: Arc::new(|| String::from("orbit_up 1\n")),
+    })
 }
 
 async fn own(handle: &WriterHandle, name: &str) -> CarrierId {

@@ -7,7 +7,8 @@
 //! │  └─ carrier          one per account, each with a restart budget of its own
 //! │     ├─ owner         when it dies its binds fall and rise with it
 //! │     └─ bind          one per connection; when it dies it alone is started again
-//! └─ sweeper
+//! ├─ sweeper
+//! └─ scheduler
 //!
 //! A restart policy is arithmetic (`restart`); what killed its actor twice is set aside.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]

@@ -9,5 +9,6 @@ mod outage;
 mod pace;
 mod peer;
 mod poison;
+mod schedules;
 mod world;
 mod writer;

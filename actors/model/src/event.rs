@@ -22,6 +22,10 @@ coded! {
         /// An inbound message to which an outbound one had gone before.
         Replied = 9 "replied",
         Cancelled = 10 "cancelled",
+        /// A scheduled message was changed.
+        Edited = 20 "edited",
+        /// Its time had come, and a gate put it off to a later one.
+        Deferred = 21 "deferred",
         /// A person wrote STOP, or was put on the suppression list.
         OptedOut = 100 "opted_out",
         OptedIn = 101 "opted_in",
@@ -64,6 +68,7 @@ impl EventKind {
     pub fn public_type(self) -> Option<&'static str> {
         Some(match self {
             Self::Retried | Self::InDoubt | Self::Receipt => return None,
+            Self::Edited | Self::Deferred => return None,
             Self::Created => "message.created",
             Self::Sent => "message.sent",
             Self::Delivered => "message.delivered",

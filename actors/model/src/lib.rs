@@ -24,3 +24,4 @@ pub mod rates;
 pub mod refusal;
 pub mod submission;
 pub mod template;
+pub mod zone;

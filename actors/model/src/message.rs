@@ -55,7 +55,7 @@ coded! {
         Blocked = 10 "blocked",
         Cancelled = 11 "cancelled",
         Received = 12 "received",
-        /// Waits for its time: see the table of schedules.
+        /// Waits for its time.
         Scheduled = 13 "scheduled",
     }
 }

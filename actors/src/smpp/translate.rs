@@ -1,6 +1,7 @@
 //! Between the product's messages and SMPP's: the only place where both are spoken of.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use model::carrier::{CarrierId, OrgId};
 use model::message::{Encoding, Status};
@@ -59,6 +60,15 @@ fn message(job: &Job, encoding: split::Encoding, part: Part) -> Message {
     message.short_message = part.user_data;
     message.tlvs = part.tlvs;
     message
+}
+
+/// How long the carrier may try, as SMPP 3.4 §7.1.1 writes a span of time: `YYMMDDhhmmss000R`.
+#[must_use]
+pub fn validity(left: Duration) -> Vec<u8> {
+    let seconds = left.as_secs().clamp(1, 99 * 24 * 3_600 - 1);
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+    format!("0000{days:02}{hours:02}{minutes:02}{seconds:02}000R").into_bytes()
 }
 
 /// An address as the API writes it: international numbers with `+`.
@@ -185,6 +195,8 @@ mod tests {
             throttled: None,
             created_at: At(0),
             due_at: At(0),
+            expires_at: At(i64::MAX),
+            place: 1,
             to: String::from("+14155550123"),
             from: String::from("Orbit"),
             body: body.to_owned(),
@@ -200,6 +212,15 @@ mod tests {
         assert_eq!((pdu.destination.ton, pdu.destination.npi), (1, 1));
         assert_eq!(pdu.destination.text(), "14155550123");
         assert_eq!((pdu.registered_delivery, pdu.data_coding, pdu.esm_class), (1, 0, 0));
+    }
+
+    #[test]
+    fn what_is_left_of_its_validity_is_a_relative_time() {
+        let text = |seconds| String::from_utf8(validity(Duration::from_secs(seconds))).unwrap();
+        assert_eq!(text(172_800), "000002000000000R");
+        assert_eq!(text(172_799), "000001235959000R");
+        assert_eq!(text(61), "000000000101000R");
+        assert_eq!(text(0), "000000000001000R");
     }
 
     #[test]

@@ -16,7 +16,8 @@ use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::{ActorProcessingErr, ActorRef, ActorStatus};
 use store::lane::{
-    Accepted, Admin, AdminDone, Done, Fate, InboundFate, Quarantined, ReceiptFate, Work,
+    Accepted, Admin, AdminDone, CancelFate, Done, Fate, Fire, FireFate, InboundFate, OutboxRef,
+    Quarantined, ReceiptFate, Work,
 };
 use store::{Lane, StoreError};
 use tokio::runtime::Handle;
@@ -110,6 +111,7 @@ impl Meters {
 
 /// How many answers of each kind an errand expects.
 struct Share {
+    fires: usize,
     claims: usize,
     results: usize,
     receipts: usize,
@@ -121,6 +123,7 @@ struct Share {
 impl Share {
     fn of(work: &Work) -> Self {
         Self {
+            fires: work.fires.len(),
             claims: work.claims.len(),
             results: work.results.len(),
             receipts: work.receipts.len(),
@@ -258,6 +261,7 @@ impl Committer {
             at: At::now(),
             admin: work.admin.iter().map(|_| AdminDone::Failed).collect(),
             accepts: work.accepts.iter().map(|_| Err(refused.clone())).collect(),
+            fires: vec![FireFate::Failed; work.fires.len()],
             claims: vec![false; work.claims.len()],
             results: vec![Fate::Stale; work.results.len()],
             receipts: vec![ReceiptFate::Noted; work.receipts.len()],
@@ -289,6 +293,7 @@ impl Committer {
                 jobs.entry(carrier).or_default().push(job);
             }
         }
+        self.announce_fired(work.fires, done, &mut jobs);
         for (result, fate) in work.results.iter().zip(&done.results) {
             if *fate == Fate::Closed {
                 self.args.shared.add_backlog(result.row.organization, -1);
@@ -300,9 +305,45 @@ impl Committer {
         if done.replies_due {
             self.args.shared.replies_due();
         }
-        for (carrier, jobs) in jobs {
+        for (carrier, mut jobs) in jobs {
             if let Some(owner) = self.args.carriers.find(carrier) {
+                // A batch fed in halves has numbered its fires and accepts in turn.
+                jobs.sort_by_key(|job| job.place);
                 let _ = owner.send_message(OwnerMsg::Announced(jobs));
+            }
+        }
+        self.announce_cancelled(done);
+    }
+
+    fn announce_fired(
+        &self,
+        fires: Vec<Fire>,
+        done: &Done,
+        jobs: &mut HashMap<CarrierId, Vec<Job>>,
+    ) {
+        for (fire, fate) in fires.into_iter().zip(&done.fires) {
+            let FireFate::Queued { place } = fate else { continue };
+            let (organization, message) = (fire.organization, fire.message.as_ref());
+            let Some(carrier) = message.ok().map(|message| message.carrier) else { continue };
+            self.args.shared.add_backlog(organization, 1);
+            jobs.entry(carrier).or_default().extend(Job::fired(fire, *place, done.at));
+        }
+    }
+
+    /// Tells the owners which rows were taken out of their outbox.
+    fn announce_cancelled(&self, done: &Done) {
+        let mut rows: HashMap<CarrierId, Vec<OutboxRef>> = HashMap::new();
+        for done in &done.admin {
+            let AdminDone::Cancelled(fates) = done else { continue };
+            for fate in fates {
+                let CancelFate::Cancelled { row: Some(row) } = fate else { continue };
+                self.args.shared.add_backlog(row.organization, -1);
+                rows.entry(row.carrier).or_default().push(*row);
+            }
+        }
+        for (carrier, rows) in rows {
+            if let Some(owner) = self.args.carriers.find(carrier) {
+                let _ = owner.send_message(OwnerMsg::Cancelled(rows));
             }
         }
     }
@@ -353,6 +394,7 @@ pub(super) fn changes_accounts(change: &Admin) -> bool {
 fn append(work: &mut Work, mut more: Work) {
     work.admin.append(&mut more.admin);
     work.accepts.append(&mut more.accepts);
+    work.fires.append(&mut more.fires);
     work.claims.append(&mut more.claims);
     work.results.append(&mut more.results);
     work.receipts.append(&mut more.receipts);
@@ -383,6 +425,7 @@ fn halve(work: &mut Work) -> Work {
     let mut second = Work {
         admin: half(&mut work.admin, &mut spare),
         accepts: half(&mut work.accepts, &mut spare),
+        fires: half(&mut work.fires, &mut spare),
         claims: half(&mut work.claims, &mut spare),
         results: half(&mut work.results, &mut spare),
         receipts: half(&mut work.receipts, &mut spare),
@@ -409,6 +452,7 @@ fn join(mut first: Done, second: Done) -> Done {
     first.at = second.at;
     first.admin.extend(second.admin);
     first.accepts.extend(second.accepts);
+    first.fires.extend(second.fires);
     first.claims.extend(second.claims);
     first.results.extend(second.results);
     first.receipts.extend(second.receipts);
@@ -424,6 +468,7 @@ fn take(done: &mut Done, share: &Share) -> Done {
         at: done.at,
         admin: done.admin.drain(..share.admin).collect(),
         accepts: Vec::new(),
+        fires: done.fires.drain(..share.fires).collect(),
         claims: done.claims.drain(..share.claims).collect(),
         results: done.results.drain(..share.results).collect(),
         receipts: done.receipts.drain(..share.receipts).collect(),
@@ -438,6 +483,9 @@ fn take(done: &mut Done, share: &Share) -> Done {
 fn describe(work: &Work, error: &StoreError) -> Quarantined {
     let (kind, carrier, message) = if let Some(submission) = work.accepts.first() {
         ("accept", submission.messages.first().map(|m| m.carrier), None)
+    } else if let Some(fire) = work.fires.first() {
+        let carrier = fire.message.as_ref().ok().map(|message| message.carrier);
+        ("fire", carrier, Some(fire.key))
     } else if let Some(claim) = work.claims.first() {
         ("claim", Some(claim.row.carrier), Some(claim.row.key))
     } else if let Some(result) = work.results.first() {

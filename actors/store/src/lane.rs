@@ -3,15 +3,17 @@
 //! Tables: all but the accounts' cold ones. The writer actor owns a lane and feeds it; whatever
 //! arrives while a commit runs is the next batch. A batch that fails changed nothing, and is fed
 //! again in halves by its owner. Inside a transaction the order is: administration, accepts,
-//! claims, results, receipts, inbound; then the log and the ledger, once for all.
+//! fires, claims, results, receipts, inbound; then the log and the ledger, once for all.
 
 mod accept;
 mod admin;
 mod batches;
 mod blocked;
 mod caps;
+mod change;
 mod compliance;
 mod consent;
+mod fire;
 mod gates;
 mod handoff;
 mod inbound;
@@ -42,8 +44,10 @@ use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
 pub use caps::{CapChange, CapDone, CapPatch, NewCap};
+pub use change::{CancelFate, Edit};
 pub use compliance::{Compliance, Complied, ImportState, ImportStatus, Lift, NewSuppression};
 pub use consent::NewConsent;
+pub use fire::{Fire, FireFate};
 pub use inbound::{Inbound, InboundFate, InboundPart};
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use previews::{Foreseen, PreviewAnswer};
@@ -266,6 +270,7 @@ impl Lane {
     ) -> Result<Done, StoreError> {
         let admin = self.administer(&work.admin, now, gathered).await?;
         let accepts = self.accept(&work.accepts, now, gathered).await?;
+        let fires = self.fire(&work.fires, now, gathered).await?;
         let claims = self.claim(&work.claims, now, gathered).await?;
         let (results, early) = self.results(&work.results, now, gathered).await?;
         let receipts = self.receipts(&work.receipts, early, now, gathered).await?;
@@ -285,6 +290,7 @@ impl Lane {
             at: now,
             admin,
             accepts,
+            fires,
             claims,
             results,
             receipts,

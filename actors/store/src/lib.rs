@@ -20,6 +20,7 @@ mod outbox;
 mod policies;
 mod protection;
 mod retention;
+mod schedules;
 mod schema;
 mod sweeps;
 mod templates;
@@ -39,6 +40,7 @@ pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
 pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};
 pub use retention::{AgedLine, AgedMessage, AgedRow};
+pub use schedules::{ChangeRow, DueRow, KeyedRow, Mark};
 pub use sweeps::SweepRow;
 pub use templates::{TemplateFilter, TemplateRow};
 

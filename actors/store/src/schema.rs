@@ -31,6 +31,7 @@ const STEPS: &[Step] = steps![
     2 "0002" "log",
     4 "0004" "caps",
     5 "0005" "compliance",
+    6 "0006" "schedules",
     7 "0007" "protection",
     8 "0008" "retention",
     9 "0009" "templates",

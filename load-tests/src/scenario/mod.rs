@@ -7,6 +7,7 @@ pub(crate) mod crash;
 mod flow;
 pub(crate) mod http;
 pub(crate) mod kannel;
+pub(crate) mod schedules;
 pub(crate) mod sms;
 pub(crate) mod store;
 pub(crate) mod stream;

@@ -62,7 +62,7 @@ pub(super) const FIELDS: &[Field] = &[
     Field::optional("contact_id", Kind::Text),
     Field::optional("identifier", Kind::Text),
     Field::required("channels", Kind::List),
-    Field::required("opt_in", Kind::Bool),
+    Field::required("opt_in", Kind::Flag),
     Field::optional("source", Kind::Text),
     Field::optional("consent_type", Kind::Text),
     Field::optional("lawful_basis", Kind::OneOf(BASES)),

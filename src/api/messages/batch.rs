@@ -28,6 +28,7 @@ use super::super::idempotency;
 use super::super::templates::{Values, VariableIn, Wording};
 use super::input::{CATEGORIES, CategoryIn, EncodingIn, text, unsupported};
 use super::send::{check_channel, replayed};
+use super::when::{self, When};
 use decide::Decisions;
 use output::BatchOut;
 
@@ -65,10 +66,15 @@ pub(crate) struct BatchIn {
     recipients: Vec<Value>,
     /// Tells what would become of the batch, and sends nothing.
     dry_run: Option<bool>,
-    #[schema(ignore)]
-    scheduled_at: Option<IgnoredAny>,
-    #[schema(ignore)]
-    validity_seconds: Option<IgnoredAny>,
+    /// As with one message; with `timezone: recipient` each gets it at that time of their own.
+    #[schema(example = "2030-01-01T09:00:00")]
+    scheduled_at: Option<String>,
+    /// An IANA name, or `recipient`.
+    #[schema(example = "Europe/Paris")]
+    timezone: Option<String>,
+    /// As with one message.
+    #[schema(minimum = 60, maximum = 172_800, default = 172_800)]
+    validity_seconds: Option<i64>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
     #[schema(ignore)]
@@ -81,11 +87,14 @@ const FIELDS: &[Field] = &[
     Field::optional("body", body::Kind::Text),
     Field::optional("template_id", body::Kind::Text),
     Field::optional("variables", body::Kind::Object),
-    Field::optional("smart_encoding", body::Kind::Bool),
-    Field::optional("dry_run", body::Kind::Bool),
+    Field::optional("smart_encoding", body::Kind::Flag),
+    Field::optional("dry_run", body::Kind::Flag),
     Field::optional("encoding", body::Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("category", body::Kind::OneOf(CATEGORIES)),
     Field::required("recipients", body::Kind::List),
+    Field::optional("scheduled_at", body::Kind::Text),
+    Field::optional("timezone", body::Kind::Text),
+    Field::optional("validity_seconds", body::Kind::Whole),
 ];
 
 /// Sends one text to up to 1000 recipients. Bad recipients are refused one by one.
@@ -114,6 +123,13 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let idempotency = idempotency::read(&headers, ROUTE, &raw)?;
     let mut input = BatchIn::parse(&raw)?;
+    let now = caller.call.at();
+    if let Err(fault) = input.when().check_for_all(&app.schedules, now) {
+        // What was in time when it was first asked for stays done.
+        let request = idempotency.as_ref();
+        let earlier = idempotency::earlier(&app, caller.organization, request, now).await?;
+        return replay(&app, &caller, earlier.ok_or(fault)?).await;
+    }
     let recipients = std::mem::take(&mut input.recipients);
     let dry_run = input.dry_run == Some(true);
     let common = input.common(&app, caller.organization, &recipients).await?;
@@ -171,6 +187,10 @@ pub(crate) fn check_count(count: usize, faults: &mut Vec<Fault>) {
 }
 
 impl BatchIn {
+    fn when(&self) -> When<'_> {
+        When { scheduled_at: self.scheduled_at.as_deref(), timezone: self.timezone.as_deref() }
+    }
+
     /// What all recipients share.
     async fn common(
         self,
@@ -188,6 +208,9 @@ impl BatchIn {
             encoding: self.encoding.unwrap_or_default().asked(),
             smart: self.smart_encoding == Some(true),
             category: self.category.unwrap_or_default().into(),
+            validity_s: when::validity(self.validity_seconds)?,
+            scheduled_at: self.scheduled_at,
+            timezone: self.timezone,
         })
     }
 
@@ -199,9 +222,8 @@ impl BatchIn {
         let mut faults = Vec::new();
         text("from", batch.from.as_deref().unwrap_or_default(), &mut faults);
         text("body", batch.body.as_deref().unwrap_or_default(), &mut faults);
-        unsupported("scheduled_at", batch.scheduled_at.is_some(), &mut faults);
+        faults.extend(when::validity(batch.validity_seconds).err());
         for (name, given) in [
-            ("validity_seconds", batch.validity_seconds.is_some()),
             ("media_urls", batch.media_urls.is_some()),
             ("webhook_url", batch.webhook_url.is_some()),
         ] {

@@ -67,7 +67,7 @@ const FIELDS: &[Field] = &[
     Field::optional("template_id", body::Kind::Text),
     Field::optional("variables", body::Kind::Object),
     Field::optional("encoding", body::Kind::OneOf(&["auto", "gsm7", "ucs2"])),
-    Field::optional("smart_encoding", body::Kind::Bool),
+    Field::optional("smart_encoding", body::Kind::Flag),
     Field::optional("category", body::Kind::OneOf(CATEGORIES)),
 ];
 
@@ -166,6 +166,9 @@ impl EstimateIn {
             encoding: self.encoding.unwrap_or_default().asked(),
             smart: self.smart_encoding == Some(true),
             category: self.category.unwrap_or_default().into(),
+            scheduled_at: None,
+            timezone: None,
+            validity_s: None,
         })
     }
 }

@@ -84,10 +84,16 @@ pub(crate) struct MessageIn {
     /// Kept and shown again: at most 50 keys of 64 characters, values of 512.
     #[schema(value_type = Option<Object>)]
     pub(crate) metadata: Option<Map<String, Value>>,
-    #[schema(ignore)]
-    scheduled_at: Option<IgnoredAny>,
-    #[schema(ignore)]
-    validity_seconds: Option<IgnoredAny>,
+    /// Not before this: ISO 8601, at least 60 seconds and at most 35 days ahead. Without an offset
+    /// it is read in `timezone`.
+    #[schema(example = "2030-01-01T09:00:00")]
+    pub(crate) scheduled_at: Option<String>,
+    /// An IANA name, or `recipient`: the time zone that the recipient's number tells.
+    #[schema(example = "Europe/Paris")]
+    pub(crate) timezone: Option<String>,
+    /// How long it may be tried, from now or from `scheduled_at` on; then it ends as `expired`.
+    #[schema(minimum = 60, maximum = 172_800, default = 172_800)]
+    pub(crate) validity_seconds: Option<i64>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
     #[schema(ignore)]
@@ -102,10 +108,13 @@ pub(crate) const FIELDS: &[Field] = &[
     Field::optional("body", Kind::Text),
     Field::optional("template_id", Kind::Text),
     Field::optional("variables", Kind::Object),
-    Field::optional("smart_encoding", Kind::Bool),
+    Field::optional("smart_encoding", Kind::Flag),
     Field::optional("encoding", Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("category", Kind::OneOf(CATEGORIES)),
     Field::optional("metadata", Kind::Object),
+    Field::optional("scheduled_at", Kind::Text),
+    Field::optional("timezone", Kind::Text),
+    Field::optional("validity_seconds", Kind::Whole),
 ];
 
 pub(crate) const CATEGORIES: &[&str] = &["transactional", "otp", "service", "marketing"];
@@ -122,8 +131,6 @@ impl MessageIn {
             check_metadata(metadata, &mut faults);
         }
         for (name, given) in [
-            ("scheduled_at", message.scheduled_at.is_some()),
-            ("validity_seconds", message.validity_seconds.is_some()),
             ("media_urls", message.media_urls.is_some()),
             ("webhook_url", message.webhook_url.is_some()),
         ] {
@@ -212,9 +219,10 @@ mod tests {
 
     #[test]
     fn what_would_change_the_send_and_is_not_built_is_refused() {
-        let scheduled = json!({"to": "+1", "body": "x", "scheduled_at": "2030-01-01T00:00:00Z"});
-        assert_eq!(fault(scheduled).field.as_deref(), Some("scheduled_at"));
-        assert!(MessageIn::parse(br#"{"to":"+1","body":"x","scheduled_at":null}"#).is_ok());
+        let pictures =
+            json!({"to": "+1", "body": "x", "media_urls": ["https://example.com/a.png"]});
+        assert_eq!(fault(pictures).field.as_deref(), Some("media_urls"));
+        assert!(MessageIn::parse(br#"{"to":"+1","body":"x","media_urls":null}"#).is_ok());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct AcceptedOut {
     /// `queued`, or `scheduled`.
     #[schema(example = "queued")]
     pub(crate) status: &'static str,
-    /// It does not go before this: what the policy's quiet hours put off.
+    /// When it will be sent; of scheduled messages only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scheduled_at: Option<String>,
     pub(crate) segments: i64,
@@ -58,7 +58,7 @@ pub(crate) struct MessageOut {
     /// Null once the retention settings have taken it out.
     body: Option<String>,
     media_urls: Vec<String>,
-    /// `queued`, `sending`, `sent`, `delivered`, `submitted_no_receipt`, `undelivered`, `failed`,
+    /// `scheduled`, `queued`, `sending`, `sent`, `delivered`, `submitted_no_receipt`, `undelivered`, `failed`,
     /// `rejected`, `expired`, `blocked`, `cancelled` or `received`.
     #[schema(example = "delivered")]
     status: &'static str,
@@ -94,6 +94,7 @@ pub(crate) struct MessageOut {
     scheduled_at: Option<String>,
     validity_seconds: Option<i64>,
     created_at: String,
+    /// Null of what was scheduled: its history says when it fired.
     queued_at: Option<String>,
     sent_at: Option<String>,
     delivered_at: Option<String>,
@@ -126,6 +127,9 @@ fn explained(code: &str) -> &'static str {
         "NETWORK_ERROR" => "the connection to the carrier failed",
         "THROTTLED" => "the carrier took no more messages",
         "NO_ROUTE" => "no carrier takes messages to this destination",
+        "BALANCE_TOO_LOW" => "the balance did not cover the message when its time came",
+        "NO_PRICE" => "the rates had no price for this destination when its time came",
+        "ORGANIZATION_SUSPENDED" => "the organization was suspended when its time came",
         "BLOCKED" => "the message was stopped before it was sent",
         "RECIPIENT_OPTED_OUT" => "the recipient had opted out when the message was to leave",
         "QUARANTINED" => "the message was set aside for its operator",
@@ -143,8 +147,9 @@ impl From<&MessageRow> for AcceptedOut {
             channel: "sms",
             to: row.to_addr.clone(),
             from: row.from_addr.clone(),
-            status: Status::Queued.as_str(),
-            scheduled_at: None,
+            status: if row.scheduled_at.is_some() { Status::Scheduled } else { Status::Queued }
+                .as_str(),
+            scheduled_at: row.scheduled_at.map(|at| At(at).iso()),
             segments: row.segments,
             test_mode: row.test_mode != 0,
             created_at: At(row.created_at).iso(),
@@ -219,7 +224,7 @@ impl From<MessageRow> for MessageOut {
             scheduled_at: row.scheduled_at.map(|at| At(at).iso()),
             validity_seconds: row.validity_s,
             created_at: At(row.created_at).iso(),
-            queued_at: outbound.then(|| At(row.created_at).iso()),
+            queued_at: (outbound && row.scheduled_at.is_none()).then(|| At(row.created_at).iso()),
             sent_at: row.sent_at.map(|at| At(at).iso()),
             delivered_at: done_at.clone().filter(|_| delivered),
             read_at: None,

@@ -1,11 +1,13 @@
-//! `POST /messages/sms` and `POST /messages`: one message, stored and queued before the answer.
+//! `POST /messages/sms` and `POST /messages`: one message, stored, and queued or scheduled, before
+//! the answer.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use model::id::{Kind, PublicId};
+use model::message::Status;
 use model::refusal::{Code, Refusal};
-use model::submission::{NewMessage, Submission};
+use model::submission::{Idempotency, NewMessage, SendOptions, Submission};
 use serde_json::json;
 use store::lane::Accepted;
 
@@ -20,6 +22,7 @@ use super::super::idempotency;
 use super::super::templates::{Values, Wording};
 use super::input::{MessageIn, metadata_text};
 use super::output::AcceptedOut;
+use super::when::{self, When};
 
 /// Sends an SMS. The answer says that it is stored, not that it has left.
 #[utoipa::path(
@@ -88,6 +91,9 @@ async fn send(
     let values = input.variables.map(Values::read).transpose()?;
     let encoding = input.encoding.unwrap_or_default().asked();
     let smart = input.smart_encoding == Some(true);
+    let when =
+        When { scheduled_at: input.scheduled_at.as_deref(), timezone: input.timezone.as_deref() };
+    let validity_s = when::validity(input.validity_seconds)?;
     let request = SendRequest {
         to: input.to,
         from: input.from,
@@ -98,7 +104,28 @@ async fn send(
         test: caller.test,
     };
     let mut message = check(app, caller, request)?;
-    message.options.template = wording.template();
+    let now = caller.call.at();
+    let scheduled_at = match when.moment(&message.to, &app.schedules, now) {
+        Ok(moment) => moment,
+        Err(fault) => {
+            // What was in time when it was first asked for stays done.
+            let request = idempotency.as_ref();
+            let earlier = idempotency::earlier(app, caller.organization, request, now).await?;
+            return replay(app, caller, earlier.ok_or(fault)?).await;
+        }
+    };
+    let template = wording.template();
+    message.options = SendOptions { scheduled_at, validity_s, template, ..message.options };
+    submit(app, caller, message, idempotency).await
+}
+
+/// Has one message stored, and says what came of it.
+pub(crate) async fn submit<P>(
+    app: &App,
+    caller: &Caller<P>,
+    message: NewMessage,
+    idempotency: Option<Idempotency>,
+) -> Result<Response, ApiError> {
     let mut out = AcceptedOut::from(&message);
     let submission = Submission {
         organization: caller.organization,
@@ -112,7 +139,8 @@ async fn send(
             app.meters.accepted(caller.call.at());
             out.created_at = at.iso();
             if let Some((_, time)) = later.first() {
-                out.wait_until(*time);
+                out.status = Status::Scheduled.as_str();
+                out.scheduled_at = Some(time.iso());
             }
             caller.call.answer(StatusCode::ACCEPTED, out)
         }
@@ -154,9 +182,9 @@ pub(crate) fn check_channel(channel: &str) -> Result<(), Fault> {
 }
 
 /// The answer to a request that was answered before: built again from what is stored.
-async fn replay(
+async fn replay<P>(
     app: &App,
-    caller: &Caller<SendOne>,
+    caller: &Caller<P>,
     reference: PublicId,
 ) -> Result<Response, ApiError> {
     let row = app.store.message(caller.organization, reference).await?;
@@ -184,7 +212,7 @@ impl From<&NewMessage> for AcceptedOut {
             channel: "sms",
             to: message.to.clone(),
             from: message.from.clone(),
-            status: "queued",
+            status: Status::Queued.as_str(),
             scheduled_at: None,
             segments: i64::from(message.segments),
             test_mode: message.test,

@@ -45,7 +45,7 @@ pub(crate) struct PreviewOut {
 }
 
 const FIELDS: &[Field] =
-    &[Field::optional("variables", Kind::Object), Field::optional("smart_encoding", Kind::Bool)];
+    &[Field::optional("variables", Kind::Object), Field::optional("smart_encoding", Kind::Flag)];
 
 /// Shows what a template makes of some values.
 #[utoipa::path(

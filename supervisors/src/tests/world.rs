@@ -10,9 +10,10 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::{OwnerMsg, Views};
 use actors::smpp::profile::{Doubt, Profile, Retry, Timers, WhenInDoubt};
 use actors::smpp::translate::{self, Dialect};
-use actors::traffic::admission::{Admission, Routes};
+use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::traffic::replies::RepliesArgs;
 use actors::traffic::retention::{Keep, Pace, RetentionArgs};
+use actors::traffic::scheduler::SchedulerArgs;
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use model::api_key::{self, Mode};
@@ -21,6 +22,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
+use model::rates::Rates;
 use model::refusal::Refusal;
 use model::submission::{NewMessage, SendOptions, Submission};
 use proto_smpp::split::Concat;
@@ -73,6 +75,7 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) writer: WriterHandle,
     pub(super) views: Views,
+    pub(super) admission: Admission,
     directory: Directory,
     pub(super) root: ActorRef<RootMsg>,
     pub(super) organization: OrgId,
@@ -96,6 +99,7 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
         tps: 0,
         concat: Concat::Udh8,
         dialect: Dialect::STANDARD,
+        validity_period: true,
         organization: None,
         vendor_statuses: &[],
         receipt_timeout: s(600),
@@ -179,17 +183,32 @@ impl Plan {
             keep: Keep::default(),
             pace: Pace { period, batch: 100, pause: period },
         };
-        let policy = self.root_policy;
         let admission = Admission::new(Routes::default());
-        let replies = RepliesArgs::new(store.clone(), writer.clone(), admission);
-        let args =
-            RootArgs { writer: plan, sandbox, carriers, sweeper, retention, replies, policy };
+        let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
+        let scheduler = SchedulerArgs {
+            store: store.clone(),
+            writer: writer.clone(),
+            admission: admission.clone(),
+            tick: Duration::from_millis(10),
+            page: 100,
+        };
+        let args = RootArgs {
+            writer: plan,
+            sandbox,
+            carriers,
+            sweeper,
+            retention,
+            replies,
+            scheduler,
+            policy: self.root_policy,
+        };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
         let mut world = World {
             url,
             store,
             writer,
             views,
+            admission,
             directory,
             root,
             organization: OrgId(0),
@@ -229,6 +248,23 @@ impl World {
             let AdminDone::Carrier { id, .. } = done else { panic!("{done:?}") };
             self.carriers.push(id);
         }
+        self.admission.replace(self.routes());
+    }
+
+    /// What is checked anew goes by the first carrier.
+    pub(super) fn routes(&self) -> Routes {
+        let first = CarrierRoute {
+            id: self.carriers[0],
+            name: Arc::from("first"),
+            priority: 0,
+            prefixes: Vec::new(),
+            organization: None,
+            default_sender: None,
+            concat: Concat::Udh8,
+        };
+        let table = format!("prefix,price_micros,mccmnc,valid_from\n,{PRICE},,\n");
+        let rates = Rates::from_csv(&table).unwrap();
+        Routes { carriers: vec![first], rates, ..Routes::default() }
     }
 
     pub(super) fn carrier(&self, at: usize) -> CarrierId {

@@ -298,6 +298,9 @@ impl Lane {
             Column::MaybeInt(
                 rows.iter().map(|row| row.message.options.bypass_opt_out.then_some(1)).collect(),
             ),
+            Column::MaybeInt(
+                rows.iter().map(|row| row.message.options.expires_at(now).map(|at| at.0)).collect(),
+            ),
         ];
         self.conn.run(&INSERT_MESSAGES, &columns).await?;
         let queued: Vec<&NewRow<'_>> = rows.iter().filter(|row| row.not_before.is_none()).collect();
@@ -417,18 +420,18 @@ static INSERT_MESSAGES: Bulk = Bulk {
     sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
             body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url, parent_key,
-            template_id, bypass_opt_out)
+            template_id, bypass_opt_out, expires_at)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-            ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+            ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
             from_addr, body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url,
-            parent_key, template_id, bypass_opt_out)
+            parent_key, template_id, bypass_opt_out, expires_at)
          select * from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
             $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
             $18::text[], $19::bytea[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[],
-            $24::bytea[], $25::bigint[])",
+            $24::bytea[], $25::bigint[], $26::bigint[])",
 };
 
 static INSERT_OUTBOX: Bulk = Bulk {

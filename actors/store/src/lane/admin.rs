@@ -3,7 +3,7 @@
 //! Tables: organizations, api_keys, wallets, ledger (gathered), carriers.
 
 use model::api_key::Mode;
-use model::carrier::{CarrierId, OrgId};
+use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
 use model::id::PublicId;
@@ -12,8 +12,8 @@ use model::protection::Overrides;
 
 use super::compliance::{Compliance, Complied};
 use super::{
-    CapChange, CapDone, Gathered, Lane, PolicyChange, PolicyDone, TemplateChange, TemplateDone,
-    Transfer,
+    CancelFate, CapChange, CapDone, Edit, Gathered, Lane, PolicyChange, PolicyDone, TemplateChange,
+    TemplateDone, Transfer,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -72,6 +72,13 @@ pub enum Admin {
         organization: OrgId,
         change: TemplateChange,
     },
+    /// Stops those of these messages that have not begun to leave.
+    Cancel {
+        organization: OrgId,
+        messages: Vec<MessageKey>,
+    },
+    /// Changes a scheduled message.
+    Edit(Box<Edit>),
 }
 
 /// A key to store: its hash, never its text.
@@ -103,6 +110,10 @@ pub enum AdminDone {
     Policy(PolicyDone),
     Complied(Complied),
     Template(TemplateDone),
+    /// In the order of the messages named.
+    Cancelled(Vec<CancelFate>),
+    /// False: it is not scheduled any more, or was edited meanwhile.
+    Edited(bool),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -162,6 +173,10 @@ impl Lane {
                 Admin::Template { organization, change } => {
                     AdminDone::Template(self.template(*organization, change, now).await?)
                 }
+                Admin::Cancel { organization, messages } => {
+                    AdminDone::Cancelled(self.cancel(*organization, messages, now, gathered).await?)
+                }
+                Admin::Edit(edit) => AdminDone::Edited(self.edit(edit, gathered).await?),
             });
         }
         Ok(done)

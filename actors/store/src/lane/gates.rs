@@ -138,8 +138,16 @@ impl Lane {
 }
 
 impl Gates {
-    /// Looks at one candidate, and counts it where gates count. The answer to a keyword meets none. A time: it may go, but not before;
-    /// nothing is counted, and it comes before the gates again.
+    /// Counts the money that this transaction has moved already, and not yet written.
+    pub(super) fn reckon(&mut self, gathered: &Gathered) {
+        for (organization, purse) in &mut self.purses {
+            let moved = gathered.wallets.get(organization);
+            purse.left += moved.map_or(Micros::ZERO, |(available, _)| *available);
+        }
+    }
+
+    /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
+    /// nothing is counted, and it comes before the gates again. The answer to a keyword meets none.
     pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
         if candidate.scheduled_at.is_some() {
             return Ok(candidate.scheduled_at);

@@ -9,7 +9,8 @@ use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
 use super::{
-    Admin, AdminDone, Inbound, InboundFate, Overdue, PreviewAnswer, Receipt, ReceiptFate, Retire,
+    Admin, AdminDone, Fire, FireFate, Inbound, InboundFate, Overdue, PreviewAnswer, Receipt,
+    ReceiptFate, Retire,
 };
 
 /// One batch.
@@ -17,6 +18,7 @@ use super::{
 pub struct Work {
     pub admin: Vec<Admin>,
     pub accepts: Vec<Submission>,
+    pub fires: Vec<Fire>,
     pub claims: Vec<Claim>,
     pub results: Vec<HandoffResult>,
     pub receipts: Vec<Receipt>,
@@ -42,6 +44,7 @@ impl Work {
     pub fn len(&self) -> usize {
         self.admin.len()
             + self.accepts.len()
+            + self.fires.len()
             + self.claims.len()
             + self.results.len()
             + self.receipts.len()
@@ -69,6 +72,7 @@ pub struct Done {
     pub at: At,
     pub admin: Vec<AdminDone>,
     pub accepts: Vec<AcceptAnswer>,
+    pub fires: Vec<FireFate>,
     /// False: the row is gone or somebody else's; do not send.
     pub claims: Vec<bool>,
     pub results: Vec<Fate>,

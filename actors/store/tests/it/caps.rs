@@ -12,7 +12,7 @@ use store::lane::{
     Accepted, Admin, AdminDone, CapChange, CapDone, CapPatch, NewCap, Outcome, Work,
 };
 
-use crate::world::{World, each, readings};
+use crate::world::{World, batch_of, each, readings};
 
 const TO: &str = "+14155550123";
 const HOUR_S: i64 = 3_600;
@@ -236,13 +236,13 @@ async fn the_messages_of_a_batch_are_counted_one_by_one() {
         create(&mut world, cap(2, HOUR_S)).await;
         let messages = [TO, "+14155550199", TO, TO].map(|to| marketing(&world, to)).to_vec();
         let mut item = world.submission(messages);
-        item.batch = Some(PublicId::new(At::now()));
+        item.batch = Some(batch_of(item.messages.len()));
         let answer = world.accept(vec![item]).await.remove(0).unwrap();
         let Accepted::Fresh { refused, .. } = answer else { panic!("{answer:?}") };
         assert_eq!(refused.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [3]);
         assert_eq!(world.wallet().await.1, 3_000);
         let mut item = world.submission(vec![marketing(&world, TO)]);
-        item.batch = Some(PublicId::new(At::now()));
+        item.batch = Some(batch_of(item.messages.len()));
         let answer = world.accept(vec![item]).await.remove(0).unwrap();
         assert!(matches!(answer, Accepted::Nothing { .. }), "{answer:?}");
     })

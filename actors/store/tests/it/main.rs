@@ -15,6 +15,7 @@ mod protection;
 mod receipts;
 mod retention;
 mod roles;
+mod schedules;
 mod schema;
 mod templates;
 mod world;

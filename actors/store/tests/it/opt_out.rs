@@ -11,7 +11,7 @@ use store::lane::{
     Accepted, Admin, AdminDone, Compliance, Complied, Lift, NewConsent, NewSuppression, Work,
 };
 
-use crate::world::{World, each, readings};
+use crate::world::{World, batch_of, each, readings};
 
 const PERSON: &str = "+14155550123";
 
@@ -135,7 +135,7 @@ async fn of_a_batch_only_those_are_refused_who_opted_out() {
         suppress(&mut world, PERSON, Scope::All).await;
         let messages = ["+14155550122", PERSON, "+14155550124"].map(|to| world.message(to));
         let mut submission = world.submission(messages.into());
-        submission.batch = Some(PublicId::new(At::now()));
+        submission.batch = Some(batch_of(submission.messages.len()));
         let answer = world.accept(vec![submission]).await.remove(0).unwrap();
         let Accepted::Fresh { refused, .. } = answer else { panic!("{answer:?}") };
         assert_eq!(refused, [(1, Refusal::recipient_opted_out())]);

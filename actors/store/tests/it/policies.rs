@@ -16,7 +16,7 @@ use store::lane::{
     Accepted, Admin, AdminDone, DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry,
 };
 
-use crate::world::{World, each, readings};
+use crate::world::{World, batch_of, each, readings};
 
 const PHONE: &str = "+14155550123";
 /// Iceland keeps UTC all year.
@@ -261,7 +261,7 @@ async fn messages_of_a_batch_are_decided_one_by_one() {
             world.message(REYKJAVIK),
             world.message("+14155550003"),
         ]);
-        batch.batch = Some(PublicId::new(At::now()));
+        batch.batch = Some(batch_of(batch.messages.len()));
         let answer = world.accept(vec![batch]).await.remove(0).unwrap();
         let Accepted::Fresh { refused, later, .. } = answer else { panic!("{answer:?}") };
         assert_eq!(refused.len(), 1);

@@ -16,6 +16,7 @@ use super::super::super::error::{ApiError, Fault};
 use super::super::super::templates::{Values, VariableIn, Wording};
 use super::super::input::{check_metadata, metadata_text, text};
 use super::super::send::check;
+use super::super::when::When;
 use super::output::ResultOut;
 
 /// One of the many.
@@ -48,6 +49,9 @@ pub(crate) struct Common {
     pub(crate) encoding: Option<Encoding>,
     pub(crate) smart: bool,
     pub(crate) category: Category,
+    pub(crate) scheduled_at: Option<String>,
+    pub(crate) timezone: Option<String>,
+    pub(crate) validity_s: Option<u32>,
 }
 
 /// What became of each, in the order of the request.
@@ -59,6 +63,10 @@ pub(crate) fn some_have_values(recipients: &[Value]) -> bool {
 }
 
 impl Common {
+    fn when(&self) -> When<'_> {
+        When { scheduled_at: self.scheduled_at.as_deref(), timezone: self.timezone.as_deref() }
+    }
+
     /// One recipient's request, or the first thing wrong with it.
     pub(crate) fn request(&self, recipient: Value, test: bool) -> Result<SendRequest, Fault> {
         let recipient = read(recipient)?;
@@ -88,6 +96,9 @@ impl Decisions {
             let request = common.request(recipient, caller.test)?;
             let mut message = check(app, caller, request)?;
             message.options.template = common.wording.template();
+            message.options.validity_s = common.validity_s;
+            message.options.scheduled_at =
+                common.when().moment(&message.to, &app.schedules, caller.call.at())?;
             Ok(message)
         };
         Self(recipients.into_iter().map(decide).collect())
