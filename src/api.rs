@@ -22,6 +22,7 @@ mod serve;
 mod system;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -32,12 +33,13 @@ use actors::writer::WriterHandle;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use store::Store;
+use supervisors::customers::CustomersHandle;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 
-use crate::settings::{Http, Profile};
+use crate::settings::{Http, Profile, Webhooks};
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -55,6 +57,9 @@ pub struct AppParts {
     pub admission: Admission,
     pub http: Http,
     pub limits: Profile,
+    pub webhooks: Webhooks,
+    /// Hears of endpoints that were made or changed.
+    pub customers: CustomersHandle,
     /// Random, one per data folder: cursors survive a restart.
     pub cursor_key: [u8; 32],
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
@@ -77,6 +82,8 @@ pub struct Inner {
     keys: auth::Keys,
     limits: limits::Limits,
     cursors: page::Cursors,
+    webhooks: webhooks::Rules,
+    customers: CustomersHandle,
     meters: meters::Meters,
     readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -96,6 +103,8 @@ impl App {
             keys: auth::Keys::new(),
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
+            webhooks: webhooks::Rules::new(parts.webhooks),
+            customers: parts.customers,
             meters: meters::Meters::new(),
             readiness: parts.readiness,
             metrics: parts.metrics,
@@ -111,17 +120,23 @@ impl Deref for App {
     }
 }
 
+/// The routes of all resources.
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(messages::routes())
+        .merge(billing::routes())
+        .merge(webhooks::routes())
+}
+
 /// The documented routes, under their prefix.
 fn documented() -> OpenApiRouter<App> {
-    let resources = OpenApiRouter::new().merge(messages::routes()).merge(billing::routes());
-    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources)
+    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", resources())
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let (documented, _) = documented().split_for_parts();
-    let (alias, _) =
-        OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).split_for_parts();
+    let (alias, _) = resources().split_for_parts();
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())

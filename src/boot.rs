@@ -6,11 +6,13 @@
 //! finish what is under way, then the tree stops; all within the grace time.
 
 mod carriers;
+mod webhooks;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
@@ -22,6 +24,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::clock::At;
 use ractor::{Actor, ActorRef};
 use store::{Options, Store};
+use supervisors::customers::CustomersHandle;
 use supervisors::restart::Policy;
 use supervisors::root::{Root, RootArgs, RootMsg, WriterPlan};
 use supervisors::sandbox::SandboxHandle;
@@ -127,6 +130,9 @@ pub async fn boot(
         default_sender: settings.senders.default_sender.clone(),
     });
     let sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    let feed = Feed::new(store.clone(), writer.wakes());
+    let customers = CustomersHandle::default();
+    let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
     let root = RootArgs {
         writer: WriterPlan {
             store: store.clone(),
@@ -140,6 +146,7 @@ pub async fn boot(
         sandbox,
         carriers: accounts,
         sweeper,
+        customers: endpoints,
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;
@@ -161,6 +168,8 @@ pub async fn boot(
         admission,
         http: settings.http.clone(),
         limits: settings.limits.profile,
+        webhooks: settings.webhooks.clone(),
+        customers,
         cursor_key: home.secret("cursor-key")?,
         readiness: Arc::new(move || health.parts()),
         metrics: Arc::new(move || {

@@ -7,6 +7,7 @@
 mod carrier;
 mod serving;
 mod traffic;
+mod webhooks;
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -20,6 +21,7 @@ use thiserror::Error;
 pub use carrier::{Carrier, Concat, Secret};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
 pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Senders, Smpp};
+pub use webhooks::Webhooks;
 
 /// Every key with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -46,6 +48,7 @@ pub struct Settings {
     pub sandbox: Sandbox,
     pub rates: RateTable,
     pub senders: Senders,
+    pub webhooks: Webhooks,
     #[serde(default)]
     pub carriers: Vec<Carrier>,
 }
@@ -135,6 +138,7 @@ impl Settings {
         self.gates.check(&mut faults);
         self.sandbox.check(&mut faults);
         self.senders.check(&mut faults);
+        self.webhooks.check(&mut faults);
         let mut names = HashSet::new();
         for (at, carrier) in self.carriers.iter().enumerate() {
             let key = format!("carriers[{at}]");

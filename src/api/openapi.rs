@@ -4,6 +4,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::webhooks::catalog::{EventEnvelope, EventType};
+
 /// What stands above the paths.
 #[derive(OpenApi)]
 #[openapi(
@@ -19,7 +21,9 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "messages", description = "SMS out and in"),
         (name = "billing", description = "The prepaid wallet"),
+        (name = "webhooks", description = "Events, posted to your endpoints"),
     ),
+    components(schemas(EventType, EventEnvelope)),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),
 )]

@@ -28,6 +28,9 @@ pub(crate) enum List {
     Messages = 1,
     Transactions = 2,
     Events = 3,
+    Webhooks = 10,
+    Deliveries = 11,
+    DeadLetters = 12,
 }
 
 /// Where the next page begins, and whether there is one.

@@ -26,6 +26,7 @@ use ractor::{Actor as _, ActorRef};
 use serde_json::{Value, json};
 use store::lane::{Admin, AdminDone, NewKey};
 use store::{Options, Store};
+use supervisors::customers::CustomersHandle;
 use tower::ServiceExt as _;
 
 use super::{App, AppParts, PartState, router};
@@ -149,6 +150,8 @@ impl World {
             admission,
             http: settings.http,
             limits,
+            webhooks: settings.webhooks,
+            customers: CustomersHandle::default(),
             cursor_key: [7; 32],
             readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
             metrics: Arc::new(|| String::from("orbit_up 1\n")),

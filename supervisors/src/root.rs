@@ -1,4 +1,4 @@
-//! The top of the tree: writer, sandbox, carriers, sweeper.
+//! The top of the tree: writer, sandbox, carriers, sweeper, customers.
 //!
 //! The writer first, since all else stores through it; when it dies the carriers are stopped and
 //! started anew behind its successor, because what they had asked of it is lost. A budget spent
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::carrier::CarrierArgs;
 use crate::carriers::{CarriersMsg, CarriersSupervisor};
+use crate::customers::{CustomersArgs, CustomersMsg, CustomersSupervisor};
 use crate::restart::{Log, Policy};
 use crate::sandbox::{SandboxArgs, SandboxHandle, SandboxMsg, SandboxSupervisor};
 
@@ -41,6 +42,7 @@ pub enum Part {
     Sandbox,
     Carriers,
     Sweeper,
+    Customers,
 }
 
 /// How a writer is made, as often as it takes.
@@ -75,6 +77,7 @@ pub struct RootArgs {
     pub sandbox: SandboxHandle,
     pub carriers: Vec<CarrierArgs>,
     pub sweeper: SweeperArgs,
+    pub customers: CustomersArgs,
     pub policy: Policy,
 }
 
@@ -87,7 +90,8 @@ pub struct RootState {
     sandbox: Option<ActorRef<SandboxMsg>>,
     carriers: Option<ActorRef<CarriersMsg>>,
     sweeper: Option<ActorRef<SweeperMsg>>,
-    logs: [Log; 4],
+    customers: Option<ActorRef<CustomersMsg>>,
+    logs: [Log; 5],
 }
 
 impl Actor for Root {
@@ -106,6 +110,7 @@ impl Actor for Root {
             sandbox: None,
             carriers: None,
             sweeper: None,
+            customers: None,
             logs: Default::default(),
         };
         // The first writer is started here, so that a store in use fails the start itself.
@@ -120,7 +125,7 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         restarts(Part::Writer).increment(0);
-        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper] {
+        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper, Part::Customers] {
             restarts(part).increment(0);
             state.start(&me, part).await?;
         }
@@ -199,6 +204,11 @@ impl RootState {
                 let spawned = Actor::spawn_linked(None, Sweeper, args, cell).await;
                 spawned.map(|(sweeper, _)| self.sweeper = Some(sweeper))
             }
+            Part::Customers if self.customers.is_none() => {
+                let args = self.args.customers.clone();
+                let spawned = Actor::spawn_linked(None, CustomersSupervisor, args, cell).await;
+                spawned.map(|(customers, _)| self.customers = Some(customers))
+            }
             _ => Ok(()),
         };
         match started {
@@ -235,6 +245,10 @@ impl RootState {
         if self.sweeper.as_ref().is_some_and(|sweeper| sweeper.get_id() == who) {
             self.sweeper = None;
             return self.again(me, Part::Sweeper, why);
+        }
+        if self.customers.as_ref().is_some_and(|customers| customers.get_id() == who) {
+            self.customers = None;
+            return self.again(me, Part::Customers, why);
         }
         Ok(())
     }

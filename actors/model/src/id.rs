@@ -79,6 +79,15 @@ impl PublicId {
         Self::from_random(at, (bits & 0xfff) << 64 | (bits >> 12))
     }
 
+    /// The number in the id of a log row, whatever its time says.
+    #[must_use]
+    pub fn row_number(&self) -> i64 {
+        let bits = self.0.as_u128();
+        let low = (bits >> 64) & 0xfff;
+        let high = bits & ((1 << 62) - 1);
+        i64::try_from(high << 12 | low).unwrap_or(i64::MAX)
+    }
+
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
@@ -139,7 +148,9 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for lane in 1..20_i64 {
             for n in 0..500 {
-                assert!(seen.insert(PublicId::of_row(at, lane << 40 | n)));
+                let id = PublicId::of_row(at, lane << 40 | n);
+                assert_eq!(id.row_number(), lane << 40 | n);
+                assert!(seen.insert(id));
             }
         }
     }

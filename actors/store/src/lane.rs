@@ -12,6 +12,7 @@ mod handoff;
 mod inbound;
 mod receipts;
 mod sweep;
+mod webhooks;
 mod work;
 
 use std::collections::HashMap;
@@ -29,6 +30,10 @@ pub use admin::{Admin, AdminDone, NewKey};
 pub use inbound::{Inbound, InboundFate};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use sweep::Overdue;
+pub use webhooks::{
+    AttemptLog, DeliveryRecord, DeliveryState, Record, ReplayEvent, Resume, WebhookChange,
+    WebhookDone, WebhookFields,
+};
 pub use work::{
     AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
     Quarantined, Work,

@@ -18,6 +18,7 @@ mod schema;
 mod sweeps;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod webhooks;
 
 pub use accounts::{KeyRow, OrganizationRow};
 pub use error::StoreError;
@@ -28,6 +29,7 @@ pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailR
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
 pub use sweeps::SweepRow;
+pub use webhooks::{AttemptRow, DeliveryRow, LogRange, LoggedEvent, PendingRow, WebhookRow};
 
 /// Declares a row struct read by column name, from either database.
 macro_rules! row {

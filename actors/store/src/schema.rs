@@ -29,6 +29,7 @@ macro_rules! steps {
 const STEPS: &[Step] = steps![
     1 "spine",
     2 "log",
+    3 "webhooks",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -22,7 +22,7 @@ use super::super::auth::{Caller, SendBatch};
 use super::super::body::{self, Field, Raw, wrong};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
-use super::super::idempotency;
+use super::super::{idempotency, webhooks};
 use super::input::{
     CATEGORIES, CategoryIn, EncodingIn, check_metadata, metadata_text, text, unsupported,
 };
@@ -58,8 +58,8 @@ pub(crate) struct BatchIn {
     variables: Option<IgnoredAny>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
-    #[schema(ignore)]
-    webhook_url: Option<IgnoredAny>,
+    /// Where the events of these messages go, beside the webhooks.
+    webhook_url: Option<String>,
 }
 
 /// One of the many.
@@ -103,6 +103,7 @@ const FIELDS: &[Field] = &[
     Field::optional("encoding", body::Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("category", body::Kind::OneOf(CATEGORIES)),
     Field::required("recipients", body::Kind::List),
+    Field::optional("webhook_url", body::Kind::Text),
 ];
 
 const RECIPIENT_FIELDS: &[Field] =
@@ -131,6 +132,7 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let idempotency = idempotency::read(&headers, ROUTE, &raw)?;
     let mut input = BatchIn::parse(&raw)?;
+    webhooks::ready(&app, caller.organization, input.webhook_url.as_deref()).await?;
     let recipients = std::mem::take(&mut input.recipients);
     let mut decided: Vec<Decided> =
         recipients.into_iter().map(|recipient| decide(&app, &caller, &input, recipient)).collect();
@@ -187,7 +189,9 @@ fn decide(app: &App, caller: &Caller<SendBatch>, batch: &BatchIn, recipient: Val
             metadata: metadata_text(recipient.metadata),
             test: caller.test,
         };
-        check(app, caller, request)
+        let mut message = check(app, caller, request)?;
+        message.options.webhook_url = batch.webhook_url.clone();
+        Ok(message)
     });
     Decided { to, checked }
 }
@@ -240,7 +244,6 @@ impl BatchIn {
             ("validity_seconds", batch.validity_seconds.is_some()),
             ("variables", batch.variables.is_some()),
             ("media_urls", batch.media_urls.is_some()),
-            ("webhook_url", batch.webhook_url.is_some()),
         ] {
             unsupported(name, given, &mut faults);
         }

@@ -85,8 +85,10 @@ pub(crate) struct MessageIn {
     variables: Option<IgnoredAny>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
-    #[schema(ignore)]
-    webhook_url: Option<IgnoredAny>,
+    /// Where the events of this message go, beside the webhooks; like these, signed and tried
+    /// again.
+    #[schema(example = "https://example.com/orbit")]
+    pub(crate) webhook_url: Option<String>,
 }
 
 /// The fields of [`MessageIn`], for those who got them wrong.
@@ -98,6 +100,7 @@ pub(crate) const FIELDS: &[Field] = &[
     Field::optional("encoding", Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("category", Kind::OneOf(CATEGORIES)),
     Field::optional("metadata", Kind::Object),
+    Field::optional("webhook_url", Kind::Text),
 ];
 
 pub(crate) const CATEGORIES: &[&str] = &["transactional", "otp", "service", "marketing"];
@@ -119,7 +122,6 @@ impl MessageIn {
             ("template_id", message.template_id.is_some()),
             ("variables", message.variables.is_some()),
             ("media_urls", message.media_urls.is_some()),
-            ("webhook_url", message.webhook_url.is_some()),
         ] {
             unsupported(name, given, &mut faults);
         }

@@ -16,7 +16,7 @@ use super::super::auth::{Caller, SendOne};
 use super::super::body::{Raw, missing};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
-use super::super::idempotency;
+use super::super::{idempotency, webhooks};
 use super::input::{MessageIn, metadata_text};
 use super::output::AcceptedOut;
 
@@ -89,7 +89,9 @@ async fn send(
         metadata: metadata_text(input.metadata),
         test: caller.test,
     };
-    let message = check(app, caller, request)?;
+    let mut message = check(app, caller, request)?;
+    webhooks::ready(app, caller.organization, input.webhook_url.as_deref()).await?;
+    message.options.webhook_url = input.webhook_url;
     let mut out = AcceptedOut::from(&message);
     let submission = Submission {
         organization: caller.organization,

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
+use actors::customer::webhook::Tools;
+use actors::customer::webhook::guard::{Networks, system_lookup};
+use actors::customer::webhook::sender::Sender;
 use actors::directory::Directory;
 use actors::smpp::bind::BindMsg;
 use actors::smpp::hand::Condemned;
@@ -29,6 +33,7 @@ use tokio::time::Instant;
 
 use super::peer::Peer;
 use crate::carrier::{CarrierArgs, CarrierMsg};
+use crate::customers::{CustomersArgs, CustomersHandle};
 use crate::restart::Policy;
 use crate::root::{Root, RootArgs, RootMsg, WriterPlan};
 use crate::sandbox::SandboxHandle;
@@ -116,6 +121,18 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
     }
 }
 
+fn customers(store: &Store, writer: &WriterHandle, policy: Policy) -> CustomersArgs {
+    let networks = Networks::parse(&["127.0.0.0/8"]).unwrap();
+    let tools = Tools {
+        store: store.clone(),
+        writer: writer.clone(),
+        feed: Feed::new(store.clone(), writer.wakes()),
+        sender: Sender::new(networks, system_lookup(), PATIENCE).unwrap(),
+        plan: Arc::default(),
+    };
+    CustomersArgs { tools, handle: CustomersHandle::default(), keep: PATIENCE, policy }
+}
+
 fn new_key() -> NewKey {
     let text = api_key::mint(Mode::Live, rand::random());
     NewKey {
@@ -169,7 +186,9 @@ impl Plan {
             batch_wait: Duration::ZERO,
         };
         let sandbox = SandboxHandle::default();
-        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, policy: self.root_policy };
+        let customers = customers(&store, &writer, self.policy);
+        let policy = self.root_policy;
+        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, customers, policy };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
         let mut world = World {
             url,

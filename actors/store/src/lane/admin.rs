@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
 
-use super::{Gathered, Lane, Transfer};
+use super::{Gathered, Lane, Transfer, WebhookChange, WebhookDone};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -47,6 +47,7 @@ pub enum Admin {
         carrier: CarrierId,
         paused: bool,
     },
+    Webhook(Box<WebhookChange>),
 }
 
 /// A key to store: its hash, never its text.
@@ -72,6 +73,7 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    Webhook(WebhookDone),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -84,6 +86,7 @@ impl Lane {
         gathered: &mut Gathered,
     ) -> Result<Vec<AdminDone>, StoreError> {
         let mut done = Vec::with_capacity(changes.len());
+        let mut records = Vec::new();
         for change in changes {
             done.push(match change {
                 Admin::CreateOrganization { id, name, credit, sandbox, key } => {
@@ -112,8 +115,15 @@ impl Lane {
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
                 }
+                Admin::Webhook(change) => {
+                    if let WebhookChange::Record(record) = &**change {
+                        records.push(record);
+                    }
+                    AdminDone::Webhook(self.change_webhook(change, now, gathered).await?)
+                }
             });
         }
+        self.record(&records, now, gathered).await?;
         Ok(done)
     }
 
