@@ -222,3 +222,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

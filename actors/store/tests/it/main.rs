@@ -7,4 +7,5 @@ mod inbound;
 mod receipts;
 mod roles;
 mod schema;
+mod webhooks;
 mod world;
