@@ -140,6 +140,10 @@ impl Networks {
         if text.len() > URL_LENGTH_MAX {
             return Err(Forbidden::TooLong);
         }
+        // A parser drops some of these, and then the text is not what is called.
+        if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+            return Err(Forbidden::Unreadable);
+        }
         let url = Url::parse(text).map_err(|_| Forbidden::Unreadable)?;
         let encrypted = url.scheme() == "https";
         if !encrypted && (url.scheme() != "http" || self.0.is_empty()) {
@@ -304,6 +308,9 @@ mod tests {
             ("", Forbidden::Unreadable),
             ("example.com/hook", Forbidden::Unreadable),
             ("https://", Forbidden::Unreadable),
+            ("https://example.com\0", Forbidden::Unreadable),
+            ("https://exam\tple.com/", Forbidden::Unreadable),
+            (" https://example.com/", Forbidden::Unreadable),
             ("http://example.com/", Forbidden::Scheme),
             ("ftp://example.com/", Forbidden::Scheme),
             ("file:///etc/passwd", Forbidden::Scheme),
