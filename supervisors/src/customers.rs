@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use actors::customer::webhook::Tools;
 use actors::customer::webhook::endpoint::{
-    WebhookEndpoint, WebhookEndpointArgs, WebhookEndpointMsg,
+    DELETED, WebhookEndpoint, WebhookEndpointArgs, WebhookEndpointMsg,
 };
 use actors::writer::Then;
 use metrics::{Gauge, counter, gauge};
@@ -171,11 +171,15 @@ impl Actor for CustomersSupervisor {
                     state.again(&me, webhook, &error.to_string());
                 }
             }
-            // Only a deleted endpoint ends by itself.
-            SupervisionEvent::ActorTerminated(child, ..) => {
-                if let Some(webhook) = state.numbers.remove(&child.get_id()) {
-                    state.endpoints.remove(&webhook);
-                    state.count();
+            SupervisionEvent::ActorTerminated(child, _, reason) => {
+                let reason = reason.unwrap_or_else(|| String::from("stopped"));
+                match state.numbers.remove(&child.get_id()) {
+                    Some(webhook) if reason == DELETED => {
+                        state.endpoints.remove(&webhook);
+                        state.count();
+                    }
+                    Some(webhook) => state.again(&me, webhook, &reason),
+                    None => {}
                 }
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}

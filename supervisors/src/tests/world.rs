@@ -78,6 +78,7 @@ pub(super) struct World {
     directory: Directory,
     pub(super) root: ActorRef<RootMsg>,
     pub(super) organization: OrgId,
+    pub(super) customers: CustomersHandle,
     key: i64,
     carriers: Vec<CarrierId>,
     pub(super) task: JoinHandle<()>,
@@ -187,6 +188,7 @@ impl Plan {
         };
         let sandbox = SandboxHandle::default();
         let customers = customers(&store, &writer, self.policy);
+        let handle = customers.handle.clone();
         let policy = self.root_policy;
         let args = RootArgs { writer: plan, sandbox, carriers, sweeper, customers, policy };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
@@ -198,6 +200,7 @@ impl Plan {
             directory,
             root,
             organization: OrgId(0),
+            customers: handle,
             key: 0,
             carriers: Vec::new(),
             task,

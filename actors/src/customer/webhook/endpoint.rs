@@ -31,12 +31,15 @@ const REST: Duration = Duration::from_secs(1);
 /// The clock may be set: nobody waits for it longer than this at once.
 const WAKE_MAX: Duration = Duration::from_secs(30);
 
+/// Why an endpoint ends by itself.
+pub const DELETED: &str = "the endpoint is deleted";
+
 /// What an endpoint is told.
 pub enum WebhookEndpointMsg {
     /// It was changed, or events are to be sent again.
     Refresh,
     /// (self) What is stored of it.
-    Loaded(Result<Option<Loaded>, StoreError>),
+    Loaded(Result<Option<Box<Loaded>>, StoreError>),
     /// (self) Lines of the log.
     Read(u64, Box<Follower>, Result<Vec<Arc<LoggedRow>>, StoreError>),
     /// (self) A request is over.
@@ -168,9 +171,9 @@ impl Actor for WebhookEndpoint {
         }
         match message {
             WebhookEndpointMsg::Refresh => state.load_wanted = true,
-            WebhookEndpointMsg::Loaded(Ok(Some(loaded))) => state.loaded(loaded),
+            WebhookEndpointMsg::Loaded(Ok(Some(loaded))) => state.loaded(*loaded),
             WebhookEndpointMsg::Loaded(Ok(None)) => {
-                me.stop(Some(String::from("the endpoint is deleted")));
+                me.stop(Some(DELETED.to_owned()));
                 return Ok(());
             }
             WebhookEndpointMsg::Loaded(Err(error)) => state.not_loaded(&error),

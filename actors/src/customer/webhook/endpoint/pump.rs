@@ -5,6 +5,9 @@
 use super::*;
 use crate::customer::webhook::shot::shoot;
 
+/// A timer this much too late is not replaced.
+const TIMER_SLACK: Duration = Duration::from_millis(1);
+
 impl WebhookEndpointState {
     pub(super) fn pump(&mut self, me: &ActorRef<WebhookEndpointMsg>) {
         if self.load_wanted && !self.loading && self.reported.is_none() && !self.rests() {
@@ -27,6 +30,7 @@ impl WebhookEndpointState {
         let (store, plan) = (self.tools.store.clone(), self.tools.plan.clone());
         self.tasks.spawn(async move {
             let loaded = super::load(&store, webhook, &plan).await;
+            let loaded = loaded.map(|loaded| loaded.map(Box::new));
             let _ = me.send_message(WebhookEndpointMsg::Loaded(loaded));
         });
     }
@@ -130,7 +134,8 @@ impl WebhookEndpointState {
         let rest = self.rest_until.filter(|until| *until > now);
         let next = [work, cursor, rest].into_iter().flatten().min();
         match (next, &self.timer) {
-            (Some(next), Some((at, _))) if *at == next => {}
+            // One that is early does no harm, and sets the next.
+            (Some(next), Some((at, _))) if *at <= next + TIMER_SLACK => {}
             (next, timer) => {
                 if let Some((_, timer)) = timer {
                     timer.abort();
