@@ -31,6 +31,7 @@ mod system;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -42,13 +43,14 @@ use actors::writer::WriterHandle;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use store::Store;
+use supervisors::customers::CustomersHandle;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 
-use crate::settings::{Events, Http, Profile, Retention, Schedules};
+use crate::settings::{Events, Http, Profile, Retention, Schedules, Webhooks};
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -70,6 +72,9 @@ pub struct AppParts {
     pub retention: Retention,
     pub feed: Feed,
     pub schedules: Schedules,
+    pub webhooks: Webhooks,
+    /// Hears of endpoints that were made or changed.
+    pub customers: CustomersHandle,
     /// Random, one per data folder: cursors survive a restart.
     pub cursor_key: [u8; 32],
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
@@ -97,6 +102,8 @@ pub struct Inner {
     limits: limits::Limits,
     cursors: page::Cursors,
     imports: suppressions::Imports,
+    webhooks: webhooks::Rules,
+    customers: CustomersHandle,
     meters: meters::Meters,
     readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -121,6 +128,8 @@ impl App {
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
             imports: suppressions::Imports::new(),
+            webhooks: webhooks::Rules::new(parts.webhooks),
+            customers: parts.customers,
             meters: meters::Meters::new(),
             readiness: parts.readiness,
             metrics: parts.metrics,
@@ -154,6 +163,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(suppressions::routes())
         .merge(consent::routes())
         .merge(keywords::routes())
+        .merge(webhooks::routes())
 }
 
 /// The documented routes, under their prefix.

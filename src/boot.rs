@@ -7,6 +7,7 @@
 
 mod carriers;
 mod keeping;
+mod webhooks;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::clock::At;
 use ractor::{Actor, ActorRef};
 use store::{Options, Store};
+use supervisors::customers::CustomersHandle;
 use supervisors::restart::Policy;
 use supervisors::root::{Root, RootArgs, RootMsg, WriterPlan};
 use supervisors::sandbox::SandboxHandle;
@@ -139,7 +141,6 @@ pub async fn boot(
     let mut sweeper = carriers::sweeper(&accounts, &ids, &parts);
     sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
     let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
-    let sweeper = carriers::sweeper(&accounts, &ids, &parts);
     let scheduler = SchedulerArgs {
         store: store.clone(),
         writer: writer.clone(),
@@ -147,6 +148,9 @@ pub async fn boot(
         tick: Duration::from_millis(settings.schedules.tick_ms),
         page: settings.schedules.page,
     };
+    let feed = Feed::new(store.clone(), writer.wakes());
+    let customers = CustomersHandle::default();
+    let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
     let root = RootArgs {
         writer: WriterPlan {
             store: store.clone(),
@@ -163,6 +167,7 @@ pub async fn boot(
         retention: keeping::retention(&settings.retention, &store, &writer),
         replies,
         scheduler,
+        customers: endpoints,
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;
@@ -186,8 +191,10 @@ pub async fn boot(
         limits: settings.limits.profile,
         events: settings.events.clone(),
         retention: settings.retention.clone(),
-        feed: Feed::new(store.clone(), writer.wakes()),
+        feed,
         schedules: settings.schedules.clone(),
+        webhooks: settings.webhooks.clone(),
+        customers,
         cursor_key: home.secret("cursor-key")?,
         readiness: Arc::new(move || health.parts()),
         metrics: Arc::new(move || {

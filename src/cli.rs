@@ -1,6 +1,7 @@
 //! The commands. Results go to standard output, everything else to standard error.
 
 mod desk;
+mod listen;
 mod send;
 mod sender;
 mod serve;
@@ -43,6 +44,8 @@ enum Command {
     Topup(desk::TopUpArgs),
     /// Sends one message by the REST API.
     Send(send::SendArgs),
+    /// Brings events to a program on this machine.
+    Listen(listen::ListenArgs),
     /// Follows messages live.
     Tail(tail::TailArgs),
     /// What waits for carriers.
@@ -122,6 +125,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Key(command) => desk::key(command).await,
         Command::Topup(args) => desk::top_up(args).await,
         Command::Send(args) => send::send(args).await,
+        Command::Listen(args) => listen::listen(args).await,
         Command::Tail(args) => tail::tail(args).await,
         Command::Queue(command) => desk::queue(command).await,
         Command::Orphans(args) => desk::orphans(args).await,

@@ -9,6 +9,7 @@ mod keeping;
 mod protection;
 mod serving;
 mod traffic;
+mod webhooks;
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -25,6 +26,7 @@ pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
 pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Schedules, Senders, Smpp};
+pub use webhooks::Webhooks;
 
 /// Every key with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -56,6 +58,7 @@ pub struct Settings {
     pub schedules: Schedules,
     pub rates: RateTable,
     pub senders: Senders,
+    pub webhooks: Webhooks,
     #[serde(default)]
     pub carriers: Vec<Carrier>,
 }
@@ -150,6 +153,7 @@ impl Settings {
         self.sandbox.check(&mut faults);
         self.schedules.check(&mut faults);
         self.senders.check(&mut faults);
+        self.webhooks.check(&mut faults);
         let mut names = HashSet::new();
         for (at, carrier) in self.carriers.iter().enumerate() {
             let key = format!("carriers[{at}]");

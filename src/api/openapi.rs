@@ -4,6 +4,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::webhooks::catalog::{EventEnvelope, EventType};
+
 /// What stands above the paths.
 #[derive(OpenApi)]
 #[openapi(
@@ -24,7 +26,9 @@ use utoipa::{Modify, OpenApi};
         (name = "protection", description = "Bounds against fraud with one's own account"),
         (name = "compliance", description = "Which sends are let through, and why not"),
         (name = "events", description = "What happens, as a list and as a stream"),
+        (name = "webhooks", description = "Events, posted to your endpoints"),
     ),
+    components(schemas(EventType, EventEnvelope)),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),
 )]

@@ -36,6 +36,9 @@ pub(crate) enum List {
     Suppressions = 42,
     ConsentRecords = 41,
     Templates = 9,
+    Webhooks = 10,
+    Deliveries = 11,
+    DeadLetters = 13,
 }
 
 /// Where the next page begins, and whether there is one.

@@ -14,6 +14,7 @@ mod schedules;
 mod send;
 mod socket;
 mod templates;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,10 +40,11 @@ use ractor::{Actor as _, ActorRef};
 use serde_json::{Value, json};
 use store::lane::{Admin, AdminDone, NewKey};
 use store::{Options, Store};
+use supervisors::customers::CustomersHandle;
 use tower::ServiceExt as _;
 
 use super::{App, AppParts, PartState, router};
-use crate::settings::{Profile, Settings};
+use crate::settings::{Profile, Settings, Webhooks};
 
 const RATES: &str = "prefix,price_micros,mccmnc,valid_from\n1,7900,310260,\n";
 
@@ -62,6 +64,7 @@ struct World {
     store: Store,
     handle: WriterHandle,
     writer: ActorRef<actors::writer::WriterMsg>,
+    customers: CustomersHandle,
     organization: OrgId,
     /// A live key with every scope.
     key: String,
@@ -95,6 +98,7 @@ impl Answer {
     }
 }
 
+/// Endpoints on this machine are allowed, and few.
 fn new_key(mode: Mode, scopes: &str) -> (String, NewKey) {
     let id = PublicId::new(At::now());
     let mut random = [0; 32];
@@ -164,8 +168,10 @@ impl World {
         let guard = Guard::new(satellites, Vec::new(), Some(handle.clone()));
         let admission = admission.guarded(guard);
         let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        settings.webhooks = webhook_settings();
         change(&mut settings);
-        let app = app(&store, &handle, &admission, limits, settings);
+        let customers = CustomersHandle::default();
+        let app = app(&store, &handle, &admission, limits, &customers, settings);
         let (text, key) = new_key(Mode::Live, "*");
         let organization = create(&handle, key, false).await;
         Self {
@@ -175,6 +181,7 @@ impl World {
             store,
             handle,
             writer,
+            customers,
             organization,
             key: text,
             _folder: folder,
@@ -206,6 +213,18 @@ impl World {
             headers: parts.headers,
             body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()),
         }
+    }
+
+    async fn ask<'a>(
+        &self,
+        method: &str,
+        path: &str,
+        body: impl Into<Option<&'a Value>>,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", &self.key);
+        let request = request.header("content-type", "application/json");
+        let body = body.into().map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.call(request.body(body).unwrap()).await
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -248,12 +267,20 @@ impl World {
     }
 }
 
+fn webhook_settings() -> Webhooks {
+    let mut webhooks = Settings::load(None, Vec::new(), Vec::new()).unwrap().webhooks;
+    webhooks.allowed_networks = vec![String::from("127.0.0.0/8")];
+    webhooks.endpoints_max = 4;
+    webhooks
+}
+
 /// An API over these parts.
 fn app(
     store: &Store,
     handle: &WriterHandle,
     admission: &Admission,
     limits: Profile,
+    customers: &CustomersHandle,
     settings: Settings,
 ) -> App {
     let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
@@ -265,6 +292,8 @@ fn app(
         http: settings.http,
         limits,
         schedules: settings.schedules,
+        webhooks: settings.webhooks,
+        customers: customers.clone(),
         events: settings.events,
         retention: settings.retention,
         feed: Feed::new(store.clone(), handle.wakes()),

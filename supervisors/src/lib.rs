@@ -8,13 +8,16 @@
 //! │     ├─ owner         when it dies its binds fall and rise with it
 //! │     └─ bind          one per connection; when it dies it alone is started again
 //! ├─ sweeper
-//! └─ scheduler
+//! ├─ scheduler
+//! └─ customers
+//!    └─ endpoint       one per webhook endpoint; when it dies it alone is started again
 //!
 //! A restart policy is arithmetic (`restart`); what killed its actor twice is set aside.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
 
 pub mod carrier;
 pub mod carriers;
+pub mod customers;
 pub mod restart;
 pub mod root;
 pub mod sandbox;

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use crate::carrier::CarrierArgs;
 use crate::carriers::{CarriersMsg, CarriersSupervisor};
+use crate::customers::{CustomersArgs, CustomersSupervisor};
 use crate::restart::{Log, Policy};
 use crate::sandbox::{SandboxArgs, SandboxHandle, SandboxSupervisor};
 
@@ -53,17 +54,19 @@ pub enum Part {
     Retention,
     Replies,
     Scheduler,
+    Customers,
 }
 
 impl Part {
     /// In the order in which they start, behind the writer.
-    const OTHERS: [Self; 6] = [
+    const OTHERS: [Self; 7] = [
         Self::Sandbox,
         Self::Carriers,
         Self::Sweeper,
         Self::Retention,
         Self::Replies,
         Self::Scheduler,
+        Self::Customers,
     ];
 }
 
@@ -102,6 +105,7 @@ pub struct RootArgs {
     pub retention: RetentionArgs,
     pub replies: RepliesArgs,
     pub scheduler: SchedulerArgs,
+    pub customers: CustomersArgs,
     pub policy: Policy,
 }
 
@@ -210,6 +214,7 @@ impl RootState {
             Part::Retention => linked(Retention, args.retention.clone(), me).await?,
             Part::Replies => linked(Replies, args.replies.clone(), me).await?,
             Part::Scheduler => linked(Scheduler, args.scheduler.clone(), me).await?,
+            Part::Customers => linked(CustomersSupervisor, args.customers.clone(), me).await?,
         })
     }
 

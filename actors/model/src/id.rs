@@ -166,7 +166,9 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for lane in 1..20_i64 {
             for n in 0..500 {
-                assert!(seen.insert(PublicId::of_row(at, lane << 40 | n)));
+                let id = PublicId::of_row(at, lane << 40 | n);
+                assert_eq!(id.row_number(), lane << 40 | n);
+                assert!(seen.insert(id));
             }
         }
     }

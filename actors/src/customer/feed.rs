@@ -228,3 +228,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -388,7 +388,11 @@ fn refuse_account_changes(work: &mut Work, thens: &mut Vec<(Share, Then)>) {
 }
 
 pub(super) fn changes_accounts(change: &Admin) -> bool {
-    !matches!(change, Admin::OwnCarrier { .. } | Admin::NameCarrier { .. })
+    match change {
+        Admin::OwnCarrier { .. } | Admin::NameCarrier { .. } => false,
+        Admin::Webhook(change) => !change.is_report(),
+        _ => true,
+    }
 }
 
 fn append(work: &mut Work, mut more: Work) {

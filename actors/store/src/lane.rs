@@ -26,6 +26,7 @@ mod receipts;
 mod retire;
 mod sweep;
 mod templates;
+mod webhooks;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -55,6 +56,10 @@ pub use receipts::{Alternatives, Receipt, ReceiptFate};
 pub use retire::{Gone, Retire};
 pub use sweep::Overdue;
 pub use templates::{TemplateChange, TemplateDone, TemplatePatch, TemplateText};
+pub use webhooks::{
+    AttemptLog, DeliveryRecord, DeliveryState, Record, ReplayEvent, Resume, WebhookChange,
+    WebhookDone, WebhookFields,
+};
 pub use work::{
     AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
     Quarantined, Work,

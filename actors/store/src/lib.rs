@@ -26,6 +26,7 @@ mod sweeps;
 mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod webhooks;
 
 pub use accounts::{KeyRow, OrganizationRow};
 pub use batches::{BatchCount, BatchMoney, BatchRow};
@@ -43,6 +44,7 @@ pub use retention::{AgedLine, AgedMessage, AgedRow};
 pub use schedules::{ChangeRow, DueRow, KeyedRow, Mark};
 pub use sweeps::SweepRow;
 pub use templates::{TemplateFilter, TemplateRow};
+pub use webhooks::{AttemptRow, DeliveryRow, LogRange, LoggedEvent, PendingRow, WebhookRow};
 
 /// Declares a row struct read by column name, from either database.
 macro_rules! row {

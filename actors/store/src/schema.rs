@@ -29,6 +29,7 @@ macro_rules! steps {
 const STEPS: &[Step] = steps![
     1 "0001" "spine",
     2 "0002" "log",
+    3 "0003" "webhooks",
     4 "0004" "caps",
     5 "0005" "compliance",
     6 "0006" "schedules",

@@ -24,8 +24,8 @@ use super::super::auth::{Caller, SendBatch};
 use super::super::body::{self, Field, Raw, wrong};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
-use super::super::idempotency;
 use super::super::templates::{Values, VariableIn, Wording};
+use super::super::{idempotency, webhooks};
 use super::input::{CATEGORIES, CategoryIn, EncodingIn, text, unsupported};
 use super::send::{check_channel, replayed};
 use super::when::{self, When};
@@ -77,8 +77,8 @@ pub(crate) struct BatchIn {
     validity_seconds: Option<i64>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
-    #[schema(ignore)]
-    webhook_url: Option<IgnoredAny>,
+    /// Where the events of these messages go, beside the webhooks.
+    webhook_url: Option<String>,
 }
 
 const FIELDS: &[Field] = &[
@@ -95,6 +95,7 @@ const FIELDS: &[Field] = &[
     Field::optional("scheduled_at", body::Kind::Text),
     Field::optional("timezone", body::Kind::Text),
     Field::optional("validity_seconds", body::Kind::Whole),
+    Field::optional("webhook_url", body::Kind::Text),
 ];
 
 /// Sends one text to up to 1000 recipients. Bad recipients are refused one by one.
@@ -133,6 +134,7 @@ pub(crate) async fn create(
     let recipients = std::mem::take(&mut input.recipients);
     let dry_run = input.dry_run == Some(true);
     let common = input.common(&app, caller.organization, &recipients).await?;
+    webhooks::ready(&app, caller.organization, common.webhook_url.as_deref()).await?;
     let mut decisions = Decisions::of(&app, &caller, &common, recipients);
     if dry_run {
         return dry_run::answer(&app, &caller, decisions).await;
@@ -209,6 +211,7 @@ impl BatchIn {
             smart: self.smart_encoding == Some(true),
             category: self.category.unwrap_or_default().into(),
             validity_s: when::validity(self.validity_seconds)?,
+            webhook_url: self.webhook_url.clone(),
             scheduled_at: self.scheduled_at,
             timezone: self.timezone,
         })
@@ -223,12 +226,7 @@ impl BatchIn {
         text("from", batch.from.as_deref().unwrap_or_default(), &mut faults);
         text("body", batch.body.as_deref().unwrap_or_default(), &mut faults);
         faults.extend(when::validity(batch.validity_seconds).err());
-        for (name, given) in [
-            ("media_urls", batch.media_urls.is_some()),
-            ("webhook_url", batch.webhook_url.is_some()),
-        ] {
-            unsupported(name, given, &mut faults);
-        }
+        unsupported("media_urls", batch.media_urls.is_some(), &mut faults);
         check_count(batch.recipients.len(), &mut faults);
         if faults.is_empty() {
             return Ok(batch);

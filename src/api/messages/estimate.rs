@@ -169,6 +169,7 @@ impl EstimateIn {
             scheduled_at: None,
             timezone: None,
             validity_s: None,
+            webhook_url: None,
         })
     }
 }

@@ -96,8 +96,10 @@ pub(crate) struct MessageIn {
     pub(crate) validity_seconds: Option<i64>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
-    #[schema(ignore)]
-    webhook_url: Option<IgnoredAny>,
+    /// Where the events of this message go, beside the webhooks; like these, signed and tried
+    /// again.
+    #[schema(example = "https://example.com/orbit")]
+    pub(crate) webhook_url: Option<String>,
 }
 
 /// The fields of [`MessageIn`], for those who got them wrong.
@@ -115,6 +117,7 @@ pub(crate) const FIELDS: &[Field] = &[
     Field::optional("scheduled_at", Kind::Text),
     Field::optional("timezone", Kind::Text),
     Field::optional("validity_seconds", Kind::Whole),
+    Field::optional("webhook_url", Kind::Text),
 ];
 
 pub(crate) const CATEGORIES: &[&str] = &["transactional", "otp", "service", "marketing"];
@@ -130,12 +133,7 @@ impl MessageIn {
         if let Some(metadata) = &message.metadata {
             check_metadata(metadata, &mut faults);
         }
-        for (name, given) in [
-            ("media_urls", message.media_urls.is_some()),
-            ("webhook_url", message.webhook_url.is_some()),
-        ] {
-            unsupported(name, given, &mut faults);
-        }
+        unsupported("media_urls", message.media_urls.is_some(), &mut faults);
         if faults.is_empty() {
             return Ok(message);
         }

@@ -18,8 +18,8 @@ use super::super::auth::{Caller, SendOne};
 use super::super::body::{Raw, missing};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
-use super::super::idempotency;
 use super::super::templates::{Values, Wording};
+use super::super::{idempotency, webhooks};
 use super::input::{MessageIn, metadata_text};
 use super::output::AcceptedOut;
 use super::when::{self, When};
@@ -114,8 +114,11 @@ async fn send(
             return replay(app, caller, earlier.ok_or(fault)?).await;
         }
     };
+    let webhook_url = input.webhook_url;
+    webhooks::ready(app, caller.organization, webhook_url.as_deref()).await?;
     let template = wording.template();
-    message.options = SendOptions { scheduled_at, validity_s, template, ..message.options };
+    message.options =
+        SendOptions { scheduled_at, validity_s, template, webhook_url, ..message.options };
     submit(app, caller, message, idempotency).await
 }
 

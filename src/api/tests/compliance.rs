@@ -1,6 +1,5 @@
 //! Who may be sent what: the suppression list, files of it, consent, keywords.
 
-use axum::http::Method;
 use model::message::Encoding;
 use store::lane::{Inbound, Work};
 
@@ -14,18 +13,8 @@ const KEYWORDS: &str = "/api/v1/compliance/keywords";
 const PERSON: &str = "+14155550123";
 
 impl World {
-    async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("x-api-key", &self.key)
-            .header("content-type", "application/json")
-            .body(body.map_or(Body::empty(), |body| Body::from(body.to_string())));
-        self.call(request.unwrap()).await
-    }
-
     async fn delete(&self, path: &str) -> u16 {
-        self.request(Method::DELETE, path, None).await.status
+        self.ask("DELETE", path, None).await.status
     }
 
     async fn hears(&self, body: &str) {
@@ -310,7 +299,7 @@ async fn words_are_set_shown_and_heeded() {
 
     let words = json!({"default_language": "de", "languages": {"de": {
         "stop": {"words": ["STOPP"], "reply": "Abgemeldet."}}}});
-    let set = world.request(Method::PUT, KEYWORDS, Some(words)).await;
+    let set = world.ask("PUT", KEYWORDS, &words).await;
     assert_eq!(set.status, 200, "{}", set.body);
     assert_eq!(world.get(KEYWORDS).await.data(), set.data());
     assert_eq!(set.data()["languages"]["de"]["stop"]["words"], json!(["stopp"]));
@@ -322,7 +311,7 @@ async fn words_are_set_shown_and_heeded() {
     assert_eq!(entry.data()[0]["origin"], "keyword");
 
     let twice = json!({"languages": {"de": {"help": {"words": ["stop"]}}}});
-    let refused = world.request(Method::PUT, KEYWORDS, Some(twice)).await;
+    let refused = world.ask("PUT", KEYWORDS, &twice).await;
     assert_eq!((refused.status, refused.code()), (422, "VALIDATION_ERROR"));
     let stranger = world.stranger(false).await;
     let theirs = world.get_as(&stranger, KEYWORDS).await;

@@ -11,14 +11,6 @@ fn to(number: &str) -> Value {
     json!({"to": number, "body": "hello"})
 }
 
-impl World {
-    async fn put(&self, path: &str, body: &Value) -> Answer {
-        let request = Request::put(path).header("x-api-key", &self.key);
-        let request = request.header("content-type", "application/json");
-        self.call(request.body(body.to_string().into()).unwrap()).await
-    }
-}
-
 #[tokio::test]
 async fn settings_are_the_operators_until_an_organization_has_its_own() {
     let world = World::new().await;
@@ -26,7 +18,7 @@ async fn settings_are_the_operators_until_an_organization_has_its_own() {
     assert_eq!(shown.data()["effective"]["blocked_prefixes"], json!(["881"]));
     assert_eq!(shown.data()["own"]["blocked_prefixes"], Value::Null);
     let own = json!({"allowed_countries": ["US"], "daily_spend_micros": 10_000});
-    let put = world.put(PROTECTION, &own).await;
+    let put = world.ask("PUT", PROTECTION, &own).await;
     assert_eq!(put.status, 200, "{}", put.body);
     assert_eq!(put.data()["effective"]["allowed_countries"], json!(["US"]));
     assert_eq!(put.data()["effective"]["blocked_prefixes"], json!(["881"]));
@@ -42,7 +34,7 @@ async fn settings_are_the_operators_until_an_organization_has_its_own() {
     let details = &reached.body["error"]["details"];
     assert_eq!(details["limit_micros"], 10_000);
     assert!(At::parse(details["resets_at"].as_str().unwrap()).is_some());
-    world.put(PROTECTION, &json!({})).await;
+    world.ask("PUT", PROTECTION, &json!({})).await;
     assert_eq!(world.post(SMS, &to("+14155550123")).await.status, 202);
 }
 
@@ -51,12 +43,12 @@ async fn bad_settings_are_refused_by_field() {
     let world = World::new().await;
     let bad = json!({"allowed_countries": ["usa"], "blocked_prefixes": ["+1"],
         "daily_spend_micros": -1, "otp_velocity_per_minute": 10_000_001});
-    let answer = world.put(PROTECTION, &bad).await;
+    let answer = world.ask("PUT", PROTECTION, &bad).await;
     assert_eq!((answer.status, answer.code()), (422, "VALIDATION_ERROR"));
     let errors = answer.body["error"]["details"]["errors"].as_array().unwrap().len();
     assert_eq!(errors, 4, "{}", answer.body);
     for wrong in [json!({"velocity_per_minute": "9"}), json!({"allowed_countries": [1]})] {
-        assert_eq!(world.put(PROTECTION, &wrong).await.status, 422);
+        assert_eq!(world.ask("PUT", PROTECTION, &wrong).await.status, 422);
     }
     let reader = world.key(Mode::Live, "compliance:read").await;
     let request = Request::put(PROTECTION).header("x-api-key", reader);
@@ -68,7 +60,7 @@ async fn bad_settings_are_refused_by_field() {
 #[tokio::test]
 async fn a_destination_that_is_not_allowed_is_refused_and_told_once() {
     let world = World::new().await;
-    world.put(PROTECTION, &json!({"allowed_countries": ["US"]})).await;
+    world.ask("PUT", PROTECTION, &json!({"allowed_countries": ["US"]})).await;
     let satellite = world.post(SMS, &to("+881612345678")).await;
     assert_eq!((satellite.status, satellite.code()), (422, "DESTINATION_NOT_ALLOWED"));
     assert_eq!(satellite.body["error"]["details"]["prefix"], "881");
@@ -95,7 +87,7 @@ async fn a_destination_that_is_not_allowed_is_refused_and_told_once() {
 #[tokio::test]
 async fn codes_to_one_range_have_a_pace() {
     let world = World::new().await;
-    world.put(PROTECTION, &json!({"otp_velocity_per_minute": 3})).await;
+    world.ask("PUT", PROTECTION, &json!({"otp_velocity_per_minute": 3})).await;
     let recipients: Vec<Value> =
         (0..10).map(|n| json!({"to": format!("+141555501{n:02}")})).collect();
     let batch = json!({"body": "code 1", "category": "otp", "recipients": recipients});

@@ -20,19 +20,18 @@ fn later() -> Value {
 }
 
 impl World {
-    async fn patch(&self, path: &str, body: &Value) -> Answer {
-        let request = Request::patch(path)
-            .header("x-api-key", &self.key)
-            .header("content-type", "application/json");
-        self.call(request.body(Body::from(body.to_string())).unwrap()).await
-    }
-
     /// The same switch with another least time ahead.
     fn restart(&mut self, lead_min_s: u64) {
-        let lead = Some(lead_min_s);
         let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
-        settings.schedules.lead_min_s = lead.unwrap_or(settings.schedules.lead_min_s);
-        let app = app(&self.store, &self.handle, &self.admission, Profile::Open, settings);
+        settings.schedules.lead_min_s = lead_min_s;
+        let app = app(
+            &self.store,
+            &self.handle,
+            &self.admission,
+            Profile::Open,
+            &self.customers,
+            settings,
+        );
         self.router = router(app);
     }
 
@@ -231,13 +230,13 @@ async fn an_edit_changes_what_it_names_and_meets_all_checks() {
     let time = ahead(7_200);
     let text = "x".repeat(200);
     let change = json!({"body": text, "scheduled_at": time, "from": "Other", "metadata": {"a": 1}});
-    let answer = world.patch(&path, &change).await;
+    let answer = world.ask("PATCH", &path, &change).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let data = answer.data();
     assert_eq!((&data["body"], &data["segments"]), (&json!(text), &json!(2)));
     assert_eq!((&data["from"], &data["scheduled_at"]), (&json!("Other"), &json!(time)));
     assert_eq!(data["metadata"], json!({"a": 1}));
-    let kept = world.patch(&path, &json!({"validity_seconds": 600, "body": null})).await;
+    let kept = world.ask("PATCH", &path, &json!({"validity_seconds": 600, "body": null})).await;
     assert_eq!(kept.data()["body"], json!(text));
     assert_eq!(kept.data()["validity_seconds"], 600);
     for (change, code) in [
@@ -246,7 +245,7 @@ async fn an_edit_changes_what_it_names_and_meets_all_checks() {
         (json!({"from": "!"}), "INVALID_SENDER"),
         (json!({"body": 5}), "VALIDATION_ERROR"),
     ] {
-        let answer = world.patch(&path, &change).await;
+        let answer = world.ask("PATCH", &path, &change).await;
         assert_eq!((answer.status, answer.code()), (422, code), "{}", answer.body);
     }
     let events = world.get(&format!("{path}/events")).await;
@@ -254,7 +253,7 @@ async fn an_edit_changes_what_it_names_and_meets_all_checks() {
         events.data().as_array().unwrap().iter().map(|event| event["type"].clone()).collect();
     assert_eq!(kinds, ["message.created", "message.edited", "message.edited"]);
     world.tell(&format!("{path}/cancel"), &[]).await;
-    let late = world.patch(&path, &json!({"body": "x"})).await;
+    let late = world.ask("PATCH", &path, &json!({"body": "x"})).await;
     assert_eq!((late.status, late.code()), (409, "MESSAGE_NOT_EDITABLE"));
     assert_eq!(late.body["error"]["details"]["status"], "cancelled");
 }

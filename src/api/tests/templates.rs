@@ -6,15 +6,6 @@ const TEMPLATES: &str = "/api/v1/messages/templates";
 const SMS: &str = "/api/v1/messages/sms";
 
 impl World {
-    async fn change(&self, method: &str, path: &str, body: &Value) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("x-api-key", &self.key)
-            .header("content-type", "application/json");
-        self.call(request.body(Body::from(body.to_string())).unwrap()).await
-    }
-
     /// The id of a new template.
     async fn template(&self, name: &str, body: &str) -> String {
         let answer = self.post(TEMPLATES, &json!({"name": name, "body": body})).await;
@@ -43,7 +34,7 @@ async fn a_template_is_kept_shown_changed_and_deleted() {
     assert_eq!(world.get(&at(id)).await.data(), &data);
 
     for (method, change) in [("PATCH", json!({"body": "Oi"})), ("PUT", json!({"name": "hi"}))] {
-        let changed = world.change(method, &at(id), &change).await;
+        let changed = world.ask(method, &at(id), &change).await;
         assert_eq!(changed.status, 200, "{}", changed.body);
     }
     let now = world.get(&at(id)).await;
@@ -51,9 +42,9 @@ async fn a_template_is_kept_shown_changed_and_deleted() {
     assert_eq!(now.data()["language"], "pt-BR");
     assert_eq!(now.data()["created_at"], data["created_at"]);
 
-    assert_eq!(world.change("DELETE", &at(id), &Value::Null).await.status, 204);
+    assert_eq!(world.ask("DELETE", &at(id), None).await.status, 204);
     for (method, body) in [("DELETE", json!({})), ("PATCH", json!({})), ("GET", json!({}))] {
-        let answer = world.change(method, &at(id), &body).await;
+        let answer = world.ask(method, &at(id), &body).await;
         assert_eq!((answer.status, answer.code()), (404, "TEMPLATE_NOT_FOUND"), "{method}");
     }
 }
@@ -66,9 +57,9 @@ async fn names_are_one_of_a_kind_in_an_organization() {
     let taken = world.post(TEMPLATES, &json!({"name": "one", "body": "c"})).await;
     assert_eq!((taken.status, taken.code()), (409, "CONFLICT"));
     assert_eq!(taken.body["error"]["details"]["field"], "name");
-    let renamed = world.change("PATCH", &at(&second), &json!({"name": "one"})).await;
+    let renamed = world.ask("PATCH", &at(&second), &json!({"name": "one"})).await;
     assert_eq!((renamed.status, renamed.code()), (409, "CONFLICT"));
-    let same = world.change("PATCH", &at(&first), &json!({"name": "one"})).await;
+    let same = world.ask("PATCH", &at(&first), &json!({"name": "one"})).await;
     assert_eq!(same.status, 200);
     let stranger = world.stranger(false).await;
     let body = json!({"name": "one", "body": "c"}).to_string();
@@ -86,7 +77,7 @@ async fn templates_are_listed_by_cursor_and_filter() {
     }
     let named = world.get(&format!("{TEMPLATES}?name=t3")).await;
     let id = named.data()[0]["id"].as_str().unwrap();
-    world.change("PATCH", &at(id), &json!({"status": "disabled"})).await;
+    world.ask("PATCH", &at(id), &json!({"status": "disabled"})).await;
     let (mut names, mut path) = (Vec::new(), format!("{TEMPLATES}?limit=2"));
     loop {
         let page = world.get(&path).await;
@@ -167,7 +158,7 @@ async fn a_send_by_template_is_the_rendered_text() {
 async fn a_template_that_is_not_there_or_disabled_sends_nothing() {
     let world = World::new().await;
     let id = world.template("off", "x").await;
-    world.change("PATCH", &at(&id), &json!({"status": "disabled"})).await;
+    world.ask("PATCH", &at(&id), &json!({"status": "disabled"})).await;
     let unknown = PublicId::new(At::now()).show(model::id::Kind::Template);
     for id in [id.as_str(), unknown.as_str(), "tpl_x", ""] {
         let body = json!({"to": "+14155550123", "template_id": id});

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
+use actors::customer::webhook::Tools;
+use actors::customer::webhook::guard::{Networks, system_lookup};
+use actors::customer::webhook::sender::Sender;
 use actors::directory::Directory;
 use actors::smpp::bind::BindMsg;
 use actors::smpp::hand::Condemned;
@@ -34,6 +38,7 @@ use tokio::time::Instant;
 
 use super::peer::Peer;
 use crate::carrier::{CarrierArgs, CarrierMsg};
+use crate::customers::{CustomersArgs, CustomersHandle};
 use crate::restart::Policy;
 use crate::root::{Root, RootArgs, RootMsg, WriterPlan};
 use crate::sandbox::SandboxHandle;
@@ -79,6 +84,7 @@ pub(super) struct World {
     directory: Directory,
     pub(super) root: ActorRef<RootMsg>,
     pub(super) organization: OrgId,
+    pub(super) customers: CustomersHandle,
     key: i64,
     carriers: Vec<CarrierId>,
     pub(super) task: JoinHandle<()>,
@@ -121,6 +127,18 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
             marketing: WhenInDoubt::GiveUp,
         },
     }
+}
+
+fn customers(store: &Store, writer: &WriterHandle, policy: Policy) -> CustomersArgs {
+    let networks = Networks::parse(&["127.0.0.0/8"]).unwrap();
+    let tools = Tools {
+        store: store.clone(),
+        writer: writer.clone(),
+        feed: Feed::new(store.clone(), writer.wakes()),
+        sender: Sender::new(networks, system_lookup(), PATIENCE).unwrap(),
+        plan: Arc::default(),
+    };
+    CustomersArgs { tools, handle: CustomersHandle::default(), keep: PATIENCE, policy }
 }
 
 fn new_key() -> NewKey {
@@ -176,6 +194,8 @@ impl Plan {
             batch_wait: Duration::ZERO,
         };
         let sandbox = SandboxHandle::default();
+        let customers = customers(&store, &writer, self.policy);
+        let handle = customers.handle.clone();
         let period = Duration::from_millis(20);
         let retention = RetentionArgs {
             store: store.clone(),
@@ -200,6 +220,7 @@ impl Plan {
             retention,
             replies,
             scheduler,
+            customers,
             policy: self.root_policy,
         };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
@@ -212,6 +233,7 @@ impl Plan {
             directory,
             root,
             organization: OrgId(0),
+            customers: handle,
             key: 0,
             carriers: Vec::new(),
             task,

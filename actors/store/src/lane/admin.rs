@@ -13,7 +13,7 @@ use model::protection::Overrides;
 use super::compliance::{Compliance, Complied};
 use super::{
     CancelFate, CapChange, CapDone, Edit, Gathered, Lane, PolicyChange, PolicyDone, TemplateChange,
-    TemplateDone, Transfer,
+    TemplateDone, Transfer, WebhookChange, WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -79,6 +79,7 @@ pub enum Admin {
     },
     /// Changes a scheduled message.
     Edit(Box<Edit>),
+    Webhook(Box<WebhookChange>),
 }
 
 /// A key to store: its hash, never its text.
@@ -114,6 +115,7 @@ pub enum AdminDone {
     Cancelled(Vec<CancelFate>),
     /// False: it is not scheduled any more, or was edited meanwhile.
     Edited(bool),
+    Webhook(WebhookDone),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -126,6 +128,7 @@ impl Lane {
         gathered: &mut Gathered,
     ) -> Result<Vec<AdminDone>, StoreError> {
         let mut done = Vec::with_capacity(changes.len());
+        let mut records = Vec::new();
         for change in changes {
             done.push(match change {
                 Admin::CreateOrganization { id, name, credit, sandbox, key } => {
@@ -177,8 +180,15 @@ impl Lane {
                     AdminDone::Cancelled(self.cancel(*organization, messages, now, gathered).await?)
                 }
                 Admin::Edit(edit) => AdminDone::Edited(self.edit(edit, gathered).await?),
+                Admin::Webhook(change) => {
+                    if let WebhookChange::Record(record) = &**change {
+                        records.push(record);
+                    }
+                    AdminDone::Webhook(self.change_webhook(change, now, gathered).await?)
+                }
             });
         }
+        self.record(&records, now, gathered).await?;
         Ok(done)
     }
 

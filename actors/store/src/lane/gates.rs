@@ -32,7 +32,6 @@ pub(super) use velocity::{Counted, Minute};
 
 /// One message before the gates.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "gates to come read the rest")]
 pub(crate) struct Candidate<'a> {
     pub(crate) organization: OrgId,
     /// E.164 with `+`.

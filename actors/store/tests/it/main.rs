@@ -18,4 +18,5 @@ mod roles;
 mod schedules;
 mod schema;
 mod templates;
+mod webhooks;
 mod world;

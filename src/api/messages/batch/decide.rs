@@ -52,6 +52,7 @@ pub(crate) struct Common {
     pub(crate) scheduled_at: Option<String>,
     pub(crate) timezone: Option<String>,
     pub(crate) validity_s: Option<u32>,
+    pub(crate) webhook_url: Option<String>,
 }
 
 /// What became of each, in the order of the request.
@@ -97,6 +98,7 @@ impl Decisions {
             let mut message = check(app, caller, request)?;
             message.options.template = common.wording.template();
             message.options.validity_s = common.validity_s;
+            message.options.webhook_url = common.webhook_url.clone();
             message.options.scheduled_at =
                 common.when().moment(&message.to, &app.schedules, caller.call.at())?;
             Ok(message)
