@@ -5,6 +5,7 @@
 //! same requests. On PostgreSQL accounts are written to the database either way.
 
 mod desk;
+mod senders;
 mod smpp;
 mod socket;
 
@@ -67,6 +68,15 @@ pub enum Request {
     },
     Quarantine {
         below: Option<i64>,
+    },
+    /// Senders that wait for approval.
+    Senders,
+    /// Approves or rejects a sender for a country.
+    DecideSender {
+        id: String,
+        country: String,
+        approved: bool,
+        reason: Option<String>,
     },
 }
 

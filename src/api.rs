@@ -1,6 +1,6 @@
 //! The REST API: `/api/v1` (also `/v1`), and what operators read beside it.
 //!
-//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, system
+//! frame (id, errors, counters) ─ routes ─ one file per resource: messages, billing, events, system …
 //!
 //! Built by boot from an [`App`]; served by [`serve()`]. Reads go to the store, changes to the
 //! writer. It holds no truth: only keys and limits remembered for a moment.
@@ -9,38 +9,51 @@ mod auth;
 mod billing;
 mod body;
 mod call;
+mod caps;
+mod chunks;
+mod consent;
 mod error;
 mod error_pages;
+mod events;
 mod frame;
+mod gates;
 mod idempotency;
+mod keywords;
 mod limits;
 mod messages;
 mod meters;
 mod openapi;
 mod page;
+mod protection;
 mod serve;
 mod smpp;
+mod suppressions;
 mod system;
+mod templates;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::smpp::server::accounts::Accounts;
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use store::Store;
+use supervisors::customers::CustomersHandle;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 pub(crate) use smpp::{defaults as smpp_defaults, new_password as new_smpp_password};
 
-use crate::settings::{Http, Profile};
+use crate::settings::{Events, Http, Profile, Retention, Schedules, Webhooks};
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -58,6 +71,13 @@ pub struct AppParts {
     pub admission: Admission,
     pub http: Http,
     pub limits: Profile,
+    pub events: Events,
+    pub retention: Retention,
+    pub feed: Feed,
+    pub schedules: Schedules,
+    pub webhooks: Webhooks,
+    /// Hears of endpoints that were made or changed.
+    pub customers: CustomersHandle,
     /// Random, one per data folder: cursors survive a restart.
     pub cursor_key: [u8; 32],
     /// Whom the SMPP server lets in.
@@ -78,7 +98,11 @@ pub struct Inner {
     store: Store,
     writer: WriterHandle,
     admission: Admission,
+    schedules: Schedules,
     http: Http,
+    retention: Retention,
+    streams: events::Streams,
+    exports: Arc<Semaphore>,
     request_timeout: Duration,
     idempotency_wait: Duration,
     keys: auth::Keys,
@@ -86,6 +110,9 @@ pub struct Inner {
     cursors: page::Cursors,
     accounts: Accounts,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
+    imports: suppressions::Imports,
+    webhooks: webhooks::Rules,
+    customers: CustomersHandle,
     meters: meters::Meters,
     readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -99,18 +126,30 @@ impl App {
             store: parts.store,
             writer: parts.writer,
             admission: parts.admission,
+            schedules: parts.schedules,
             request_timeout: Duration::from_secs(parts.http.request_timeout_s),
             idempotency_wait: Duration::from_secs(parts.http.idempotency_wait_s),
+            exports: Arc::new(Semaphore::new(parts.http.exports_max)),
             http: parts.http,
+            retention: parts.retention,
+            streams: events::Streams::new(parts.events, parts.feed),
             keys: auth::Keys::new(),
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
             accounts: parts.accounts,
             smpp_changed: parts.smpp_changed,
+            imports: suppressions::Imports::new(),
+            webhooks: webhooks::Rules::new(parts.webhooks),
+            customers: parts.customers,
             meters: meters::Meters::new(),
             readiness: parts.readiness,
             metrics: parts.metrics,
         }))
+    }
+
+    /// Ends the event streams, which do not end by themselves.
+    pub fn end_streams(&self) {
+        self.0.streams.end();
     }
 }
 
@@ -122,9 +161,21 @@ impl Deref for App {
     }
 }
 
-/// Every resource; each is there under both prefixes.
+/// The resources, without their prefix.
 fn resources() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(messages::routes()).merge(billing::routes()).merge(smpp::routes())
+    OpenApiRouter::new()
+        .merge(messages::routes())
+        .merge(templates::routes())
+        .merge(billing::routes())
+        .merge(events::routes())
+        .merge(caps::routes())
+        .merge(protection::routes())
+        .merge(gates::routes())
+        .merge(suppressions::routes())
+        .merge(consent::routes())
+        .merge(keywords::routes())
+        .merge(webhooks::routes())
+        .merge(smpp::routes())
 }
 
 /// The documented routes, under their prefix.

@@ -7,23 +7,30 @@
 
 mod carriers;
 pub(crate) mod esmes;
+mod keeping;
+mod webhooks;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::server::accounts::Accounts;
 use actors::smpp::translate;
 use actors::traffic::admission::{Admission, Routes};
+use actors::traffic::guard::Guard;
+use actors::traffic::replies::RepliesArgs;
+use actors::traffic::scheduler::SchedulerArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::clock::At;
 use ractor::{Actor, ActorRef};
 use store::{Options, Store};
+use supervisors::customers::CustomersHandle;
 use supervisors::restart::Policy;
 use supervisors::root::{Root, RootArgs, RootMsg, WriterPlan};
 use supervisors::sandbox::SandboxHandle;
@@ -59,6 +66,7 @@ pub struct Switch {
     pub writer: WriterHandle,
     root: ActorRef<RootMsg>,
     root_task: JoinHandle<()>,
+    app: App,
     server: api::Handle,
     server_task: JoinHandle<std::io::Result<()>>,
     admin_task: JoinHandle<()>,
@@ -85,6 +93,7 @@ pub(crate) async fn open_store(settings: &Settings) -> Result<Store> {
     let options = Options {
         readers_max: database.readers_max,
         sqlite_checkpoint_pages: database.sqlite_checkpoint_pages,
+        protection: settings.protection.rules(),
         ..Options::new(&settings.database_url())
     };
     Store::open(options).await.context("opening the store")
@@ -137,11 +146,26 @@ pub async fn boot(
         rates: settings.read_rates()?,
         default_sender: settings.senders.default_sender.clone(),
     });
-    let sweeper = carriers::sweeper(&accounts, &ids, &parts);
-    let customers = esmes::accounts(&settings.smpp, home.secret(SMPP_KEY)?, &store).await?;
+    let own = store.protections().await?;
+    let guard = Guard::new(settings.protection.rules(), own, Some(writer.clone()));
+    let admission = admission.guarded(guard);
+    let mut sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
+    let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
+    let scheduler = SchedulerArgs {
+        store: store.clone(),
+        writer: writer.clone(),
+        admission: admission.clone(),
+        tick: Duration::from_millis(settings.schedules.tick_ms),
+        page: settings.schedules.page,
+    };
+    let feed = Feed::new(store.clone(), writer.wakes());
+    let customers = CustomersHandle::default();
+    let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
+    let esme_accounts = esmes::accounts(&settings.smpp, home.secret(SMPP_KEY)?, &store).await?;
     let esmes = esmes::server(
         &settings,
-        customers.clone(),
+        esme_accounts.clone(),
         admission.clone(),
         store.clone(),
         writer.clone(),
@@ -161,6 +185,10 @@ pub async fn boot(
         sandbox,
         carriers: accounts,
         sweeper,
+        retention: keeping::retention(&settings.retention, &store, &writer),
+        replies,
+        scheduler,
+        customers: endpoints,
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;
@@ -183,8 +211,14 @@ pub async fn boot(
         admission,
         http: settings.http.clone(),
         limits: settings.limits.profile,
+        events: settings.events.clone(),
+        retention: settings.retention.clone(),
+        feed,
+        schedules: settings.schedules.clone(),
+        webhooks: settings.webhooks.clone(),
+        customers,
         cursor_key: home.secret("cursor-key")?,
-        accounts: customers.clone(),
+        accounts: esme_accounts.clone(),
         smpp_changed: Arc::new(move |system_id| {
             let system_id = system_id.to_owned();
             let _ = tree.send_message(RootMsg::AccountChanged { system_id });
@@ -196,11 +230,12 @@ pub async fn boot(
         }),
     });
     let desk =
-        Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, customers.clone());
+        Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {
-        let (handle, router, http) = (server.clone(), api::router(app), settings.http.clone());
+        let router = api::router(app.clone());
+        let (handle, router, http) = (server.clone(), router, settings.http.clone());
         async move { api::serve(listener, router, &http, handle).await }
     };
     let server_task = tokio::spawn(serving);
@@ -209,11 +244,12 @@ pub async fn boot(
         http,
         smpp,
         smpp_tls,
-        accounts: customers,
+        accounts: esme_accounts,
         store,
         writer,
         root,
         root_task,
+        app,
         server,
         server_task,
         admin_task,
@@ -240,6 +276,7 @@ impl Switch {
     /// Takes no more, finishes what is under way, stops. True when all of it fit the grace time.
     pub async fn shut_down(self) -> bool {
         self.writer.drain();
+        self.app.end_streams();
         self.server.graceful_shutdown(Some(self.grace));
         // Customers first: what they are owed waits in the log.
         let reply = |reply| RootMsg::DrainEsmes { reply };

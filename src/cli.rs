@@ -1,7 +1,9 @@
 //! The commands. Results go to standard output, everything else to standard error.
 
 mod desk;
+mod listen;
 mod send;
+mod sender;
 mod serve;
 mod tail;
 
@@ -45,6 +47,8 @@ enum Command {
     Smpp(desk::SmppCommand),
     /// Sends one message by the REST API.
     Send(send::SendArgs),
+    /// Brings events to a program on this machine.
+    Listen(listen::ListenArgs),
     /// Follows messages live.
     Tail(tail::TailArgs),
     /// What waits for carriers.
@@ -54,6 +58,9 @@ enum Command {
     Orphans(desk::OrphanArgs),
     /// What was set aside because it fails whoever touches it.
     Quarantine(Common),
+    /// Registered senders: which wait, and whether they may.
+    #[command(subcommand)]
+    Sender(sender::SenderCommand),
 }
 
 #[derive(Subcommand)]
@@ -122,9 +129,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Topup(args) => desk::top_up(args).await,
         Command::Smpp(command) => desk::smpp(command).await,
         Command::Send(args) => send::send(args).await,
+        Command::Listen(args) => listen::listen(args).await,
         Command::Tail(args) => tail::tail(args).await,
         Command::Queue(command) => desk::queue(command).await,
         Command::Orphans(args) => desk::orphans(args).await,
         Command::Quarantine(common) => desk::quarantine(&common).await,
+        Command::Sender(command) => sender::run(command).await,
     }
 }

@@ -5,8 +5,11 @@
 //! is [`environment`]; everything else takes what it is given.
 
 mod carrier;
+mod keeping;
+mod protection;
 mod serving;
 mod traffic;
+mod webhooks;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -19,8 +22,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 pub use carrier::{Carrier, Concat, Secret};
+pub use keeping::{Events, Redact, Retention};
+pub use protection::Protection;
+pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
-pub use traffic::{Doubt, Gates, InDoubt, RateTable, Sandbox, Senders, Smpp};
+pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Schedules, Senders, Smpp};
+pub use webhooks::Webhooks;
 
 /// Every key with its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -41,12 +48,18 @@ pub struct Settings {
     pub data: Data,
     pub log: Log,
     pub limits: Limits,
+    pub events: Events,
+    pub retention: Retention,
     pub smpp: Smpp,
     pub in_doubt: InDoubt,
+    pub inbound: Inbound,
     pub gates: Gates,
+    pub protection: Protection,
     pub sandbox: Sandbox,
+    pub schedules: Schedules,
     pub rates: RateTable,
     pub senders: Senders,
+    pub webhooks: Webhooks,
     #[serde(default)]
     pub carriers: Vec<Carrier>,
 }
@@ -131,11 +144,17 @@ impl Settings {
         faults.range(self.drain_grace_s, 0..=3_600, "", "drain_grace_s");
         self.http.check(&mut faults);
         self.database.check(&mut faults);
+        self.events.check(&mut faults);
+        self.retention.check(&mut faults);
         self.smpp.check(&mut faults);
         self.in_doubt.check(&mut faults);
+        self.inbound.check(&mut faults);
         self.gates.check(&mut faults);
+        self.protection.check(&mut faults);
         self.sandbox.check(&mut faults);
+        self.schedules.check(&mut faults);
         self.senders.check(&mut faults);
+        self.webhooks.check(&mut faults);
         let mut names = HashSet::new();
         for (at, carrier) in self.carriers.iter().enumerate() {
             let key = format!("carriers[{at}]");

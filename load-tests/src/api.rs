@@ -13,7 +13,7 @@ const PAGE: usize = 200;
 /// A list that never ends is a fault, not a reason to go on.
 const PAGES_MAX: usize = 50_000;
 
-const IN_FLIGHT: [&str; 3] = ["queued", "sending", "sent"];
+const IN_FLIGHT: [&str; 4] = ["scheduled", "queued", "sending", "sent"];
 const FINAL: [&str; 8] = [
     "delivered",
     "submitted_no_receipt",
@@ -122,6 +122,22 @@ impl Api {
         let mut all = Vec::new();
         self.pages("/api/v1/billing/transactions?", |item| all.push(transaction(item))).await?;
         all.into_iter().collect()
+    }
+
+    /// When a message was queued, in microseconds, as its history says.
+    pub(crate) async fn queued_at(&mut self, id: &str) -> Result<Vec<i64>> {
+        let history = self.get(&format!("/api/v1/messages/{id}/events")).await?;
+        let events = history["data"].as_array().context("a list")?;
+        let queued =
+            |event: &&Value| event["type"] == "message.created" && event["status"] == "queued";
+        Ok(events.iter().filter(queued).filter_map(|event| time(event, "at")).collect())
+    }
+
+    /// Posts JSON; anything but 202 is an error.
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Result<Value> {
+        let (status, answer) = self.client.post(path, &self.key, body).await?;
+        ensure!(status == 202, "{path}: {status} {answer}");
+        Ok(answer)
     }
 
     async fn pages(&mut self, path: &str, mut each: impl FnMut(&Value)) -> Result<()> {

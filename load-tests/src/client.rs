@@ -105,6 +105,20 @@ impl Client {
         answer.with_context(|| format!("GET {path}"))
     }
 
+    /// `POST` of JSON with the key of an organization; the status and the parsed body.
+    pub async fn post(&mut self, path: &str, key: &str, body: &str) -> Result<(u16, Value)> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        let response = self.send(request.as_bytes()).await;
+        let response = response.with_context(|| format!("POST {path}"))?;
+        let body = serde_json::from_slice(response.body).unwrap_or(Value::Null);
+        Ok((response.status, body))
+    }
+
     async fn exchange(&mut self, request: &[u8]) -> std::io::Result<Head> {
         self.input.clear();
         self.body.clear();

@@ -23,7 +23,9 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use scenario::{bare, carrier, crash, http, kannel, sms, store as store_lane, webhooks};
+use scenario::{
+    bare, caps, carrier, crash, http, kannel, schedules, sms, store as store_lane, stream, webhooks,
+};
 
 #[derive(Parser)]
 #[command(name = "load-tests", about = "Load, peers and crashes for the switch")]
@@ -46,10 +48,16 @@ enum Scenario {
     Kannel(kannel::KannelArgs),
     /// Kills the switch under load and counts what is lost or doubled.
     Crash(crash::CrashArgs),
+    /// Frequency caps: exact at one recipient, and what they cost.
+    Caps(caps::CapsArgs),
+    /// Many messages scheduled for one second: how late each fires, killed or not.
+    Schedules(schedules::SchedulesArgs),
     /// The store alone: accepts, and whole message lives.
     Store(store_lane::StoreArgs),
     /// Events to many receivers, some of which behave badly.
     Webhooks(webhooks::WebhooksArgs),
+    /// Cuts and resumes an event stream under load, and counts what it missed.
+    Stream(stream::StreamArgs),
 }
 
 /// Runs the scenario of this process's command line; 1 when it did not pass, 2 when it broke.
@@ -88,8 +96,11 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Sms(args) => sms::run(args).await,
             Scenario::Kannel(args) => kannel::run(args).await,
             Scenario::Crash(args) => crash::run(args).await,
+            Scenario::Caps(args) => caps::run(args).await,
+            Scenario::Schedules(args) => schedules::run(args).await,
             Scenario::Store(args) => store_lane::run(args).await,
             Scenario::Webhooks(args) => webhooks::run(args).await,
+            Scenario::Stream(args) => stream::run(args).await,
         }
     }))
 }

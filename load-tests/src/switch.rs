@@ -148,6 +148,12 @@ impl Switch {
         api_key(&said).with_context(|| format!("no api_key in {said}"))
     }
 
+    /// Adds to the settings of the next start.
+    pub(crate) fn add_settings(&self, text: &str) -> Result<()> {
+        let settings = fs::read_to_string(&self.settings)?;
+        Ok(fs::write(&self.settings, settings + text)?)
+    }
+
     /// Starts it and waits for `/readyz`; the time that took.
     pub(crate) async fn serve(&mut self) -> Result<Duration> {
         let started = Instant::now();

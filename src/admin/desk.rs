@@ -20,10 +20,10 @@ use store::lane::{Admin, AdminDone};
 use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
-use super::{Minted, Request, mint, smpp};
+use super::{Minted, Request, mint, senders, smpp};
 
 /// Lines of a list at once.
-const PAGE: i64 = 200;
+pub(super) const PAGE: i64 = 200;
 /// How long a carrier may take to finish what is under way.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -82,6 +82,10 @@ impl Desk {
             Request::Tail { after } => self.tail(after).await,
             Request::Orphans { older_s, below } => self.orphans(older_s, below).await,
             Request::Quarantine { below } => self.quarantine(below).await,
+            Request::Senders => senders::pending(&self.store).await,
+            Request::DecideSender { id, country, approved, reason } => {
+                senders::decide(&self.writer, &id, country, approved, reason).await
+            }
         }
     }
 

@@ -104,6 +104,7 @@ macro_rules! permits {
 permits! {
     SendOne = MessagesWrite, Send;
     SendBatch = MessagesWrite, Batch;
+    EstimateMessages = MessagesWrite, Read;
     ChangeMessages = MessagesWrite, Change;
     ReadMessages = MessagesRead, Read;
     ReadBilling = BillingRead, Billing;
@@ -127,6 +128,7 @@ pub(crate) struct Caller<P> {
     /// The key plays in the sandbox.
     pub(crate) test: bool,
     pub(crate) call: Call,
+    hash: [u8; 32],
     permit: PhantomData<P>,
 }
 
@@ -258,6 +260,18 @@ fn credential(headers: &HeaderMap) -> Result<&str, ApiError> {
     }
 }
 
+impl<P: Permit> Caller<P> {
+    /// For what lasts longer than a request: whether the key still may. A store that does not
+    /// answer changes nothing.
+    pub(crate) async fn check_again(&self, app: &App) -> Result<(), Refusal> {
+        match app.keys.find(&app.store, &self.hash, At::now()).await {
+            Ok(Some(holder)) => holder.may(P::SCOPE),
+            Ok(None) => Err(Refusal::invalid_api_key()),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
 impl<P: Permit> FromRequestParts<App> for Caller<P> {
     type Rejection = ApiError;
 
@@ -286,6 +300,7 @@ impl<P: Permit> FromRequestParts<App> for Caller<P> {
             key: holder.key,
             test,
             call,
+            hash,
             permit: PhantomData,
         })
     }

@@ -85,7 +85,7 @@ pub(crate) async fn balance(
 #[utoipa::path(
     get, path = "/billing/transactions", operation_id = "list_transactions", tag = "billing",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 200; 25 when left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "1 to 200; 25 when left out"),
         ("cursor" = Option<String>, Query, description = "From `meta.pagination.cursor`"),
     ),
     responses(

@@ -56,7 +56,7 @@ fn is_json(content_type: &str) -> bool {
     kind.eq_ignore_ascii_case("application/json")
 }
 
-async fn gather(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+pub(crate) async fn gather(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("the body is longer than {limit} octets");
         ApiError::new(Code::PayloadTooLarge, message).detail("limit_bytes", json!(limit))
@@ -98,6 +98,9 @@ async fn gather(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
 pub(crate) enum Kind {
     Text,
     OneOf(&'static [&'static str]),
+    /// A number without a fraction.
+    Whole,
+    Flag,
     Object,
     List,
 }
@@ -124,6 +127,8 @@ impl Field {
         };
         let (fits, expected) = match self.kind {
             Kind::Text => (value.is_string(), "a string"),
+            Kind::Whole => (value.is_i64(), "a whole number"),
+            Kind::Flag => (value.is_boolean(), "true or false"),
             Kind::Object => (value.is_object(), "an object"),
             Kind::List => (value.is_array(), "an array"),
             Kind::OneOf(names) => {
@@ -146,6 +151,14 @@ pub(crate) fn missing(field: &'static str) -> Fault {
 pub(crate) fn wrong(field: &'static str, value: Value) -> Fault {
     let message = format!("the field `{field}` is not valid");
     Fault::new(Code::ValidationError, message).field(field).value(value)
+}
+
+/// A text that can be stored: without U+0000, and of at most so many characters.
+pub(crate) fn storable(field: &'static str, text: &str, most: usize, faults: &mut Vec<Fault>) {
+    if text.contains('\0') || text.chars().count() > most {
+        let expected = format!("at most {most} characters, none of them U+0000");
+        faults.push(wrong(field, json!(text)).expected(expected));
+    }
 }
 
 /// Reads a typed body, or says everything that is wrong with it.

@@ -106,6 +106,12 @@ impl Fault {
         self
     }
 
+    /// One further fact for `details`.
+    pub(crate) fn fact(mut self, name: &str, value: Value) -> Self {
+        self.facts.get_or_insert_default().insert(name.to_owned(), value);
+        self
+    }
+
     fn show(&self, into: &mut Map<String, Value>) {
         if let Some(field) = &self.field {
             into.insert(String::from("field"), json!(field));

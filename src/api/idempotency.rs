@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
+use model::carrier::OrgId;
+use model::clock::At;
+use model::id::PublicId;
 use model::refusal::{Code, Refusal};
 use model::submission::{Idempotency, Submission};
 use sha2::{Digest as _, Sha256};
@@ -13,6 +16,8 @@ use super::App;
 use super::error::{ApiError, Fault};
 
 const HEADER: &str = "idempotency-key";
+/// A key is known this long.
+const LIFE: Duration = Duration::from_secs(24 * 3_600);
 
 /// The key of a request, if it has one. The fingerprint is taken only then.
 pub(crate) fn read(
@@ -33,6 +38,18 @@ pub(crate) fn read(
         return Err(fault.into());
     };
     Ok(Some(Idempotency { route, key: key.to_owned(), fingerprint: Sha256::digest(body).into() }))
+}
+
+/// What an earlier request with this key and body made. Asked for where the request itself is refused
+/// by now for the time that has passed since.
+pub(crate) async fn earlier(
+    app: &App,
+    organization: OrgId,
+    request: Option<&Idempotency>,
+    now: At,
+) -> Result<Option<PublicId>, ApiError> {
+    let Some(request) = request else { return Ok(None) };
+    Ok(app.store.repeated(organization, request, now.minus(LIFE)).await?)
 }
 
 /// Gives a submission to the writer and waits for its commit, within bounds.

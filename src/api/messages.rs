@@ -1,16 +1,30 @@
-//! `/messages`: send one or many, list them, look at one and at its history.
+//! `/messages`: send one or many, now or later, stop, change or repeat one, list or export them,
+//! look at one and at its history.
 
 mod batch;
+mod cancel;
+mod change;
+mod edit;
+mod estimate;
+mod export;
 mod history;
 mod input;
 mod list;
 mod output;
+mod retry;
 mod send;
+mod totals;
+mod when;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use input::text;
+pub(crate) use input::{CATEGORIES, CategoryIn};
+pub(crate) use input::{check_metadata, metadata_text};
+pub(crate) use list::CHANNELS;
 pub(crate) use output::id_of;
+pub(crate) use send::check_channel;
 
 use super::App;
 
@@ -19,6 +33,12 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list, send::create))
         .routes(routes!(send::create_sms))
         .routes(routes!(batch::create))
-        .routes(routes!(list::show))
+        .routes(routes!(export::export))
+        .routes(routes!(batch::show))
+        .routes(routes!(estimate::estimate))
+        .routes(routes!(list::show, edit::update))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(cancel::cancel_batch))
+        .routes(routes!(retry::retry))
         .routes(routes!(history::events))
 }

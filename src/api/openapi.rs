@@ -4,6 +4,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::webhooks::catalog::{EventEnvelope, EventType};
+
 /// What stands above the paths.
 #[derive(OpenApi)]
 #[openapi(
@@ -18,8 +20,15 @@ use utoipa::{Modify, OpenApi};
     ),
     tags(
         (name = "messages", description = "SMS out and in"),
+        (name = "templates", description = "Texts with variables, kept by name"),
         (name = "billing", description = "The prepaid wallet"),
+        (name = "frequency-caps", description = "How often one recipient may be written to"),
+        (name = "protection", description = "Bounds against fraud with one's own account"),
+        (name = "compliance", description = "Which sends are let through, and why not"),
+        (name = "events", description = "What happens, as a list and as a stream"),
+        (name = "webhooks", description = "Events, posted to your endpoints"),
     ),
+    components(schemas(EventType, EventEnvelope)),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),
 )]

@@ -28,7 +28,18 @@ pub(crate) enum List {
     Messages = 1,
     Transactions = 2,
     Events = 3,
-    SmppAccounts = 20,
+    SmppAccounts = 14,
+    Caps = 40,
+    Dnc = 20,
+    Senders = 21,
+    /// The log of an organization.
+    Log = 12,
+    Suppressions = 42,
+    ConsentRecords = 41,
+    Templates = 9,
+    Webhooks = 10,
+    Deliveries = 11,
+    DeadLetters = 13,
 }
 
 /// Where the next page begins, and whether there is one.

@@ -1,19 +1,32 @@
 //! The API over a real store and a real writer: one world per test, driven through its router.
 
+mod batches;
+mod caps;
+mod compliance;
 mod edges;
+mod estimate;
+mod events;
+mod export;
+mod gates;
+mod protection;
 mod read;
+mod schedules;
 mod send;
 mod socket;
+mod templates;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::smpp::server::accounts::Accounts;
 use actors::smpp::server::lockout::Rule;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
+use actors::traffic::guard::Guard;
 use actors::writer::{Limits, Shared, Writer, WriterArgs, WriterHandle};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -23,15 +36,17 @@ use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
+use model::protection::Protection;
 use model::rates::Rates;
 use ractor::{Actor as _, ActorRef};
 use serde_json::{Value, json};
 use store::lane::{Admin, AdminDone, NewKey};
 use store::{Options, Store};
+use supervisors::customers::CustomersHandle;
 use tower::ServiceExt as _;
 
 use super::{App, AppParts, PartState, router};
-use crate::settings::{Profile, Settings};
+use crate::settings::{Profile, Settings, Webhooks};
 
 const RATES: &str = "prefix,price_micros,mccmnc,valid_from\n1,7900,310260,\n";
 
@@ -48,9 +63,12 @@ impl Drop for Folder {
 /// A switch without carriers: what is sent stays queued.
 struct World {
     router: Router,
+    app: App,
+    admission: Admission,
     store: Store,
     handle: WriterHandle,
     writer: ActorRef<actors::writer::WriterMsg>,
+    customers: CustomersHandle,
     organization: OrgId,
     /// A live key with every scope.
     key: String,
@@ -84,6 +102,7 @@ impl Answer {
     }
 }
 
+/// Endpoints on this machine are allowed, and few.
 fn new_key(mode: Mode, scopes: &str) -> (String, NewKey) {
     let id = PublicId::new(At::now());
     let mut random = [0; 32];
@@ -106,6 +125,10 @@ impl World {
     }
 
     async fn with(limits: Profile) -> Self {
+        Self::with_settings(limits, |_| {}).await
+    }
+
+    async fn with_settings(limits: Profile, change: impl FnOnce(&mut Settings)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("orbit-api-{}-{number}", std::process::id());
@@ -144,28 +167,25 @@ impl World {
             rates: Rates::from_csv(RATES).unwrap(),
             default_sender: None,
         });
-        let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
-        let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
-        let watched = handle.clone();
-        let app = App::new(AppParts {
-            store: store.clone(),
-            writer: handle.clone(),
-            admission,
-            http: settings.http,
-            limits,
-            cursor_key: [7; 32],
-            accounts: Accounts::new([7; 32], NEVER_SHUT),
-            smpp_changed: Arc::new(|_| {}),
-            readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
-            metrics: Arc::new(|| String::from("orbit_up 1\n")),
-        });
+        let satellites =
+            Protection { blocked_prefixes: vec![String::from("881")], ..Protection::default() };
+        let guard = Guard::new(satellites, Vec::new(), Some(handle.clone()));
+        let admission = admission.guarded(guard);
+        let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        settings.webhooks = webhook_settings();
+        change(&mut settings);
+        let customers = CustomersHandle::default();
+        let app = app(&store, &handle, &admission, limits, &customers, settings);
         let (text, key) = new_key(Mode::Live, "*");
         let organization = create(&handle, key, false).await;
         Self {
-            router: router(app),
+            router: router(app.clone()),
+            app,
+            admission,
             store,
             handle,
             writer,
+            customers,
             organization,
             key: text,
             _folder: folder,
@@ -197,6 +217,18 @@ impl World {
             headers: parts.headers,
             body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()),
         }
+    }
+
+    async fn ask<'a>(
+        &self,
+        method: &str,
+        path: &str,
+        body: impl Into<Option<&'a Value>>,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", &self.key);
+        let request = request.header("content-type", "application/json");
+        let body = body.into().map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.call(request.body(body).unwrap()).await
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -237,6 +269,44 @@ impl World {
         let number = |name: &str| data[name].as_i64().unwrap();
         (number("balance_micros"), number("held_micros"))
     }
+}
+
+fn webhook_settings() -> Webhooks {
+    let mut webhooks = Settings::load(None, Vec::new(), Vec::new()).unwrap().webhooks;
+    webhooks.allowed_networks = vec![String::from("127.0.0.0/8")];
+    webhooks.endpoints_max = 4;
+    webhooks
+}
+
+/// An API over these parts.
+fn app(
+    store: &Store,
+    handle: &WriterHandle,
+    admission: &Admission,
+    limits: Profile,
+    customers: &CustomersHandle,
+    settings: Settings,
+) -> App {
+    let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
+    let watched = handle.clone();
+    App::new(AppParts {
+        store: store.clone(),
+        writer: handle.clone(),
+        admission: admission.clone(),
+        http: settings.http,
+        limits,
+        schedules: settings.schedules,
+        webhooks: settings.webhooks,
+        customers: customers.clone(),
+        events: settings.events,
+        retention: settings.retention,
+        feed: Feed::new(store.clone(), handle.wakes()),
+        cursor_key: [7; 32],
+        accounts: Accounts::new([7; 32], NEVER_SHUT),
+        smpp_changed: Arc::new(|_| {}),
+        readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
+        metrics: Arc::new(|| String::from("orbit_up 1\n")),
+    })
 }
 
 async fn own(handle: &WriterHandle, name: &str) -> CarrierId {

@@ -201,7 +201,7 @@ pub(crate) async fn quarantine(common: &Common) -> Result<()> {
     print(common, Request::Quarantine { below: None }).await
 }
 
-async fn print(common: &Common, request: Request) -> Result<()> {
+pub(super) async fn print(common: &Common, request: Request) -> Result<()> {
     let answer = answer(&common.settings()?, &request).await?;
     show(common, answer);
     Ok(())

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::Common;
+use crate::settings::Settings;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER_MAX: usize = 1024 * 1024;
@@ -52,12 +53,7 @@ pub(crate) async fn send(args: SendArgs) -> Result<()> {
     if server.starts_with("https://") {
         bail!("--server takes plain HTTP; send over HTTPS with curl");
     }
-    let key = match args.key.clone().or_else(crate::settings::api_key) {
-        Some(key) => key,
-        None => crate::home::Home::open(&settings.data.dir)?
-            .read("dev-key")?
-            .context("no API key: set ORBIT_API_KEY, or give --key")?,
-    };
+    let key = key(&settings, args.key.clone())?;
     let mut message = json!({ "to": args.to, "body": args.body });
     for (name, value) in [("from", &args.from), ("category", &args.category)] {
         if let Some(value) = value {
@@ -80,6 +76,15 @@ pub(crate) async fn send(args: SendArgs) -> Result<()> {
         println!("{} {}", text("id"), text("status"));
     }
     Ok(())
+}
+
+/// The key given, else that of the environment, else that of `orbit dev`.
+pub(super) fn key(settings: &Settings, given: Option<String>) -> Result<String> {
+    if let Some(key) = given.or_else(crate::settings::api_key) {
+        return Ok(key);
+    }
+    let known = crate::home::Home::open(&settings.data.dir)?.read("dev-key")?;
+    known.context("no API key: set ORBIT_API_KEY, or give --key")
 }
 
 async fn post(server: &str, key: &str, body: String) -> Result<(u16, Value)> {

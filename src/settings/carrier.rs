@@ -81,10 +81,17 @@ pub struct Carrier {
     pub prefixes: Vec<String>,
     #[serde(default)]
     pub concat: Concat,
+    /// Tell the carrier how long it may try a message.
+    #[serde(default = "yes")]
+    pub validity_period: bool,
 }
 
 fn smpp_port() -> u16 {
     2775
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> u32 {

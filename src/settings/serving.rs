@@ -24,6 +24,7 @@ pub struct Http {
     pub header_timeout_s: u64,
     pub request_timeout_s: u64,
     pub idempotency_wait_s: u64,
+    pub exports_max: usize,
 }
 
 impl Http {
@@ -46,6 +47,7 @@ impl Http {
         faults.range(self.header_timeout_s, 1..=600, "http", "header_timeout_s");
         faults.range(self.request_timeout_s, 1..=600, "http", "request_timeout_s");
         faults.range(self.idempotency_wait_s, 1..=60, "http", "idempotency_wait_s");
+        faults.range(self.exports_max as u64, 0..=1_000, "http", "exports_max");
     }
 }
 

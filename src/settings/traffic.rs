@@ -1,4 +1,6 @@
-//! How messages travel: `[smpp] [in_doubt] [gates] [sandbox] [rates] [senders]`.
+//! How messages travel: `[smpp] [in_doubt] [inbound] [gates] [sandbox] [rates] [senders]`.
+//! How messages travel: `[smpp] [in_doubt] [gates] [sandbox] [schedules] [rates]
+//! [senders]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -95,6 +97,19 @@ impl InDoubt {
     }
 }
 
+/// What comes from handsets.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    pub join_parts_s: u64,
+}
+
+impl Inbound {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.range(self.join_parts_s, 1..=86_400, "inbound", "join_parts_s");
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gates {
@@ -121,6 +136,24 @@ pub struct Sandbox {
 impl Sandbox {
     pub(super) fn check(&self, faults: &mut Faults) {
         faults.range(self.receipt_timeout_s, 1..=86_400, "sandbox", "receipt_timeout_s");
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedules {
+    pub lead_min_s: u64,
+    pub ahead_max_days: u64,
+    pub tick_ms: u64,
+    pub page: usize,
+}
+
+impl Schedules {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.range(self.lead_min_s, 0..=86_400, "schedules", "lead_min_s");
+        faults.range(self.ahead_max_days, 1..=366, "schedules", "ahead_max_days");
+        faults.range(self.tick_ms, 10..=60_000, "schedules", "tick_ms");
+        faults.range(self.page as u64, 1..=10_000, "schedules", "page");
     }
 }
 

@@ -1,25 +1,34 @@
-//! The top of the tree: writer, sandbox, carriers, sweeper, ESMEs.
+//! The top of the tree: the writer, and all that stores through it.
 //!
-//! The writer first, since all else stores through it; when it dies the carriers are stopped and
-//! started anew behind its successor, because what they had asked of it is lost. A budget spent
-//! here ends the process, and the machine's own supervisor takes over from rows.
+//! The writer first; when it dies the carriers are stopped and started anew behind its successor,
+//! because what they had asked of it is lost. Every other part reads its work from rows and asks
+//! again. A budget spent here ends the process, and the machine's own supervisor takes over from
+//! rows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actors::directory::Directory;
-use actors::traffic::sweeper::{Sweeper, SweeperArgs, SweeperMsg};
-use actors::writer::{Shared, Writer, WriterArgs, WriterMsg};
+use actors::traffic::replies::{Replies, RepliesArgs};
+use actors::traffic::retention::{Retention, RetentionArgs};
+use actors::traffic::scheduler::{Scheduler, SchedulerArgs};
+use actors::traffic::sweeper::{Sweeper, SweeperArgs};
+use actors::writer::{Shared, Writer, WriterArgs};
 use metrics::{Counter, counter};
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr,
+    SupervisionEvent,
+};
 use store::Store;
 use store::lane::Alternatives;
 use tokio::time::Instant;
 
 use crate::carrier::CarrierArgs;
 use crate::carriers::{CarriersMsg, CarriersSupervisor};
+use crate::customers::{CustomersArgs, CustomersSupervisor};
 use crate::esmes::{EsmesArgs, EsmesMsg, EsmesSupervisor};
 use crate::restart::{Log, Policy};
-use crate::sandbox::{SandboxArgs, SandboxHandle, SandboxMsg, SandboxSupervisor};
+use crate::sandbox::{SandboxArgs, SandboxHandle, SandboxSupervisor};
 
 pub enum RootMsg {
     Pause {
@@ -43,13 +52,32 @@ pub enum RootMsg {
     Start(Part),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A child of root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     Writer,
     Sandbox,
     Carriers,
     Sweeper,
+    Retention,
+    Replies,
+    Scheduler,
+    Customers,
     Esmes,
+}
+
+impl Part {
+    /// In the order in which they start, behind the writer.
+    const OTHERS: [Self; 8] = [
+        Self::Sandbox,
+        Self::Carriers,
+        Self::Sweeper,
+        Self::Retention,
+        Self::Replies,
+        Self::Scheduler,
+        Self::Customers,
+        Self::Esmes,
+    ];
 }
 
 /// How a writer is made, as often as it takes.
@@ -84,6 +112,10 @@ pub struct RootArgs {
     pub sandbox: SandboxHandle,
     pub carriers: Vec<CarrierArgs>,
     pub sweeper: SweeperArgs,
+    pub retention: RetentionArgs,
+    pub replies: RepliesArgs,
+    pub scheduler: SchedulerArgs,
+    pub customers: CustomersArgs,
     /// None: nobody binds to us.
     pub esmes: Option<EsmesArgs>,
     pub policy: Policy,
@@ -94,12 +126,8 @@ pub struct Root;
 
 pub struct RootState {
     args: RootArgs,
-    writer: Option<ActorRef<WriterMsg>>,
-    sandbox: Option<ActorRef<SandboxMsg>>,
-    carriers: Option<ActorRef<CarriersMsg>>,
-    sweeper: Option<ActorRef<SweeperMsg>>,
-    esmes: Option<ActorRef<EsmesMsg>>,
-    logs: [Log; 5],
+    children: HashMap<Part, ActorCell>,
+    logs: HashMap<Part, Log>,
 }
 
 impl Actor for Root {
@@ -112,18 +140,10 @@ impl Actor for Root {
         me: ActorRef<RootMsg>,
         args: RootArgs,
     ) -> Result<RootState, ActorProcessingErr> {
-        let mut state = RootState {
-            args,
-            writer: None,
-            sandbox: None,
-            carriers: None,
-            sweeper: None,
-            esmes: None,
-            logs: Default::default(),
-        };
+        let mut state = RootState { args, children: HashMap::new(), logs: HashMap::new() };
         // The first writer is started here, so that a store in use fails the start itself.
-        let writer = Actor::spawn_linked(None, Writer, state.args.writer.args(), me.get_cell());
-        state.writer = Some(writer.await?.0);
+        let writer = state.spawn(Part::Writer, me.get_cell()).await?;
+        state.children.extend(writer.map(|writer| (Part::Writer, writer)));
         Ok(state)
     }
 
@@ -133,7 +153,7 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         restarts(Part::Writer).increment(0);
-        for part in [Part::Sandbox, Part::Carriers, Part::Sweeper, Part::Esmes] {
+        for part in Part::OTHERS {
             restarts(part).increment(0);
             state.start(&me, part).await?;
         }
@@ -146,14 +166,14 @@ impl Actor for Root {
         message: RootMsg,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        match (message, &state.carriers) {
-            (RootMsg::Start(part), _) => state.start(&me, part).await?,
-            (RootMsg::AccountChanged { system_id }, _) => {
-                if let Some(esmes) = &state.esmes {
+        match message {
+            RootMsg::Start(part) => state.start(&me, part).await?,
+            RootMsg::AccountChanged { system_id } => {
+                if let Some(esmes) = state.esmes() {
                     let _ = esmes.send_message(EsmesMsg::Changed { system_id });
                 }
             }
-            (RootMsg::DrainEsmes { reply }, _) => match &state.esmes {
+            RootMsg::DrainEsmes { reply } => match state.esmes() {
                 Some(esmes) => {
                     let _ = esmes.send_message(EsmesMsg::Drain { reply });
                 }
@@ -161,18 +181,22 @@ impl Actor for Root {
                     let _ = reply.send(());
                 }
             },
-            (RootMsg::Pause { name, paused, reply }, Some(carriers)) => {
-                let _ = carriers.send_message(CarriersMsg::Pause { name, paused, reply });
-            }
-            (RootMsg::Drain { name, reply }, Some(carriers)) => {
-                let _ = carriers.send_message(CarriersMsg::Drain { name, reply });
-            }
-            (RootMsg::Pause { reply, .. }, None) => {
-                let _ = reply.send(false);
-            }
-            (RootMsg::Drain { reply, .. }, None) => {
-                let _ = reply.send(());
-            }
+            RootMsg::Pause { name, paused, reply } => match state.carriers() {
+                Some(carriers) => {
+                    let _ = carriers.send_message(CarriersMsg::Pause { name, paused, reply });
+                }
+                None => {
+                    let _ = reply.send(false);
+                }
+            },
+            RootMsg::Drain { name, reply } => match state.carriers() {
+                Some(carriers) => {
+                    let _ = carriers.send_message(CarriersMsg::Drain { name, reply });
+                }
+                None => {
+                    let _ = reply.send(());
+                }
+            },
         }
         Ok(())
     }
@@ -197,50 +221,53 @@ impl Actor for Root {
 }
 
 impl RootState {
+    fn carriers(&self) -> Option<ActorRef<CarriersMsg>> {
+        self.children.get(&Part::Carriers).map(|carriers| ActorRef::from(carriers.clone()))
+    }
+
+    fn esmes(&self) -> Option<ActorRef<EsmesMsg>> {
+        self.children.get(&Part::Esmes).map(|esmes| ActorRef::from(esmes.clone()))
+    }
+
+    /// `None`: this switch has no such part.
+    async fn spawn(&self, part: Part, me: ActorCell) -> Result<Option<ActorCell>, SpawnErr> {
+        let args = &self.args;
+        Ok(Some(match part {
+            Part::Writer => linked(Writer, args.writer.args(), me).await?,
+            Part::Sandbox => {
+                let handle = args.sandbox.clone();
+                let args = SandboxArgs { handle, ..SandboxArgs::default() };
+                linked(SandboxSupervisor, args, me).await?
+            }
+            Part::Carriers => linked(CarriersSupervisor, args.carriers.clone(), me).await?,
+            Part::Sweeper => linked(Sweeper, args.sweeper.clone(), me).await?,
+            Part::Retention => linked(Retention, args.retention.clone(), me).await?,
+            Part::Replies => linked(Replies, args.replies.clone(), me).await?,
+            Part::Scheduler => linked(Scheduler, args.scheduler.clone(), me).await?,
+            Part::Customers => linked(CustomersSupervisor, args.customers.clone(), me).await?,
+            Part::Esmes => match args.esmes.clone() {
+                Some(args) => linked(EsmesSupervisor, args, me).await?,
+                None => return Ok(None),
+            },
+        }))
+    }
+
     async fn start(
         &mut self,
         me: &ActorRef<RootMsg>,
         part: Part,
     ) -> Result<(), ActorProcessingErr> {
-        let cell = me.get_cell();
-        let started = match part {
-            Part::Writer if self.writer.is_none() => {
-                let args = self.args.writer.args();
-                let spawned = Actor::spawn_linked(None, Writer, args, cell).await;
-                spawned.map(|(writer, _)| self.writer = Some(writer))
-            }
-            Part::Sandbox if self.sandbox.is_none() => {
-                let handle = self.args.sandbox.clone();
-                let handle = SandboxArgs { handle, ..SandboxArgs::default() };
-                let spawned = Actor::spawn_linked(None, SandboxSupervisor, handle, cell).await;
-                spawned.map(|(sandbox, _)| self.sandbox = Some(sandbox))
-            }
-            Part::Carriers if self.carriers.is_none() => {
-                let args = self.args.carriers.clone();
-                let spawned = Actor::spawn_linked(None, CarriersSupervisor, args, cell).await;
-                spawned.map(|(carriers, _)| self.carriers = Some(carriers))
-            }
-            Part::Sweeper if self.sweeper.is_none() => {
-                let args = self.args.sweeper.clone();
-                let spawned = Actor::spawn_linked(None, Sweeper, args, cell).await;
-                spawned.map(|(sweeper, _)| self.sweeper = Some(sweeper))
-            }
-            Part::Esmes if self.esmes.is_none() => match self.args.esmes.clone() {
-                Some(args) => {
-                    let spawned = Actor::spawn_linked(None, EsmesSupervisor, args, cell).await;
-                    spawned.map(|(esmes, _)| self.esmes = Some(esmes))
-                }
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        };
-        match started {
-            Ok(()) if part == Part::Writer && self.carriers.is_none() => {
-                Box::pin(self.start(me, Part::Carriers)).await
-            }
-            Ok(()) => Ok(()),
-            Err(error) => self.again(me, part, &error.to_string()),
+        if self.children.contains_key(&part) {
+            return Ok(());
         }
+        match self.spawn(part, me.get_cell()).await {
+            Ok(child) => self.children.extend(child.map(|child| (part, child))),
+            Err(error) => return self.again(me, part, &error.to_string()),
+        }
+        if part == Part::Writer && !self.children.contains_key(&Part::Carriers) {
+            return Box::pin(self.start(me, Part::Carriers)).await;
+        }
+        Ok(())
     }
 
     fn died(
@@ -249,31 +276,16 @@ impl RootState {
         who: ActorId,
         why: &str,
     ) -> Result<(), ActorProcessingErr> {
-        if self.writer.as_ref().is_some_and(|writer| writer.get_id() == who) {
-            self.writer = None;
+        let found = self.children.iter().find(|(_, child)| child.get_id() == who);
+        let Some(part) = found.map(|(part, _)| *part) else { return Ok(()) };
+        self.children.remove(&part);
+        if part == Part::Writer
+            && let Some(carriers) = self.children.remove(&Part::Carriers)
+        {
             // What the carriers had asked of it is lost: they begin anew behind the next one.
-            if let Some(carriers) = self.carriers.take() {
-                carriers.stop(Some(String::from("the writer died")));
-            }
-            return self.again(me, Part::Writer, why);
+            carriers.stop(Some(String::from("the writer died")));
         }
-        if self.sandbox.as_ref().is_some_and(|sandbox| sandbox.get_id() == who) {
-            self.sandbox = None;
-            return self.again(me, Part::Sandbox, why);
-        }
-        if self.carriers.as_ref().is_some_and(|carriers| carriers.get_id() == who) {
-            self.carriers = None;
-            return self.again(me, Part::Carriers, why);
-        }
-        if self.sweeper.as_ref().is_some_and(|sweeper| sweeper.get_id() == who) {
-            self.sweeper = None;
-            return self.again(me, Part::Sweeper, why);
-        }
-        if self.esmes.as_ref().is_some_and(|esmes| esmes.get_id() == who) {
-            self.esmes = None;
-            return self.again(me, Part::Esmes, why);
-        }
-        Ok(())
+        self.again(me, part, why)
     }
 
     fn again(
@@ -284,12 +296,21 @@ impl RootState {
     ) -> Result<(), ActorProcessingErr> {
         restarts(part).increment(1);
         tracing::error!(?part, why, "a part of the switch died");
-        let log = &mut self.logs[part as usize];
+        let log = self.logs.entry(part).or_default();
         let rest = log.next(&self.args.policy, Instant::now());
         let rest = rest.ok_or_else(|| format!("{part:?} failed too often"))?;
         me.send_after(rest, move || RootMsg::Start(part));
         Ok(())
     }
+}
+
+async fn linked<A: Actor>(
+    behaviour: A,
+    args: A::Arguments,
+    me: ActorCell,
+) -> Result<ActorCell, SpawnErr> {
+    let (child, _) = Actor::spawn_linked(None, behaviour, args, me).await?;
+    Ok(child.get_cell())
 }
 
 fn restarts(part: Part) -> Counter {

@@ -2,6 +2,7 @@
 //!
 //! Each test grows a tree of its own, kills or starves a part of it, and waits for facts.
 
+mod customers;
 mod deaths;
 mod doubt;
 mod drain;
@@ -10,5 +11,6 @@ mod outage;
 mod pace;
 mod peer;
 mod poison;
+mod schedules;
 mod world;
 mod writer;

@@ -108,6 +108,22 @@ static LENGTHS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     table
 });
 
+/// The calling code a number begins with, if there is one. No code begins another.
+pub(crate) fn calling_code(digits: &str) -> Option<&str> {
+    (1..=3).filter_map(|length| digits.get(..length)).find(|code| {
+        code.parse::<usize>().is_ok_and(|code| LENGTHS.get(code).is_some_and(|bits| *bits != 0))
+    })
+}
+
+/// The range of numbers an E.164 number lies in: its calling code and so many digits more, as a
+/// number.
+#[must_use]
+pub fn range_of(number: &str, more: usize) -> Option<u64> {
+    let digits = number.strip_prefix('+')?;
+    let length = calling_code(digits)?.len() + more;
+    digits.get(..length)?.parse().ok()
+}
+
 fn is_possible(digits: &str) -> bool {
     let shaped = (7..=15).contains(&digits.len())
         && digits.bytes().all(|b| b.is_ascii_digit())
@@ -152,6 +168,16 @@ mod tests {
             "+1234567890123456",
         ] {
             assert_eq!(Recipient::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_the_calling_code_and_some_digits() {
+        assert_eq!(range_of("+14155550123", 3), Some(1_415));
+        assert_eq!(range_of("+3725123456", 3), Some(372_512));
+        assert_eq!(range_of("+447911123456", 3), Some(44_791));
+        for bad in ["14155550123", "+", "+999123", "+1é5"] {
+            assert_eq!(range_of(bad, 3), None, "{bad}");
         }
     }
 

@@ -36,8 +36,20 @@ impl Mode {
 }
 
 /// A scope such as `messages:write`, or `*` for all.
-pub const SCOPES: &[&str] =
-    &["*", "messages:read", "messages:write", "billing:read", "billing:write"];
+pub const SCOPES: &[&str] = &[
+    "*",
+    "messages:read",
+    "messages:write",
+    "billing:read",
+    "billing:write",
+    "webhooks:read",
+    "webhooks:write",
+    "events:read",
+    "compliance:read",
+    "compliance:write",
+    "templates:read",
+    "templates:write",
+];
 
 /// True when `granted` (space-separated) holds `needed`; write includes read.
 #[must_use]

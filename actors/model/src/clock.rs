@@ -47,6 +47,13 @@ impl At {
         }
     }
 
+    /// Reads a date as HTTP writes it, `Sun, 06 Nov 1994 08:49:37 GMT`.
+    #[must_use]
+    pub fn parse_http(text: &str) -> Option<Self> {
+        let at = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(Self(at.timestamp().as_microsecond()))
+    }
+
     /// Reads an ISO 8601 / RFC 3339 moment with an offset or `Z`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

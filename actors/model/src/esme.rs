@@ -98,6 +98,18 @@ impl Submitted {
         out
     }
 
+    /// From the two columns that keep it.
+    #[must_use]
+    pub fn stored(account: Option<i64>, octets: Option<&[u8]>) -> Option<Self> {
+        Self::from_octets(account?, octets?)
+    }
+
+    /// The same of a text that was changed since: it leaves as text, not as it came.
+    #[must_use]
+    pub fn reworded(self) -> Self {
+        Self { user_data: Vec::new(), esm_class: 0, ..self }
+    }
+
     /// `None`: octets that no version of this program writes.
     #[must_use]
     pub fn from_octets(account: i64, octets: &[u8]) -> Option<Self> {

@@ -22,11 +22,25 @@ coded! {
         /// An inbound message to which an outbound one had gone before.
         Replied = 9 "replied",
         Cancelled = 10 "cancelled",
+        /// A scheduled message was changed.
+        Edited = 20 "edited",
+        /// Its time had come, and a gate put it off to a later one.
+        Deferred = 21 "deferred",
         /// A person wrote STOP, or was put on the suppression list.
         OptedOut = 100 "opted_out",
         OptedIn = 101 "opted_in",
         WebhookTest = 110 "webhook_test",
         WebhookDisabled = 111 "webhook_disabled",
+        /// Four fifths of the day's spend are used.
+        SpendWarning = 120 "spend_warning",
+        /// A send was refused, because the day's spend is used up.
+        SpendReached = 121 "spend_reached",
+        /// Too many messages to one range of numbers.
+        Velocity = 122 "velocity",
+        DestinationRefused = 123 "destination_refused",
+        WalletLow = 124 "wallet_low",
+        /// A sender was approved or rejected for a country.
+        SenderIdUpdated = 130 "sender_id_updated",
     }
 }
 
@@ -54,6 +68,7 @@ impl EventKind {
     pub fn public_type(self) -> Option<&'static str> {
         Some(match self {
             Self::Retried | Self::InDoubt | Self::Receipt => return None,
+            Self::Edited | Self::Deferred => return None,
             Self::Created => "message.created",
             Self::Sent => "message.sent",
             Self::Delivered => "message.delivered",
@@ -65,6 +80,12 @@ impl EventKind {
             Self::OptedIn => "contact.opted_in",
             Self::WebhookTest => "webhook.test",
             Self::WebhookDisabled => "webhook.disabled",
+            Self::SpendWarning => "protection.spend_warning",
+            Self::SpendReached => "protection.spend_reached",
+            Self::Velocity => "protection.velocity",
+            Self::DestinationRefused => "protection.destination_refused",
+            Self::WalletLow => "wallet.low",
+            Self::SenderIdUpdated => "sender_id.updated",
         })
     }
 

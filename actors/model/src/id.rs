@@ -81,6 +81,17 @@ impl PublicId {
         Self::from_random(at, (bits & 0xfff) << 64 | (bits >> 12))
     }
 
+    /// The number of the row this id was derived from. Ids that [`Self::of_row`] did not make give
+    /// one too: look the row up and derive its id again.
+    #[must_use]
+    pub fn row_number(&self) -> i64 {
+        let bits = self.0.as_u128();
+        let low = (bits >> 64) & 0xfff;
+        let high = bits & 0x000f_ffff_ffff_ffff;
+        let number = u64::try_from(high << 12 | low).unwrap_or(0);
+        number.cast_signed()
+    }
+
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
@@ -135,13 +146,31 @@ mod tests {
     }
 
     #[test]
+    fn an_id_of_a_row_leads_back_to_its_number() {
+        let at = At(1_700_000_000_123_456);
+        let lanes = [0, 1, 7, 0x7f_ffff];
+        let numbers = lanes
+            .iter()
+            .flat_map(|lane| [0, 1, 0xfff, 0x1000, (1 << 40) - 1].map(|n| lane << 40 | n));
+        for number in numbers.chain([i64::MAX, i64::MIN, -1]) {
+            let id = PublicId::of_row(at, number);
+            assert_eq!(id.row_number(), number);
+            let text = id.show(Kind::Event);
+            let read = PublicId::parse(Kind::Event, &text).map(|id| id.row_number());
+            assert_eq!(read, Some(number));
+        }
+    }
+
+    #[test]
     fn ids_of_rows_differ_by_row_and_repeat_by_value() {
         let at = At(1_700_000_000_000_000);
         assert_eq!(PublicId::of_row(at, 7), PublicId::of_row(at, 7));
         let mut seen = std::collections::HashSet::new();
         for lane in 1..20_i64 {
             for n in 0..500 {
-                assert!(seen.insert(PublicId::of_row(at, lane << 40 | n)));
+                let id = PublicId::of_row(at, lane << 40 | n);
+                assert_eq!(id.row_number(), lane << 40 | n);
+                assert!(seen.insert(id));
             }
         }
     }

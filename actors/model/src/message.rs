@@ -6,7 +6,7 @@
 macro_rules! coded {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $text:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$vdoc])* $variant,)+ }
 
         impl $name {
@@ -55,7 +55,7 @@ coded! {
         Blocked = 10 "blocked",
         Cancelled = 11 "cancelled",
         Received = 12 "received",
-        /// Waits for its time: see the table of schedules.
+        /// Waits for its time.
         Scheduled = 13 "scheduled",
     }
 }

@@ -38,11 +38,18 @@ codes! {
     InsufficientPermissions = 403 "INSUFFICIENT_PERMISSIONS",
     WrongKeyMode = 403 "WRONG_KEY_MODE",
     OrganizationSuspended = 403 "ORGANIZATION_SUSPENDED",
+    DncSyncNotEnabled = 403 "DNC_SYNC_NOT_ENABLED",
+    RndScrubNotEnabled = 403 "RND_SCRUB_NOT_ENABLED",
     NotFound = 404 "NOT_FOUND",
+    TemplateNotFound = 404 "TEMPLATE_NOT_FOUND",
+    WebhookNotFound = 404 "WEBHOOK_NOT_FOUND",
     MethodNotAllowed = 405 "METHOD_NOT_ALLOWED",
     RequestTimeout = 408 "REQUEST_TIMEOUT",
     Conflict = 409 "CONFLICT",
     IdempotencyInProgress = 409 "IDEMPOTENCY_IN_PROGRESS",
+    MessageNotCancellable = 409 "MESSAGE_NOT_CANCELLABLE",
+    MessageNotEditable = 409 "MESSAGE_NOT_EDITABLE",
+    MessageNotRetryable = 409 "MESSAGE_NOT_RETRYABLE",
     PayloadTooLarge = 413 "PAYLOAD_TOO_LARGE",
     UnsupportedMedia = 415 "UNSUPPORTED_MEDIA",
     ValidationError = 422 "VALIDATION_ERROR",
@@ -50,10 +57,22 @@ codes! {
     InvalidPhoneNumber = 422 "INVALID_PHONE_NUMBER",
     InvalidSender = 422 "INVALID_SENDER",
     InvalidChannel = 422 "INVALID_CHANNEL",
+    InvalidTemplate = 422 "INVALID_TEMPLATE",
+    InvalidWebhookUrl = 422 "INVALID_WEBHOOK_URL",
     MessageTooLong = 422 "MESSAGE_TOO_LONG",
+    RecipientOptedOut = 422 "RECIPIENT_OPTED_OUT",
+    InvalidSchedule = 422 "INVALID_SCHEDULE",
     IdempotencyKeyReused = 422 "IDEMPOTENCY_KEY_REUSED",
     NoRoute = 422 "NO_ROUTE",
     NoPrice = 422 "NO_PRICE",
+    FrequencyCapExceeded = 422 "FREQUENCY_CAP_EXCEEDED",
+    DestinationNotAllowed = 422 "DESTINATION_NOT_ALLOWED",
+    SpendLimitReached = 422 "SPEND_LIMIT_REACHED",
+    VelocityExceeded = 422 "VELOCITY_EXCEEDED",
+    ConsentRequired = 422 "CONSENT_REQUIRED",
+    RecipientOnDnc = 422 "RECIPIENT_ON_DNC",
+    SenderIdNotApproved = 422 "SENDER_ID_NOT_APPROVED",
+    QuietHoursBlocked = 422 "QUIET_HOURS_BLOCKED",
     RateLimited = 429 "RATE_LIMITED",
     HeadersTooLarge = 431 "HEADERS_TOO_LARGE",
     InternalError = 500 "INTERNAL_ERROR",
@@ -124,6 +143,12 @@ impl Refusal {
     }
 
     #[must_use]
+    pub fn recipient_opted_out() -> Self {
+        Self::new(Code::RecipientOptedOut, "the recipient does not want messages from you")
+            .field("to")
+    }
+
+    #[must_use]
     pub fn invalid_api_key() -> Self {
         Self::new(Code::InvalidApiKey, "the API key is malformed, unknown or revoked")
     }
@@ -149,6 +174,7 @@ pub enum MessageError {
     NoRoute,
     Blocked,
     Quarantined,
+    RecipientOptedOut,
 }
 
 impl MessageError {
@@ -166,6 +192,7 @@ impl MessageError {
             Self::NoRoute => "NO_ROUTE",
             Self::Blocked => "BLOCKED",
             Self::Quarantined => "QUARANTINED",
+            Self::RecipientOptedOut => "RECIPIENT_OPTED_OUT",
         }
     }
 }

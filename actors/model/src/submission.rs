@@ -1,6 +1,7 @@
 //! A send on its way in: checked, priced and routed, not yet stored.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::carrier::{CarrierId, MessageKey, OrgId};
 use crate::clock::At;
@@ -34,6 +35,9 @@ pub struct NewMessage {
     pub options: SendOptions,
 }
 
+/// How long a message is tried when it does not say.
+pub const VALIDITY: Duration = Duration::from_secs(48 * 3_600);
+
 /// What few sends ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendOptions {
@@ -49,6 +53,25 @@ pub struct SendOptions {
     pub template: Option<PublicId>,
     /// What it said beside its text, if it came by SMPP.
     pub submitted: Option<Arc<Submitted>>,
+    /// An answer to a keyword: it goes to a person who has just opted out, too.
+    pub bypass_opt_out: bool,
+}
+
+impl SendOptions {
+    /// When it is given up, counted from its scheduled time or its acceptance; `None` for the usual
+    /// validity from its acceptance.
+    #[must_use]
+    pub fn expires_at(&self, accepted: At) -> Option<At> {
+        let asked = self.validity_s.map(|seconds| Duration::from_secs(seconds.into()));
+        let from = self.scheduled_at.or(asked.map(|_| accepted))?;
+        Some(from.plus(asked.unwrap_or(VALIDITY)))
+    }
+}
+
+/// When a message is given up that was stored with this answer of [`SendOptions::expires_at`].
+#[must_use]
+pub fn expiry(stored: Option<At>, accepted: At) -> At {
+    stored.unwrap_or_else(|| accepted.plus(VALIDITY))
 }
 
 impl NewMessage {
@@ -73,6 +96,19 @@ pub struct Idempotency {
 pub enum Credential {
     ApiKey(i64),
     SmppAccount(i64),
+    /// The switch itself, as when it answers a keyword: no one who could lose a right.
+    Switch,
+}
+
+/// What makes many messages one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBatch {
+    pub id: PublicId,
+    /// The place of each message among the recipients of the request.
+    pub places: Vec<u32>,
+    /// Who was refused before, by place, and the error as JSON text.
+    pub refused: Vec<(u32, String)>,
+    pub template: Option<PublicId>,
 }
 
 /// One request, one item of the accept batch: stored whole or not at all.
@@ -82,7 +118,7 @@ pub struct Submission {
     /// What let it in; looked at again inside the transaction.
     pub credential: Credential,
     pub idempotency: Option<Idempotency>,
-    pub batch: Option<PublicId>,
+    pub batch: Option<NewBatch>,
     pub messages: Vec<NewMessage>,
 }
 
@@ -90,5 +126,24 @@ impl Submission {
     #[must_use]
     pub fn hold(&self) -> Micros {
         self.messages.iter().fold(Micros::ZERO, |sum, message| sum + message.hold())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validity_counts_from_the_scheduled_time_or_from_the_acceptance() {
+        let (accepted, later) = (At(1_000_000), At(9_000_000));
+        let plain = SendOptions::default();
+        assert_eq!(plain.expires_at(accepted), None);
+        assert_eq!(expiry(None, accepted), accepted.plus(VALIDITY));
+        let short = SendOptions { validity_s: Some(60), ..plain.clone() };
+        assert_eq!(short.expires_at(accepted), Some(At(61_000_000)));
+        let both = SendOptions { scheduled_at: Some(later), ..short };
+        assert_eq!(both.expires_at(accepted), Some(At(69_000_000)));
+        let scheduled = SendOptions { scheduled_at: Some(later), ..plain };
+        assert_eq!(scheduled.expires_at(accepted), Some(later.plus(VALIDITY)));
     }
 }

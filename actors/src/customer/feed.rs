@@ -196,6 +196,12 @@ impl Follower {
         self.cursor
     }
 
+    /// More lines are in the store than were given out, as far as is known.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.behind
+    }
+
     /// The next lines, as soon as there are any; never none. Giving up the wait loses nothing.
     pub async fn next(&mut self) -> Result<Vec<Arc<LoggedRow>>, StoreError> {
         loop {
@@ -236,3 +242,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,3 +2,6 @@
 
 pub mod envelope;
 pub mod feed;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod webhook;

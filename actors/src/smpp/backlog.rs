@@ -3,12 +3,15 @@
 //! Pure: no clock, no store. One-time codes go before all else; within a class organizations take
 //! turns by deficit round robin, so that one tenant's million does not delay another's one. A queue
 //! that is full stops taking payloads and remembers that rows wait in the store; it reads them
-//! there, by key, once it has room.
+//! there, by place, once it has room.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use model::carrier::OrgId;
+use model::clock::At;
+
+use store::lane::OutboxRef;
 
 use super::job::Job;
 
@@ -33,6 +36,8 @@ pub struct Backlog {
     in_memory_max: usize,
     /// True until what an earlier life left is known: a row taken before would hide older ones.
     unread: bool,
+    /// No job in memory expires before this.
+    soonest: At,
 }
 
 #[derive(Debug, Default)]
@@ -47,9 +52,9 @@ struct Flow {
     queue: VecDeque<Arc<Job>>,
     deficit: usize,
     in_turn: bool,
-    /// The highest key that was in memory: rows above it may wait in the store.
+    /// The highest place that was in memory: rows above it may wait in the store.
     cursor: i64,
-    /// The highest key ever announced.
+    /// The highest place ever announced.
     announced: i64,
     /// True while rows above the cursor wait in the store.
     spilled: bool,
@@ -65,6 +70,7 @@ impl Backlog {
             in_memory: 0,
             in_memory_max: in_memory_max.max(1),
             unread: false,
+            soonest: At(i64::MAX),
         }
     }
 
@@ -91,14 +97,14 @@ impl Backlog {
         self.flow(class, organization).spilled = true;
     }
 
-    /// A job that was just committed. Keys of one organization and class come in rising order.
+    /// A job that was just committed. Places of one organization and class come in rising order.
     pub fn announce(&mut self, job: Job) {
         let full = self.unread || self.in_memory >= self.in_memory_max;
         let most = self.per_flow_max;
-        let (class, organization, key) = (job.class(), job.organization, job.key.0);
+        let (class, organization, place) = (job.class(), job.organization, job.place);
         let flow = self.flow(class, organization);
-        flow.announced = flow.announced.max(key);
-        if key <= flow.cursor {
+        flow.announced = flow.announced.max(place);
+        if place <= flow.cursor {
             // Read from the store before its announcement arrived.
             return;
         }
@@ -106,7 +112,7 @@ impl Backlog {
             flow.spilled = true;
             return;
         }
-        flow.cursor = key;
+        flow.cursor = place;
         self.push(class, organization, Arc::new(job));
     }
 
@@ -124,6 +130,49 @@ impl Backlog {
             class.next(&mut left, &mut taken);
         }
         self.in_memory -= taken.len();
+        taken
+    }
+
+    /// Forgets jobs whose rows are gone.
+    pub fn remove(&mut self, rows: &[OutboxRef]) {
+        let mut gone: BTreeMap<(i64, OrgId), HashSet<i64>> = BTreeMap::new();
+        for row in rows {
+            gone.entry((row.class, row.organization)).or_default().insert(row.key.0);
+        }
+        for ((class, organization), keys) in gone {
+            let queue = &mut self.flow(class, organization).queue;
+            let before = queue.len();
+            queue.retain(|job| !keys.contains(&job.key.0));
+            let removed = before - queue.len();
+            self.in_memory -= removed;
+        }
+    }
+
+    /// When to ask for expired jobs again, at the earliest.
+    #[must_use]
+    pub fn soonest(&self) -> At {
+        self.soonest
+    }
+
+    /// Takes jobs that expired by `now`, at most so many.
+    pub fn expired(&mut self, now: At, most: usize) -> Vec<Arc<Job>> {
+        if self.soonest > now {
+            return Vec::new();
+        }
+        let mut taken = Vec::new();
+        for flow in self.classes.iter_mut().flat_map(|class| class.flows.values_mut()) {
+            flow.queue.retain(|job| {
+                let takes = taken.len() < most && job.expires_at <= now;
+                if takes {
+                    taken.push(job.clone());
+                }
+                !takes
+            });
+        }
+        self.in_memory -= taken.len();
+        let left = self.classes.iter().flat_map(|class| class.flows.values());
+        let times = left.flat_map(|flow| flow.queue.iter().map(|job| job.expires_at));
+        self.soonest = times.min().unwrap_or(At(i64::MAX));
         taken
     }
 
@@ -147,17 +196,17 @@ impl Backlog {
         loads
     }
 
-    /// The rows of a stretch, in order of their keys. Those for later are given back.
-    pub fn loaded(&mut self, load: Load, jobs: Vec<Job>, now: model::clock::At) -> Vec<Arc<Job>> {
+    /// The rows of a stretch, in order of their places. Those for later are given back.
+    pub fn loaded(&mut self, load: Load, jobs: Vec<Job>, now: At) -> Vec<Arc<Job>> {
         let Load { class, organization, limit, .. } = load;
         let complete = jobs.len() < limit;
         let mut later = Vec::new();
         for job in jobs {
             let flow = self.flow(class, organization);
-            if job.key.0 <= flow.cursor {
+            if job.place <= flow.cursor {
                 continue;
             }
-            flow.cursor = job.key.0;
+            flow.cursor = job.place;
             if job.due_at > now {
                 later.push(Arc::new(job));
             } else {
@@ -183,6 +232,7 @@ impl Backlog {
 
     fn push(&mut self, class: i64, organization: OrgId, job: Arc<Job>) {
         let at = usize::try_from(class).unwrap_or(CLASSES - 1).min(CLASSES - 1);
+        self.soonest = self.soonest.min(job.expires_at);
         let flow = self.flow(class, organization);
         flow.queue.push_back(job);
         if !flow.in_turn {

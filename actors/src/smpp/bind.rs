@@ -311,10 +311,15 @@ impl BindState {
     fn write(&self, job: &Job) -> Option<Vec<Message>> {
         let profile = &self.args.profile;
         let wanted = translate::pdus(job, profile.concat);
-        [profile.concat, Concat::Udh8, Concat::Udh16]
+        let mut written = [profile.concat, Concat::Udh8, Concat::Udh16]
             .into_iter()
             .filter_map(|concat| (profile.dialect.write)(job, concat).ok())
-            .find(|messages| messages.len() == wanted)
+            .find(|messages| messages.len() == wanted)?;
+        if profile.validity_period {
+            let validity = translate::validity(job.expires_at.since(At::now()));
+            written.iter_mut().for_each(|message| message.validity.clone_from(&validity));
+        }
+        Some(written)
     }
 
     /// Feeds the session, obeys it, and sends all octets with one write.

@@ -7,9 +7,9 @@ use model::clock::At;
 use model::esme::Submitted;
 use model::message::{Category, Encoding};
 use model::money::Micros;
-use model::submission::NewMessage;
+use model::submission::{self, NewMessage};
 use store::WaitingRow;
-use store::lane::OutboxRef;
+use store::lane::{Fire, OutboxRef};
 
 /// What hand-off needs of a message. The row stays the truth; losing this loses nothing.
 #[derive(Clone, Debug)]
@@ -28,6 +28,10 @@ pub struct Job {
     pub throttled: Option<(At, i64)>,
     pub created_at: At,
     pub due_at: At,
+    /// Not sent from then on.
+    pub expires_at: At,
+    /// Where it stands in its line: rising in the order in which rows came.
+    pub place: i64,
     pub to: String,
     pub from: String,
     pub body: String,
@@ -39,6 +43,7 @@ impl Job {
     /// From a submission that was just stored.
     #[must_use]
     pub fn accepted(key: MessageKey, organization: OrgId, message: NewMessage, at: At) -> Self {
+        let expires_at = submission::expiry(message.options.expires_at(at), at);
         Self {
             key,
             organization,
@@ -51,11 +56,21 @@ impl Job {
             throttled: None,
             created_at: at,
             due_at: at,
+            expires_at,
+            place: key.0,
             to: message.to,
             from: message.from,
             body: message.body,
             submitted: message.options.submitted,
         }
+    }
+
+    /// From a scheduled message that was just fired. `None`: one that was refused.
+    #[must_use]
+    pub fn fired(fire: Fire, place: i64, at: At) -> Option<Self> {
+        let Fire { key, organization, created_at, expires_at, message, .. } = fire;
+        let job = Self::accepted(key, organization, message.ok()?, at);
+        Some(Self { created_at, expires_at, place, ..job })
     }
 
     /// From its rows. `None`: a row that no version of this program writes.
@@ -73,12 +88,12 @@ impl Job {
             throttled: None,
             created_at: At(row.created_at),
             due_at: At(row.due_at),
+            expires_at: submission::expiry(row.expires_at.map(At), At(row.created_at)),
+            place: row.place,
             to: row.to_addr,
             from: row.from_addr,
             body: row.body,
-            submitted: row
-                .submitted
-                .and_then(|octets| Submitted::from_octets(row.smpp_account_id?, &octets))
+            submitted: Submitted::stored(row.smpp_account_id, row.submitted.as_deref())
                 .map(Arc::new),
         })
     }

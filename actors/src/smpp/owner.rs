@@ -5,6 +5,7 @@
 //! of intents without result, so that a crash leaves no more in doubt. All it holds can be read
 //! again from its rows. It never waits: tasks of its own read the store.
 
+mod expiry;
 mod flight;
 mod flow;
 mod loading;
@@ -44,6 +45,8 @@ const RESTING_MAX: usize = 20_000;
 pub enum OwnerMsg {
     /// These were just committed.
     Announced(Vec<Job>),
+    /// These were stopped before we claimed them.
+    Cancelled(Vec<OutboxRef>),
     /// A bind of ours can send.
     Up {
         slot: usize,
@@ -129,6 +132,8 @@ pub struct OwnerState {
     recovered: bool,
     /// The store is not read before this.
     load_after: Instant,
+    /// What expired is not looked for before this.
+    expire_after: Instant,
     tick: Option<(Instant, AbortHandle)>,
     tasks: JoinSet<()>,
     view: Arc<CarrierView>,
@@ -174,6 +179,7 @@ impl Actor for Owner {
             leaving: false,
             recovered: false,
             load_after: Instant::now(),
+            expire_after: Instant::now(),
             tick: None,
             tasks: JoinSet::new(),
             view,
@@ -199,6 +205,7 @@ impl Actor for Owner {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             OwnerMsg::Announced(jobs) => state.announced(jobs),
+            OwnerMsg::Cancelled(rows) => state.cancelled(&rows),
             OwnerMsg::Up { slot, bind } => state.up(slot, bind),
             OwnerMsg::Down { slot, why, answers } => state.down(&me, slot, &why, answers),
             OwnerMsg::SlotLost { slot } => state.slot_lost(&me, slot),
@@ -206,7 +213,7 @@ impl Actor for Owner {
             OwnerMsg::Condemned(key) => state.condemned(&me, key),
             OwnerMsg::Pause { paused } => state.pause(paused),
             OwnerMsg::Drain(reply) => state.drain(reply),
-            OwnerMsg::Claimed(claimed) => state.claimed(claimed),
+            OwnerMsg::Claimed(claimed) => state.claimed(&me, claimed),
             OwnerMsg::Settled(fates) => state.settled(fates),
             OwnerMsg::Loaded { load, jobs } => state.loaded(load, jobs),
             OwnerMsg::Recovered(found) => state.recovered(found)?,

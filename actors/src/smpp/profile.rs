@@ -44,6 +44,8 @@ pub struct Profile {
     pub tps: usize,
     pub concat: Concat,
     pub dialect: Dialect,
+    /// Tell the carrier how long it may try.
+    pub validity_period: bool,
     /// Who gets inbound messages that nobody else claims.
     pub organization: Option<OrgId>,
     pub vendor_statuses: &'static [VendorStatus],

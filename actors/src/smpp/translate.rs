@@ -1,15 +1,17 @@
 //! Between the product's messages and SMPP's: the only place where both are spoken of.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use model::carrier::{CarrierId, OrgId};
 use model::esme::Submitted;
 use model::message::{Encoding, Status};
 use proto_smpp::receipt::{self, State};
+use proto_smpp::segment::Segment;
 use proto_smpp::split::{self, Concat, Part};
 use proto_smpp::{Address, CommandId, Message, MessageView, message_id, text};
 use sha2::{Digest as _, Sha256};
-use store::lane::{Inbound, Receipt};
+use store::lane::{Inbound, InboundPart, Receipt};
 
 use super::job::Job;
 
@@ -84,6 +86,15 @@ fn message(job: &Job, encoding: split::Encoding, part: Part) -> Message {
     message
 }
 
+/// How long the carrier may try, as SMPP 3.4 §7.1.1 writes a span of time: `YYMMDDhhmmss000R`.
+#[must_use]
+pub fn validity(left: Duration) -> Vec<u8> {
+    let seconds = left.as_secs().clamp(1, 99 * 24 * 3_600 - 1);
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+    format!("0000{days:02}{hours:02}{minutes:02}{seconds:02}000R").into_bytes()
+}
+
 /// An address as the API writes it: international numbers with `+`.
 #[must_use]
 pub fn address(view: proto_smpp::pdu::message::AddressView<'_>) -> String {
@@ -148,6 +159,11 @@ pub fn inbound(
         from_ton: view.source.ton,
         fingerprint: inbound_fingerprint(view, &raw),
         session: 0,
+        part: Segment::of(view).map(|segment| InboundPart {
+            reference: segment.reference,
+            total: segment.total,
+            number: segment.number,
+        }),
         raw,
     }
 }
@@ -203,6 +219,8 @@ mod tests {
             throttled: None,
             created_at: At(0),
             due_at: At(0),
+            expires_at: At(i64::MAX),
+            place: 1,
             to: String::from("+14155550123"),
             from: String::from("Orbit"),
             body: body.to_owned(),
@@ -219,6 +237,15 @@ mod tests {
         assert_eq!((pdu.destination.ton, pdu.destination.npi), (1, 1));
         assert_eq!(pdu.destination.text(), "14155550123");
         assert_eq!((pdu.registered_delivery, pdu.data_coding, pdu.esm_class), (1, 0, 0));
+    }
+
+    #[test]
+    fn what_is_left_of_its_validity_is_a_relative_time() {
+        let text = |seconds| String::from_utf8(validity(Duration::from_secs(seconds))).unwrap();
+        assert_eq!(text(172_800), "000002000000000R");
+        assert_eq!(text(172_799), "000001235959000R");
+        assert_eq!(text(61), "000000000101000R");
+        assert_eq!(text(0), "000000000001000R");
     }
 
     #[test]
@@ -266,6 +293,20 @@ mod tests {
         assert_eq!(inbound.body, "a\u{fffd}b");
         assert_eq!(inbound.raw, b"a\0b");
         assert_eq!(inbound.to, "12345");
+    }
+
+    #[test]
+    fn a_part_of_a_long_message_is_known_by_its_header() {
+        let mut pdu = Message::new(
+            CommandId::DELIVER_SM,
+            Address::new(1, 1, "14155550123"),
+            Address::new(3, 0, "12345"),
+        );
+        pdu.esm_class = proto_smpp::pdu::message::ESM_UDHI;
+        pdu.short_message = b"\x05\0\x03\x07\x03\x02middle".to_vec();
+        let inbound = inbound(CarrierId(1), None, &pdu.view());
+        let part = InboundPart { reference: 7, total: 3, number: 2 };
+        assert_eq!((inbound.part, inbound.body.as_str()), (Some(part), "middle"));
     }
 
     #[test]

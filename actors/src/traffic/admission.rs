@@ -1,9 +1,10 @@
-//! The pure checks before a message is accepted: recipient, text, sender, route, price.
+//! The pure checks before a message is accepted: recipient, destination, text, sender, route, price.
 //!
 //! Built by root from the settings and shared by all that accept (API, binds); no actor. It never
 //! asks a database, a clock or a wallet, and never waits: each send calls it once, and the answer
-//! is a message ready for the writer or a refusal. It keeps nothing, so nothing can be lost with
-//! it. The routes are replaced whole, and a check that runs meanwhile ends on those it began with.
+//! is a message ready for the writer or a refusal. It keeps nothing that could be lost with it. The routes are replaced whole, and a check that runs meanwhile ends on those it began with.
+
+mod estimate;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -20,6 +21,10 @@ use model::rates::Rates;
 use model::refusal::{Code, Refusal};
 use model::submission::{NewMessage, SendOptions};
 use proto_smpp::split::{self, Concat};
+
+use super::guard::Guard;
+
+pub use estimate::Estimate;
 
 /// Characters of the longest text taken.
 const BODY_CHARS_MAX: usize = 1600;
@@ -81,7 +86,10 @@ pub struct Routes {
 
 /// The shared checks; a clone is the same one.
 #[derive(Clone)]
-pub struct Admission(Arc<RwLock<Arc<Table>>>);
+pub struct Admission {
+    table: Arc<RwLock<Arc<Table>>>,
+    guard: Guard,
+}
 
 /// Routes with their prefixes in the order in which they are tried.
 struct Table {
@@ -109,13 +117,26 @@ struct Choice<'a> {
 impl Admission {
     #[must_use]
     pub fn new(routes: Routes) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(Table::new(routes)))))
+        let table = Arc::new(RwLock::new(Arc::new(Table::new(routes))));
+        Self { table, guard: Guard::default() }
+    }
+
+    /// The same checks, and this guard's.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
+    }
+
+    /// Where each organization may send.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Takes other routes and rates from the next check on.
     pub fn replace(&self, routes: Routes) {
         let table = Arc::new(Table::new(routes));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
     /// One message, checked, routed and priced; or the first thing that is wrong with it.
@@ -125,7 +146,11 @@ impl Admission {
         request: SendRequest,
         now: At,
     ) -> Result<NewMessage, Refusal> {
-        self.table().check(organization, request, now)
+        let to = Recipient::parse(&request.to).ok_or_else(bad_recipient)?;
+        if !request.test {
+            self.guard.check(organization, to.digits(), now)?;
+        }
+        self.table().check(organization, to, request, now)
     }
 
     /// The carriers messages may go to, the sandboxes among them.
@@ -147,7 +172,7 @@ impl Admission {
     }
 
     fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -183,10 +208,10 @@ impl Table {
     fn check(
         &self,
         organization: OrgId,
+        to: Recipient,
         request: SendRequest,
         now: At,
     ) -> Result<NewMessage, Refusal> {
-        let to = Recipient::parse(&request.to).ok_or_else(bad_recipient)?;
         check_text(&request)?;
         let choice = self.choose(organization, to.digits(), request.test);
         let carrier = choice.and_then(|choice| choice.carrier);

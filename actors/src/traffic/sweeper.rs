@@ -1,4 +1,4 @@
-//! Gives up on receipts that never come, and drops what is too old to be asked for.
+//! Gives up on receipts and parts of messages that never come, and drops what is too old to be asked for.
 //!
 //! Started by root. Every period one pass, in a task that it owns, reads the log behind each
 //! carrier's cursor up to the first event younger than that carrier's receipt time-out, and hands
@@ -21,6 +21,8 @@ pub use pass::{Stretch, review};
 
 /// Rest between two passes, unless told otherwise.
 const PERIOD: Duration = Duration::from_secs(5);
+/// How long parts wait for their siblings, unless told otherwise.
+const JOIN_PARTS: Duration = Duration::from_secs(600);
 
 /// The carriers of the moment, and how long each one's receipts are waited for.
 pub type Watched = Arc<dyn Fn() -> Vec<(CarrierId, Duration)> + Send + Sync>;
@@ -58,12 +60,14 @@ pub struct SweeperArgs {
     pub carriers: Watched,
     /// Rest between two passes.
     pub period: Duration,
+    /// How long a part of an inbound message waits for its siblings.
+    pub join_parts: Duration,
 }
 
 impl SweeperArgs {
     #[must_use]
     pub fn new(store: Store, writer: WriterHandle, carriers: Watched) -> Self {
-        Self { store, writer, carriers, period: PERIOD }
+        Self { store, writer, carriers, period: PERIOD, join_parts: JOIN_PARTS }
     }
 }
 

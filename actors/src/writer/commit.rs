@@ -16,7 +16,8 @@ use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::{ActorProcessingErr, ActorRef, ActorStatus};
 use store::lane::{
-    Accepted, Admin, AdminDone, Done, Fate, InboundFate, Quarantined, ReceiptFate, Work,
+    Accepted, Admin, AdminDone, CancelFate, Done, Fate, Fire, FireFate, InboundFate, OutboxRef,
+    Quarantined, ReceiptFate, Work,
 };
 use store::{Lane, StoreError};
 use tokio::runtime::Handle;
@@ -110,21 +111,25 @@ impl Meters {
 
 /// How many answers of each kind an errand expects.
 struct Share {
+    fires: usize,
     claims: usize,
     results: usize,
     receipts: usize,
     inbound: usize,
     admin: usize,
+    previews: usize,
 }
 
 impl Share {
     fn of(work: &Work) -> Self {
         Self {
+            fires: work.fires.len(),
             claims: work.claims.len(),
             results: work.results.len(),
             receipts: work.receipts.len(),
             inbound: work.inbound.len(),
             admin: work.admin.len(),
+            previews: work.previews.len(),
         }
     }
 }
@@ -264,10 +269,14 @@ impl Committer {
             at: At::now(),
             admin: work.admin.iter().map(|_| AdminDone::Failed).collect(),
             accepts: work.accepts.iter().map(|_| Err(refused.clone())).collect(),
+            fires: vec![FireFate::Failed; work.fires.len()],
             claims: vec![false; work.claims.len()],
             results: vec![Fate::Stale; work.results.len()],
             receipts: vec![ReceiptFate::Noted; work.receipts.len()],
             inbound: vec![InboundFate::Ownerless; work.inbound.len()],
+            blocked: Vec::new(),
+            replies_due: false,
+            previews: work.previews.iter().map(|_| Err(refused.clone())).collect(),
         })
     }
 
@@ -292,14 +301,57 @@ impl Committer {
                 jobs.entry(carrier).or_default().push(job);
             }
         }
+        self.announce_fired(work.fires, done, &mut jobs);
         for (result, fate) in work.results.iter().zip(&done.results) {
             if *fate == Fate::Closed {
                 self.args.shared.add_backlog(result.row.organization, -1);
             }
         }
-        for (carrier, jobs) in jobs {
+        for organization in &done.blocked {
+            self.args.shared.add_backlog(*organization, -1);
+        }
+        if done.replies_due {
+            self.args.shared.replies_due();
+        }
+        for (carrier, mut jobs) in jobs {
             if let Some(owner) = self.args.carriers.find(carrier) {
+                // A batch fed in halves has numbered its fires and accepts in turn.
+                jobs.sort_by_key(|job| job.place);
                 let _ = owner.send_message(OwnerMsg::Announced(jobs));
+            }
+        }
+        self.announce_cancelled(done);
+    }
+
+    fn announce_fired(
+        &self,
+        fires: Vec<Fire>,
+        done: &Done,
+        jobs: &mut HashMap<CarrierId, Vec<Job>>,
+    ) {
+        for (fire, fate) in fires.into_iter().zip(&done.fires) {
+            let FireFate::Queued { place } = fate else { continue };
+            let (organization, message) = (fire.organization, fire.message.as_ref());
+            let Some(carrier) = message.ok().map(|message| message.carrier) else { continue };
+            self.args.shared.add_backlog(organization, 1);
+            jobs.entry(carrier).or_default().extend(Job::fired(fire, *place, done.at));
+        }
+    }
+
+    /// Tells the owners which rows were taken out of their outbox.
+    fn announce_cancelled(&self, done: &Done) {
+        let mut rows: HashMap<CarrierId, Vec<OutboxRef>> = HashMap::new();
+        for done in &done.admin {
+            let AdminDone::Cancelled(fates) = done else { continue };
+            for fate in fates {
+                let CancelFate::Cancelled { row: Some(row) } = fate else { continue };
+                self.args.shared.add_backlog(row.organization, -1);
+                rows.entry(row.carrier).or_default().push(*row);
+            }
+        }
+        for (carrier, rows) in rows {
+            if let Some(owner) = self.args.carriers.find(carrier) {
+                let _ = owner.send_message(OwnerMsg::Cancelled(rows));
             }
         }
     }
@@ -344,22 +396,30 @@ fn refuse_account_changes(work: &mut Work, thens: &mut Vec<(Share, Then)>) {
 }
 
 pub(super) fn changes_accounts(change: &Admin) -> bool {
-    !matches!(change, Admin::OwnCarrier { .. } | Admin::NameCarrier { .. })
+    match change {
+        Admin::OwnCarrier { .. } | Admin::NameCarrier { .. } => false,
+        Admin::Webhook(change) => !change.is_report(),
+        _ => true,
+    }
 }
 
 fn append(work: &mut Work, mut more: Work) {
     work.admin.append(&mut more.admin);
     work.accepts.append(&mut more.accepts);
+    work.fires.append(&mut more.fires);
     work.claims.append(&mut more.claims);
     work.results.append(&mut more.results);
     work.receipts.append(&mut more.receipts);
     work.inbound.append(&mut more.inbound);
     work.overdue.append(&mut more.overdue);
     work.quarantine.append(&mut more.quarantine);
+    work.retire.append(&mut more.retire);
+    work.previews.append(&mut more.previews);
     work.sweep_cursors.append(&mut more.sweep_cursors);
     work.smpp_cursors.append(&mut more.smpp_cursors);
     work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
     work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
+    work.join_before = work.join_before.max(more.join_before);
 }
 
 /// Takes the second half of each kind away; of a single kind with one item, the other kinds.
@@ -378,19 +438,26 @@ fn halve(work: &mut Work) -> Work {
     let mut second = Work {
         admin: half(&mut work.admin, &mut spare),
         accepts: half(&mut work.accepts, &mut spare),
+        fires: half(&mut work.fires, &mut spare),
         claims: half(&mut work.claims, &mut spare),
         results: half(&mut work.results, &mut spare),
         receipts: half(&mut work.receipts, &mut spare),
         inbound: half(&mut work.inbound, &mut spare),
         overdue: half(&mut work.overdue, &mut spare),
         quarantine: half(&mut work.quarantine, &mut spare),
+        retire: half(&mut work.retire, &mut spare),
+        previews: half(&mut work.previews, &mut spare),
         sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
         smpp_cursors: half(&mut work.smpp_cursors, &mut spare),
         forget_keys_before: work.forget_keys_before.take(),
         forget_parked_before: None,
+        join_before: None,
     };
     if second.is_empty() {
         second.forget_parked_before = work.forget_parked_before.take();
+    }
+    if second.is_empty() {
+        second.join_before = work.join_before.take();
     }
     second
 }
@@ -399,10 +466,14 @@ fn join(mut first: Done, second: Done) -> Done {
     first.at = second.at;
     first.admin.extend(second.admin);
     first.accepts.extend(second.accepts);
+    first.fires.extend(second.fires);
     first.claims.extend(second.claims);
     first.results.extend(second.results);
     first.receipts.extend(second.receipts);
     first.inbound.extend(second.inbound);
+    first.blocked.extend(second.blocked);
+    first.replies_due |= second.replies_due;
+    first.previews.extend(second.previews);
     first
 }
 
@@ -411,10 +482,14 @@ fn take(done: &mut Done, share: &Share) -> Done {
         at: done.at,
         admin: done.admin.drain(..share.admin).collect(),
         accepts: Vec::new(),
+        fires: done.fires.drain(..share.fires).collect(),
         claims: done.claims.drain(..share.claims).collect(),
         results: done.results.drain(..share.results).collect(),
         receipts: done.receipts.drain(..share.receipts).collect(),
         inbound: done.inbound.drain(..share.inbound).collect(),
+        blocked: Vec::new(),
+        replies_due: false,
+        previews: done.previews.drain(..share.previews).collect(),
     }
 }
 
@@ -422,6 +497,9 @@ fn take(done: &mut Done, share: &Share) -> Done {
 fn describe(work: &Work, error: &StoreError) -> Quarantined {
     let (kind, carrier, message) = if let Some(submission) = work.accepts.first() {
         ("accept", submission.messages.first().map(|m| m.carrier), None)
+    } else if let Some(fire) = work.fires.first() {
+        let carrier = fire.message.as_ref().ok().map(|message| message.carrier);
+        ("fire", carrier, Some(fire.key))
     } else if let Some(claim) = work.claims.first() {
         ("claim", Some(claim.row.carrier), Some(claim.row.key))
     } else if let Some(result) = work.results.first() {
@@ -430,6 +508,8 @@ fn describe(work: &Work, error: &StoreError) -> Quarantined {
         ("receipt", Some(receipt.carrier), None)
     } else if let Some(inbound) = work.inbound.first() {
         ("inbound", Some(inbound.carrier), None)
+    } else if !work.previews.is_empty() {
+        ("preview", None, None)
     } else {
         ("other", None, None)
     };

@@ -10,8 +10,8 @@ use model::message::Category;
 use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::ActorRef;
-use store::lane::{AcceptAnswer, Admin, AdminDone, Done, Work};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use store::lane::{AcceptAnswer, Admin, AdminDone, Done, PreviewAnswer, Work};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Answers, Asked, Reply, Then, WriterMsg};
 use crate::customer::feed::Wakes;
@@ -45,6 +45,8 @@ pub struct Shared {
     /// Held by the life that commits.
     turn: Arc<Semaphore>,
     backlogs: RwLock<HashMap<OrgId, Arc<AtomicI64>>>,
+    /// Told when answers to keywords are due.
+    replies: Notify,
     backlog_max: i64,
     wakes: Arc<Wakes>,
 }
@@ -73,6 +75,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             turn: Arc::new(Semaphore::new(1)),
             backlogs: RwLock::new(HashMap::new()),
+            replies: Notify::new(),
             backlog_max: limits.backlog_per_organization_max,
             wakes: Arc::default(),
         }
@@ -105,6 +108,10 @@ impl Shared {
     /// Adds to what waits for carriers on behalf of an organization.
     pub fn add_backlog(&self, organization: OrgId, change: i64) {
         self.backlog(organization).fetch_add(change, Ordering::Relaxed);
+    }
+
+    pub(super) fn replies_due(&self) {
+        self.replies.notify_one();
     }
 
     pub(super) fn permits_in_use(&self) -> usize {
@@ -192,6 +199,42 @@ impl WriterHandle {
         }
     }
 
+    /// A change that an API's caller asks for: through the gate, like a send.
+    pub async fn change(&self, change: Admin) -> Result<AdminDone, Refusal> {
+        let done = self.gated(Work { admin: vec![change], ..Work::default() }, 1).await?;
+        match done.admin.into_iter().next() {
+            Some(AdminDone::Failed) | None => {
+                Err(Refusal::new(Code::InternalError, "the change could not be stored"))
+            }
+            Some(done) => Ok(done),
+        }
+    }
+
+    /// What would become of a submission now. It takes the places of a send, and nothing else.
+    pub async fn preview(&self, submission: Submission) -> PreviewAnswer {
+        let count = submission.messages.len();
+        let work = Work { previews: vec![submission], ..Work::default() };
+        let done = self.gated(work, count).await?;
+        done.previews.into_iter().next().unwrap_or_else(|| Err(not_stored()))
+    }
+
+    /// Work that takes `count` places in the gate until it is done.
+    async fn gated(&self, work: Work, count: usize) -> Result<Done, Refusal> {
+        self.may_accept()?;
+        let full = |_| Refusal::unavailable("too many requests wait to be stored");
+        let permit = self.shared.gate.enter(count, Urgency::Bulk).map_err(full)?;
+        let (reply, answer) = oneshot::channel();
+        let then = Then::new(move |done| {
+            let _ = reply.send(done);
+            drop(permit);
+        });
+        self.send(WriterMsg::Perform { work: Box::new(work), then })?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) | Err(_) => Err(not_stored()),
+        }
+    }
+
     pub async fn administer(&self, change: Admin) -> Result<AdminDone, Refusal> {
         let done = self.perform(Work { admin: vec![change], ..Work::default() }).await?;
         match done.admin.into_iter().next() {
@@ -225,6 +268,11 @@ impl WriterHandle {
             return Err(Refusal::unavailable("the database takes nothing now").retry_after(2));
         }
         Ok(())
+    }
+
+    /// Resolves once answers to keywords are due. For one who waits, who looks at the rows.
+    pub async fn wait_for_due_replies(&self) {
+        self.shared.replies.notified().await;
     }
 
     pub fn set_low_disk(&self, low: bool) {

@@ -31,7 +31,23 @@ row! {
     }
 }
 
+row! {
+    struct Name {
+        name: String,
+    }
+}
+
 impl Store {
+    /// What an organization is called.
+    pub async fn organization_name(
+        &self,
+        organization: OrgId,
+    ) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_as("select name from organizations where id = $1");
+        let row: Option<Name> = self.one_of(organization, query.bind(organization.0)).await?;
+        Ok(row.map(|row| row.name))
+    }
+
     /// Finds a key by the hash of its text: the only way from a credential to an organization.
     pub async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>, StoreError> {
         let sql = "select k.id, k.public_id, k.organization_id,

@@ -3,34 +3,65 @@
 //! Tables: all but the accounts' cold ones. The writer actor owns a lane and feeds it; whatever
 //! arrives while a commit runs is the next batch. A batch that fails changed nothing, and is fed
 //! again in halves by its owner. Inside a transaction the order is: administration, accepts,
-//! claims, results, receipts, inbound; then the log and the ledger, once for all.
+//! fires, claims, results, receipts, inbound; then the log and the ledger, once for all.
 
 mod accept;
 mod admin;
+mod batches;
+mod blocked;
+mod caps;
+mod change;
+mod compliance;
+mod consent;
+mod fire;
 mod gates;
 mod handoff;
 mod inbound;
+mod joining;
+mod keywords;
+mod policies;
+mod previews;
+mod protection;
 mod receipts;
+mod retire;
 mod smpp;
 mod sweep;
+mod templates;
+mod webhooks;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
 use model::message::Status;
 use model::money::Micros;
+use model::policy::Policy;
+use model::protection::{Overrides, Protection};
 
 use crate::bulk::{Bulk, Column, Conn};
 use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
-pub use inbound::{Inbound, InboundFate};
+pub use caps::{CapChange, CapDone, CapPatch, NewCap};
+pub use change::{CancelFate, Edit};
+pub use compliance::{Compliance, Complied, ImportState, ImportStatus, Lift, NewSuppression};
+pub use consent::NewConsent;
+pub use fire::{Fire, FireFate};
+pub use inbound::{Inbound, InboundFate, InboundPart};
+pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
+pub use previews::{Foreseen, PreviewAnswer};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
+pub use retire::{Gone, Retire};
 pub use smpp::{SmppChange, SmppCursor, SmppSettings};
 pub use sweep::Overdue;
+pub use templates::{TemplateChange, TemplateDone, TemplatePatch, TemplateText};
+pub use webhooks::{
+    AttemptLog, DeliveryRecord, DeliveryState, Record, ReplayEvent, Resume, WebhookChange,
+    WebhookDone, WebhookFields,
+};
 pub use work::{
     AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
     Quarantined, Work,
@@ -45,6 +76,16 @@ pub struct Lane {
     /// Parked receipts by carrier, so that a result looks for one only where there may be one.
     parked: HashMap<CarrierId, i64>,
     id_rules: HashMap<CarrierId, i64>,
+    /// Organizations with frequency caps: nobody else's sends look at any.
+    capped: HashSet<OrgId>,
+    guards: protection::Guards,
+    minute: gates::Minute,
+    /// The hour of an organization's last alert of a kind.
+    alerted: HashMap<(OrgId, i64), i64>,
+    /// The policies that switch something on.
+    policies: HashMap<OrgId, Arc<Policy>>,
+    /// Organizations whose suppression list may hold something.
+    suppressing: HashSet<OrgId>,
     /// Set for the second run of a batch in which a result had lost its row.
     checked: bool,
     /// Whose log has grown since it was last asked.
@@ -61,6 +102,15 @@ pub(crate) struct Gathered {
     /// Changes to `Lane::parked` that hold once committed.
     pub(crate) parked: HashMap<CarrierId, i64>,
     pub(crate) id_rules: HashMap<CarrierId, i64>,
+    /// Whether organizations have frequency caps, once committed.
+    pub(crate) capped: HashMap<OrgId, bool>,
+    pub(crate) protected: HashMap<OrgId, Overrides>,
+    pub(crate) alerted: HashMap<(OrgId, i64), i64>,
+    counted: gates::Counted,
+    pub(crate) policies: HashMap<OrgId, Arc<Policy>>,
+    /// Whose messages ended before a carrier had them, each once per message.
+    pub(crate) blocked: Vec<OrgId>,
+    pub(crate) replies_due: bool,
 }
 
 pub(crate) struct EventRow {
@@ -108,6 +158,7 @@ impl Lane {
     pub(crate) async fn open(
         mut conn: Conn,
         alternatives: Alternatives,
+        protection: Protection,
     ) -> Result<Self, StoreError> {
         let id = conn.fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])]).await?;
         let id = id.first().ok_or(StoreError::Impossible("a lane without a number"))?.int(0)?;
@@ -120,8 +171,27 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
-        let (next, checked, touched) = (0, false, Vec::new());
-        Ok(Self { conn, id, next, alternatives, parked, id_rules, checked, touched })
+        let capped = gates::capped(&mut conn).await?;
+        let guards = protection::Guards::read(&mut conn, protection).await?;
+        let policies = policies::load(&mut conn).await?;
+        let mut lane = Self {
+            conn,
+            id,
+            next: 0,
+            alternatives,
+            parked,
+            id_rules,
+            capped,
+            guards,
+            minute: gates::Minute::default(),
+            alerted: HashMap::new(),
+            policies,
+            suppressing: HashSet::new(),
+            checked: false,
+            touched: Vec::new(),
+        };
+        lane.read_suppressing().await?;
+        Ok(lane)
     }
 
     /// The number of this life of the writer: the high bits of its keys.
@@ -141,14 +211,14 @@ impl Lane {
     /// One transaction for all of it. An error means that nothing was stored, except
     /// [`StoreError::Unknown`], where nobody can say.
     pub async fn commit(&mut self, work: &Work) -> Result<Done, StoreError> {
+        let previews = self.previews(&work.previews).await?;
         self.checked = false;
-        match self.transact(work).await {
-            Err(StoreError::Stale) => {
-                self.checked = true;
-                self.transact(work).await
-            }
-            answer => answer,
+        let mut answer = self.transact(work).await;
+        if let Err(StoreError::Stale) = answer {
+            self.checked = true;
+            answer = self.transact(work).await;
         }
+        answer.map(|done| Done { previews, ..done })
     }
 
     async fn transact(&mut self, work: &Work) -> Result<Done, StoreError> {
@@ -169,11 +239,22 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
+        self.guards.own.extend(gathered.protected);
+        self.alerted.extend(gathered.alerted);
+        self.minute.add(gathered.counted);
+        for (organization, has_caps) in gathered.capped {
+            if has_caps {
+                self.capped.insert(organization);
+            } else {
+                self.capped.remove(&organization);
+            }
+        }
         for event in &gathered.events {
             if self.touched.last() != Some(&event.organization) {
                 self.touched.push(event.organization);
             }
         }
+        self.remember_policies(gathered.policies);
         Ok(done)
     }
 
@@ -196,16 +277,36 @@ impl Lane {
     ) -> Result<Done, StoreError> {
         let admin = self.administer(&work.admin, now, gathered).await?;
         let accepts = self.accept(&work.accepts, now, gathered).await?;
-        let claims = self.claim(&work.claims, now).await?;
+        let fires = self.fire(&work.fires, now, gathered).await?;
+        let claims = self.claim(&work.claims, now, gathered).await?;
         let (results, early) = self.results(&work.results, now, gathered).await?;
         let receipts = self.receipts(&work.receipts, early, now, gathered).await?;
         let inbound = self.inbound(&work.inbound, now, gathered).await?;
+        if let Some(before) = work.join_before {
+            self.give_up_joining(before, now, gathered).await?;
+        }
         self.overdue(&work.overdue, now, gathered).await?;
         self.quarantine(&work.quarantine, now).await?;
         self.move_cursors(&work.smpp_cursors).await?;
         self.housekeeping(work, now).await?;
+        self.forget_hits_of(gathered).await?;
+        self.retire(&work.retire, now).await?;
         self.log(gathered, now).await?;
-        Ok(Done { at: now, admin, accepts, claims, results, receipts, inbound })
+        let blocked = std::mem::take(&mut gathered.blocked);
+        let replies_due = gathered.replies_due;
+        Ok(Done {
+            at: now,
+            admin,
+            accepts,
+            fires,
+            claims,
+            results,
+            receipts,
+            inbound,
+            blocked,
+            replies_due,
+            previews: Vec::new(),
+        })
     }
 
     /// A fresh number in this lane.

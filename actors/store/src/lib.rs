@@ -5,7 +5,10 @@
 //! [`Store::tenant`]. No column leaves this crate, and no other crate names sqlx.
 
 mod accounts;
+mod batches;
 mod bulk;
+mod caps;
+mod compliance;
 mod error;
 mod json;
 pub mod lane;
@@ -14,13 +17,22 @@ mod log;
 mod messages;
 mod open;
 mod outbox;
+mod policies;
+mod protection;
+mod retention;
+mod schedules;
 mod schema;
 mod smpp;
 mod sweeps;
+mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod webhooks;
 
 pub use accounts::{KeyRow, OrganizationRow};
+pub use batches::{BatchCount, BatchMoney, BatchRow};
+pub use caps::{CapRow, CapStanding};
+pub use compliance::{ConsentRow, DueReplyRow, ImportRow, PreferenceRow, SuppressionRow};
 pub use error::StoreError;
 pub use lane::Lane;
 pub use ledger::{Account, Imbalance, TransferKind, TransferRow, Wallet};
@@ -28,8 +40,13 @@ pub use log::{LogFilter, LoggedRow};
 pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailRow};
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
+pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};
+pub use retention::{AgedLine, AgedMessage, AgedRow};
+pub use schedules::{ChangeRow, DueRow, KeyedRow, Mark};
 pub use smpp::{AskedRow, OwedRow, SmppAccountRow};
 pub use sweeps::SweepRow;
+pub use templates::{TemplateFilter, TemplateRow};
+pub use webhooks::{AttemptRow, DeliveryRow, LogRange, LoggedEvent, PendingRow, WebhookRow};
 
 /// Declares a row struct read by column name, from either database.
 macro_rules! row {

@@ -22,6 +22,7 @@ row! {
         pub direction: Option<i64>,
         pub to_addr: Option<String>,
         pub from_addr: Option<String>,
+        /// Null, too, once the retention settings have taken it out.
         pub body: Option<String>,
         pub segments: Option<i64>,
         pub created_at: Option<i64>,
@@ -49,7 +50,8 @@ macro_rules! select_logged {
             "select e.seq, e.organization_id, e.message_key, e.kind, e.status, e.at, e.detail,
                 case when e.message_key = 0 then 0 else (select count(*) from events p
                     where p.message_key = e.message_key and p.seq <= e.seq) end as sequence,
-                m.id, m.direction, m.to_addr, m.from_addr, m.body, m.segments, m.created_at,
+                m.id, m.direction, m.to_addr, m.from_addr,
+                case when m.redacted_at is null then m.body end as body, m.segments, m.created_at,
                 m.test_mode, m.metadata, m.batch_id, m.external_id, m.status_reason, m.error_code,
                 m.carrier_error, m.webhook_url
             from events e left join messages m on m.key = e.message_key ",
@@ -137,5 +139,37 @@ impl Store {
         let sql = select_logged!("where e.organization_id = $1 and e.seq = $2");
         let query = sqlx::query_as(sql).bind(organization.0).bind(seq);
         self.one_of(organization, query).await
+    }
+
+    /// How many lines of one organization are above `after`, counted to `most` and no further.
+    pub async fn log_count(
+        &self,
+        organization: OrgId,
+        after: i64,
+        most: i64,
+    ) -> Result<i64, StoreError> {
+        let sql = "select count(*) as n from (select 1 as one from events
+            where organization_id = $1 and seq > $2 limit $3) counted";
+        let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(most);
+        let count: Option<Newest> = self.one_of(organization, query).await?;
+        Ok(count.map_or(0, |count| count.n))
+    }
+
+    /// The cursor from which the lines since `since` follow that lead up to `seq`, itself
+    /// included; at most `most` lines before it.
+    pub async fn log_overlap(
+        &self,
+        organization: OrgId,
+        seq: i64,
+        since: i64,
+        most: i64,
+    ) -> Result<i64, StoreError> {
+        let sql = "select coalesce(min(w.seq), $1) - 1 as n from (select seq, at from events
+            where organization_id = $2 and seq <= $3 order by seq desc limit $4) w
+            where w.at >= $5";
+        let query =
+            sqlx::query_as(sql).bind(seq).bind(organization.0).bind(seq).bind(most).bind(since);
+        let first: Option<Newest> = self.one_of(organization, query).await?;
+        Ok(first.map_or(seq - 1, |first| first.n))
     }
 }

@@ -10,6 +10,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use model::carrier::OrgId;
+use model::protection::Protection;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
@@ -38,6 +39,8 @@ pub struct Options {
     pub reader_wait: Duration,
     /// Pages of the write-ahead log after which SQLite copies it into the database.
     pub sqlite_checkpoint_pages: u32,
+    /// What guards organizations that set nothing themselves.
+    pub protection: Protection,
 }
 
 impl Options {
@@ -48,6 +51,7 @@ impl Options {
             readers_max: 4,
             reader_wait: Duration::from_secs(5),
             sqlite_checkpoint_pages: 2_000,
+            protection: Protection::default(),
         }
     }
 
@@ -219,7 +223,7 @@ impl Store {
             }
             Conn::Sqlite(conn)
         };
-        Lane::open(conn, alternatives).await
+        Lane::open(conn, alternatives, self.options.protection.clone()).await
     }
 
     /// Closes the pools once their last query is done.

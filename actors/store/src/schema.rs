@@ -14,22 +14,30 @@ struct Step {
     postgres: &'static str,
 }
 
-/// Both texts of a step lie in files of one name.
+/// Both texts of a step lie in files of one name, which begins with the four digits.
 macro_rules! steps {
-    ($($version:literal $name:literal,)+) => {
+    ($($version:literal $digits:literal $name:literal,)+) => {
         &[$(Step {
             version: $version,
             name: $name,
-            sqlite: include_str!(concat!("migrations/sqlite/", $name, ".sql")),
-            postgres: include_str!(concat!("migrations/postgres/", $name, ".sql")),
+            sqlite: include_str!(concat!("migrations/sqlite/", $digits, "_", $name, ".sql")),
+            postgres: include_str!(concat!("migrations/postgres/", $digits, "_", $name, ".sql")),
         },)+]
     };
 }
 
 const STEPS: &[Step] = steps![
-    1 "0001_spine",
-    2 "0002_log",
-    11 "0011_smpp",
+    1 "0001" "spine",
+    2 "0002" "log",
+    3 "0003" "webhooks",
+    4 "0004" "caps",
+    5 "0005" "compliance",
+    6 "0006" "schedules",
+    7 "0007" "protection",
+    8 "0008" "retention",
+    9 "0009" "templates",
+    10 "0010" "policies",
+    11 "0011" "smpp",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -4,6 +4,7 @@
 //! timers, window, pacing      the arithmetic of a link, each a plain value
 //! time                        times as PDUs give them
 //! gsm7, ucs2, text, split     texts to octets and back, long texts to parts
+//! typography                  signs that have a plain likeness in GSM-7
 //! receipt, message_id         what a carrier says of a message, and how its ids meet
 //!
 //! The rule everywhere: a liberal decoder, an exact encoder. What a peer sends never panics and
@@ -27,6 +28,7 @@ pub mod text;
 pub mod time;
 pub mod timers;
 pub mod tlv;
+pub mod typography;
 pub mod ucs2;
 pub mod window;
 

@@ -37,6 +37,8 @@ pub struct Measured {
     pub units: usize,
     /// Segments to bill; an empty text is one.
     pub parts: usize,
+    /// Units that the last part has left.
+    pub room: usize,
 }
 
 /// What one submit_sm or deliver_sm carries.
@@ -135,7 +137,8 @@ pub fn measure_as(
         (Some(Encoding::Gsm7), None) => return Err(not_gsm(text)),
         (_, None) => (Encoding::Ucs2, ucs2::units(text)),
     };
-    let mut measured = Measured { encoding, units, parts: 1 };
+    let room = encoding.single().saturating_sub(units);
+    let mut measured = Measured { encoding, units, parts: 1, room };
     if units > encoding.single() {
         let limit = encoding.per_part(concat);
         let mut filled = 0;
@@ -147,6 +150,7 @@ pub fn measure_as(
             }
             filled += width;
         }
+        measured.room = limit - filled;
     }
     Ok(measured)
 }
@@ -242,6 +246,15 @@ mod tests {
         for (length, expected) in [(70, 1), (71, 2), (134, 2), (135, 3), (670, 10), (671, 11)] {
             assert_eq!(count(&"я".repeat(length)), (length, expected));
         }
+    }
+
+    #[test]
+    fn the_room_left_is_that_of_the_last_part() {
+        let room = |text: &str| measure(text, None).unwrap().room;
+        assert_eq!((room(""), room("a"), room(&"a".repeat(160))), (160, 159, 0));
+        assert_eq!((room(&"a".repeat(161)), room(&"a".repeat(306))), (145, 0));
+        assert_eq!(room(&format!("{}€", "a".repeat(305))), 151);
+        assert_eq!(room(&"я".repeat(71)), 63);
     }
 
     #[test]

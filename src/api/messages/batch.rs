@@ -1,35 +1,42 @@
 //! `POST /messages/batch`: one text to many recipients, as one item of the accept batch: what
 //! passes the checks is stored and paid for together, or not at all.
 
+mod decide;
+mod dry_run;
+mod output;
+mod show;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use model::clock::At;
-use model::id::{Kind, PublicId};
+use model::carrier::OrgId;
+use model::id::PublicId;
 use model::refusal::{Code, Refusal};
-use model::submission::{Credential, NewMessage, Submission};
+use model::submission::{Credential, Submission};
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use store::MessageRow;
 use store::lane::Accepted;
 use utoipa::ToSchema;
-
-use actors::traffic::admission::SendRequest;
 
 use super::super::App;
 use super::super::auth::{Caller, SendBatch};
 use super::super::body::{self, Field, Raw, wrong};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
-use super::super::idempotency;
-use super::input::{
-    CATEGORIES, CategoryIn, EncodingIn, check_metadata, metadata_text, text, unsupported,
-};
-use super::output::id_of;
-use super::send::{check, check_channel, replayed};
+use super::super::templates::{Values, VariableIn, Wording};
+use super::super::{idempotency, webhooks};
+use super::input::{CATEGORIES, CategoryIn, EncodingIn, text, unsupported};
+use super::send::{check_channel, replayed};
+use super::when::{self, When};
+use decide::Decisions;
+use output::BatchOut;
 
-const RECIPIENTS_MAX: usize = 1_000;
+pub(crate) use decide::{Common, RecipientIn, some_have_values};
+pub(crate) use output::ResultOut;
+pub(crate) use show::{__path_show, show};
+
+pub(crate) const RECIPIENTS_MAX: usize = 1_000;
 const ROUTE: &str = "POST /messages/batch";
 
 /// One text for many.
@@ -41,82 +48,68 @@ pub(crate) struct BatchIn {
     channel: Option<String>,
     /// E.164, a short code, or 3 to 11 letters and digits; else the default sender.
     from: Option<String>,
-    /// At most 1600 characters and 10 segments.
-    body: String,
+    /// At most 1600 characters and 10 segments. Either this or `template_id`.
+    #[schema(min_length = 1, max_length = 1600)]
+    body: Option<String>,
+    /// A template of yours, in the place of `body`.
+    template_id: Option<String>,
+    /// Values for all recipients; a recipient's own go before them. Where any are given, a `body`
+    /// is a template too.
+    #[schema(value_type = Option<HashMap<String, VariableIn>>)]
+    variables: Option<Map<String, Value>>,
     encoding: Option<EncodingIn>,
+    /// Puts plain signs in the place of typographic ones, where that makes the text GSM-7.
+    smart_encoding: Option<bool>,
     category: Option<CategoryIn>,
     /// 1 to 1000.
     #[schema(value_type = Vec<RecipientIn>, min_items = 1, max_items = 1000)]
     recipients: Vec<Value>,
-    #[schema(ignore)]
-    scheduled_at: Option<IgnoredAny>,
-    #[schema(ignore)]
-    template_id: Option<IgnoredAny>,
-    #[schema(ignore)]
-    validity_seconds: Option<IgnoredAny>,
-    #[schema(ignore)]
-    variables: Option<IgnoredAny>,
+    /// Tells what would become of the batch, and sends nothing.
+    dry_run: Option<bool>,
+    /// As with one message; with `timezone: recipient` each gets it at that time of their own.
+    #[schema(example = "2030-01-01T09:00:00")]
+    scheduled_at: Option<String>,
+    /// An IANA name, or `recipient`.
+    #[schema(example = "Europe/Paris")]
+    timezone: Option<String>,
+    /// As with one message.
+    #[schema(minimum = 60, maximum = 172_800, default = 172_800)]
+    validity_seconds: Option<i64>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
-    #[schema(ignore)]
-    webhook_url: Option<IgnoredAny>,
-}
-
-/// One of the many.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct RecipientIn {
-    /// E.164, with its `+`.
-    #[schema(example = "+15005550002")]
-    to: String,
-    /// Kept and shown again with this recipient's message.
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<Map<String, Value>>,
-}
-
-/// What became of a batch.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BatchOut {
-    #[schema(example = "bat_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
-    batch_id: String,
-    accepted: usize,
-    rejected: usize,
-    results: Vec<ResultOut>,
-    created_at: String,
-}
-
-/// What became of one recipient: an id, or an error.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ResultOut {
-    /// Its place in `recipients`, from 0.
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    error: Option<Value>,
+    /// Where the events of these messages go, beside the webhooks.
+    webhook_url: Option<String>,
 }
 
 const FIELDS: &[Field] = &[
     Field::optional("channel", body::Kind::Text),
     Field::optional("from", body::Kind::Text),
-    Field::required("body", body::Kind::Text),
+    Field::optional("body", body::Kind::Text),
+    Field::optional("template_id", body::Kind::Text),
+    Field::optional("variables", body::Kind::Object),
+    Field::optional("smart_encoding", body::Kind::Flag),
+    Field::optional("dry_run", body::Kind::Flag),
     Field::optional("encoding", body::Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("category", body::Kind::OneOf(CATEGORIES)),
     Field::required("recipients", body::Kind::List),
+    Field::optional("scheduled_at", body::Kind::Text),
+    Field::optional("timezone", body::Kind::Text),
+    Field::optional("validity_seconds", body::Kind::Whole),
+    Field::optional("webhook_url", body::Kind::Text),
 ];
-
-const RECIPIENT_FIELDS: &[Field] =
-    &[Field::required("to", body::Kind::Text), Field::optional("metadata", body::Kind::Object)];
 
 /// Sends one text to up to 1000 recipients. Bad recipients are refused one by one.
 #[utoipa::path(
     post, path = "/messages/batch", operation_id = "send_batch", tag = "messages",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+        ("Idempotency-Key" = Option<String>, Header, min_length = 8, max_length = 255,
+            pattern = "^[!-~]+$", description = "8 to 255 visible characters: \
             the same key and body within 24 hours is one batch"),
     ),
     request_body = BatchIn,
     responses(
+        (status = 200, description = "With `dry_run`: what would become of it",
+            body = Envelope<dry_run::DryRunOut>),
         (status = 202, description = "At least one is stored", body = Envelope<BatchOut>),
         (status = 402, description = "The balance does not cover all", body = ErrorOut),
         (status = 422, description = "None is accepted", body = ErrorOut),
@@ -131,102 +124,99 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let idempotency = idempotency::read(&headers, ROUTE, &raw)?;
     let mut input = BatchIn::parse(&raw)?;
+    let now = caller.call.at();
+    if let Err(fault) = input.when().check_for_all(&app.schedules, now) {
+        // What was in time when it was first asked for stays done.
+        let request = idempotency.as_ref();
+        let earlier = idempotency::earlier(&app, caller.organization, request, now).await?;
+        return replay(&app, &caller, earlier.ok_or(fault)?).await;
+    }
     let recipients = std::mem::take(&mut input.recipients);
-    let mut decided: Vec<Decided> =
-        recipients.into_iter().map(|recipient| decide(&app, &caller, &input, recipient)).collect();
+    let dry_run = input.dry_run == Some(true);
+    let common = input.common(&app, caller.organization, &recipients).await?;
+    webhooks::ready(&app, caller.organization, common.webhook_url.as_deref()).await?;
+    let mut decisions = Decisions::of(&app, &caller, &common, recipients);
+    if dry_run {
+        return dry_run::answer(&app, &caller, decisions).await;
+    }
     let batch = PublicId::new(caller.call.at());
-    let messages: Vec<NewMessage> =
-        decided.iter().filter_map(|d| d.checked.as_ref().ok().cloned()).collect();
+    let messages = decisions.messages();
     if messages.is_empty() {
-        return Err(none_accepted(&decided));
+        return Err(decisions.none_accepted());
     }
     let submission = Submission {
         organization: caller.organization,
         credential: Credential::ApiKey(caller.key),
         idempotency,
-        batch: Some(batch),
+        batch: Some(decisions.batch(batch, common.wording.template())),
         messages,
     };
     match idempotency::submit(&app, submission).await? {
         Accepted::Fresh { at, refused, .. } => {
-            refuse(&mut decided, refused);
+            decisions.refuse(refused);
             app.meters.accepted(caller.call.at());
-            let out = BatchOut::new(batch, at, fresh(decided));
-            caller.call.answer(StatusCode::ACCEPTED, out)
+            caller.call.answer(StatusCode::ACCEPTED, BatchOut::new(batch, at, decisions.results()))
         }
         Accepted::Nothing { refused } => {
-            refuse(&mut decided, refused);
-            Err(none_accepted(&decided))
+            decisions.refuse(refused);
+            Err(decisions.none_accepted())
         }
-        Accepted::Replayed { reference } => {
-            let most = i64::try_from(RECIPIENTS_MAX).unwrap_or(i64::MAX);
-            let rows = app.store.batch(caller.organization, reference, most).await?;
-            let at = rows.first().map_or(caller.call.at(), |row| At(row.created_at));
-            let out = BatchOut::new(reference, at, again(decided, &rows));
-            Ok(replayed(caller.call.answer(StatusCode::ACCEPTED, out)?))
-        }
+        Accepted::Replayed { reference } => replay(&app, &caller, reference).await,
     }
 }
 
-/// One recipient, looked at.
-struct Decided {
-    /// As given, if it was a text.
-    to: String,
-    checked: Result<NewMessage, Fault>,
+/// The answer to a batch that was answered before: built again from what is stored.
+async fn replay(
+    app: &App,
+    caller: &Caller<SendBatch>,
+    reference: PublicId,
+) -> Result<Response, ApiError> {
+    let row = app.store.batch_row(caller.organization, reference).await?;
+    let row = row.ok_or_else(|| {
+        let message = "the first answer to this Idempotency-Key is no longer known";
+        ApiError::from(Refusal::new(Code::Conflict, message))
+    })?;
+    let most = i64::try_from(RECIPIENTS_MAX).unwrap_or(i64::MAX);
+    let messages = app.store.batch(caller.organization, reference, most).await?;
+    let out = BatchOut::again(reference, &row, &messages);
+    Ok(replayed(caller.call.answer(StatusCode::ACCEPTED, out)?))
 }
 
-fn decide(app: &App, caller: &Caller<SendBatch>, batch: &BatchIn, recipient: Value) -> Decided {
-    let to = recipient.get("to").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let checked = read_recipient(recipient).and_then(|recipient| {
-        let request = SendRequest {
-            to: recipient.to,
-            from: batch.from.clone(),
-            body: batch.body.clone(),
-            encoding: batch.encoding.unwrap_or_default().asked(),
-            category: batch.category.unwrap_or_default().into(),
-            metadata: metadata_text(recipient.metadata),
-            test: caller.test,
-            submitted: None,
-        };
-        check(app, caller, request)
-    });
-    Decided { to, checked }
-}
-
-/// Tells the gates' refusals, which count the messages that had passed the checks, to recipients.
-fn refuse(decided: &mut [Decided], refused: Vec<(usize, Refusal)>) {
-    let mut passed: Vec<_> = decided.iter_mut().filter(|d| d.checked.is_ok()).collect();
-    for (at, refusal) in refused {
-        if let Some(decided) = passed.get_mut(at) {
-            decided.checked = Err(Fault::from(refusal));
-        }
-    }
-}
-
-/// The first thing wrong with one recipient, before routes and prices.
-fn read_recipient(value: Value) -> Result<RecipientIn, Fault> {
-    let Value::Object(map) = &value else {
-        let fault = Fault::new(Code::ValidationError, "the recipient is not an object");
-        return Err(fault.value(value).expected("an object with `to`"));
-    };
-    let mut faults = body::faults(map, RECIPIENT_FIELDS);
-    if faults.is_empty() {
-        text("to", map["to"].as_str().unwrap_or_default(), &mut faults);
-        if let Some(Value::Object(metadata)) = map.get("metadata") {
-            check_metadata(metadata, &mut faults);
-        }
-        let variables = map.get("variables").is_some_and(|value| !value.is_null());
-        unsupported("variables", variables, &mut faults);
-    }
-    match faults.into_iter().next() {
-        Some(fault) => Err(fault),
-        None => serde_json::from_value(value).map_err(|error| {
-            Fault::new(Code::ValidationError, format!("the recipient is not valid: {error}"))
-        }),
+pub(crate) fn check_count(count: usize, faults: &mut Vec<Fault>) {
+    if !(1..=RECIPIENTS_MAX).contains(&count) {
+        faults.push(wrong("recipients", json!(count)).expected("1 to 1000 recipients"));
     }
 }
 
 impl BatchIn {
+    fn when(&self) -> When<'_> {
+        When { scheduled_at: self.scheduled_at.as_deref(), timezone: self.timezone.as_deref() }
+    }
+
+    /// What all recipients share.
+    async fn common(
+        self,
+        app: &App,
+        organization: OrgId,
+        recipients: &[Value],
+    ) -> Result<Common, ApiError> {
+        let wording =
+            Wording::find(app, organization, self.body, self.template_id.as_deref()).await?;
+        Ok(Common {
+            from: self.from,
+            wording,
+            shared: self.variables.map(Values::read).transpose()?,
+            some_have_values: some_have_values(recipients),
+            encoding: self.encoding.unwrap_or_default().asked(),
+            smart: self.smart_encoding == Some(true),
+            category: self.category.unwrap_or_default().into(),
+            validity_s: when::validity(self.validity_seconds)?,
+            webhook_url: self.webhook_url.clone(),
+            scheduled_at: self.scheduled_at,
+            timezone: self.timezone,
+        })
+    }
+
     fn parse(raw: &[u8]) -> Result<Self, ApiError> {
         let batch: Self = body::parse(raw, FIELDS)?;
         if let Some(channel) = &batch.channel {
@@ -234,94 +224,13 @@ impl BatchIn {
         }
         let mut faults = Vec::new();
         text("from", batch.from.as_deref().unwrap_or_default(), &mut faults);
-        text("body", &batch.body, &mut faults);
-        unsupported("scheduled_at", batch.scheduled_at.is_some(), &mut faults);
-        for (name, given) in [
-            ("template_id", batch.template_id.is_some()),
-            ("validity_seconds", batch.validity_seconds.is_some()),
-            ("variables", batch.variables.is_some()),
-            ("media_urls", batch.media_urls.is_some()),
-            ("webhook_url", batch.webhook_url.is_some()),
-        ] {
-            unsupported(name, given, &mut faults);
-        }
-        let count = batch.recipients.len();
-        if !(1..=RECIPIENTS_MAX).contains(&count) {
-            faults.push(wrong("recipients", json!(count)).expected("1 to 1000 recipients"));
-        }
+        text("body", batch.body.as_deref().unwrap_or_default(), &mut faults);
+        faults.extend(when::validity(batch.validity_seconds).err());
+        unsupported("media_urls", batch.media_urls.is_some(), &mut faults);
+        check_count(batch.recipients.len(), &mut faults);
         if faults.is_empty() {
             return Ok(batch);
         }
         Err(ApiError::faults(faults))
-    }
-}
-
-fn none_accepted(decided: &[Decided]) -> ApiError {
-    let errors = decided.iter().enumerate().filter_map(|(index, decided)| {
-        let fault = decided.checked.as_ref().err()?;
-        let mut error = fault.to_json();
-        error["index"] = json!(index);
-        Some(error)
-    });
-    let list = Value::Array(errors.collect());
-    ApiError::new(Code::ValidationError, "no recipient was accepted").detail("errors", list)
-}
-
-fn fresh(decided: Vec<Decided>) -> Vec<ResultOut> {
-    let result = |(index, decided): (usize, Decided)| match decided.checked {
-        Ok(message) => ResultOut::accepted(index, message.id.show(Kind::Message)),
-        Err(fault) => ResultOut::refused(index, &fault),
-    };
-    decided.into_iter().enumerate().map(result).collect()
-}
-
-/// Finds each stored message's recipient again: rows are in the order of the request.
-fn again(decided: Vec<Decided>, rows: &[MessageRow]) -> Vec<ResultOut> {
-    let mut rows = rows.iter().peekable();
-    let mut results = Vec::with_capacity(decided.len());
-    for (index, decided) in decided.into_iter().enumerate() {
-        let row = rows.next_if(|row| row.to_addr == decided.to && !decided.was_never_valid());
-        results.push(match (row, decided.checked) {
-            (Some(row), _) => ResultOut::accepted(index, id_of(Kind::Message, &row.id)),
-            (None, Err(fault)) => ResultOut::refused(index, &fault),
-            (None, Ok(_)) => {
-                let message = "this recipient was refused when the batch was first sent";
-                ResultOut::refused(index, &Fault::new(Code::Conflict, message))
-            }
-        });
-    }
-    results
-}
-
-impl Decided {
-    /// Refused for what it is, not for routes or prices, which may have changed since.
-    fn was_never_valid(&self) -> bool {
-        let code = self.checked.as_ref().err().map(|fault| fault.code);
-        code.is_some_and(|code| {
-            !matches!(code, Code::NoRoute | Code::NoPrice | Code::InvalidSender)
-        })
-    }
-}
-
-impl BatchOut {
-    fn new(batch: PublicId, at: At, results: Vec<ResultOut>) -> Self {
-        let accepted = results.iter().filter(|result| result.message_id.is_some()).count();
-        Self {
-            batch_id: batch.show(Kind::Batch),
-            accepted,
-            rejected: results.len() - accepted,
-            results,
-            created_at: at.iso(),
-        }
-    }
-}
-
-impl ResultOut {
-    fn accepted(index: usize, id: String) -> Self {
-        Self { index, message_id: Some(id), error: None }
-    }
-
-    fn refused(index: usize, fault: &Fault) -> Self {
-        Self { index, message_id: None, error: Some(fault.to_json()) }
     }
 }

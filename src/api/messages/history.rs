@@ -25,7 +25,7 @@ pub(crate) struct EventOut {
     #[schema(example = "evt_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
     id: String,
     /// `message.` and `created`, `retried`, `in_doubt`, `sent`, `receipt`, `delivered`, `failed`,
-    /// `cancelled`, `received` or `replied`.
+    /// `cancelled`, `edited`, `deferred`, `received` or `replied`.
     #[serde(rename = "type")]
     #[schema(example = "message.delivered")]
     kind: String,
@@ -44,6 +44,8 @@ pub(crate) struct EventOut {
     /// Why this carrier was chosen.
     route: Option<String>,
     attempt: Option<i64>,
+    /// The time it was put off to, or edited to.
+    scheduled_at: Option<String>,
 }
 
 /// What a log row keeps beside its columns.
@@ -55,6 +57,7 @@ struct Detail {
     reason: Option<String>,
     route: Option<String>,
     attempt: Option<i64>,
+    scheduled_at: Option<String>,
 }
 
 /// Tells all that happened to a message, oldest first.
@@ -62,7 +65,7 @@ struct Detail {
     get, path = "/messages/{id}/events", operation_id = "list_message_events", tag = "messages",
     params(
         ("id" = String, Path, example = "msg_0190b5a2c4e37f1a8d2e5b6c7d8e9f00"),
-        ("limit" = Option<u32>, Query, description = "1 to 200; 200 when left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "1 to 200; 200 when left out"),
         ("cursor" = Option<String>, Query, description = "From `meta.pagination.cursor`"),
     ),
     responses(
@@ -110,7 +113,7 @@ impl From<&EventRow> for EventOut {
             Some(EventKind::Created) | None => "api",
             Some(EventKind::Retried | EventKind::InDoubt) => "switch",
             Some(EventKind::Failed) if detail.reason.is_some() => "switch",
-            Some(EventKind::Cancelled) => "api",
+            Some(EventKind::Cancelled | EventKind::Edited) => "api",
             Some(
                 EventKind::Sent
                 | EventKind::Receipt
@@ -133,6 +136,7 @@ impl From<&EventRow> for EventOut {
             reason: detail.reason,
             route: detail.route,
             attempt: detail.attempt,
+            scheduled_at: detail.scheduled_at,
         }
     }
 }

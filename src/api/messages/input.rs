@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::body::{self, Field, Kind, wrong};
 use super::super::error::{ApiError, Fault};
+use super::super::templates::VariableIn;
 
 const KEYS_MAX: usize = 50;
 const KEY_LENGTH_MAX: usize = 64;
@@ -63,30 +64,42 @@ pub(crate) struct MessageIn {
     /// Required at `/messages`, where it must be `sms`; `/messages/sms` does not need it.
     pub(crate) channel: Option<String>,
     /// E.164, with its `+`.
-    #[schema(example = "+15005550002")]
+    #[schema(example = "+15005550002", pattern = r"^\+[1-9][0-9]{6,14}$")]
     pub(crate) to: String,
     /// E.164, a short code, or 3 to 11 letters and digits; else the default sender.
     pub(crate) from: Option<String>,
-    /// At most 1600 characters and 10 segments.
-    #[schema(example = "Hello from Orbit")]
-    pub(crate) body: String,
+    /// At most 1600 characters and 10 segments. Either this or `template_id`.
+    #[schema(example = "Hello from Orbit", min_length = 1, max_length = 1600)]
+    pub(crate) body: Option<String>,
+    /// A template of yours, in the place of `body`.
+    pub(crate) template_id: Option<String>,
+    /// Texts of at most 1600 characters, numbers and booleans by name. Where they are given, a
+    /// `body` is a template too.
+    #[schema(value_type = Option<HashMap<String, VariableIn>>)]
+    pub(crate) variables: Option<Map<String, Value>>,
     pub(crate) encoding: Option<EncodingIn>,
+    /// Puts plain signs in the place of typographic ones, where that makes the text GSM-7.
+    pub(crate) smart_encoding: Option<bool>,
     pub(crate) category: Option<CategoryIn>,
     /// Kept and shown again: at most 50 keys of 64 characters, values of 512.
     #[schema(value_type = Option<Object>)]
     pub(crate) metadata: Option<Map<String, Value>>,
-    #[schema(ignore)]
-    scheduled_at: Option<IgnoredAny>,
-    #[schema(ignore)]
-    validity_seconds: Option<IgnoredAny>,
-    #[schema(ignore)]
-    template_id: Option<IgnoredAny>,
-    #[schema(ignore)]
-    variables: Option<IgnoredAny>,
+    /// Not before this: ISO 8601, at least 60 seconds and at most 35 days ahead. Without an offset
+    /// it is read in `timezone`.
+    #[schema(example = "2030-01-01T09:00:00")]
+    pub(crate) scheduled_at: Option<String>,
+    /// An IANA name, or `recipient`: the time zone that the recipient's number tells.
+    #[schema(example = "Europe/Paris")]
+    pub(crate) timezone: Option<String>,
+    /// How long it may be tried, from now or from `scheduled_at` on; then it ends as `expired`.
+    #[schema(minimum = 60, maximum = 172_800, default = 172_800)]
+    pub(crate) validity_seconds: Option<i64>,
     #[schema(ignore)]
     media_urls: Option<IgnoredAny>,
-    #[schema(ignore)]
-    webhook_url: Option<IgnoredAny>,
+    /// Where the events of this message go, beside the webhooks; like these, signed and tried
+    /// again.
+    #[schema(example = "https://example.com/orbit")]
+    pub(crate) webhook_url: Option<String>,
 }
 
 /// The fields of [`MessageIn`], for those who got them wrong.
@@ -94,10 +107,17 @@ pub(crate) const FIELDS: &[Field] = &[
     Field::optional("channel", Kind::Text),
     Field::required("to", Kind::Text),
     Field::optional("from", Kind::Text),
-    Field::required("body", Kind::Text),
+    Field::optional("body", Kind::Text),
+    Field::optional("template_id", Kind::Text),
+    Field::optional("variables", Kind::Object),
+    Field::optional("smart_encoding", Kind::Flag),
     Field::optional("encoding", Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("category", Kind::OneOf(CATEGORIES)),
     Field::optional("metadata", Kind::Object),
+    Field::optional("scheduled_at", Kind::Text),
+    Field::optional("timezone", Kind::Text),
+    Field::optional("validity_seconds", Kind::Whole),
+    Field::optional("webhook_url", Kind::Text),
 ];
 
 pub(crate) const CATEGORIES: &[&str] = &["transactional", "otp", "service", "marketing"];
@@ -109,20 +129,11 @@ impl MessageIn {
         let mut faults = Vec::new();
         text("to", &message.to, &mut faults);
         text("from", message.from.as_deref().unwrap_or_default(), &mut faults);
-        text("body", &message.body, &mut faults);
+        text("body", message.body.as_deref().unwrap_or_default(), &mut faults);
         if let Some(metadata) = &message.metadata {
             check_metadata(metadata, &mut faults);
         }
-        for (name, given) in [
-            ("scheduled_at", message.scheduled_at.is_some()),
-            ("validity_seconds", message.validity_seconds.is_some()),
-            ("template_id", message.template_id.is_some()),
-            ("variables", message.variables.is_some()),
-            ("media_urls", message.media_urls.is_some()),
-            ("webhook_url", message.webhook_url.is_some()),
-        ] {
-            unsupported(name, given, &mut faults);
-        }
+        unsupported("media_urls", message.media_urls.is_some(), &mut faults);
         if faults.is_empty() {
             return Ok(message);
         }
@@ -184,7 +195,7 @@ mod tests {
     #[test]
     fn a_message_needs_a_recipient_and_a_text() {
         assert!(MessageIn::parse(br#"{"to":"+1","body":"x","later":1}"#).is_ok());
-        assert_eq!(fault(json!({"to": "+1"})).code, Code::MissingRequiredField);
+        assert_eq!(fault(json!({"body": "x"})).code, Code::MissingRequiredField);
         let wrong = fault(json!({"to": 1, "body": "x"}));
         assert_eq!(wrong.field.as_deref(), Some("to"));
         let category = fault(json!({"to": "+1", "body": "x", "category": "spam"}));
@@ -206,9 +217,10 @@ mod tests {
 
     #[test]
     fn what_would_change_the_send_and_is_not_built_is_refused() {
-        let scheduled = json!({"to": "+1", "body": "x", "scheduled_at": "2030-01-01T00:00:00Z"});
-        assert_eq!(fault(scheduled).field.as_deref(), Some("scheduled_at"));
-        assert!(MessageIn::parse(br#"{"to":"+1","body":"x","scheduled_at":null}"#).is_ok());
+        let pictures =
+            json!({"to": "+1", "body": "x", "media_urls": ["https://example.com/a.png"]});
+        assert_eq!(fault(pictures).field.as_deref(), Some("media_urls"));
+        assert!(MessageIn::parse(br#"{"to":"+1","body":"x","media_urls":null}"#).is_ok());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::output::MessageOut;
 /// Counted so far for `total`, and no further.
 const COUNT_MAX: i64 = 10_000;
 
-const CHANNELS: &[&str] = &[
+pub(crate) const CHANNELS: &[&str] = &[
     "sms",
     "mms",
     "whatsapp",
@@ -37,7 +37,7 @@ const CHANNELS: &[&str] = &[
 #[utoipa::path(
     get, path = "/messages", operation_id = "list_messages", tag = "messages",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 200; 25 when left out"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "1 to 200; 25 when left out"),
         ("cursor" = Option<String>, Query, description = "From `meta.pagination.cursor`"),
         ("status" = Option<String>, Query),
         ("direction" = Option<String>, Query, description = "`outbound` or `inbound`"),
@@ -109,7 +109,7 @@ pub(crate) async fn find(
     row.ok_or_else(unknown)
 }
 
-fn filter_of(query: &Query) -> Result<Filter, ApiError> {
+pub(super) fn filter_of(query: &Query) -> Result<Filter, ApiError> {
     let moment = |name: &'static str| -> Result<Option<i64>, ApiError> {
         let Some(text) = query.get(name) else {
             return Ok(None);
@@ -143,7 +143,7 @@ fn filter_of(query: &Query) -> Result<Filter, ApiError> {
 }
 
 /// True for a channel that exists and has no messages here.
-fn other_channel(query: &Query) -> Result<bool, ApiError> {
+pub(super) fn other_channel(query: &Query) -> Result<bool, ApiError> {
     match query.get("channel") {
         None | Some("sms") => Ok(false),
         Some(other) if CHANNELS.contains(&other) => Ok(true),

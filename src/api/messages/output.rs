@@ -1,6 +1,7 @@
 //! How messages look from outside.
 
 use model::clock::At;
+use model::country::country_of;
 use model::id::{Kind, PublicId};
 use model::message::{Category, Direction, Encoding, Status};
 use model::money::Micros;
@@ -19,9 +20,12 @@ pub(crate) struct AcceptedOut {
     pub(crate) channel: &'static str,
     pub(crate) to: String,
     pub(crate) from: String,
-    /// `queued`.
+    /// `queued`, or `scheduled`.
     #[schema(example = "queued")]
     pub(crate) status: &'static str,
+    /// When it will be sent; of scheduled messages only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scheduled_at: Option<String>,
     pub(crate) segments: i64,
     pub(crate) test_mode: bool,
     pub(crate) created_at: String,
@@ -54,7 +58,7 @@ pub(crate) struct MessageOut {
     /// Null once the retention settings have taken it out.
     body: Option<String>,
     media_urls: Vec<String>,
-    /// `queued`, `sending`, `sent`, `delivered`, `submitted_no_receipt`, `undelivered`, `failed`,
+    /// `scheduled`, `queued`, `sending`, `sent`, `delivered`, `submitted_no_receipt`, `undelivered`, `failed`,
     /// `rejected`, `expired`, `blocked`, `cancelled` or `received`.
     #[schema(example = "delivered")]
     status: &'static str,
@@ -68,7 +72,9 @@ pub(crate) struct MessageOut {
     category: &'static str,
     price: PriceOut,
     mccmnc: Option<String>,
-    country: Option<String>,
+    /// ISO 3166, of the recipient, or of who wrote an inbound message.
+    #[schema(example = "US")]
+    country: Option<&'static str>,
     /// The carrier account it goes by.
     carrier_id: Option<String>,
     /// The carrier's id of the message.
@@ -88,6 +94,7 @@ pub(crate) struct MessageOut {
     scheduled_at: Option<String>,
     validity_seconds: Option<i64>,
     created_at: String,
+    /// Null of what was scheduled: its history says when it fired.
     queued_at: Option<String>,
     sent_at: Option<String>,
     delivered_at: Option<String>,
@@ -120,7 +127,11 @@ fn explained(code: &str) -> &'static str {
         "NETWORK_ERROR" => "the connection to the carrier failed",
         "THROTTLED" => "the carrier took no more messages",
         "NO_ROUTE" => "no carrier takes messages to this destination",
+        "BALANCE_TOO_LOW" => "the balance did not cover the message when its time came",
+        "NO_PRICE" => "the rates had no price for this destination when its time came",
+        "ORGANIZATION_SUSPENDED" => "the organization was suspended when its time came",
         "BLOCKED" => "the message was stopped before it was sent",
+        "RECIPIENT_OPTED_OUT" => "the recipient had opted out when the message was to leave",
         "QUARANTINED" => "the message was set aside for its operator",
         _ => "the carrier gave a reason that is not known here",
     }
@@ -130,17 +141,31 @@ impl From<&MessageRow> for AcceptedOut {
     /// As it was first answered, whatever became of it since.
     fn from(row: &MessageRow) -> Self {
         let id = id_of(Kind::Message, &row.id);
-        Self {
+        let mut out = Self {
             message_id: id.clone(),
             id,
             channel: "sms",
             to: row.to_addr.clone(),
             from: row.from_addr.clone(),
-            status: Status::Queued.as_str(),
+            status: if row.scheduled_at.is_some() { Status::Scheduled } else { Status::Queued }
+                .as_str(),
+            scheduled_at: row.scheduled_at.map(|at| At(at).iso()),
             segments: row.segments,
             test_mode: row.test_mode != 0,
             created_at: At(row.created_at).iso(),
+        };
+        if let Some(time) = row.scheduled_at {
+            out.wait_until(At(time));
         }
+        out
+    }
+}
+
+impl AcceptedOut {
+    /// Taken, but not to go before a time.
+    pub(crate) fn wait_until(&mut self, time: At) {
+        self.status = Status::Scheduled.as_str();
+        self.scheduled_at = Some(time.iso());
     }
 }
 
@@ -149,6 +174,7 @@ impl From<MessageRow> for MessageOut {
         let id = id_of(Kind::Message, &row.id);
         let status = status_of(&row);
         let outbound = row.direction == Direction::Outbound.code();
+        let country = country_of(if outbound { &row.to_addr } else { &row.from_addr });
         let done_at = row.done_at.map(|at| At(at).iso());
         let delivered = status == Status::Delivered;
         let failed = matches!(
@@ -182,7 +208,7 @@ impl From<MessageRow> for MessageOut {
                 currency: "USD",
             },
             mccmnc: row.mccmnc,
-            country: None,
+            country,
             carrier_id: row.carrier,
             provider_id: row.external_id.clone(),
             external_id: row.external_id,
@@ -198,7 +224,7 @@ impl From<MessageRow> for MessageOut {
             scheduled_at: row.scheduled_at.map(|at| At(at).iso()),
             validity_seconds: row.validity_s,
             created_at: At(row.created_at).iso(),
-            queued_at: outbound.then(|| At(row.created_at).iso()),
+            queued_at: (outbound && row.scheduled_at.is_none()).then(|| At(row.created_at).iso()),
             sent_at: row.sent_at.map(|at| At(at).iso()),
             delivered_at: done_at.clone().filter(|_| delivered),
             read_at: None,

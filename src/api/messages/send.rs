@@ -1,11 +1,13 @@
-//! `POST /messages/sms` and `POST /messages`: one message, stored and queued before the answer.
+//! `POST /messages/sms` and `POST /messages`: one message, stored, and queued or scheduled, before
+//! the answer.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use model::id::{Kind, PublicId};
+use model::message::Status;
 use model::refusal::{Code, Refusal};
-use model::submission::{Credential, NewMessage, Submission};
+use model::submission::{Credential, Idempotency, NewMessage, SendOptions, Submission};
 use serde_json::json;
 use store::lane::Accepted;
 
@@ -16,20 +18,23 @@ use super::super::auth::{Caller, SendOne};
 use super::super::body::{Raw, missing};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
-use super::super::idempotency;
+use super::super::templates::{Values, Wording};
+use super::super::{idempotency, webhooks};
 use super::input::{MessageIn, metadata_text};
 use super::output::AcceptedOut;
+use super::when::{self, When};
 
 /// Sends an SMS. The answer says that it is stored, not that it has left.
 #[utoipa::path(
     post, path = "/messages/sms", operation_id = "send_sms", tag = "messages",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+        ("Idempotency-Key" = Option<String>, Header, min_length = 8, max_length = 255,
+            pattern = "^[!-~]+$", description = "8 to 255 visible characters: \
             the same key and body within 24 hours is one send"),
     ),
     request_body = MessageIn,
     responses(
-        (status = 202, description = "Stored and queued", body = Envelope<AcceptedOut>),
+        (status = 202, description = "Stored, and queued or scheduled", body = Envelope<AcceptedOut>),
         (status = 402, description = "The balance does not cover it", body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
@@ -48,12 +53,13 @@ pub(crate) async fn create_sms(
 #[utoipa::path(
     post, path = "/messages", operation_id = "send_message", tag = "messages",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "8 to 255 visible characters: \
+        ("Idempotency-Key" = Option<String>, Header, min_length = 8, max_length = 255,
+            pattern = "^[!-~]+$", description = "8 to 255 visible characters: \
             the same key and body within 24 hours is one send"),
     ),
     request_body = MessageIn,
     responses(
-        (status = 202, description = "Stored and queued", body = Envelope<AcceptedOut>),
+        (status = 202, description = "Stored, and queued or scheduled", body = Envelope<AcceptedOut>),
         (status = 402, description = "The balance does not cover it", body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
@@ -80,17 +86,50 @@ async fn send(
     if route == "POST /messages" {
         check_channel(input.channel.as_deref().ok_or_else(|| missing("channel"))?)?;
     }
+    let wording =
+        Wording::find(app, caller.organization, input.body, input.template_id.as_deref()).await?;
+    let values = input.variables.map(Values::read).transpose()?;
+    let encoding = input.encoding.unwrap_or_default().asked();
+    let smart = input.smart_encoding == Some(true);
+    let when =
+        When { scheduled_at: input.scheduled_at.as_deref(), timezone: input.timezone.as_deref() };
+    let validity_s = when::validity(input.validity_seconds)?;
     let request = SendRequest {
         to: input.to,
         from: input.from,
-        body: input.body,
-        encoding: input.encoding.unwrap_or_default().asked(),
+        body: wording.write(values.as_slice(), smart, encoding)?,
+        encoding,
         category: input.category.unwrap_or_default().into(),
         metadata: metadata_text(input.metadata),
         test: caller.test,
         submitted: None,
     };
-    let message = check(app, caller, request)?;
+    let mut message = check(app, caller, request)?;
+    let now = caller.call.at();
+    let scheduled_at = match when.moment(&message.to, &app.schedules, now) {
+        Ok(moment) => moment,
+        Err(fault) => {
+            // What was in time when it was first asked for stays done.
+            let request = idempotency.as_ref();
+            let earlier = idempotency::earlier(app, caller.organization, request, now).await?;
+            return replay(app, caller, earlier.ok_or(fault)?).await;
+        }
+    };
+    let webhook_url = input.webhook_url;
+    webhooks::ready(app, caller.organization, webhook_url.as_deref()).await?;
+    let template = wording.template();
+    message.options =
+        SendOptions { scheduled_at, validity_s, template, webhook_url, ..message.options };
+    submit(app, caller, message, idempotency).await
+}
+
+/// Has one message stored, and says what came of it.
+pub(crate) async fn submit<P>(
+    app: &App,
+    caller: &Caller<P>,
+    message: NewMessage,
+    idempotency: Option<Idempotency>,
+) -> Result<Response, ApiError> {
     let mut out = AcceptedOut::from(&message);
     let submission = Submission {
         organization: caller.organization,
@@ -100,9 +139,13 @@ async fn send(
         messages: vec![message],
     };
     match idempotency::submit(app, submission).await? {
-        Accepted::Fresh { at, .. } => {
+        Accepted::Fresh { at, later, .. } => {
             app.meters.accepted(caller.call.at());
             out.created_at = at.iso();
+            if let Some((_, time)) = later.first() {
+                out.status = Status::Scheduled.as_str();
+                out.scheduled_at = Some(time.iso());
+            }
             caller.call.answer(StatusCode::ACCEPTED, out)
         }
         Accepted::Replayed { reference } => replay(app, caller, reference).await,
@@ -143,9 +186,9 @@ pub(crate) fn check_channel(channel: &str) -> Result<(), Fault> {
 }
 
 /// The answer to a request that was answered before: built again from what is stored.
-async fn replay(
+async fn replay<P>(
     app: &App,
-    caller: &Caller<SendOne>,
+    caller: &Caller<P>,
     reference: PublicId,
 ) -> Result<Response, ApiError> {
     let row = app.store.message(caller.organization, reference).await?;
@@ -173,7 +216,8 @@ impl From<&NewMessage> for AcceptedOut {
             channel: "sms",
             to: message.to.clone(),
             from: message.from.clone(),
-            status: "queued",
+            status: Status::Queued.as_str(),
+            scheduled_at: None,
             segments: i64::from(message.segments),
             test_mode: message.test,
             created_at: String::new(),

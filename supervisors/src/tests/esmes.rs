@@ -425,6 +425,7 @@ async fn inbound_messages_come_to_the_account_whose_number_they_are_for() {
             raw: Vec::new(),
             fingerprint: [n; 32],
             session: 0,
+            part: None,
         };
         world.writer.perform(Work { inbound: vec![inbound], ..Work::default() }).await.unwrap();
     }

@@ -4,12 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::feed::Feed;
+use actors::customer::webhook::Tools;
+use actors::customer::webhook::guard::{Networks, system_lookup};
+use actors::customer::webhook::sender::Sender;
 use actors::directory::Directory;
 use actors::smpp::bind::BindMsg;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::{OwnerMsg, Views};
 use actors::smpp::profile::{Doubt, Profile, Retry, Timers, WhenInDoubt};
 use actors::smpp::translate::{self, Dialect};
+use actors::traffic::admission::{Admission, CarrierRoute, Routes};
+use actors::traffic::replies::RepliesArgs;
+use actors::traffic::retention::{Keep, Pace, RetentionArgs};
+use actors::traffic::scheduler::SchedulerArgs;
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use model::api_key::{self, Mode};
@@ -18,6 +26,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
+use model::rates::Rates;
 use model::refusal::Refusal;
 use model::submission::{Credential, NewMessage, SendOptions, Submission};
 use proto_smpp::split::Concat;
@@ -29,6 +38,7 @@ use tokio::time::Instant;
 
 use super::peer::Peer;
 use crate::carrier::{CarrierArgs, CarrierMsg};
+use crate::customers::{CustomersArgs, CustomersHandle};
 use crate::restart::Policy;
 use crate::root::{Root, RootArgs, RootMsg, WriterPlan};
 use crate::sandbox::SandboxHandle;
@@ -70,9 +80,11 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) writer: WriterHandle,
     pub(super) views: Views,
+    pub(super) admission: Admission,
     directory: Directory,
     pub(super) root: ActorRef<RootMsg>,
     pub(super) organization: OrgId,
+    pub(super) customers: CustomersHandle,
     key: i64,
     carriers: Vec<CarrierId>,
     pub(super) task: JoinHandle<()>,
@@ -93,6 +105,7 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
         tps: 0,
         concat: Concat::Udh8,
         dialect: Dialect::STANDARD,
+        validity_period: true,
         organization: None,
         vendor_statuses: &[],
         receipt_timeout: s(600),
@@ -114,6 +127,18 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
             marketing: WhenInDoubt::GiveUp,
         },
     }
+}
+
+fn customers(store: &Store, writer: &WriterHandle, policy: Policy) -> CustomersArgs {
+    let networks = Networks::parse(&["127.0.0.0/8"]).unwrap();
+    let tools = Tools {
+        store: store.clone(),
+        writer: writer.clone(),
+        feed: Feed::new(store.clone(), writer.wakes()),
+        sender: Sender::new(networks, system_lookup(), PATIENCE).unwrap(),
+        plan: Arc::default(),
+    };
+    CustomersArgs { tools, handle: CustomersHandle::default(), keep: PATIENCE, policy }
 }
 
 fn new_key() -> NewKey {
@@ -169,17 +194,47 @@ impl Plan {
             batch_wait: Duration::ZERO,
         };
         let sandbox = SandboxHandle::default();
-        let policy = self.root_policy;
-        let args = RootArgs { writer: plan, sandbox, carriers, sweeper, esmes: None, policy };
+        let customers = customers(&store, &writer, self.policy);
+        let handle = customers.handle.clone();
+        let period = Duration::from_millis(20);
+        let retention = RetentionArgs {
+            store: store.clone(),
+            writer: writer.clone(),
+            keep: Keep::default(),
+            pace: Pace { period, batch: 100, pause: period },
+        };
+        let admission = Admission::new(Routes::default());
+        let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
+        let scheduler = SchedulerArgs {
+            store: store.clone(),
+            writer: writer.clone(),
+            admission: admission.clone(),
+            tick: Duration::from_millis(10),
+            page: 100,
+        };
+        let args = RootArgs {
+            writer: plan,
+            sandbox,
+            carriers,
+            sweeper,
+            retention,
+            replies,
+            scheduler,
+            customers,
+            esmes: None,
+            policy: self.root_policy,
+        };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();
         let mut world = World {
             url,
             store,
             writer,
             views,
+            admission,
             directory,
             root,
             organization: OrgId(0),
+            customers: handle,
             key: 0,
             carriers: Vec::new(),
             task,
@@ -216,6 +271,23 @@ impl World {
             let AdminDone::Carrier { id, .. } = done else { panic!("{done:?}") };
             self.carriers.push(id);
         }
+        self.admission.replace(self.routes());
+    }
+
+    /// What is checked anew goes by the first carrier.
+    pub(super) fn routes(&self) -> Routes {
+        let first = CarrierRoute {
+            id: self.carriers[0],
+            name: Arc::from("first"),
+            priority: 0,
+            prefixes: Vec::new(),
+            organization: None,
+            default_sender: None,
+            concat: Concat::Udh8,
+        };
+        let table = format!("prefix,price_micros,mccmnc,valid_from\n,{PRICE},,\n");
+        let rates = Rates::from_csv(&table).unwrap();
+        Routes { carriers: vec![first], rates, ..Routes::default() }
     }
 
     pub(super) fn carrier(&self, at: usize) -> CarrierId {

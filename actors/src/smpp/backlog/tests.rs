@@ -20,6 +20,8 @@ fn job(key: i64, organization: i64, category: Category) -> Job {
         throttled: None,
         created_at: At(0),
         due_at: At(0),
+        expires_at: At(i64::MAX),
+        place: key,
         to: String::new(),
         from: String::new(),
         body: String::new(),
@@ -160,4 +162,75 @@ fn what_comes_before_the_store_was_read_hides_no_older_row() {
     backlog.loaded(load, vec![bulk(3, 1), bulk(7, 1)], At(0));
     backlog.announce(bulk(8, 1));
     assert_eq!(keys(&backlog.next(9)), [3, 7, 8]);
+}
+
+/// A message that was accepted early and fired late.
+fn fired(key: i64, place: i64) -> Job {
+    Job { place, ..bulk(key, 1) }
+}
+
+#[test]
+fn a_fired_message_is_taken_though_its_key_is_old() {
+    let mut backlog = Backlog::new(100, 1_000);
+    backlog.announce(bulk(50, 1));
+    backlog.announce(fired(3, 60));
+    backlog.announce(bulk(70, 1));
+    assert_eq!(keys(&backlog.next(10)), [50, 3, 70]);
+}
+
+#[test]
+fn a_fired_message_that_does_not_fit_is_read_at_its_place() {
+    let mut backlog = Backlog::new(2, 1_000);
+    for job in [bulk(50, 1), bulk(51, 1), fired(3, 60), bulk(70, 1)] {
+        backlog.announce(job);
+    }
+    assert_eq!(keys(&backlog.next(2)), [50, 51]);
+    let load = backlog.loads()[0];
+    assert_eq!(load.after, 51);
+    backlog.loaded(load, vec![fired(3, 60), bulk(70, 1)], At(0));
+    assert_eq!(keys(&backlog.next(10)), [3, 70]);
+    // Read already when its announcement comes.
+    backlog.announce(fired(3, 60));
+    assert!(backlog.next(10).is_empty());
+}
+
+#[test]
+fn what_expired_is_taken_out_wherever_it_stands() {
+    let mut backlog = Backlog::new(100, 1_000);
+    for (key, expires_at) in [(1, 30), (2, 10), (3, 20)] {
+        backlog.announce(Job { expires_at: At(expires_at), ..bulk(key, key) });
+    }
+    assert_eq!(backlog.soonest(), At(10));
+    assert!(backlog.expired(At(9), 10).is_empty());
+    assert_eq!(keys(&backlog.expired(At(20), 10)), [2, 3]);
+    assert_eq!((backlog.in_memory(), backlog.soonest()), (1, At(30)));
+    assert_eq!(keys(&backlog.next(10)), [1]);
+    assert!(backlog.expired(At(40), 10).is_empty());
+    assert_eq!(backlog.soonest(), At(i64::MAX));
+}
+
+#[test]
+fn no_more_expired_jobs_are_taken_than_asked_for() {
+    let mut backlog = Backlog::new(100, 1_000);
+    for key in 1..=5 {
+        backlog.announce(Job { expires_at: At(1), ..bulk(key, 1) });
+    }
+    assert_eq!(backlog.expired(At(1), 3).len(), 3);
+    assert_eq!(backlog.expired(At(1), 3).len(), 2);
+}
+
+#[test]
+fn rows_that_are_gone_are_forgotten() {
+    let mut backlog = Backlog::new(100, 1_000);
+    for key in 1..=3 {
+        backlog.announce(bulk(key, 1));
+        backlog.announce(bulk(10 + key, 2));
+    }
+    let rows = [2, 13, 99].map(|key| bulk(key, if key == 2 { 1 } else { 2 }));
+    let carrier = model::carrier::CarrierId(1);
+    backlog.remove(&rows.map(|job| job.row(carrier)));
+    assert_eq!(backlog.in_memory(), 4);
+    let mut left = keys(&backlog.next(10));
+    left.sort_unstable();
+    assert_eq!(left, [1, 3, 11, 12]);
 }

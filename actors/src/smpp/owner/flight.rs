@@ -32,6 +32,8 @@ pub(super) struct Flight {
     unanswered: u32,
     refused: Option<CommandStatus>,
     impossible: bool,
+    /// Its validity was over before any bind had it.
+    expired: bool,
     /// Set once its result is on its way to the store.
     pub(super) settling: bool,
 }
@@ -76,6 +78,7 @@ impl Flight {
             unanswered: 0,
             refused: None,
             impossible: false,
+            expired: false,
             settling: false,
         }
     }
@@ -126,8 +129,24 @@ impl Flight {
         self.waiting == 0 && self.acked.is_empty() && !unanswered && !self.settling
     }
 
+    /// Ends it when its validity is over and no bind has or had any of it. True: it ends now.
+    pub(super) fn expire(&mut self, now: At) -> bool {
+        let ends = self.job.expires_at <= now && self.is_untouched();
+        self.expired |= ends;
+        self.settling |= ends;
+        ends
+    }
+
     /// What to store, now that nothing waits any more.
     pub(super) fn conclude(&mut self, profile: &Profile, now: At) -> Conclusion {
+        if self.expired {
+            let (status, error) = (Status::Expired, Some(MessageError::Expired));
+            let (reason, parts) = (Some("validity_over"), Vec::new());
+            let submitted = 0;
+            let carrier_error = None;
+            let outcome = Outcome::Ended { status, reason, error, carrier_error, submitted, parts };
+            return calm(outcome);
+        }
         let all_acked = self.acked.len() == self.total;
         if all_acked {
             let parts = std::mem::take(&mut self.acked);
@@ -197,7 +216,7 @@ impl Flight {
 
 impl Doubtful {
     /// The decision, for the store to check against parked receipts first.
-    pub(super) fn resolve(&self, profile: &Profile) -> Outcome {
+    pub(super) fn resolve(&self, profile: &Profile, now: At) -> Outcome {
         let attempts = self.job.attempts + 1;
         let resend = profile.doubt.decide(self.job.category) == WhenInDoubt::Resend;
         Outcome::Resolve {
@@ -205,7 +224,7 @@ impl Doubtful {
             from: self.job.from.clone(),
             since: self.since,
             // A carrier that never answers would get it for ever.
-            resend: resend && attempts < profile.doubt.tries,
+            resend: resend && attempts < profile.doubt.tries && now < self.job.expires_at,
             attempts,
             submitted: self.left,
         }

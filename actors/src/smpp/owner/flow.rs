@@ -26,6 +26,7 @@ impl OwnerState {
     /// Does all that can be done now, and sets the time of the next look.
     pub(super) fn go_on(&mut self, me: &ActorRef<OwnerMsg>) {
         self.wake_rested();
+        self.expire(me);
         self.decide_doubts(me);
         self.put_back_unsent(me);
         self.hand_over(me);
@@ -44,7 +45,7 @@ impl OwnerState {
         if self.view.oldest() == 0
             && let Some(first) = jobs.first()
         {
-            self.view.set_oldest(first.created_at.micros());
+            self.view.set_oldest(first.due_at.micros());
         }
         for job in jobs {
             self.backlog.announce(job);
@@ -52,7 +53,7 @@ impl OwnerState {
     }
 
     /// The windows of all binds that are up.
-    fn window(&self) -> usize {
+    pub(super) fn window(&self) -> usize {
         let up = self.slots.iter().filter(|slot| slot.up).count();
         let whole = up * self.args.profile.window;
         if Instant::now() < self.slow_until { whole.div_ceil(2) } else { whole }
@@ -71,6 +72,11 @@ impl OwnerState {
             return;
         }
         let jobs = self.backlog.next(room);
+        self.ask_for(me, jobs);
+    }
+
+    /// Has intents stored for these jobs.
+    pub(super) fn ask_for(&mut self, me: &ActorRef<OwnerMsg>, jobs: Vec<Arc<Job>>) {
         if jobs.is_empty() {
             return;
         }
@@ -98,31 +104,44 @@ impl OwnerState {
         }
     }
 
-    pub(super) fn claimed(&mut self, claimed: Vec<(Arc<Job>, bool)>) {
+    pub(super) fn claimed(&mut self, me: &ActorRef<OwnerMsg>, claimed: Vec<(Arc<Job>, bool)>) {
         let now = At::now();
+        let mut expired = Vec::new();
         for (job, ours) in claimed {
             let pdus = translate::pdus(&job, self.args.profile.concat);
             // Two copies of a job may have been in memory, and both claimed in one transaction.
             if ours && !self.flights.contains_key(&job.key) {
-                self.ready.push_back(job.key);
-                self.flights.insert(job.key, Flight::new(job, pdus, now));
+                let key = job.key;
+                let mut flight = Flight::new(job, pdus, now);
+                if flight.expire(now) {
+                    expired.push(key);
+                } else {
+                    self.ready.push_back(key);
+                }
+                self.flights.insert(key, flight);
             } else {
+                // Stopped meanwhile, and counted when we were told; or a second copy.
                 self.outstanding = self.outstanding.saturating_sub(pdus);
                 self.ahead = self.ahead.saturating_sub(pdus);
-                self.view.add_waiting(-1);
             }
         }
+        self.conclude(me, expired);
     }
 
     /// Gives ready messages to binds with room, within the carrier's pace.
     fn hand_over(&mut self, me: &ActorRef<OwnerMsg>) {
         let mut batches: Vec<Vec<Outgoing>> = self.slots.iter().map(|_| Vec::new()).collect();
-        let mut now = None;
+        let (mut now, wall, mut expired) = (None, At::now(), Vec::new());
         while let Some(key) = self.ready.front().copied() {
             let Some(flight) = self.flights.get_mut(&key).filter(|flight| !flight.settling) else {
                 self.ready.pop_front();
                 continue;
             };
+            if flight.expire(wall) {
+                self.ready.pop_front();
+                expired.push(key);
+                continue;
+            }
             let wanted = flight.unsent.count_ones() as usize;
             let bound = if flight.waiting == 0 { None } else { flight.slot };
             let Some((at, slot)) = roomiest(&mut self.slots, bound) else {
@@ -160,6 +179,7 @@ impl OwnerState {
                 self.slot_lost(me, at);
             }
         }
+        self.conclude(me, expired);
     }
 
     pub(super) fn answered(
@@ -195,7 +215,7 @@ impl OwnerState {
     }
 
     /// Stores what became of these messages.
-    fn conclude(&mut self, me: &ActorRef<OwnerMsg>, over: Vec<MessageKey>) {
+    pub(super) fn conclude(&mut self, me: &ActorRef<OwnerMsg>, over: Vec<MessageKey>) {
         if over.is_empty() {
             return;
         }
@@ -305,6 +325,7 @@ impl OwnerState {
 
     /// Keeps a job until its time.
     pub(super) fn rest(&mut self, due_at: At, job: Arc<Job>) {
+        let due_at = due_at.min(job.expires_at);
         if due_at <= At::now() {
             return self.backlog.again(job);
         }
@@ -342,7 +363,7 @@ impl OwnerState {
             }
             self.doubts.pop();
             if let Some(doubtful) = self.doubted.get_mut(&key) {
-                let outcome = doubtful.resolve(&self.args.profile);
+                let outcome = doubtful.resolve(&self.args.profile, now);
                 let mut job = Job::clone(&doubtful.job);
                 (job.due_at, job.attempts) = (now, job.attempts + 1);
                 doubtful.job = Arc::new(job);
@@ -490,6 +511,7 @@ impl OwnerState {
             let at = Instant::now().into_std();
             rest = rest.min(self.pacing.ready_at(at).saturating_duration_since(at));
         }
+        rest = rest.min(self.expires_in(now));
         let reading = self.load_after.saturating_duration_since(Instant::now());
         if !reading.is_zero() {
             rest = rest.min(reading);

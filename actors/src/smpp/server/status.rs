@@ -33,6 +33,14 @@ pub fn of(refusal: &Refusal) -> CommandStatus {
         Code::BalanceTooLow => NO_CREDIT,
         Code::NoRoute | Code::NoPrice => NO_ROUTE,
         Code::InvalidApiKey | Code::OrganizationSuspended => SUSPENDED,
+        Code::RecipientOptedOut => OPTED_OUT,
+        Code::FrequencyCapExceeded => CAPPED,
+        Code::DestinationNotAllowed | Code::VelocityExceeded => NOT_ALLOWED,
+        Code::SpendLimitReached => SPENT,
+        Code::QuietHoursBlocked
+        | Code::ConsentRequired
+        | Code::RecipientOnDnc
+        | Code::SenderIdNotApproved => GATED,
         Code::RateLimited => CommandStatus::THROTTLED,
         Code::ServiceUnavailable | Code::RequestTimeout => CommandStatus::MSGQFUL,
         Code::IdempotencyInProgress => CommandStatus::THROTTLED,

@@ -104,6 +104,7 @@ impl Sweep {
         self.perform(Work {
             forget_keys_before: Some(now.minus(KEYS_KEPT)),
             forget_parked_before: Some(now.minus(PARKED_KEPT)),
+            join_before: Some(now.minus(self.args.join_parts)),
             ..Work::default()
         })
         .await?;

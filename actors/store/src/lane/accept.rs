@@ -1,7 +1,7 @@
 //! The accept phase: idempotency keys, then the gates, then the rows of what survives.
 //!
 //! No statement here fails on an item's account: conflicts are skipped and looked at, balances are
-//! decided in memory in order of arrival. Tables: idempotency, api_keys, messages, outbox.
+//! decided in memory in order of arrival. Tables: idempotency, api_keys, messages, outbox; batches beside.
 
 use std::collections::{HashMap, HashSet};
 
@@ -103,7 +103,8 @@ impl Lane {
         }
         self.forget(&unused).await?;
         self.insert(&rows, now).await?;
-        self.close_gates(gates, now).await?;
+        self.keep_batches(items, &answers, now).await?;
+        self.close_gates(gates, now, gathered).await?;
         for row in rows {
             let NewRow { key, item, message, .. } = row;
             gathered.events.push(EventRow {
@@ -232,13 +233,17 @@ impl Lane {
             match item.credential {
                 Credential::ApiKey(key) => keys.push(key),
                 Credential::SmppAccount(account) => accounts.push(account),
+                Credential::Switch => {}
             }
         }
-        let mut permitted = HashSet::new();
+        let mut permitted = HashSet::from([Credential::Switch]);
         for (mut numbers, sql, of) in [
             (keys, &PERMITTED_KEYS, Credential::ApiKey as fn(i64) -> Credential),
             (accounts, &PERMITTED_ACCOUNTS, Credential::SmppAccount),
         ] {
+            if numbers.is_empty() {
+                continue;
+            }
             numbers.sort_unstable();
             numbers.dedup();
             for line in self.conn.fetch(sql, &[Column::Int(numbers)]).await? {
@@ -270,7 +275,7 @@ impl Lane {
         let blob = |of: fn(&NewRow<'_>) -> Option<PublicId>| -> Vec<Option<[u8; 16]>> {
             rows.iter().map(|row| of(row).map(|id| *id.as_bytes())).collect()
         };
-        let batches = blob(|row| row.item.batch);
+        let batches = blob(|row| row.item.batch.as_ref().map(|batch| batch.id));
         let templates = blob(|row| row.message.options.template);
         let octets = |row: &NewRow<'_>| {
             row.message.options.submitted.as_ref().map(|submitted| submitted.to_octets())
@@ -312,6 +317,12 @@ impl Lane {
                 templates.iter().map(|id| id.as_ref().map(<[u8; 16]>::as_slice)).collect(),
             ),
             Column::MaybeInt(
+                rows.iter().map(|row| row.message.options.bypass_opt_out.then_some(1)).collect(),
+            ),
+            Column::MaybeInt(
+                rows.iter().map(|row| row.message.options.expires_at(now).map(|at| at.0)).collect(),
+            ),
+            Column::MaybeInt(
                 rows.iter()
                     .map(|row| row.message.options.submitted.as_ref().map(|s| s.account))
                     .collect(),
@@ -335,7 +346,7 @@ impl Lane {
 /// What a key's later holder is answered with: the batch, or the only message.
 fn reference(item: &Submission) -> PublicId {
     let first = item.messages.first().map(|m| m.id);
-    item.batch.or(first).unwrap_or(PublicId::from_bytes([0; 16]))
+    item.batch.as_ref().map(|batch| batch.id).or(first).unwrap_or(PublicId::from_bytes([0; 16]))
 }
 
 /// What the gates say to each message of an item; an error refuses the whole. A single message's
@@ -444,18 +455,20 @@ static INSERT_MESSAGES: Bulk = Bulk {
     sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
             body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url, parent_key,
-            template_id, smpp_account_id, submitted)
+            template_id, bypass_opt_out, expires_at, smpp_account_id,
+            submitted)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-            ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+            ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
             from_addr, body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url,
-            parent_key, template_id, smpp_account_id, submitted)
+            parent_key, template_id, bypass_opt_out, expires_at, smpp_account_id,
+            submitted)
          select * from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
             $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
             $18::text[], $19::bytea[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[],
-            $24::bytea[], $25::bigint[], $26::bytea[])",
+            $24::bytea[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bytea[])",
 };
 
 static INSERT_OUTBOX: Bulk = Bulk {

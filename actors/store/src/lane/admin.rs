@@ -3,12 +3,18 @@
 //! Tables: organizations, api_keys, wallets, ledger (gathered), carriers.
 
 use model::api_key::Mode;
-use model::carrier::{CarrierId, OrgId};
+use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
+use model::event::EventKind;
 use model::id::PublicId;
 use model::money::Micros;
+use model::protection::Overrides;
 
-use super::{Gathered, Lane, SmppChange, Transfer};
+use super::compliance::{Compliance, Complied};
+use super::{
+    CancelFate, CapChange, CapDone, Edit, Gathered, Lane, PolicyChange, PolicyDone, SmppChange,
+    TemplateChange, TemplateDone, Transfer, WebhookChange, WebhookDone,
+};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -48,6 +54,33 @@ pub enum Admin {
         paused: bool,
     },
     Smpp(Box<SmppChange>),
+    Cap(CapChange),
+    /// What an organization sets for itself in place of the operator's settings.
+    Protect {
+        organization: OrgId,
+        own: Overrides,
+    },
+    /// An event of an organization, with its data as JSON: at most one of its kind an hour.
+    Alert {
+        organization: OrgId,
+        kind: EventKind,
+        detail: String,
+    },
+    /// Of an organization's policy, lists and senders.
+    Policy(PolicyChange),
+    Comply(Compliance),
+    Template {
+        organization: OrgId,
+        change: TemplateChange,
+    },
+    /// Stops those of these messages that have not begun to leave.
+    Cancel {
+        organization: OrgId,
+        messages: Vec<MessageKey>,
+    },
+    /// Changes a scheduled message.
+    Edit(Box<Edit>),
+    Webhook(Box<WebhookChange>),
 }
 
 /// A key to store: its hash, never its text.
@@ -75,6 +108,17 @@ pub enum AdminDone {
     Paused,
     /// False: there was nothing to change, or it is not any more what was seen.
     Smpp(bool),
+    Cap(CapDone),
+    Protected,
+    Alerted,
+    Policy(PolicyDone),
+    Complied(Complied),
+    Template(TemplateDone),
+    /// In the order of the messages named.
+    Cancelled(Vec<CancelFate>),
+    /// False: it is not scheduled any more, or was edited meanwhile.
+    Edited(bool),
+    Webhook(WebhookDone),
     /// The database takes this change in no way; it is in quarantine.
     Failed,
 }
@@ -87,6 +131,7 @@ impl Lane {
         gathered: &mut Gathered,
     ) -> Result<Vec<AdminDone>, StoreError> {
         let mut done = Vec::with_capacity(changes.len());
+        let mut records = Vec::new();
         for change in changes {
             done.push(match change {
                 Admin::CreateOrganization { id, name, credit, sandbox, key } => {
@@ -105,6 +150,7 @@ impl Lane {
                 }
                 Admin::TopUp { organization, amount, note } => {
                     gathered.transfer(top_up(*organization, *amount, note));
+                    self.topped_up(*organization).await?;
                     AdminDone::ToppedUp
                 }
                 Admin::NameCarrier { name } => self.own_carrier(name, 0).await?,
@@ -118,8 +164,37 @@ impl Lane {
                 Admin::Smpp(change) => {
                     AdminDone::Smpp(self.change_smpp(change, now, gathered).await?)
                 }
+                Admin::Protect { organization, own } => {
+                    self.protect(*organization, own, now, gathered).await?;
+                    AdminDone::Protected
+                }
+                Admin::Alert { organization, kind, detail } => {
+                    self.alert(*organization, *kind, detail.clone(), now, gathered);
+                    AdminDone::Alerted
+                }
+                Admin::Cap(change) => AdminDone::Cap(self.cap(change, now, gathered).await?),
+                Admin::Policy(change) => {
+                    AdminDone::Policy(self.change_policy(change, now, gathered).await?)
+                }
+                Admin::Comply(change) => {
+                    AdminDone::Complied(self.comply(change, now, gathered).await?)
+                }
+                Admin::Template { organization, change } => {
+                    AdminDone::Template(self.template(*organization, change, now).await?)
+                }
+                Admin::Cancel { organization, messages } => {
+                    AdminDone::Cancelled(self.cancel(*organization, messages, now, gathered).await?)
+                }
+                Admin::Edit(edit) => AdminDone::Edited(self.edit(edit, gathered).await?),
+                Admin::Webhook(change) => {
+                    if let WebhookChange::Record(record) = &**change {
+                        records.push(record);
+                    }
+                    AdminDone::Webhook(self.change_webhook(change, now, gathered).await?)
+                }
             });
         }
+        self.record(&records, now, gathered).await?;
         Ok(done)
     }
 

@@ -1,10 +1,17 @@
 //! The gates inside the transaction: what was checked before is looked at again where it holds.
 //!
 //! Whoever lets messages in (accepts, schedules that fall due) opens the gates for all candidates
-//! of the batch at once, which locks and reads rows in this order: wallets. Then each candidate is
+//! of the batch at once, which locks and reads rows in this order: policies, cap rules, wallets,
+//! the day's spend. Then each candidate is
 //! decided in order of arrival, in memory: [`Gates::pass`], and [`Gates::pay`] for all of an item
 //! that passed. What passed and was not paid is taken back with [`Gates::undo`]; what is let in is
 //! told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
+
+mod caps;
+mod opt_out;
+mod policy;
+mod spend;
+mod velocity;
 
 use std::collections::HashMap;
 
@@ -15,13 +22,16 @@ use model::money::Micros;
 use model::refusal::Refusal;
 use model::submission::{NewMessage, Submission};
 
-use super::Lane;
+use self::opt_out::OptedOut;
+use super::{Gathered, Lane};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 
+pub(super) use caps::capped;
+pub(super) use velocity::{Counted, Minute};
+
 /// One message before the gates.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "gates to come read the rest")]
 pub(crate) struct Candidate<'a> {
     pub(crate) organization: OrgId,
     /// E.164 with `+`.
@@ -33,6 +43,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) cost: Micros,
     /// Asked for at this time: it meets the gates then, and not before.
     pub(crate) scheduled_at: Option<At>,
+    /// See [`SendOptions::bypass_opt_out`](model::submission::SendOptions::bypass_opt_out).
+    pub(crate) bypass_opt_out: bool,
 }
 
 impl<'a> Candidate<'a> {
@@ -45,35 +57,70 @@ impl<'a> Candidate<'a> {
             test: message.test,
             cost: message.hold(),
             scheduled_at: message.options.scheduled_at,
+            bypass_opt_out: message.options.bypass_opt_out,
         }
     }
 }
 
 /// What the candidates of one batch meet, as it stands inside the transaction.
 pub(crate) struct Gates {
-    purses: HashMap<OrgId, Micros>,
+    opted_out: OptedOut,
+    policy: policy::PolicyGate,
+    velocity: velocity::Velocity,
+    caps: caps::Caps,
+    spend: spend::Spend,
+    purses: HashMap<OrgId, Purse>,
+}
+
+/// What an organization of the batch can spend.
+#[derive(Default)]
+struct Purse {
+    before: Micros,
+    left: Micros,
+    /// It was told that little is left.
+    told: bool,
 }
 
 impl Lane {
     pub(super) async fn open_gates(
         &mut self,
         candidates: &[Candidate<'_>],
-        _now: At,
+        now: At,
     ) -> Result<Gates, StoreError> {
+        let opted_out = self.opted_out(candidates).await?;
+        let policy = self.open_policies(candidates, now).await?;
+        let velocity = self.open_velocity(candidates, now);
+        let caps = self.open_caps(candidates, now).await?;
         let purses = self.purses(candidates).await?;
-        Ok(Gates { purses })
+        let spend = self.open_spend(candidates, now).await?;
+        Ok(Gates { opted_out, policy, velocity, caps, spend, purses })
     }
 
     /// Writes what the candidates that were let in have used up.
-    pub(super) async fn close_gates(&mut self, _gates: Gates, _now: At) -> Result<(), StoreError> {
-        Ok(())
+    pub(super) async fn close_gates(
+        &mut self,
+        gates: Gates,
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
+        self.close_velocity(gates.velocity, now, gathered);
+        self.close_caps(gates.caps).await?;
+        self.close_spend(gates.spend, now, gathered).await?;
+        let low: Vec<(OrgId, Micros)> = gates
+            .purses
+            .iter()
+            .filter(|(_, purse)| purse.left != purse.before && !purse.told)
+            .filter(|(organization, purse)| purse.left < self.guards.balance_low(**organization))
+            .map(|(organization, purse)| (*organization, purse.left))
+            .collect();
+        self.tell_low(&low, now, gathered).await
     }
 
     /// What each organization of the batch can spend; its rows stay locked until the commit.
     async fn purses(
         &mut self,
         candidates: &[Candidate<'_>],
-    ) -> Result<HashMap<OrgId, Micros>, StoreError> {
+    ) -> Result<HashMap<OrgId, Purse>, StoreError> {
         let paying =
             candidates.iter().filter(|c| c.cost > Micros::ZERO && c.scheduled_at.is_none());
         let mut organizations: Vec<i64> = paying.map(|c| c.organization.0).collect();
@@ -82,21 +129,57 @@ impl Lane {
         let lines = self.conn.fetch(&SELECT_WALLETS, &[Column::Int(organizations)]).await?;
         let mut purses = HashMap::new();
         for line in lines {
-            purses.insert(OrgId(line.int(0)?), Micros(line.int(1)?));
+            let (left, told) = (Micros(line.int(1)?), line.maybe_int(2)?.is_some());
+            purses.insert(OrgId(line.int(0)?), Purse { before: left, left, told });
         }
         Ok(purses)
     }
 }
 
 impl Gates {
+    /// Counts the money that this transaction has moved already, and not yet written.
+    pub(super) fn reckon(&mut self, gathered: &Gathered) {
+        for (organization, purse) in &mut self.purses {
+            let moved = gathered.wallets.get(organization);
+            purse.left += moved.map_or(Micros::ZERO, |(available, _)| *available);
+        }
+    }
+
     /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
-    /// nothing is counted, and it comes before the gates again.
+    /// nothing is counted, and it comes before the gates again. The answer to a keyword meets none.
     pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
-        Ok(candidate.scheduled_at)
+        if candidate.scheduled_at.is_some() {
+            return Ok(candidate.scheduled_at);
+        }
+        if candidate.bypass_opt_out {
+            return Ok(None);
+        }
+        self.opted_out.check(candidate)?;
+        if let Some(later) = self.policy.pass(candidate)? {
+            return Ok(Some(later));
+        }
+        self.velocity.pass(candidate)?;
+        if let Err(refusal) = self.caps.pass(candidate) {
+            self.velocity.undo(candidate);
+            return Err(refusal);
+        }
+        if let Err(refusal) = self.spend.pass(candidate) {
+            self.velocity.undo(candidate);
+            self.caps.undo(candidate);
+            return Err(refusal);
+        }
+        Ok(None)
     }
 
     /// Takes back what a pass counted.
-    pub(crate) fn undo(&mut self, _candidate: &Candidate<'_>) {}
+    pub(crate) fn undo(&mut self, candidate: &Candidate<'_>) {
+        if candidate.bypass_opt_out {
+            return;
+        }
+        self.velocity.undo(candidate);
+        self.caps.undo(candidate);
+        self.spend.undo(candidate);
+    }
 
     /// Takes the price of all that an item sends.
     pub(crate) fn pay(&mut self, organization: OrgId, cost: Micros) -> Result<(), Refusal> {
@@ -104,19 +187,23 @@ impl Gates {
             return Ok(());
         }
         let purse = self.purses.entry(organization).or_default();
-        if *purse < cost {
+        if purse.left < cost {
             return Err(Refusal::balance_too_low());
         }
-        *purse -= cost;
+        purse.left -= cost;
         Ok(())
     }
 
     /// A candidate that passed and is paid for became this message.
-    pub(crate) fn keep(&mut self, _candidate: &Candidate<'_>, _key: MessageKey) {}
+    pub(crate) fn keep(&mut self, candidate: &Candidate<'_>, key: MessageKey) {
+        if !candidate.bypass_opt_out {
+            self.caps.keep(candidate, key);
+        }
+    }
 }
 
 static SELECT_WALLETS: Bulk = Bulk {
-    sqlite: "select organization_id, available from wallets where organization_id = ?1",
-    postgres: "select organization_id, available from wallets
+    sqlite: "select organization_id, available, low_at from wallets where organization_id = ?1",
+    postgres: "select organization_id, available, low_at from wallets
          where organization_id = any($1::bigint[]) order by organization_id for update",
 };

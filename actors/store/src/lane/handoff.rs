@@ -36,10 +36,12 @@ impl Lane {
         &mut self,
         claims: &[Claim],
         now: At,
+        gathered: &mut Gathered,
     ) -> Result<Vec<bool>, StoreError> {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
+        self.block_opted_out(claims, now, gathered).await?;
         let rows: Vec<OutboxRef> = claims.iter().map(|c| c.row).collect();
         let [carriers, classes, organizations, keys] = columns_of(&rows);
         let epochs = Column::Int(claims.iter().map(|c| c.epoch).collect());

@@ -1,14 +1,17 @@
 //! Inbound messages: stored once, under the organization they belong to, before the carrier is told.
 //!
 //! The owner is the organization that last wrote from that number to that person (30 days), else
-//! the carrier's; with neither it goes to quarantine. Tables: inbound_seen, messages, quarantine.
+//! the carrier's; with neither it goes to quarantine. Long messages are joined first (`joining.rs`),
+//! and keywords are heeded in the same transaction (`keywords.rs`).
+//! Tables: inbound_seen, messages, quarantine.
 
-use model::carrier::{CarrierId, OrgId};
+use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
-use model::id::PublicId;
+use model::id::{Kind, PublicId};
 use model::message::{Category, Direction, Encoding, Status};
 
+use super::keywords::Heard;
 use super::work::Quarantined;
 use super::{EventRow, Gathered, Lane};
 use crate::bulk::{Bulk, Column};
@@ -19,7 +22,7 @@ use crate::json::quoted;
 const REPEAT_WINDOW_US: i64 = 10 * 60 * 1_000_000;
 const REPLY_WINDOW_US: i64 = 30 * 24 * 3_600 * 1_000_000;
 
-/// A message from a handset, as a carrier delivered it.
+/// A message from a handset, or a part of one, as a carrier delivered it.
 #[derive(Clone, Debug)]
 pub struct Inbound {
     pub carrier: CarrierId,
@@ -37,14 +40,40 @@ pub struct Inbound {
     /// When the connection it came by was opened. Only what was stored before that can have lost
     /// its acknowledgement: later equal words are another message.
     pub session: i64,
+    /// Its place among its siblings; `None`: it stands alone.
+    pub part: Option<InboundPart>,
+}
+
+/// Which part of a long message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InboundPart {
+    pub reference: u16,
+    pub total: u8,
+    /// From 1 to `total`.
+    pub number: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InboundFate {
     Stored(OrgId),
     Repeated,
+    /// A part that waits for its siblings.
+    Kept,
     /// Nobody's: kept in quarantine.
     Ownerless,
+}
+
+/// A message to deliver, with so many of its segments there.
+pub(super) struct Whole<'a> {
+    pub(super) item: &'a Inbound,
+    pub(super) segments: i64,
+    pub(super) of: i64,
+}
+
+/// Whose a message is, and which of the owner's messages it answers.
+struct Owner {
+    organization: OrgId,
+    answers: Option<PublicId>,
 }
 
 impl Lane {
@@ -57,63 +86,103 @@ impl Lane {
     ) -> Result<Vec<InboundFate>, StoreError> {
         let mut fates = Vec::with_capacity(items.len());
         for item in items {
-            let seen = [
-                Column::Int(vec![item.carrier.0]),
-                Column::Blob(vec![item.fingerprint.as_slice()]),
-                Column::Int(vec![item.session]),
-                Column::Int(vec![now.micros()]),
-                Column::Int(vec![now.micros() - REPEAT_WINDOW_US]),
-            ];
-            if self.conn.run(&INSERT_SEEN, &seen).await? == 0 {
+            if !self.is_new(item, now).await? {
                 fates.push(InboundFate::Repeated);
                 continue;
             }
-            let fate = match self.owner(item, now).await? {
-                Some(owner) => {
-                    self.store_inbound(item, owner, now, gathered).await?;
-                    InboundFate::Stored(owner)
-                }
-                None => {
-                    let reason = String::from("inbound_without_owner");
-                    let item_text = format!(
-                        "{{\"from\":{},\"to\":{},\"body\":{}}}",
-                        quoted(&item.from),
-                        quoted(&item.to),
-                        quoted(&item.body)
-                    );
-                    let carrier = Some(item.carrier);
-                    let set_aside = Quarantined { carrier, message: None, reason, item: item_text };
-                    self.quarantine(&[set_aside], now).await?;
-                    InboundFate::Ownerless
-                }
-            };
-            fates.push(fate);
+            fates.push(match item.part {
+                Some(part) => self.join(item, part, now, gathered).await?,
+                None => self.deliver(&Whole { item, segments: 1, of: 1 }, now, gathered).await?,
+            });
         }
         Ok(fates)
     }
 
-    async fn owner(&mut self, item: &Inbound, now: At) -> Result<Option<OrgId>, StoreError> {
+    async fn is_new(&mut self, item: &Inbound, now: At) -> Result<bool, StoreError> {
+        let seen = [
+            Column::Int(vec![item.carrier.0]),
+            Column::Blob(vec![item.fingerprint.as_slice()]),
+            Column::Int(vec![item.session]),
+            Column::Int(vec![now.micros()]),
+            Column::Int(vec![now.micros() - REPEAT_WINDOW_US]),
+        ];
+        // Equal words may be said twice, but an equal part has an equal reference: it is a repeat.
+        let statement = if item.part.is_some() { &INSERT_SEEN_PART } else { &INSERT_SEEN };
+        Ok(self.conn.run(statement, &seen).await? > 0)
+    }
+
+    /// Stores a whole message under its owner, and heeds it when it is a keyword.
+    pub(super) async fn deliver(
+        &mut self,
+        whole: &Whole<'_>,
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<InboundFate, StoreError> {
+        let item = whole.item;
+        let Some(owner) = self.owner(item, now).await? else {
+            self.set_aside(item, now).await?;
+            return Ok(InboundFate::Ownerless);
+        };
+        let (key, id) = (MessageKey(self.number()), PublicId::new(now));
+        self.store_inbound(whole, owner.organization, key, id, now).await?;
+        let event = |kind, detail| EventRow {
+            organization: owner.organization,
+            message: key,
+            kind,
+            status: Status::Received,
+            detail,
+        };
+        let incomplete = (whole.segments < whole.of).then(|| {
+            let (there, all) = (whole.segments, whole.of);
+            format!("{{\"incomplete\":true,\"parts_received\":{there},\"parts_total\":{all}}}")
+        });
+        gathered.events.push(event(EventKind::Received, incomplete));
+        if let Some(answered) = owner.answers {
+            let detail = format!("{{\"in_reply_to\":\"{}\"}}", answered.show(Kind::Message));
+            gathered.events.push(event(EventKind::Replied, Some(detail)));
+        }
+        let heard = Heard { owner: owner.organization, key, id, item };
+        self.heed(&heard, now, gathered).await?;
+        Ok(InboundFate::Stored(owner.organization))
+    }
+
+    async fn owner(&mut self, item: &Inbound, now: At) -> Result<Option<Owner>, StoreError> {
         let columns = [
             Column::Text(vec![&item.from]),
             Column::Text(vec![&item.to]),
             Column::Int(vec![now.micros() - REPLY_WINDOW_US]),
         ];
         let lines = self.conn.fetch(&LAST_WRITER, &columns).await?;
-        match lines.first() {
-            Some(line) => Ok(Some(OrgId(line.int(0)?))),
-            None => Ok(item.carrier_organization),
-        }
+        let Some(line) = lines.first() else {
+            let owner = item.carrier_organization;
+            return Ok(owner.map(|organization| Owner { organization, answers: None }));
+        };
+        let answers = <[u8; 16]>::try_from(line.blob(1)?).ok().map(PublicId::from_bytes);
+        Ok(Some(Owner { organization: OrgId(line.int(0)?), answers }))
+    }
+
+    async fn set_aside(&mut self, item: &Inbound, now: At) -> Result<(), StoreError> {
+        let text = format!(
+            "{{\"from\":{},\"to\":{},\"body\":{}}}",
+            quoted(&item.from),
+            quoted(&item.to),
+            quoted(&item.body)
+        );
+        let reason = String::from("inbound_without_owner");
+        let set_aside =
+            Quarantined { carrier: Some(item.carrier), message: None, reason, item: text };
+        self.quarantine(&[set_aside], now).await
     }
 
     async fn store_inbound(
         &mut self,
-        item: &Inbound,
+        whole: &Whole<'_>,
         owner: OrgId,
+        key: MessageKey,
+        id: PublicId,
         now: At,
-        gathered: &mut Gathered,
     ) -> Result<(), StoreError> {
-        let key = model::carrier::MessageKey(self.number());
-        let id = PublicId::new(now);
+        let item = whole.item;
         let columns = [
             Column::Int(vec![key.0]),
             Column::Blob(vec![id.as_bytes()]),
@@ -129,15 +198,9 @@ impl Lane {
             Column::Text(vec![&item.from]),
             Column::Text(vec![&item.body]),
             Column::Blob(vec![&item.raw]),
+            Column::Int(vec![whole.segments]),
         ];
         self.conn.run(&INSERT_INBOUND, &columns).await?;
-        gathered.events.push(EventRow {
-            organization: owner,
-            message: key,
-            kind: EventKind::Received,
-            status: Status::Received,
-            detail: None,
-        });
         Ok(())
     }
 }
@@ -160,11 +223,25 @@ static INSERT_SEEN: Bulk = Bulk {
             or inbound_seen.at < excluded.at - 600000000",
 };
 
+static INSERT_SEEN_PART: Bulk = Bulk {
+    sqlite: "insert into inbound_seen (carrier_id, fingerprint, session, at)
+         values (?1, ?2, ?3, ?4)
+         on conflict (carrier_id, fingerprint) do update
+         set session = excluded.session, at = excluded.at where inbound_seen.at < ?5",
+    postgres: "insert into inbound_seen (carrier_id, fingerprint, session, at)
+         select v.c, v.f, v.s, v.a
+         from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[])
+            v (c, f, s, a, b)
+         on conflict (carrier_id, fingerprint) do update
+         set session = excluded.session, at = excluded.at
+         where inbound_seen.at < excluded.at - 600000000",
+};
+
 static LAST_WRITER: Bulk = Bulk {
-    sqlite: "select organization_id from messages where to_addr = ?1 and from_addr = ?2
+    sqlite: "select organization_id, id from messages where to_addr = ?1 and from_addr = ?2
          and direction = 1 and from_ton <> 5 and created_at > ?3 order by key desc limit 1",
     postgres:
-        "select m.organization_id from unnest($1::text[], $2::text[], $3::bigint[]) v (t, f, a)
+        "select m.organization_id, m.id from unnest($1::text[], $2::text[], $3::bigint[]) v (t, f, a)
          join messages m on m.to_addr = v.t and m.from_addr = v.f
          where m.direction = 1 and m.from_ton <> 5 and m.created_at > v.a
          order by m.key desc limit 1",
@@ -174,13 +251,13 @@ static INSERT_INBOUND: Bulk = Bulk {
     sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
             body, raw)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, 0, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14)",
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?15, 0, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
             from_addr, body, raw)
-         select v.k, v.i, v.o, v.d, v.s, v.g, v.e, 1, 0, v.c, 0, v.n, v.a, v.t, v.f, v.b, v.r
+         select v.k, v.i, v.o, v.d, v.s, v.g, v.e, v.m, 0, v.c, 0, v.n, v.a, v.t, v.f, v.b, v.r
          from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
-            $12::text[], $13::text[], $14::bytea[])
-            v (k, i, o, d, s, g, e, c, n, a, t, f, b, r)",
+            $12::text[], $13::text[], $14::bytea[], $15::bigint[])
+            v (k, i, o, d, s, g, e, c, n, a, t, f, b, r, m)",
 };

@@ -1,6 +1,6 @@
 //! What the sweeper asks of the writer: messages whose receipt never came, and what may be dropped.
 //!
-//! Tables: messages, sweeps, lanes, idempotency, parked, inbound_seen.
+//! Tables: messages, sweeps, lanes, idempotency, parked, inbound_seen, keyword_replies.
 
 use std::collections::BTreeMap;
 
@@ -73,6 +73,8 @@ impl Lane {
         if let Some(before) = work.forget_parked_before {
             let column = || [Column::Int(vec![before.micros()])];
             self.conn.run(&FORGET_SEEN, &column()).await?;
+            self.sweep_hits(now).await?;
+            self.conn.run(&FORGET_REPLIES, &column()).await?;
             if self.conn.run(&FORGET_PARKED, &column()).await? > 0 {
                 tracing::info!(before = %before.iso(), now = %now.iso(), "old orphans dropped");
                 self.recount_parked().await?;
@@ -127,6 +129,14 @@ static FORGET_SEEN: Bulk = Bulk {
     postgres: "delete from inbound_seen where (carrier_id, fingerprint) in (
             select i.carrier_id, i.fingerprint from unnest($1::bigint[]) v (b)
             join inbound_seen i on i.at < v.b limit 5000)",
+};
+
+static FORGET_REPLIES: Bulk = Bulk {
+    sqlite: "delete from keyword_replies where message_key in (
+            select message_key from keyword_replies where created_at < ?1 limit 5000)",
+    postgres: "delete from keyword_replies where message_key in (
+            select r.message_key from unnest($1::bigint[]) v (b)
+            join keyword_replies r on r.created_at < v.b limit 5000)",
 };
 
 static FORGET_PARKED: Bulk = Bulk {

@@ -8,25 +8,35 @@ use model::money::Micros;
 use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
-use super::{Admin, AdminDone, Inbound, InboundFate, Overdue, Receipt, ReceiptFate, SmppCursor};
+use super::{
+    Admin, AdminDone, Fire, FireFate, Inbound, InboundFate, Overdue, PreviewAnswer, Receipt,
+    ReceiptFate, Retire, SmppCursor,
+};
 
 /// One batch.
 #[derive(Debug, Default)]
 pub struct Work {
     pub admin: Vec<Admin>,
     pub accepts: Vec<Submission>,
+    pub fires: Vec<Fire>,
     pub claims: Vec<Claim>,
     pub results: Vec<HandoffResult>,
     pub receipts: Vec<Receipt>,
     pub inbound: Vec<Inbound>,
     pub overdue: Vec<Overdue>,
     pub quarantine: Vec<Quarantined>,
+    /// What has been kept long enough.
+    pub retire: Vec<Retire>,
+    /// What would become of these; nothing of them is stored.
+    pub previews: Vec<Submission>,
     /// Idempotency keys older than this are dropped, a few at a time.
     pub forget_keys_before: Option<At>,
     /// Parked receipts and inbound fingerprints older than this are dropped, a few at a time.
     pub forget_parked_before: Option<At>,
     /// How far accounts have been given their events.
     pub smpp_cursors: Vec<SmppCursor>,
+    /// Parts of inbound messages older than this wait no longer for their siblings.
+    pub join_before: Option<At>,
     /// Where the search for missing receipts stands now: lane, carrier, event number.
     pub sweep_cursors: Vec<(i64, CarrierId, i64)>,
 }
@@ -36,16 +46,20 @@ impl Work {
     pub fn len(&self) -> usize {
         self.admin.len()
             + self.accepts.len()
+            + self.fires.len()
             + self.claims.len()
             + self.results.len()
             + self.receipts.len()
             + self.inbound.len()
             + self.overdue.len()
             + self.quarantine.len()
+            + self.retire.len()
+            + self.previews.len()
             + self.sweep_cursors.len()
             + self.smpp_cursors.len()
             + usize::from(self.forget_keys_before.is_some())
             + usize::from(self.forget_parked_before.is_some())
+            + usize::from(self.join_before.is_some())
     }
 
     #[must_use]
@@ -61,11 +75,17 @@ pub struct Done {
     pub at: At,
     pub admin: Vec<AdminDone>,
     pub accepts: Vec<AcceptAnswer>,
+    pub fires: Vec<FireFate>,
     /// False: the row is gone or somebody else's; do not send.
     pub claims: Vec<bool>,
     pub results: Vec<Fate>,
     pub receipts: Vec<ReceiptFate>,
     pub inbound: Vec<InboundFate>,
+    /// Whose claimed messages ended as blocked instead, each once per message.
+    pub blocked: Vec<OrgId>,
+    /// Answers to keywords wait to be sent.
+    pub replies_due: bool,
+    pub previews: Vec<PreviewAnswer>,
 }
 
 pub type AcceptAnswer = Result<Accepted, Refusal>;

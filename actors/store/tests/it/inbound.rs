@@ -5,7 +5,7 @@ use store::lane::{Inbound, InboundFate, Work};
 
 use crate::world::{World, each};
 
-fn from_handset(world: &World, fingerprint: u8) -> Inbound {
+pub(crate) fn from_handset(world: &World, fingerprint: u8) -> Inbound {
     Inbound {
         carrier: world.carrier,
         carrier_organization: None,
@@ -17,6 +17,7 @@ fn from_handset(world: &World, fingerprint: u8) -> Inbound {
         raw: b"yes".to_vec(),
         fingerprint: [fingerprint; 32],
         session: model::clock::At::now().micros(),
+        part: None,
     }
 }
 

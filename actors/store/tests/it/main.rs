@@ -2,9 +2,21 @@
 #![expect(clippy::unwrap_used, reason = "a failing test should say where")]
 
 mod accept;
+mod batches;
+mod caps;
+mod follow;
 mod handoff;
 mod inbound;
+mod joining;
+mod keywords;
+mod opt_out;
+mod policies;
+mod protection;
 mod receipts;
+mod retention;
 mod roles;
+mod schedules;
 mod schema;
+mod templates;
+mod webhooks;
 mod world;

@@ -69,7 +69,7 @@ async fn a_batch_the_database_refuses_changes_nothing_and_the_lane_goes_on() {
     .await;
 }
 
-async fn run(url: &str, sql: &'static str) {
+pub(crate) async fn run(url: &str, sql: &'static str) {
     use sqlx::Connection as _;
     if url.starts_with("sqlite") {
         sqlx::SqliteConnection::connect(url)

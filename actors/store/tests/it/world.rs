@@ -8,7 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
-use model::submission::{Credential, Idempotency, NewMessage, SendOptions, Submission};
+use model::submission::{Credential, Idempotency, NewBatch, NewMessage, SendOptions, Submission};
 use sqlx::{Connection as _, Executor as _};
 use store::lane::{
     AcceptAnswer, Accepted, Admin, AdminDone, Claim, Done, HandoffResult, NewKey, OutboxRef,
@@ -253,4 +253,10 @@ pub(crate) fn sent(ids: &[&str]) -> Outcome {
     let parts =
         ids.iter().zip(1_u8..).map(|(id, part)| PartId { part, id: (*id).to_owned() }).collect();
     Outcome::Sent { parts, external_id: ids[0].to_owned() }
+}
+
+/// A batch of so many recipients, none of whom was refused before.
+pub(crate) fn batch_of(count: usize) -> NewBatch {
+    let places = (0..u32::try_from(count).unwrap()).collect();
+    NewBatch { id: PublicId::new(At::now()), places, refused: Vec::new(), template: None }
 }

@@ -22,6 +22,7 @@ fn profile() -> Profile {
         tps: 0,
         concat: Concat::Udh8,
         dialect: Dialect::STANDARD,
+        validity_period: true,
         organization: None,
         vendor_statuses: &[],
         receipt_timeout: second,
@@ -58,6 +59,8 @@ fn flight(segments: u8, attempts: i64, category: Category) -> Flight {
         throttled: None,
         created_at: At(0),
         due_at: At(0),
+        expires_at: At(i64::MAX),
+        place: 1,
         to: String::new(),
         from: String::new(),
         body: String::new(),
@@ -189,4 +192,32 @@ fn a_message_of_32_parts_fits_its_mask() {
     assert_eq!(mask(10), 0x3ff);
     assert_eq!(mask(32), u32::MAX);
     assert_eq!(mask(99), u32::MAX);
+}
+
+#[test]
+fn what_no_bind_had_expires_and_costs_nothing() {
+    let mut flight = flight(2, 0, Category::Transactional);
+    let mut job = Job::clone(&flight.job);
+    job.expires_at = At(10);
+    flight.job = Arc::new(job);
+    assert!(!flight.expire(At(10)), "a bind has it");
+    flight.unsent = std::mem::take(&mut flight.waiting);
+    assert!(!flight.expire(At(9)), "it is valid");
+    assert!(flight.expire(At(10)));
+    assert!(!flight.expire(At(11)), "it ends already");
+    let outcome = flight.conclude(&profile(), At(10)).outcome;
+    let Outcome::Ended { status, error, submitted, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((status, error, submitted), (Status::Expired, Some(MessageError::Expired), 0));
+}
+
+#[test]
+fn what_is_in_doubt_is_not_sent_again_after_its_validity() {
+    let mut job = Job::clone(&flight(1, 0, Category::Otp).job);
+    job.expires_at = At(10);
+    let doubtful = Doubtful { job: Arc::new(job), epoch: 1, since: At(0), left: 1 };
+    let resends = |now| {
+        let outcome = doubtful.resolve(&profile(), now);
+        matches!(outcome, Outcome::Resolve { resend: true, .. })
+    };
+    assert!(resends(At(9)) && !resends(At(10)));
 }

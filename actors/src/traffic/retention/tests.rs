@@ -1,0 +1,300 @@
+//! Retention with a real writer, on each database in turn; age is made by writing it into the rows.
+
+use std::path::PathBuf;
+
+use model::api_key::{self, Mode};
+use model::carrier::{CarrierId, MessageKey, OrgId};
+use model::clock::At;
+use model::id::PublicId;
+use model::message::{Category, Encoding, Status};
+use model::money::Micros;
+use model::submission::{Credential, NewMessage, SendOptions, Submission};
+use store::lane::{
+    Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Receipt,
+    Work,
+};
+use store::testing::Outsider;
+use store::{Filter, MessageRow, Options};
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::directory::Directory;
+use crate::writer::{Limits, Shared, Writer, WriterArgs};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const DAY: Duration = Duration::from_secs(86_400);
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct World {
+    store: Store,
+    writer: WriterHandle,
+    outsider: Outsider,
+    organization: OrgId,
+    key: i64,
+    carrier: CarrierId,
+    epoch: i64,
+}
+
+async fn each(test: impl AsyncFn(World)) {
+    let name = format!("orbit_retention_{:032x}", rand::random::<u128>());
+    let folder = Folder(std::env::temp_dir().join(&name));
+    std::fs::create_dir_all(&folder.0).unwrap();
+    test(World::open(&format!("sqlite://{}", folder.0.join("orbit.db").display())).await).await;
+    if let Ok(server) = std::env::var("TEST_POSTGRES_URL") {
+        let mut admin = Outsider::connect(&server).await.unwrap();
+        admin.run(&format!("create database {name}")).await.unwrap();
+        let (base, _) = server.rsplit_once('/').unwrap();
+        test(World::open(&format!("{base}/{name}")).await).await;
+        admin.run(&format!("drop database {name} with (force)")).await.unwrap();
+    }
+}
+
+fn new_key() -> NewKey {
+    let text = api_key::mint(Mode::Live, rand::random());
+    NewKey {
+        id: PublicId::new(At::now()),
+        hash: api_key::hash(&text),
+        mode: Mode::Live,
+        scopes: String::from("*"),
+        name: String::from("test"),
+        last4: api_key::last4(&text).to_owned(),
+    }
+}
+
+impl World {
+    async fn open(url: &str) -> Self {
+        let store = Store::open(Options::new(url)).await.unwrap();
+        let limits = Limits { accepts_max: 100, backlog_per_organization_max: 100 };
+        let shared = Arc::new(Shared::new(limits));
+        let args = WriterArgs {
+            store: store.clone(),
+            alternatives: |_| Vec::new(),
+            exclusive: false,
+            shared: shared.clone(),
+            carriers: Directory::default(),
+            batch_max: 100,
+            batch_wait: Duration::ZERO,
+        };
+        Writer::spawn(None, Writer, args).await.unwrap();
+        let writer = WriterHandle::new(shared);
+        let create = Admin::CreateOrganization {
+            id: PublicId::new(At::now()),
+            name: String::from("Test"),
+            credit: Micros(1_000_000),
+            sandbox: false,
+            key: new_key(),
+        };
+        let AdminDone::Organization(organization) = writer.administer(create).await.unwrap() else {
+            panic!("no organization")
+        };
+        let create = Admin::CreateKey { organization, key: new_key() };
+        let AdminDone::Key(key) = writer.administer(create).await.unwrap() else {
+            panic!("no key")
+        };
+        let own = Admin::OwnCarrier { name: String::from("main") };
+        let AdminDone::Carrier { id, epoch, .. } = writer.administer(own).await.unwrap() else {
+            panic!("no carrier")
+        };
+        let outsider = Outsider::connect(url).await.unwrap();
+        Self { store, writer, outsider, organization, key, carrier: id, epoch }
+    }
+
+    async fn queued(&self) -> MessageKey {
+        let message = NewMessage {
+            id: PublicId::new(At::now()),
+            to: String::from("+14155550123"),
+            from: String::from("Orbit"),
+            from_ton: 5,
+            body: String::from("hello"),
+            encoding: Encoding::Gsm7,
+            segments: 1,
+            category: Category::Transactional,
+            unit_price: Micros(1_000),
+            mccmnc: None,
+            carrier: self.carrier,
+            route_reason: "test",
+            metadata: None,
+            test: false,
+            options: SendOptions::default(),
+        };
+        let submission = Submission {
+            organization: self.organization,
+            credential: Credential::ApiKey(self.key),
+            idempotency: None,
+            batch: None,
+            messages: vec![message],
+        };
+        match self.writer.submit(submission).await.unwrap() {
+            Accepted::Fresh { first, .. } => first,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn sent(&self, external_id: &str) -> MessageKey {
+        let key = self.queued().await;
+        let (carrier, epoch) = (self.carrier, self.epoch);
+        let row = OutboxRef { carrier, class: 1, organization: self.organization, key };
+        let claims = vec![Claim { row, epoch }];
+        self.writer.perform(Work { claims, ..Work::default() }).await.unwrap();
+        let result = HandoffResult {
+            row,
+            epoch,
+            category: Category::Transactional,
+            segments: 1,
+            unit_price: Micros(1_000),
+            outcome: Outcome::Sent {
+                parts: vec![PartId { part: 1, id: external_id.to_owned() }],
+                external_id: external_id.to_owned(),
+            },
+        };
+        self.writer.perform(Work { results: vec![result], ..Work::default() }).await.unwrap();
+        key
+    }
+
+    async fn delivered(&self, external_id: &str) -> MessageKey {
+        let key = self.sent(external_id).await;
+        let receipt = Receipt {
+            carrier: self.carrier,
+            external_id: external_id.to_owned(),
+            raw_id: external_id.to_owned(),
+            status: Some(Status::Delivered),
+            reason: None,
+            error: None,
+            source: String::from("+14155550123"),
+            destination: String::from("Orbit"),
+        };
+        self.writer.perform(Work { receipts: vec![receipt], ..Work::default() }).await.unwrap();
+        key
+    }
+
+    /// Sets back the clock of all rows there are.
+    async fn age(&mut self, days: u32) {
+        let by = (DAY * days).as_micros();
+        for sql in [
+            format!("update messages set created_at = created_at - {by}, sent_at = sent_at - {by}"),
+            format!("update events set at = at - {by}"),
+            format!("update ledger set at = at - {by}"),
+            format!("update quarantine set at = at - {by}"),
+        ] {
+            self.outsider.run(&sql).await.unwrap();
+        }
+    }
+
+    async fn rows(&self) -> Vec<MessageRow> {
+        let filter = Filter::default();
+        self.store.messages(self.organization, &filter, i64::MAX, 100).await.unwrap()
+    }
+
+    async fn start(&self, keep: Keep) -> ActorRef<RetentionMsg> {
+        let pace = Pace { period: Duration::from_millis(5), batch: 2, pause: Duration::ZERO };
+        let (store, writer) = (self.store.clone(), self.writer.clone());
+        let args = RetentionArgs { store, writer, keep, pace };
+        Retention::spawn(None, Retention, args).await.unwrap().0
+    }
+}
+
+/// Asks until it is so.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(2)).await; // between two looks
+        }
+    };
+    timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+#[tokio::test]
+async fn old_messages_go_in_steps_and_what_is_not_over_stays() {
+    each(async |mut world| {
+        for n in 0..5 {
+            world.delivered(&format!("old{n}")).await;
+        }
+        let queued = world.queued().await;
+        let waiting = world.sent("waiting").await;
+        world.age(20).await;
+        let fresh = world.delivered("fresh").await;
+        let keep = Keep { messages: Some(DAY * 10), ..Keep::default() };
+        let actor = world.start(keep).await;
+        until("the old are gone", async || world.rows().await.len() == 3).await;
+        let keys: Vec<i64> = world.rows().await.iter().map(|row| row.key).collect();
+        assert_eq!(keys, [fresh.0, waiting.0, queued.0]);
+        let lines = world.store.aged_lines(0, 100).await.unwrap();
+        assert!(lines.iter().all(|line| keys.contains(&line.message_key)));
+
+        // After thirty days nobody waits for a receipt any more; the queue is waited for.
+        world.age(11).await;
+        until("the silent one is gone", async || {
+            world.rows().await.iter().all(|row| row.key != waiting.0)
+        })
+        .await;
+        until("the fresh one is old", async || world.rows().await.len() == 1).await;
+        assert_eq!(world.rows().await[0].key, queued.0);
+        assert_eq!(world.store.imbalances().await.unwrap(), []);
+        actor.stop(None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_go_after_their_messages_have_ended() {
+    each(async |world| {
+        let ended = world.delivered("a1").await;
+        let waiting = world.sent("a2").await;
+        let queued = world.queued().await;
+        let keep = Keep { outbound_bodies: Some(Duration::ZERO), ..Keep::default() };
+        let actor = world.start(keep).await;
+        let bodies = async || -> Vec<(i64, bool)> {
+            let rows = world.rows().await;
+            rows.iter().map(|row| (row.key, row.redacted_at.is_none())).collect()
+        };
+        let first = [(queued.0, true), (waiting.0, true), (ended.0, false)];
+        until("the first body is out", async || bodies().await == first).await;
+        // It goes on behind its cursor.
+        let later = world.delivered("a3").await;
+        until("the later body is out", async || bodies().await[0] == (later.0, false)).await;
+        assert_eq!(bodies().await[1..], first);
+        assert_eq!(world.rows().await[0].body, "");
+        actor.stop(None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_money_and_what_was_set_aside_go_and_the_books_agree() {
+    each(async |mut world| {
+        for n in 0..4 {
+            world.delivered(&format!("a{n}")).await;
+        }
+        let aside = store::lane::Quarantined {
+            carrier: None,
+            message: None,
+            reason: String::from("test"),
+            item: String::from("x"),
+        };
+        let quarantine = vec![aside];
+        world.writer.perform(Work { quarantine, ..Work::default() }).await.unwrap();
+        world.age(20).await;
+        world.delivered("fresh").await;
+        let kept = Some(DAY * 10);
+        let keep = Keep { messages: kept, ledger: kept, lines: kept, ..Keep::default() };
+        let actor = world.start(keep).await;
+        let count =
+            async || world.store.transfers(world.organization, i64::MAX, 100).await.unwrap().len();
+        until("three sums and two transfers are left", async || count().await == 5).await;
+        until("nothing is set aside", async || {
+            world.store.quarantined(i64::MAX, 9).await.unwrap().is_empty()
+        })
+        .await;
+        until("one message is left", async || world.rows().await.len() == 1).await;
+        assert_eq!(world.store.imbalances().await.unwrap(), []);
+        actor.stop(None);
+    })
+    .await;
+}

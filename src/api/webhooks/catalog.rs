@@ -1,0 +1,279 @@
+//! The catalogue of events for the OpenAPI document: their names, the envelope, and the data of
+//! each. Nothing here is ever made: `actors/src/customer/envelope.rs` writes what is sent.
+#![expect(dead_code, reason = "schemas are described, not built")]
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// The name of an event. Subscriptions also take groups such as `message.*`, and `*`.
+#[derive(Serialize, ToSchema)]
+pub(crate) enum EventType {
+    #[serde(rename = "message.created")]
+    MessageCreated,
+    #[serde(rename = "message.sent")]
+    MessageSent,
+    #[serde(rename = "message.delivered")]
+    MessageDelivered,
+    #[serde(rename = "message.failed")]
+    MessageFailed,
+    #[serde(rename = "message.received")]
+    MessageReceived,
+    #[serde(rename = "message.replied")]
+    MessageReplied,
+    #[serde(rename = "message.cancelled")]
+    MessageCancelled,
+    #[serde(rename = "contact.opted_out")]
+    ContactOptedOut,
+    #[serde(rename = "contact.opted_in")]
+    ContactOptedIn,
+    #[serde(rename = "webhook.test")]
+    WebhookTest,
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled,
+    #[serde(rename = "protection.spend_warning")]
+    SpendWarning,
+    #[serde(rename = "protection.spend_reached")]
+    SpendReached,
+    #[serde(rename = "protection.velocity")]
+    Velocity,
+    #[serde(rename = "protection.destination_refused")]
+    DestinationRefused,
+    #[serde(rename = "wallet.low")]
+    WalletLow,
+    #[serde(rename = "sender_id.updated")]
+    SenderIdUpdated,
+}
+
+/// The body of a webhook request.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventEnvelope {
+    /// The same each time this event is sent: what repeats is known by it.
+    #[schema(example = "evt_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    id: String,
+    #[serde(rename = "type")]
+    kind: EventType,
+    #[schema(example = "2026-01-01T12:00:00.000Z")]
+    created_at: String,
+    data: EventData,
+    /// Of a message's events: grows from one to the next, not always by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<i64>,
+    /// The data was above 256 KiB and is left out but for its ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<bool>,
+}
+
+/// By the event's type.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum EventData {
+    Created(MessageCreatedData),
+    Sent(MessageSentData),
+    Delivered(MessageDeliveredData),
+    Failed(MessageFailedData),
+    Received(MessageReceivedData),
+    Cancelled(MessageCancelledData),
+    Contact(ContactConsentData),
+    Test(WebhookTestData),
+    Disabled(WebhookDisabledData),
+    Spend(SpendData),
+    Velocity(VelocityData),
+    Destination(DestinationData),
+    Low(WalletLowData),
+    Sender(SenderIdData),
+}
+
+/// Of `message.created`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageCreatedData {
+    message_id: String,
+    channel: String,
+    from: String,
+    to: String,
+    status: String,
+    test_mode: bool,
+    body: String,
+    segments: i64,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    created_at: String,
+    batch_id: Option<String>,
+}
+
+/// Of `message.sent`: the carrier has it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageSentData {
+    message_id: String,
+    channel: String,
+    from: String,
+    to: String,
+    status: String,
+    test_mode: bool,
+    external_id: Option<String>,
+    /// The same as `external_id`.
+    provider_id: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    sent_at: String,
+    batch_id: Option<String>,
+}
+
+/// Of `message.delivered`: the handset has it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageDeliveredData {
+    message_id: String,
+    channel: String,
+    from: String,
+    to: String,
+    status: String,
+    test_mode: bool,
+    segments: i64,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    delivered_at: String,
+    batch_id: Option<String>,
+}
+
+/// Of `message.failed`, for whatever reason: see `status`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageFailedData {
+    message_id: String,
+    channel: String,
+    from: String,
+    to: String,
+    /// `failed`, `undelivered`, `rejected`, `expired`, `blocked` or `submitted_no_receipt`.
+    status: String,
+    test_mode: bool,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    carrier_error: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    failed_at: String,
+    batch_id: Option<String>,
+}
+
+/// Of `message.received` and `message.replied`: a person wrote.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageReceivedData {
+    message_id: String,
+    channel: String,
+    from: String,
+    to: String,
+    status: String,
+    test_mode: bool,
+    body: String,
+    media_urls: Vec<String>,
+    conversation_id: Option<String>,
+    contact_id: Option<String>,
+    received_at: String,
+}
+
+/// Of `message.cancelled`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageCancelledData {
+    message_id: String,
+    channel: String,
+    from: String,
+    to: String,
+    status: String,
+    test_mode: bool,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    cancelled_at: String,
+    batch_id: Option<String>,
+}
+
+/// Of `contact.opted_out` and `contact.opted_in`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ContactConsentData {
+    contact_id: Option<String>,
+    channel: String,
+    address: String,
+    keyword: Option<String>,
+    source: String,
+    message_id: Option<String>,
+    at: String,
+}
+
+/// Of `webhook.test`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WebhookTestData {
+    webhook_id: String,
+    message: String,
+}
+
+/// Of `webhook.disabled`: told to the other endpoints.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WebhookDisabledData {
+    webhook_id: String,
+    url: String,
+    /// `gone` (it answered 410) or `failing` (for days).
+    reason: String,
+}
+
+/// Of `protection.spend_warning`, at four fifths of the day's limit, and `protection.spend_reached`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SpendData {
+    spent_micros: i64,
+    limit_micros: i64,
+    currency: String,
+    /// The next midnight, UTC.
+    resets_at: String,
+}
+
+/// Of `protection.velocity`: too many messages in a minute to one range of numbers. Told at most
+/// once an hour.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct VelocityData {
+    prefix: String,
+    one_time_codes: bool,
+    limit_per_minute: i64,
+}
+
+/// Of `protection.destination_refused`: which of the two closed the destination. Told at most once
+/// an hour.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DestinationData {
+    prefix: Option<String>,
+    country: Option<String>,
+}
+
+/// Of `wallet.low`: told once until the next top-up.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WalletLowData {
+    balance_micros: i64,
+    threshold_micros: i64,
+    currency: String,
+}
+
+/// Of `sender_id.updated`: the operator decided on a sender in a country.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SenderIdData {
+    id: String,
+    sender_id: String,
+    country: String,
+    status: String,
+    reason: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use model::event::EventKind;
+    use serde_json::Value;
+
+    #[test]
+    fn the_catalogue_names_every_event_that_is_told() {
+        let document: Value = serde_json::from_str(&crate::api::document()).unwrap();
+        let listed = &document["components"]["schemas"]["EventType"]["enum"];
+        let mut listed: Vec<_> =
+            listed.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let mut told: Vec<_> =
+            EventKind::ALL.iter().filter_map(|kind| kind.public_type()).collect();
+        listed.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(listed, told);
+        assert!(document["components"]["schemas"]["EventEnvelope"].is_object());
+    }
+}
