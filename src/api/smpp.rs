@@ -226,7 +226,7 @@ pub(crate) async fn delete(
     caller: Caller<ChangeSmpp>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let row = find(&app, &caller, &id).await?;
+    let row = changeable(&app, &caller, &id).await?;
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
     changed(&app, SmppChange::Delete { id, organization: caller.organization }).await?;
     app.accounts.remove(&row.system_id);
@@ -250,7 +250,7 @@ pub(crate) async fn rotate(
     caller: Caller<ChangeSmpp>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let row = find(&app, &caller, &id).await?;
+    let row = changeable(&app, &caller, &id).await?;
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
     let password = new_password();
     let password_mac = app.accounts.mac(&row.system_id, &password);
@@ -259,6 +259,16 @@ pub(crate) async fn rotate(
     let account = AccountOut::of(&app, &taken_up(&app, &caller, id, true).await?);
     let out = AccountWithPasswordOut { account, password };
     secret(caller.call.answer(StatusCode::OK, out)?)
+}
+
+/// An account that this key may change: a test key would otherwise come by a live one.
+async fn changeable<P>(
+    app: &App,
+    caller: &Caller<P>,
+    id: &str,
+) -> Result<SmppAccountRow, ApiError> {
+    let row = find(app, caller, id).await?;
+    if caller.test && row.test_mode == 0 { Err(input::live_with_a_test_key()) } else { Ok(row) }
 }
 
 async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<SmppAccountRow, ApiError> {

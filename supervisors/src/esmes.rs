@@ -192,6 +192,11 @@ impl EsmesState {
     async fn bound(&mut self, me: &ActorRef<EsmesMsg>, bound: Bound) {
         let Some(member) = self.esmes.get_mut(&bound.esme.get_id()) else { return };
         let id = bound.account.id;
+        // Changed between its bind and now: it has to come again.
+        let current = self.args.accounts.find(&bound.account.system_id);
+        if current.is_none_or(|current| !Arc::ptr_eq(&current, &bound.account)) {
+            let _ = bound.esme.send_message(EsmeMsg::Leave);
+        }
         member.account = Some(bound.account);
         member.receives = bound.receives.is_some();
         if !member.receives {

@@ -7,13 +7,15 @@
 //! │  └─ carrier          one per account, each with a restart budget of its own
 //! │     ├─ owner         when it dies its binds fall and rise with it
 //! │     └─ bind          one per connection; when it dies it alone is started again
-//! ├─ sweeper
-//! ├─ scheduler
+//! ├─ sweeper             receipts that do not come, parts that are not joined
+//! ├─ retention           what has aged
+//! ├─ replies             answers to keywords
+//! ├─ scheduler           what falls due
 //! ├─ customers
-//! │  └─ endpoint       one per webhook endpoint; when it dies it alone is started again
+//! │  └─ endpoint         one per webhook endpoint; when it dies it alone is started again
 //! └─ esmes
-//!    ├─ ESME            one per connection, temporary
-//!    └─ courier         one per account with a receiving bind
+//!    ├─ ESME             one per connection, temporary
+//!    └─ courier          one per account with a receiving bind
 //!
 //! A restart policy is arithmetic (`restart`); what killed its actor twice is set aside.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]

@@ -2,7 +2,8 @@
 //!
 //! Built by root from the settings and shared by all that accept (API, binds); no actor. It never
 //! asks a database, a clock or a wallet, and never waits: each send calls it once, and the answer
-//! is a message ready for the writer or a refusal. It keeps nothing that could be lost with it. The routes are replaced whole, and a check that runs meanwhile ends on those it began with.
+//! is a message ready for the writer or a refusal. It keeps nothing that could be lost with it. The
+//! routes are replaced whole, and a check that runs meanwhile ends on those it began with.
 
 mod estimate;
 

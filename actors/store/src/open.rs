@@ -209,7 +209,7 @@ impl Store {
             Conn::Postgres(conn)
         } else {
             let conn = rusqlite::Connection::open(self.options.sqlite_path()?)?;
-            conn.set_prepared_statement_cache_capacity(100);
+            conn.set_prepared_statement_cache_capacity(300);
             conn.busy_timeout(BUSY_WAIT)?;
             let pages = self.options.sqlite_checkpoint_pages;
             for (name, value) in [

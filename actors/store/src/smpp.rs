@@ -34,6 +34,7 @@ row! {
         pub updated_at: i64,
         pub disabled_at: Option<i64>,
         pub suspended_at: Option<i64>,
+        pub is_sandbox: i64,
     }
 }
 
@@ -85,7 +86,7 @@ macro_rules! select_accounts {
                 a.allowed_ips, a.bind_types, a.max_binds, a.tps, a.window_size, a.test_mode,
                 a.category, a.default_sender, a.allowed_senders, a.receipt_format, a.id_format,
                 a.inbound_numbers, a.once_by_reference, a.cursor, a.created_at, a.updated_at,
-                a.disabled_at, o.suspended_at
+                a.disabled_at, o.suspended_at, o.is_sandbox
             from smpp_accounts a join organizations o on o.id = a.organization_id ",
             $rest
         )

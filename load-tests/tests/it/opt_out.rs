@@ -1,6 +1,9 @@
 //! STOP from a handset: confirmed, in force, and for good; and long messages, part by part.
 
+use std::time::Duration;
+
 use load_tests::peer::smsc::wire::{self, DELIVER_SM, Deliver};
+use model::clock::At;
 use serde_json::json;
 
 use crate::scripted::{Polite, Scripted, inbound};
@@ -25,6 +28,7 @@ fn says(carrier: &Scripted, sequence: u32, text: &str) {
 async fn stop_is_confirmed_by_the_number_written_to_and_holds_until_start() {
     let carrier = polite();
     let mut world = World::new("stop");
+    world.set("schedules.lead_min_s", "1");
     world.carrier("main", carrier.address, "");
     let org = world.org("Sender", "10").await;
     world.serve().await;
@@ -32,6 +36,9 @@ async fn stop_is_confirmed_by_the_number_written_to_and_holds_until_start() {
     let offer = json!({"to": format!("+{PERSON}"), "from": format!("+{OURS}"), "body": "Offer"});
     let id = http.send(&offer).await;
     http.becomes(&id, "delivered").await;
+    let mut later = offer.clone();
+    later["scheduled_at"] = json!(At::now().plus(Duration::from_secs(3)).iso());
+    let later = http.send(&later).await;
 
     says(&carrier, 500, "Stop!");
     carrier.sees(wire::SUBMIT_SM, 2).await;
@@ -41,6 +48,14 @@ async fn stop_is_confirmed_by_the_number_written_to_and_holds_until_start() {
     assert!(confirmation.text().contains("START"), "{}", confirmation.text());
     let refused = http.post("/api/v1/messages/sms", &offer).await;
     assert_eq!((refused.status, refused.code()), (422, "RECIPIENT_OPTED_OUT"));
+    let batch = json!({"from": offer["from"], "body": "Offer", "recipients": [
+        {"to": offer["to"]}, {"to": "+14155550188"}]});
+    let sent = http.post("/api/v1/messages/batch", &batch).await;
+    let results = &sent.data()["results"];
+    assert_eq!(results[0]["error"]["code"], "RECIPIENT_OPTED_OUT", "{results}");
+    carrier.sees(wire::SUBMIT_SM, 3).await;
+    let shown = http.becomes(&later, "blocked").await;
+    assert_eq!(shown["error_code"], "RECIPIENT_OPTED_OUT", "{shown}");
 
     world.kill();
     world.serve().await;
@@ -53,12 +68,12 @@ async fn stop_is_confirmed_by_the_number_written_to_and_holds_until_start() {
     says(&carrier, 501, "STOP");
     carrier.sees(ANSWER, answers + 1).await;
     says(&carrier, 502, "start");
-    carrier.sees(wire::SUBMIT_SM, 3).await;
+    carrier.sees(wire::SUBMIT_SM, 4).await;
     let welcome = carrier.submits().pop().expect("a submit");
     assert!(welcome.text().contains("subscribed again"), "STOP is confirmed once: {welcome:?}");
     let id = http.send(&offer).await;
     http.becomes(&id, "delivered").await;
-    assert_eq!(carrier.submits().len(), 4);
+    assert_eq!(carrier.submits().len(), 5);
 }
 
 fn part(carrier: &Scripted, sequence: u32, (reference, total, number): (u8, u8, u8), text: &str) {

@@ -1,7 +1,7 @@
 //! Times on the wire: `YYMMDDhhmmsstnnp`, SMPP 3.4 §7.1.1. Absolute with a zone, or relative.
 //!
 //! Years are 2000 to 2099. Relative times count months as 30 and years as 365 days, since no
-//! calendar is known here. Reading takes 13 and more digits as carriers' clients write them.
+//! calendar is known here.
 
 use std::time::Duration;
 

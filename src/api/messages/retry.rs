@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use model::carrier::MessageKey;
+use model::esme::Submitted;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::refusal::{Code, Refusal};
@@ -77,6 +78,11 @@ fn may_retry(row: &ChangeRow) -> Result<(), Refusal> {
     let failed = [Status::Failed, Status::Undelivered, Status::Expired, Status::Rejected];
     if !failed.contains(&status) {
         let message = "only a message that failed can be sent again";
+        return Err(refused(Code::MessageNotRetryable, message, status));
+    }
+    let submitted = Submitted::stored(row.smpp_account_id, row.submitted.as_deref());
+    if submitted.is_some_and(|submitted| submitted.esm_class != 0) {
+        let message = "it is a part of something that an SMPP client sent: only that can repeat it";
         return Err(refused(Code::MessageNotRetryable, message, status));
     }
     if row.redacted_at.is_some() {

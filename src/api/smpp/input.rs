@@ -113,7 +113,7 @@ impl AccountPatch {
         let mut settings = settings_of(row);
         let mut reader = Reader { map: &map, faults: Vec::new() };
         if test && !settings.test {
-            return Err(reader_of_live());
+            return Err(live_with_a_test_key());
         }
         reader.read(&mut settings);
         if reader.faults.is_empty() { Ok(settings) } else { Err(ApiError::faults(reader.faults)) }
@@ -121,7 +121,7 @@ impl AccountPatch {
 }
 
 /// A test key changes no live account.
-fn reader_of_live() -> ApiError {
+pub(super) fn live_with_a_test_key() -> ApiError {
     let message = "a live account is changed with a live key";
     ApiError::new(model::refusal::Code::WrongKeyMode, message)
 }

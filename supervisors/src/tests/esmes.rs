@@ -11,7 +11,9 @@ use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use model::clock::At;
 use model::id::PublicId;
 use model::rates::Rates;
+use proto_smpp::pdu::manage::{Ask, Cancel, Query, QueryResponse};
 use proto_smpp::pdu::multi::{Destination, Multi};
+use proto_smpp::receipt::State;
 use proto_smpp::split::Concat;
 use proto_smpp::{
     Address, Bind, BindKind, CommandId, CommandStatus, Frames, Input, Message, Output, Role,
@@ -432,6 +434,60 @@ async fn inbound_messages_come_to_the_account_whose_number_they_are_for() {
     let brought = client.brought().await;
     assert_eq!(text_of(&brought), "for 12345");
     assert_eq!((brought.source.text(), brought.destination.ton), ("14155550123".into(), 3));
+    server.end().await;
+    world.end().await;
+}
+
+/// Asks about an earlier message; the status and body of the answer.
+async fn ask(client: &mut Client, ask: Ask) -> (u32, Vec<u8>) {
+    let mut octets = Vec::new();
+    ask.encode(&mut octets, 70);
+    client.stream.write_all(&octets).await.unwrap();
+    let mut head = [0; 16];
+    let reading = async {
+        client.stream.read_exact(&mut head).await.unwrap();
+        let word = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap());
+        let mut body = vec![0; word(0) as usize - head.len()];
+        client.stream.read_exact(&mut body).await.unwrap();
+        assert_eq!((word(4), word(12)), (ask.command().0 | 0x8000_0000, 70));
+        (word(8), body)
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_waits_can_be_asked_for_and_stopped_once_by_its_account_alone() {
+    let peer = Peer::new();
+    let world = World::of(profile("one", &peer)).await;
+    let server = Server::start(&world).await;
+    server.account(&world, "acme", |_| {}).await;
+    server.account(&world, "other", |_| {}).await;
+    let mut client = Client::bound(&server, BindKind::Transmitter, "acme").await;
+    let mut later = message("later");
+    later.schedule = b"000000010000000R".to_vec();
+    client.step(Input::Submit { message: &later, tag: 1 }).await;
+    let (_, status, id) = client.answered().await;
+    assert_eq!(status, CommandStatus::OK);
+    let id = || id.clone().into_bytes();
+    let query = || Ask::Query(Query { message_id: id(), source: later.source.clone() });
+    let cancel = |to: &str| {
+        let (source, destination) = (later.source.clone(), Address::new(1, 1, to));
+        Ask::Cancel(Cancel { message_id: id(), source, destination, ..Cancel::default() })
+    };
+    let state = |body: &[u8]| QueryResponse::parse(body).unwrap().message_state;
+
+    let mut stranger = Client::bound(&server, BindKind::Transmitter, "other").await;
+    assert_eq!(ask(&mut stranger, query()).await.0, CommandStatus::INVMSGID.0);
+    assert_eq!(ask(&mut stranger, cancel("")).await.0, CommandStatus::INVMSGID.0);
+
+    let (status, body) = ask(&mut client, query()).await;
+    assert_eq!((status, state(&body)), (0, State::Enroute.code()));
+    assert_eq!(ask(&mut client, cancel("14155550199")).await.0, CommandStatus::INVDSTADR.0);
+    assert_eq!(ask(&mut client, cancel("14155550123")).await.0, 0);
+    assert_eq!(ask(&mut client, cancel("")).await.0, CommandStatus::CANCELFAIL.0);
+    let (status, body) = ask(&mut client, query()).await;
+    assert_eq!((status, state(&body)), (0, State::Deleted.code()));
+    assert_eq!(peer.times("later"), 0);
     server.end().await;
     world.end().await;
 }

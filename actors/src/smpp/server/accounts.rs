@@ -193,7 +193,7 @@ impl Account {
             bind_types: row.bind_types,
             max_binds: usize::try_from(row.max_binds).unwrap_or(1),
             window_size: usize::try_from(row.window_size).unwrap_or(1).max(1),
-            test: row.test_mode != 0,
+            test: row.test_mode != 0 || row.is_sandbox != 0,
             category: Category::from_code(row.category).unwrap_or(Category::Transactional),
             default_sender: row.default_sender.clone(),
             allowed_senders: list(&row.allowed_senders),
@@ -249,9 +249,11 @@ impl Account {
         self.shared.binds.load(Ordering::Acquire)
     }
 
+    /// `None` is the switch's default, which is none of those that an account lists.
     #[must_use]
-    pub fn may_send_from(&self, sender: &str) -> bool {
-        self.allowed_senders.is_empty() || self.allowed_senders.iter().any(|one| one == sender)
+    pub fn may_send_from(&self, sender: Option<&str>) -> bool {
+        let allowed = &self.allowed_senders;
+        allowed.is_empty() || sender.is_some_and(|sender| allowed.iter().any(|one| one == sender))
     }
 
     /// Whether inbound messages to this number are this account's.

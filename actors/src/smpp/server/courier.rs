@@ -81,8 +81,9 @@ pub struct CourierState {
     held: VecDeque<Event>,
     /// PDUs that a bind should be given, oldest first.
     ready: VecDeque<Ticket>,
-    /// What rests after a temporary refusal, with the time it may be tried again.
-    resting: HashMap<Ticket, (Instant, u32)>,
+    /// What was refused for now: when it may be tried again, `None` while it is tried, and how
+    /// often it was refused.
+    resting: HashMap<Ticket, (Option<Instant>, u32)>,
     /// The log was looked through up to here.
     read_to: i64,
     /// All up to here was delivered, or was not owed.
@@ -266,7 +267,10 @@ impl CourierState {
                     self.binds[at].has.push(ticket);
                     given[at].push((ticket, message));
                 }
-                None => self.close(ticket),
+                None => {
+                    self.resting.remove(&ticket);
+                    self.close(ticket);
+                }
             }
         }
         for (bind, deliveries) in self.binds.iter().zip(given) {
@@ -307,7 +311,7 @@ impl CourierState {
         for ticket in again {
             let tries = self.resting.get(&ticket).map_or(0, |(_, tries)| *tries);
             let rest = REST_MIN.saturating_mul(1 << tries.min(6)).min(REST_MAX);
-            self.resting.insert(ticket, (now + rest, tries + 1));
+            self.resting.insert(ticket, (Some(now + rest), tries + 1));
         }
     }
 
@@ -347,18 +351,11 @@ impl CourierState {
     fn ticked(&mut self) {
         self.tick = None;
         let now = Instant::now();
-        let due: Vec<Ticket> = self
-            .resting
-            .iter()
-            .filter(|(_, (at, tries))| *at <= now && *tries > 0)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in due {
-            if let Some((at, _)) = self.resting.get_mut(&ticket) {
-                // Not again until it was tried: an answer sets the next time.
-                *at = now + 10 * REST_MAX;
+        for (ticket, (at, _)) in &mut self.resting {
+            if at.is_some_and(|at| at <= now) {
+                *at = None;
+                self.ready.push_back(*ticket);
             }
-            self.ready.push_back(ticket);
         }
     }
 
@@ -381,7 +378,7 @@ impl CourierState {
     }
 
     fn set_tick(&mut self, me: &ActorRef<CourierMsg>) {
-        let Some(due) = self.resting.values().map(|(at, _)| *at).min() else { return };
+        let Some(due) = self.resting.values().filter_map(|(at, _)| *at).min() else { return };
         if self.tick.as_ref().is_some_and(|(at, _)| *at <= due) {
             return;
         }

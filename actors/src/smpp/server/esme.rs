@@ -235,9 +235,10 @@ impl EsmeState {
 
     fn answer(&mut self, me: &ActorRef<EsmeMsg>, answers: &[Answer]) {
         if let Some(meters) = &self.meters {
-            let good = answers.iter().filter(|answer| answer.status().is_ok()).count() as u64;
-            meters.accepted.increment(good);
-            meters.refused.increment(answers.len() as u64 - good);
+            let submits = answers.iter().filter(|answer| answer.is_of_submit());
+            let (good, bad): (Vec<_>, Vec<_>) = submits.partition(|a| a.status().is_ok());
+            meters.accepted.increment(good.len() as u64);
+            meters.refused.increment(bad.len() as u64);
         }
         self.step(me, answers.iter().map(Answer::input).collect());
         self.read_on();
@@ -372,17 +373,14 @@ impl EsmeState {
             }
         }
         for (sequence, multi) in &pending.multis {
-            let count = multi.destinations.len();
-            if granted < count {
-                batch.refuse(CommandId::SUBMIT_MULTI, *sequence, CommandStatus::THROTTLED);
-                continue;
-            }
+            let count = multi.destinations.len().min(granted);
             granted -= count;
-            self.serve_multi(&account, *sequence, multi, now_at, &mut batch);
+            self.serve_multi(&account, *sequence, (multi, count), now_at, &mut batch);
         }
         batch.send(me, &self.writer, &self.store);
         if !pending.asked.is_empty() {
-            answers::look_up(me.clone(), self.store.clone(), account, pending.asked);
+            let (writer, store) = (self.writer.clone(), self.store.clone());
+            answers::look_up(me.clone(), writer, store, account, pending.asked);
         }
     }
 
@@ -390,14 +388,19 @@ impl EsmeState {
         &self,
         account: &Account,
         sequence: u32,
-        multi: &Multi,
+        (multi, granted): (&Multi, usize),
         now: At,
         batch: &mut answers::Batch,
     ) {
         let mut taken = Vec::new();
         let mut unsuccessful = Vec::new();
-        for destination in &multi.destinations {
+        for (place, destination) in multi.destinations.iter().enumerate() {
             match destination {
+                // Its pace lets in the first of them.
+                Destination::Address(address) if place >= granted => {
+                    let status = CommandStatus::THROTTLED;
+                    unsuccessful.push(Unsuccessful { address: address.clone(), status });
+                }
                 Destination::Address(address) => {
                     match submit::read(account, &self.admission, &multi.message, address, now) {
                         Ok(read) => taken.push((address.clone(), submission(account, read))),

@@ -15,6 +15,7 @@ use model::refusal::Refusal;
 use model::submission::{Idempotency, NewMessage, SendOptions};
 use proto_smpp::pdu::EncodeError;
 use proto_smpp::pdu::message::ESM_UDHI;
+use proto_smpp::text::{Alphabet, alphabet};
 use proto_smpp::{Address, CommandStatus, Message, Time, segment, text, tlv};
 use sha2::{Digest as _, Sha256};
 
@@ -84,7 +85,7 @@ pub(super) fn read(
         service_type: message.service_type.clone(),
         user_data: if fits_one_part(message.data_coding, header, body) {
             data.to_vec()
-        } else if header.is_empty() {
+        } else if header.is_empty() && alphabet(message.data_coding) != Alphabet::Binary {
             Vec::new()
         } else {
             return Err(CommandStatus::INVMSGLEN);
@@ -179,9 +180,10 @@ fn sender(account: &Account, address: &Address) -> Result<Option<String>, Comman
     } else {
         Some(text)
     };
-    match &sender {
-        Some(sender) if !account.may_send_from(sender) => Err(CommandStatus::INVSRCADR),
-        _ => Ok(sender),
+    if account.may_send_from(sender.as_deref()) {
+        Ok(sender)
+    } else {
+        Err(CommandStatus::INVSRCADR)
     }
 }
 

@@ -1,10 +1,9 @@
 //! The gates inside the transaction: what was checked before is looked at again where it holds.
 //!
 //! Whoever lets messages in (accepts, schedules that fall due) opens the gates for all candidates
-//! of the batch at once, which locks and reads rows in this order: policies, cap rules, wallets,
-//! the day's spend. Then each candidate is
-//! decided in order of arrival, in memory: [`Gates::pass`], and [`Gates::pay`] for all of an item
-//! that passed. What passed and was not paid is taken back with [`Gates::undo`]; what is let in is
+//! of the batch at once, which locks and reads rows in one order, so that two lanes never wait for
+//! each other. Then each candidate is decided in order of arrival, in memory: [`Gates::pass`], and
+//! [`Gates::pay`] for all of an item that passed. What passed and was not paid is taken back with [`Gates::undo`]; what is let in is
 //! told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
 
 mod caps;

@@ -146,10 +146,14 @@ static DROP_FURTHER_PARTS: Bulk = Bulk {
          where p.message_key = v.k and p.part > 1",
 };
 
+// Of what a customer submitted by SMPP the eight fixed octets stay, which tell of receipts, and
+// three empty lists.
 static REDACT: Bulk = Bulk {
-    sqlite: "update messages set body = '', raw = null, redacted_at = ?2
+    sqlite: "update messages set body = '', raw = null, redacted_at = ?2,
+            submitted = cast(substr(submitted, 1, 8) || x'000000000000' as blob)
          where key = ?1 and redacted_at is null and status between 4 and 12",
-    postgres: "update messages set body = '', raw = null, redacted_at = v.n
+    postgres: "update messages set body = '', raw = null, redacted_at = v.n,
+            submitted = substring(submitted from 1 for 8) || '\\x000000000000'::bytea
          from unnest($1::bigint[], $2::bigint[]) v (k, n)
          where key = v.k and redacted_at is null and status between 4 and 12",
 };

@@ -62,6 +62,10 @@ enum State {
         until: Instant,
     },
     Bound,
+    /// SMSC: we are to unbind, once the peer's requests have their answers.
+    Leaving {
+        until: Instant,
+    },
     Unbinding {
         until: Instant,
     },
@@ -178,7 +182,9 @@ impl<T> Session<T> {
         let state = match self.state {
             State::Open { until } if self.role == Role::Smsc => Some(until),
             State::Binding { until, .. } | State::Deciding { until, .. } => Some(until),
-            State::Unbinding { until } | State::Parting { until, .. } => Some(until),
+            State::Leaving { until }
+            | State::Unbinding { until }
+            | State::Parting { until, .. } => Some(until),
             State::Bound => self.timers.deadline(),
             State::Open { .. } | State::Closed => None,
         };
@@ -301,6 +307,9 @@ impl<T> Session<T> {
             self.stats.pdus_sent += 1;
             step.close = Some(CloseReason::PeerUnbound);
         }
+        if matches!(self.state, State::Leaving { .. }) && self.owed == 0 {
+            self.say_goodbye(step);
+        }
     }
 
     fn refuse(&mut self, step: &mut Step<'_, T>, status: CommandStatus) {
@@ -322,15 +331,23 @@ impl<T> Session<T> {
 
     fn unbind(&mut self, step: &mut Step<'_, T>) {
         match self.state {
-            State::Bound => {
-                self.request(step, CommandId::UNBIND);
-                self.state = State::Unbinding { until: step.now + self.settings.response_timeout };
+            State::Bound if self.owed > 0 && self.role == Role::Smsc => {
+                self.state = State::Leaving { until: step.now + self.settings.response_timeout };
             }
-            State::Unbinding { .. } | State::Parting { .. } | State::Closed => {}
+            State::Bound => self.say_goodbye(step),
+            State::Leaving { .. }
+            | State::Unbinding { .. }
+            | State::Parting { .. }
+            | State::Closed => {}
             State::Open { .. } | State::Binding { .. } | State::Deciding { .. } => {
                 step.close = Some(CloseReason::Unbound);
             }
         }
+    }
+
+    fn say_goodbye(&mut self, step: &mut Step<'_, T>) {
+        self.request(step, CommandId::UNBIND);
+        self.state = State::Unbinding { until: step.now + self.settings.response_timeout };
     }
 
     fn tick(&mut self, step: &mut Step<'_, T>) {
@@ -348,6 +365,7 @@ impl<T> Session<T> {
                 self.refuse(step, CommandStatus::SYSERR);
                 step.close = Some(CloseReason::BindTimeout);
             }
+            State::Leaving { until } if step.now >= until => self.say_goodbye(step),
             State::Unbinding { until } if step.now >= until => {
                 step.close = Some(CloseReason::UnbindTimeout);
             }

@@ -94,7 +94,8 @@ impl<T> Session<T> {
 
     /// Answers that are owed go before the goodbye.
     fn peer_unbinds(&mut self, step: &mut Step<'_, T>, header: Header) {
-        if matches!(self.state, State::Bound) && self.owed > 0 && self.serves() {
+        let bound = matches!(self.state, State::Bound | State::Leaving { .. });
+        if bound && self.owed > 0 && self.serves() {
             let until = step.now + self.settings.response_timeout;
             self.state = State::Parting { sequence: header.sequence, until };
             return;
@@ -150,11 +151,14 @@ impl<T> Session<T> {
     /// bind response has gone out, so an ESME that binds takes messages already.
     fn may_receive(&self, command: CommandId) -> bool {
         let open = match self.state {
-            State::Bound | State::Unbinding { .. } => true,
-            State::Binding { .. } => true,
-            State::Open { .. } | State::Deciding { .. } | State::Parting { .. } | State::Closed => {
-                false
-            }
+            State::Bound | State::Binding { .. } => true,
+            // An answer might not come through any more: what a customer sends now is not taken.
+            State::Unbinding { .. } => !self.serves(),
+            State::Leaving { .. }
+            | State::Open { .. }
+            | State::Deciding { .. }
+            | State::Parting { .. }
+            | State::Closed => false,
         };
         open && match &self.role {
             Role::Esme(_) => command != CommandId::SUBMIT_SM,

@@ -102,3 +102,25 @@ fn a_goodbye_waits_for_answers_no_longer_than_for_a_response() {
     rig.now += 10 * S;
     assert_eq!(rig.step(Input::Tick), [Output::Close(CloseReason::PeerUnbound)]);
 }
+
+#[test]
+fn our_own_goodbye_waits_for_the_answers_too_and_takes_nothing_more() {
+    let mut rig = Rig::bound_smsc(BindKind::Transceiver);
+    rig.bytes(&encoded(&hello(CommandId::SUBMIT_SM), 4));
+    assert_eq!(rig.step(Input::Unbind), []);
+    assert_eq!(rig.sent(), []);
+    assert_eq!(rig.bytes(&encoded(&hello(CommandId::SUBMIT_SM), 5)), []);
+    let late = (CommandId::SUBMIT_SM.response(), 5, CommandStatus::INVBNDSTS);
+    assert_eq!(rig.sent(), [late]);
+    let (command, status) = (CommandId::SUBMIT_SM, CommandStatus::OK);
+    rig.step(Input::Answer { command, sequence: 4, status, message_id: b"7" });
+    let commands: Vec<_> = rig.sent().iter().map(|(command, ..)| *command).collect();
+    assert_eq!(commands, [CommandId::SUBMIT_SM.response(), CommandId::UNBIND]);
+
+    let mut silent = Rig::bound_smsc(BindKind::Transceiver);
+    silent.bytes(&encoded(&hello(CommandId::SUBMIT_SM), 4));
+    silent.step(Input::Unbind);
+    silent.now += 10 * S;
+    silent.step(Input::Tick);
+    assert_eq!(silent.sent().last().map(|(command, ..)| *command), Some(CommandId::UNBIND));
+}

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use metrics::counter;
+use model::carrier::MessageKey;
 use model::esme::IdFormat;
 use model::message::Status;
 use model::submission::Submission;
-use proto_smpp::pdu::manage::{Ask, QueryResponse};
+use proto_smpp::pdu::manage::{Ask, Cancel, QueryResponse};
 use proto_smpp::pdu::multi::{Multi, Unsuccessful};
 use proto_smpp::{Address, CommandId, CommandStatus, Input, Message, Time};
 use ractor::ActorRef;
-use store::lane::AcceptAnswer;
+use store::lane::{AcceptAnswer, Admin, AdminDone, CancelFate};
 use store::{AskedRow, Store};
 
 use super::super::accounts::Account;
 use super::super::courier::Ticket;
 use super::super::receipts::state_of;
+use super::super::status;
 use super::{EsmeMsg, Told, told};
 use crate::writer::WriterHandle;
 
@@ -76,6 +78,10 @@ impl Answer {
             Self::Asked { status, .. } => *status,
             Self::Query { .. } => CommandStatus::OK,
         }
+    }
+
+    pub(super) fn is_of_submit(&self) -> bool {
+        matches!(self, Self::Submit { .. } | Self::Multi { .. })
     }
 
     pub(super) fn input(&self) -> Input<'_, Ticket> {
@@ -243,9 +249,10 @@ fn refusal(command: CommandId, sequence: u32, status: CommandStatus) -> Answer {
     Answer::Submit { command, sequence, status, message_id: String::new() }
 }
 
-/// Answers questions about earlier messages, away from the mailbox.
+/// Answers what is asked about earlier messages, away from the mailbox.
 pub(super) fn look_up(
     me: ActorRef<EsmeMsg>,
+    writer: WriterHandle,
     store: Store,
     account: Arc<Account>,
     asked: Vec<(u32, Box<Ask>)>,
@@ -254,21 +261,49 @@ pub(super) fn look_up(
     tokio::spawn(async move {
         let mut answers = Vec::with_capacity(asked.len());
         for (sequence, ask) in asked {
-            let refused = |command, status| Answer::Asked { command, sequence, status };
+            let plain = |command, status| Answer::Asked { command, sequence, status };
             answers.push(match *ask {
                 Ask::Query(query) => {
                     let found = find(&store, &account, &query.message_id, &query.source).await;
                     match found {
                         Ok(row) => state(sequence, query.message_id, &row),
-                        Err(status) => refused(CommandId::QUERY_SM, status),
+                        Err(status) => plain(CommandId::QUERY_SM, status),
                     }
                 }
-                Ask::Cancel(_) => refused(CommandId::CANCEL_SM, CommandStatus::CANCELFAIL),
-                Ask::Replace(_) => refused(CommandId::REPLACE_SM, CommandStatus::REPLACEFAIL),
+                Ask::Cancel(cancel) => {
+                    let done = stop(&store, &writer, &account, &cancel).await;
+                    plain(CommandId::CANCEL_SM, done.err().unwrap_or(CommandStatus::OK))
+                }
+                Ask::Replace(_) => plain(CommandId::REPLACE_SM, CommandStatus::REPLACEFAIL),
             });
         }
         let _ = me.send_message(EsmeMsg::Answers(answers));
     });
+}
+
+/// Stops one message that has not begun to leave (SMPP 3.4 §4.9). Many at once, by their addresses
+/// alone, are not stopped: the answer could not say which were.
+async fn stop(
+    store: &Store,
+    writer: &WriterHandle,
+    account: &Account,
+    cancel: &Cancel,
+) -> Result<(), CommandStatus> {
+    let row = find(store, account, &cancel.message_id, &cancel.source).await?;
+    let given = cancel.destination.text();
+    let same = row.to_addr.trim_start_matches('+') == given.trim_start_matches('+');
+    if !given.is_empty() && !same {
+        return Err(CommandStatus::INVDSTADR);
+    }
+    let (organization, messages) = (account.organization, vec![MessageKey(row.key)]);
+    match writer.administer(Admin::Cancel { organization, messages }).await {
+        Ok(AdminDone::Cancelled(fates)) => match fates[..] {
+            [CancelFate::Cancelled { .. }] => Ok(()),
+            _ => Err(CommandStatus::CANCELFAIL),
+        },
+        Ok(_) => Err(CommandStatus::SYSERR),
+        Err(refusal) => Err(status::of(&refusal)),
+    }
 }
 
 /// The account's own message of this id, from this sender (SMPP 3.4 §4.8.1: it must match).
