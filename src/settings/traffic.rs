@@ -1,5 +1,4 @@
-//! How messages travel: `[smpp] [in_doubt] [inbound] [gates] [sandbox] [rates] [senders]`.
-//! How messages travel: `[smpp] [in_doubt] [gates] [sandbox] [schedules] [rates]
+//! How messages travel: `[smpp] [in_doubt] [inbound] [gates] [sandbox] [schedules] [rates]
 //! [senders]`.
 
 use std::net::SocketAddr;
