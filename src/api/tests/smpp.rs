@@ -1,10 +1,10 @@
 //! SMPP accounts over the API: made, shown, changed, whose they are, and whom their password lets in.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use actors::smpp::server::accounts::Asking;
 use proto_smpp::{BindKind, CommandStatus};
+use tokio::time::Instant;
 
 use super::*;
 
@@ -16,7 +16,7 @@ impl World {
     fn binds(&self, system_id: &str, password: &str) -> Result<(), CommandStatus> {
         let address = IpAddr::from([127, 0, 0, 1]);
         let asking = Asking { system_id, password, kind: BindKind::Transceiver, address };
-        self.app.accounts.admit(&asking, Instant::now()).map(|_| ())
+        self.app.accounts.admit(&asking, Instant::now().into_std()).map(|_| ())
     }
 
     async fn account(&self, system_id: &str) -> Answer {
