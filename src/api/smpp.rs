@@ -199,8 +199,8 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Raw(body): Raw,
 ) -> Result<Response, ApiError> {
-    let row = find(&app, &caller, &id).await?;
-    let settings = AccountPatch::apply(&body, &row, caller.test)?;
+    let row = find_to_change(&app, &caller, &id).await?;
+    let settings = AccountPatch::apply(&body, &row)?;
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
     let (organization, seen) = (caller.organization, At(row.updated_at));
     if !changed(&app, SmppChange::Update { id, organization, seen, settings }).await? {
@@ -226,7 +226,7 @@ pub(crate) async fn delete(
     caller: Caller<ChangeSmpp>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let row = changeable(&app, &caller, &id).await?;
+    let row = find_to_change(&app, &caller, &id).await?;
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
     changed(&app, SmppChange::Delete { id, organization: caller.organization }).await?;
     app.accounts.remove(&row.system_id);
@@ -250,7 +250,7 @@ pub(crate) async fn rotate(
     caller: Caller<ChangeSmpp>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let row = changeable(&app, &caller, &id).await?;
+    let row = find_to_change(&app, &caller, &id).await?;
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
     let password = new_password();
     let password_mac = app.accounts.mac(&row.system_id, &password);
@@ -261,20 +261,23 @@ pub(crate) async fn rotate(
     secret(caller.call.answer(StatusCode::OK, out)?)
 }
 
-/// An account that this key may change: a test key would otherwise come by a live one.
-async fn changeable<P>(
-    app: &App,
-    caller: &Caller<P>,
-    id: &str,
-) -> Result<SmppAccountRow, ApiError> {
-    let row = find(app, caller, id).await?;
-    if caller.test && row.test_mode == 0 { Err(input::live_with_a_test_key()) } else { Ok(row) }
-}
-
 async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<SmppAccountRow, ApiError> {
     let unknown = || ApiError::new(Code::NotFound, "there is no such SMPP account");
     let id = PublicId::parse(Kind::SmppAccount, id).ok_or_else(unknown)?;
     app.store.smpp_account(caller.organization, id).await?.ok_or_else(unknown)
+}
+
+/// A test key changes no live account: who has its password sends for money.
+async fn find_to_change(
+    app: &App,
+    caller: &Caller<ChangeSmpp>,
+    id: &str,
+) -> Result<SmppAccountRow, ApiError> {
+    let row = find(app, caller, id).await?;
+    if caller.test && row.test_mode == 0 {
+        return Err(ApiError::new(Code::WrongKeyMode, "a live account is changed with a live key"));
+    }
+    Ok(row)
 }
 
 async fn changed(app: &App, change: SmppChange) -> Result<bool, ApiError> {

@@ -12,6 +12,7 @@ mod protection;
 mod read;
 mod schedules;
 mod send;
+mod smpp;
 mod socket;
 mod templates;
 mod webhooks;
@@ -102,7 +103,6 @@ impl Answer {
     }
 }
 
-/// Endpoints on this machine are allowed, and few.
 fn new_key(mode: Mode, scopes: &str) -> (String, NewKey) {
     let id = PublicId::new(At::now());
     let mut random = [0; 32];
@@ -271,6 +271,7 @@ impl World {
     }
 }
 
+/// Endpoints on this machine are allowed, and few.
 fn webhook_settings() -> Webhooks {
     let mut webhooks = Settings::load(None, Vec::new(), Vec::new()).unwrap().webhooks;
     webhooks.allowed_networks = vec![String::from("127.0.0.0/8")];

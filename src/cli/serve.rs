@@ -42,6 +42,11 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
     let settings = args.common.settings_with(overrides.into_iter().collect())?;
     start_logs(&settings)?;
     let switch = start(settings, SandboxLive::No).await?;
+    for (smpp, tls) in [(switch.smpp, false), (switch.smpp_tls, true)] {
+        if let Some(smpp) = smpp {
+            tracing::info!(%smpp, tls, "customers bind here");
+        }
+    }
     tracing::info!(http = %switch.http, "ready");
     until_told(switch).await
 }

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use load_tests::client::Client;
+use load_tests::client::{Client, find};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::world::wait_until;
 
@@ -96,6 +98,31 @@ impl Http {
     pub(crate) async fn get(&mut self, path: &str) -> Reply {
         let request = self.request("GET", path, &[], b"");
         self.raw(&request).await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
+    }
+
+    /// An endless answer with its head, as far as it says `until`.
+    pub(crate) async fn streamed(&self, path: &str, until: &str) -> String {
+        let request = self.request("GET", path, &[], b"");
+        let mut told = Vec::new();
+        let reading = async {
+            let mut stream = TcpStream::connect(self.address).await?;
+            stream.write_all(&request).await?;
+            while find(&told, until.as_bytes()).is_none() {
+                if stream.read_buf(&mut told).await? == 0 {
+                    return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+                }
+            }
+            Ok(())
+        };
+        let read = tokio::time::timeout(PATIENCE, reading).await;
+        let told = String::from_utf8_lossy(&told).into_owned();
+        assert!(matches!(read, Ok(Ok(()))), "GET {path} does not say {until}: {read:?} {told}");
+        told
+    }
+
+    pub(crate) async fn put(&mut self, path: &str, body: &Value) -> Reply {
+        let request = self.request("PUT", path, &[], body.to_string().as_bytes());
+        self.raw(&request).await.unwrap_or_else(|error| panic!("PUT {path}: {error}"))
     }
 
     pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Reply {

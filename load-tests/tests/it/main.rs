@@ -2,6 +2,7 @@
 //!
 //! world ─ a switch as a process, with a folder of its own (`ORBIT_BIN` names another program)
 //! http ─ what a client sees · scripted ─ a carrier that does what a test says
+//! hook ─ a receiver of webhooks · tools ─ programs of others that judge
 //! one file per promise
 //!
 //! The program is the one beside this test: `cargo build --workspace --bins` makes it.
@@ -12,9 +13,11 @@ mod crash;
 mod desk;
 mod dev;
 mod garbage;
+mod hook;
 mod http;
 mod inbound;
 mod input;
+mod judges;
 mod long;
 mod opt_out;
 mod postgres;
@@ -25,5 +28,6 @@ mod scripted;
 mod secrets;
 mod sends;
 mod tenants;
+mod tools;
 mod watch;
 mod world;

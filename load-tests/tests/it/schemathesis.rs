@@ -5,50 +5,20 @@
 //! that cannot be made the test says so and is skipped. The same requests each time; it stops at
 //! the first finding, and after its time without one.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::Instant;
 
 use crate::http::Http;
+use crate::tools::{ended, prepared};
 use crate::world::{Kept, World};
 
-const PREPARE_TIME: Duration = Duration::from_secs(60);
 const CHECK_TIME: Duration = Duration::from_secs(55);
 /// Requests made up for each operation, beside the examples and the borders of each field.
 const EXAMPLES: &str = "8";
 /// Documents cannot say all that fields must be, nor that a batch refuses recipients one by one.
 const LEFT_OUT: &str = "positive_data_acceptance,negative_data_rejection";
-
-/// The program, if there is one or can be made.
-async fn tool() -> Option<PathBuf> {
-    let prepare = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis/prepare");
-    let child = Command::new(prepare)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = Kept(child.ok()?);
-    let made = ended(&mut child, PREPARE_TIME).await?;
-    let path = std::io::read_to_string(child.0.stdout.take()?).ok()?;
-    made.then(|| PathBuf::from(path.trim()))
-}
-
-/// Whether a child succeeded; `None`: it still runs after that time.
-async fn ended(child: &mut Kept, patience: Duration) -> Option<bool> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Ok(Some(status)) = child.0.try_wait() {
-            return Some(status.success());
-        }
-        if Instant::now() >= deadline {
-            return None;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await; // between two looks, not for a result
-    }
-}
 
 /// What is there to be found: a message, a template and a batch.
 async fn furnish(http: &mut Http) -> String {
@@ -64,10 +34,7 @@ async fn furnish(http: &mut Http) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_what_the_document_says() {
-    let Some(tool) = tool().await else {
-        println!("skipped: load-tests/schemathesis/prepare made no program");
-        return;
-    };
+    let Some(tool) = prepared("schemathesis/prepare", &[]).await else { return };
     let mut world = World::new("schemathesis");
     let org = world.org("Documents", "10").await;
     let key = world.test_key(&org).await;

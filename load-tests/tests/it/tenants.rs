@@ -6,6 +6,38 @@ use serde_json::{Value, json};
 use crate::carriers::smsc;
 use crate::world::World;
 
+/// What a stranger may have heard of an organization's.
+struct Theirs {
+    cursor: String,
+    batch_id: String,
+    event: String,
+}
+
+impl Theirs {
+    /// What a reading operation is given for a parameter of its query.
+    fn value<'a>(&'a self, path: &str, name: &str, message: &'a str) -> &'a str {
+        match name {
+            "cursor" => &self.cursor,
+            "batch_id" => &self.batch_id,
+            "resource_id" => message,
+            "to" | "address" | "identifier" | "phone" => "%2B14155550123",
+            "from" => "Orbit",
+            "status" => "delivered",
+            "direction" => "outbound",
+            "channel" | "scope" => "sms",
+            "type" => "message.*",
+            "country" => "US",
+            "timezone_override" => "America/New_York",
+            "consent_date" => "2026-01-31",
+            "limit" => "200",
+            "name" => "theirs",
+            "created_after" | "after" => "2020-01-01T00:00:00Z",
+            "created_before" | "before" => "2100-01-01T00:00:00Z",
+            other => panic!("{path}: say what {other} should be"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_reading_operation_shows_what_is_anothers() {
     let carrier = smsc(SmscOptions::default());
@@ -37,7 +69,14 @@ async fn no_reading_operation_shows_what_is_anothers() {
     secrets.extend(ids.iter().cloned());
     secrets.extend(transactions.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)));
 
+    let event = owners.all("/api/v1/events").await[0]["id"].as_str().expect("an id").to_owned();
+    let theirs = Theirs { cursor, batch_id, event };
+
     let mut others = world.http(&other.key);
+    // A gate that is off answers nobody.
+    let on = json!({"dnc": {"enabled": true}, "rnd": {"enabled": true}});
+    let gates = others.put("/api/v1/compliance/policies", &on).await;
+    assert_eq!(gates.status, 200, "{}", gates.text);
     let document = others.get("/openapi.json").await.json;
     let paths = document["paths"].as_object().expect("paths");
     let mut walked = 0;
@@ -47,6 +86,16 @@ async fn no_reading_operation_shows_what_is_anothers() {
             continue;
         }
         walked += 1;
+        if path.ends_with("/stream") {
+            let resumed = format!("{path}?last_event_id={}", theirs.event);
+            let followed = format!("{path}?type=message.*&resource_id={}", ids[0]);
+            for (path, until) in [(resumed, "unknown_id"), (followed, "retry:")] {
+                let told = others.streamed(&path, until).await;
+                let hidden = secrets.iter().all(|secret| !told.contains(secret.as_str()));
+                assert!(hidden && told.starts_with("HTTP/1.1 200"), "{path}: {told}");
+            }
+            continue;
+        }
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         let of = |place: &str| {
             let named = parameters.iter().filter(|one| one["in"] == place);
@@ -58,14 +107,11 @@ async fn no_reading_operation_shows_what_is_anothers() {
                 .iter()
                 .fold(path.clone(), |path, name| path.replace(&format!("{{{name}}}"), id));
             let required = parameters.iter().filter(|one| one["required"] == true);
-            let required = required.filter(|one| one["in"] == "query").map(|one| match one["name"]
-                .as_str()
-                .expect("a name")
-            {
-                "identifier" => "identifier=%2B14155550123",
-                other => panic!("{path}: say what {other} should be"),
-            });
-            let needed = required.collect::<Vec<_>>().join("&");
+            let required = required.filter(|one| one["in"] == "query");
+            let required: Vec<&str> = required.filter_map(|one| one["name"].as_str()).collect();
+            let told = |name: &str| format!("{name}={}", theirs.value(&path, name, id));
+            let needed: Vec<String> = required.iter().map(|name| told(name)).collect();
+            let needed = needed.join("&");
             let path = if needed.is_empty() { path } else { format!("{path}?{needed}") };
             let plain = others.get(&path).await;
             let hidden = secrets.iter().all(|secret| !plain.text.contains(secret.as_str()));
@@ -77,21 +123,8 @@ async fn no_reading_operation_shows_what_is_anothers() {
                 assert!(plain.code().ends_with("NOT_FOUND"), "{path}: {}", plain.text);
                 continue;
             }
-            for name in of("query") {
-                let value = match name {
-                    "cursor" => cursor.as_str(),
-                    "batch_id" => batch_id.as_str(),
-                    "to" | "address" | "identifier" => "%2B14155550123",
-                    "from" => "Orbit",
-                    "status" => "delivered",
-                    "direction" => "outbound",
-                    "channel" | "scope" => "sms",
-                    "limit" => "200",
-                    "name" => "theirs",
-                    "created_after" => "2020-01-01T00:00:00Z",
-                    "created_before" => "2100-01-01T00:00:00Z",
-                    other => panic!("{path}: say what {other} should be"),
-                };
+            for name in of("query").into_iter().filter(|name| !required.contains(name)) {
+                let value = theirs.value(&path, name, id);
                 let sign = if path.contains('?') { '&' } else { '?' };
                 let reply = others.get(&format!("{path}{sign}{name}={value}")).await;
                 let hidden = secrets.iter().all(|secret| !reply.text.contains(secret.as_str()));

@@ -104,26 +104,13 @@ impl AccountIn {
 
 impl AccountPatch {
     /// What the account is with what is said laid over it.
-    pub(crate) fn apply(
-        raw: &[u8],
-        row: &SmppAccountRow,
-        test: bool,
-    ) -> Result<SmppSettings, ApiError> {
+    pub(crate) fn apply(raw: &[u8], row: &SmppAccountRow) -> Result<SmppSettings, ApiError> {
         let map: Map<String, Value> = body::parse(raw, &[])?;
         let mut settings = settings_of(row);
         let mut reader = Reader { map: &map, faults: Vec::new() };
-        if test && !settings.test {
-            return Err(live_with_a_test_key());
-        }
         reader.read(&mut settings);
         if reader.faults.is_empty() { Ok(settings) } else { Err(ApiError::faults(reader.faults)) }
     }
-}
-
-/// A test key changes no live account.
-pub(super) fn live_with_a_test_key() -> ApiError {
-    let message = "a live account is changed with a live key";
-    ApiError::new(model::refusal::Code::WrongKeyMode, message)
 }
 
 fn settings_of(row: &SmppAccountRow) -> SmppSettings {
