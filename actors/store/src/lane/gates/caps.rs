@@ -353,10 +353,10 @@ static SWEEP_HITS: Bulk = Bulk {
             limit 10000)",
     postgres: "delete from cap_hits where ctid = any(array(
             select h.ctid from unnest($1::bigint[]) v (n), cap_rules r cross join lateral
-               (select c.ctid from cap_hits c where c.rule_id = r.id and c.accepted_at <=
+               (select c.ctid from cap_hits c where c.rule_id = r.id and c.accepted_at + 0 <=
                   cast(extract(epoch from now()) * 1000000 as bigint)
                   - case when r.deleted_at is null then r.window_s * 1000000 else 0 end
-               order by c.accepted_at limit 10000) h
+               order by c.accepted_at + 0 limit 10000) h
             limit 10000))",
 };
 
