@@ -92,6 +92,13 @@ impl Backlog {
         self.in_memory
     }
 
+    /// True when nothing waits, here or in the store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let mut flows = self.classes.iter().flat_map(|class| class.flows.values());
+        !self.unread && self.in_memory == 0 && !flows.any(|flow| flow.spilled || flow.loading)
+    }
+
     /// Rows of an earlier life wait in the store.
     pub fn stored(&mut self, class: i64, organization: OrgId) {
         self.flow(class, organization).spilled = true;

@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use model::carrier::{CarrierId, MessageKey};
+use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use proto_smpp::pacing::Sliding;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -130,6 +130,10 @@ pub struct OwnerState {
     /// Drained: binds are told to unbind.
     leaving: bool,
     recovered: bool,
+    /// Places announced before that, by class and organization.
+    early: Vec<((i64, OrgId), i64)>,
+    /// The highest places that were counted then; what is announced later and stands below was.
+    counted: HashMap<(i64, OrgId), i64>,
     /// The store is not read before this.
     load_after: Instant,
     /// What expired is not looked for before this.
@@ -178,6 +182,8 @@ impl Actor for Owner {
             draining: None,
             leaving: false,
             recovered: false,
+            early: Vec::new(),
+            counted: HashMap::new(),
             load_after: Instant::now(),
             expire_after: Instant::now(),
             tick: None,

@@ -40,6 +40,8 @@ row! {
         pub organization_id: i64,
         pub waiting: i64,
         pub oldest: i64,
+        /// The highest place among them.
+        pub newest: i64,
     }
 }
 
@@ -127,7 +129,8 @@ impl Store {
     /// What waits for a carrier now, in doubt aside.
     pub async fn backlog(&self, carrier: CarrierId) -> Result<Vec<BacklogRow>, StoreError> {
         let sql = "select o.class, o.organization_id, count(*) as waiting,
-                cast(min(o.due_at) as bigint) as oldest
+                cast(min(o.due_at) as bigint) as oldest,
+                cast(max(coalesce(o.place, o.key)) as bigint) as newest
             from outbox o where o.carrier_id = $1 and o.intent is null
             group by o.class, o.organization_id";
         Ok(sqlx::query_as(sql).bind(carrier.0).fetch_all(self.engine()).await?)

@@ -4,6 +4,7 @@
 //! An expired message is claimed like any other, so that nobody else can send it, and ends without
 //! having been handed to a bind. That goes on while the carrier is away or paused.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use model::clock::At;
@@ -21,7 +22,12 @@ const EVERY: Duration = Duration::from_secs(1);
 impl OwnerState {
     /// Their outbox rows are gone.
     pub(super) fn cancelled(&mut self, rows: &[OutboxRef]) {
-        self.view.add_waiting(-i64::try_from(rows.len()).unwrap_or(0));
+        if self.recovered {
+            self.view.add_waiting(-i64::try_from(rows.len()).unwrap_or(0));
+        } else {
+            let gone: HashSet<i64> = rows.iter().map(|row| row.key.0).collect();
+            self.early.retain(|(_, place)| !gone.contains(place));
+        }
         self.backlog.remove(rows);
         for row in rows {
             self.rested.remove(&row.key.0);

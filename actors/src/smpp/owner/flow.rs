@@ -34,14 +34,30 @@ impl OwnerState {
         self.load_more(me);
         self.finish_draining();
         self.view.set_under_way(self.outstanding, self.doubted.len());
+        // What was stored or stopped while the rows were first counted may be counted wrong.
+        if self.view.waiting() != 0 && self.has_nothing() {
+            self.view.set_waiting(0);
+        }
         if self.view.waiting() == 0 {
             self.view.set_oldest(0);
         }
         self.set_tick(me);
     }
 
+    fn has_nothing(&self) -> bool {
+        let under_way = self.outstanding > 0 || !self.flights.is_empty();
+        let waits = !self.rested.is_empty() || !self.doubted.is_empty();
+        self.recovered && !under_way && !waits && self.backlog.is_empty()
+    }
+
     pub(super) fn announced(&mut self, jobs: Vec<Job>) {
-        self.view.add_waiting(i64::try_from(jobs.len()).unwrap_or(0));
+        let places = jobs.iter().map(|job| ((job.class(), job.organization), job.place));
+        if self.recovered {
+            let new = places.filter(|(flow, place)| !self.is_counted(*flow, *place)).count();
+            self.view.add_waiting(i64::try_from(new).unwrap_or(0));
+        } else {
+            self.early.extend(places);
+        }
         if self.view.oldest() == 0
             && let Some(first) = jobs.first()
         {

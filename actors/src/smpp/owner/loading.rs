@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use store::{Store, StoreError, WaitingRow};
+use store::{BacklogRow, Store, StoreError, WaitingRow};
 
 use super::flight::Doubtful;
 use super::{OwnerMsg, OwnerState};
@@ -22,8 +22,7 @@ const PAGE: i64 = 500;
 /// What an owner finds when it starts.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// Class, organization, how many, and since when.
-    waiting: Vec<(i64, OrgId, i64, At)>,
+    waiting: Vec<BacklogRow>,
     /// In doubt: the job, the epoch of its intent, and when that was stored.
     doubts: Vec<(Job, i64, At)>,
 }
@@ -43,14 +42,19 @@ impl OwnerState {
         found: Result<Recovered, String>,
     ) -> Result<(), ActorProcessingErr> {
         let Recovered { waiting, doubts } = found?;
-        let in_store: i64 = waiting.iter().map(|(_, _, count, _)| *count).sum();
-        self.view.set_waiting(in_store + i64::try_from(doubts.len()).unwrap_or(0));
-        if let Some(oldest) = waiting.iter().map(|(.., since)| since.micros()).min() {
+        let in_store: i64 = waiting.iter().map(|row| row.waiting).sum();
+        if let Some(oldest) = waiting.iter().map(|row| row.oldest).min() {
             self.view.set_oldest(oldest);
         }
-        for (class, organization, ..) in waiting {
-            self.backlog.stored(class, organization);
+        for row in waiting {
+            let flow = (row.class, OrgId(row.organization_id));
+            self.backlog.stored(flow.0, flow.1);
+            self.counted.insert(flow, row.newest);
         }
+        let early = std::mem::take(&mut self.early);
+        let early = early.into_iter().filter(|(flow, place)| !self.is_counted(*flow, *place));
+        let more = early.count() + doubts.len();
+        self.view.set_waiting(in_store + i64::try_from(more).unwrap_or(0));
         self.backlog.read_out();
         if !doubts.is_empty() {
             let (carrier, count) = (&self.args.profile.name, doubts.len());
@@ -63,6 +67,11 @@ impl OwnerState {
         }
         self.recovered = true;
         Ok(())
+    }
+
+    /// Whether a row of this place was there when the waiting ones were counted.
+    pub(super) fn is_counted(&self, flow: (i64, OrgId), place: i64) -> bool {
+        self.counted.get(&flow).is_some_and(|newest| place <= *newest)
     }
 
     pub(super) fn load_more(&mut self, me: &ActorRef<OwnerMsg>) {
@@ -103,11 +112,7 @@ async fn recover(
     carrier: model::carrier::CarrierId,
     epoch: i64,
 ) -> Result<Recovered, StoreError> {
-    let mut found = Recovered::default();
-    for row in store.backlog(carrier).await? {
-        let organization = OrgId(row.organization_id);
-        found.waiting.push((row.class, organization, row.waiting, At(row.oldest)));
-    }
+    let mut found = Recovered { waiting: store.backlog(carrier).await?, ..Recovered::default() };
     let mut after = 0;
     loop {
         let rows = store.in_doubt(carrier, epoch, after, PAGE).await?;
