@@ -10,5 +10,7 @@ pub mod directory;
 pub mod gate;
 pub mod sandbox;
 pub mod smpp;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod traffic;
 pub mod writer;

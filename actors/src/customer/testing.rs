@@ -2,39 +2,25 @@
 //! that says what the test wants.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::api_key::{self, Mode};
 use model::carrier::{CarrierId, MessageKey, OrgId};
-use model::clock::At;
-use model::id::PublicId;
-use model::message::{Category, Encoding};
+use model::message::Category;
 use model::money::Micros;
 use model::submission::{Credential, NewMessage, SendOptions, Submission};
-use ractor::{Actor, ActorRef};
+use ractor::ActorRef;
 use serde_json::Value;
-use store::lane::{
-    Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Work,
-};
+use store::lane::{Accepted, Claim, HandoffResult, OutboxRef, Outcome, PartId, Work};
 use store::{Options, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::directory::Directory;
-use crate::writer::{Limits, Shared, Writer, WriterArgs, WriterHandle, WriterMsg};
+use crate::testing::{self, Folder};
+use crate::writer::{Limits, Shared, WriterHandle, WriterMsg};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -47,68 +33,24 @@ pub(crate) struct World {
     _folder: Folder,
 }
 
-fn new_key() -> NewKey {
-    let text = api_key::mint(Mode::Live, rand::random());
-    NewKey {
-        id: PublicId::new(At::now()),
-        hash: api_key::hash(&text),
-        mode: Mode::Live,
-        scopes: String::from("*"),
-        name: String::from("test"),
-        last4: api_key::last4(&text).to_owned(),
-    }
-}
-
-async fn start_writer(store: &Store, shared: &Arc<Shared>) -> ActorRef<WriterMsg> {
-    let args = WriterArgs {
-        store: store.clone(),
-        alternatives: |_| Vec::new(),
-        exclusive: false,
-        shared: shared.clone(),
-        carriers: Directory::default(),
-        batch_max: 100,
-        batch_wait: Duration::ZERO,
-    };
-    Writer::spawn(None, Writer, args).await.unwrap().0
-}
-
 impl World {
     pub(crate) async fn new() -> Self {
-        let name = format!("orbit-customer-{:032x}", rand::random::<u128>());
-        let folder = Folder(std::env::temp_dir().join(name));
-        std::fs::create_dir_all(&folder.0).unwrap();
-        let url = format!("sqlite://{}", folder.0.join("orbit.db").display());
+        let folder = Folder::new(&format!("orbit-customer-{:032x}", rand::random::<u128>()));
+        let url = folder.database();
         let store = Store::open(Options::new(&url)).await.unwrap();
         let limits = Limits { accepts_max: 10_000, backlog_per_organization_max: 10_000 };
         let shared = Arc::new(Shared::new(limits));
-        let actor = start_writer(&store, &shared).await;
+        let actor = testing::start_writer(&store, &shared).await;
         let writer = WriterHandle::new(shared.clone());
-        let create = Admin::CreateOrganization {
-            id: PublicId::new(At::now()),
-            name: String::from("Test"),
-            credit: Micros(1_000_000_000),
-            sandbox: false,
-            key: new_key(),
-        };
-        let AdminDone::Organization(organization) = writer.administer(create).await.unwrap() else {
-            panic!("no organization")
-        };
-        let create = Admin::CreateKey { organization, key: new_key() };
-        let AdminDone::Key(key) = writer.administer(create).await.unwrap() else {
-            panic!("no key")
-        };
-        let own = Admin::OwnCarrier { name: String::from("main") };
-        let AdminDone::Carrier { id, epoch, .. } = writer.administer(own).await.unwrap() else {
-            panic!("no carrier")
-        };
-        let carrier = (id, epoch);
+        let (organization, key) = testing::tenant(&writer, Micros(1_000_000_000)).await;
+        let carrier = testing::carrier(&writer, "main").await;
         Self { store, writer, organization, key, carrier, shared, actor, _folder: folder }
     }
 
     /// Ends the writer and starts another.
     pub(crate) async fn another_writer(&mut self) {
         self.actor.kill_and_wait(Some(PATIENCE)).await.unwrap();
-        self.actor = start_writer(&self.store, &self.shared).await;
+        self.actor = testing::start_writer(&self.store, &self.shared).await;
     }
 
     /// Accepts messages: one event each.
@@ -118,24 +60,11 @@ impl World {
         webhook_url: Option<&str>,
     ) -> Vec<MessageKey> {
         let message = |_| NewMessage {
-            id: PublicId::new(At::now()),
-            to: String::from("+14155550123"),
-            from: String::from("Orbit"),
-            from_ton: 5,
-            body: String::from("hello"),
-            encoding: Encoding::Gsm7,
-            segments: 1,
-            category: Category::Transactional,
-            unit_price: Micros(1_000),
-            mccmnc: None,
-            carrier: self.carrier.0,
-            route_reason: "test",
-            metadata: None,
-            test: false,
             options: SendOptions {
                 webhook_url: webhook_url.map(str::to_owned),
                 ..SendOptions::default()
             },
+            ..testing::message(self.carrier.0)
         };
         let submission = Submission {
             organization: self.organization,

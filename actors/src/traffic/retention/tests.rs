@@ -1,36 +1,20 @@
 //! Retention with a real writer, on each database in turn; age is made by writing it into the rows.
 
-use std::path::PathBuf;
-
-use model::api_key::{self, Mode};
 use model::carrier::{CarrierId, MessageKey, OrgId};
-use model::clock::At;
-use model::id::PublicId;
-use model::message::{Category, Encoding, Status};
+use model::message::{Category, Status};
 use model::money::Micros;
-use model::submission::{Credential, NewMessage, SendOptions, Submission};
-use store::lane::{
-    Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Receipt,
-    Work,
-};
+use model::submission::{Credential, Submission};
+use store::lane::{Accepted, Claim, HandoffResult, OutboxRef, Outcome, PartId, Receipt, Work};
 use store::testing::Outsider;
 use store::{Filter, MessageRow, Options};
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::directory::Directory;
-use crate::writer::{Limits, Shared, Writer, WriterArgs};
+use crate::testing::{self, Folder};
+use crate::writer::{Limits, Shared};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(86_400);
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 struct World {
     store: Store,
@@ -44,9 +28,8 @@ struct World {
 
 async fn each(test: impl AsyncFn(World)) {
     let name = format!("orbit_retention_{:032x}", rand::random::<u128>());
-    let folder = Folder(std::env::temp_dir().join(&name));
-    std::fs::create_dir_all(&folder.0).unwrap();
-    test(World::open(&format!("sqlite://{}", folder.0.join("orbit.db").display())).await).await;
+    let folder = Folder::new(&name);
+    test(World::open(&folder.database()).await).await;
     if let Ok(server) = std::env::var("TEST_POSTGRES_URL") {
         let mut admin = Outsider::connect(&server).await.unwrap();
         admin.run(&format!("create database {name}")).await.unwrap();
@@ -56,74 +39,21 @@ async fn each(test: impl AsyncFn(World)) {
     }
 }
 
-fn new_key() -> NewKey {
-    let text = api_key::mint(Mode::Live, rand::random());
-    NewKey {
-        id: PublicId::new(At::now()),
-        hash: api_key::hash(&text),
-        mode: Mode::Live,
-        scopes: String::from("*"),
-        name: String::from("test"),
-        last4: api_key::last4(&text).to_owned(),
-    }
-}
-
 impl World {
     async fn open(url: &str) -> Self {
         let store = Store::open(Options::new(url)).await.unwrap();
         let limits = Limits { accepts_max: 100, backlog_per_organization_max: 100 };
         let shared = Arc::new(Shared::new(limits));
-        let args = WriterArgs {
-            store: store.clone(),
-            alternatives: |_| Vec::new(),
-            exclusive: false,
-            shared: shared.clone(),
-            carriers: Directory::default(),
-            batch_max: 100,
-            batch_wait: Duration::ZERO,
-        };
-        Writer::spawn(None, Writer, args).await.unwrap();
+        testing::start_writer(&store, &shared).await;
         let writer = WriterHandle::new(shared);
-        let create = Admin::CreateOrganization {
-            id: PublicId::new(At::now()),
-            name: String::from("Test"),
-            credit: Micros(1_000_000),
-            sandbox: false,
-            key: new_key(),
-        };
-        let AdminDone::Organization(organization) = writer.administer(create).await.unwrap() else {
-            panic!("no organization")
-        };
-        let create = Admin::CreateKey { organization, key: new_key() };
-        let AdminDone::Key(key) = writer.administer(create).await.unwrap() else {
-            panic!("no key")
-        };
-        let own = Admin::OwnCarrier { name: String::from("main") };
-        let AdminDone::Carrier { id, epoch, .. } = writer.administer(own).await.unwrap() else {
-            panic!("no carrier")
-        };
+        let (organization, key) = testing::tenant(&writer, Micros(1_000_000)).await;
+        let (carrier, epoch) = testing::carrier(&writer, "main").await;
         let outsider = Outsider::connect(url).await.unwrap();
-        Self { store, writer, outsider, organization, key, carrier: id, epoch }
+        Self { store, writer, outsider, organization, key, carrier, epoch }
     }
 
     async fn queued(&self) -> MessageKey {
-        let message = NewMessage {
-            id: PublicId::new(At::now()),
-            to: String::from("+14155550123"),
-            from: String::from("Orbit"),
-            from_ton: 5,
-            body: String::from("hello"),
-            encoding: Encoding::Gsm7,
-            segments: 1,
-            category: Category::Transactional,
-            unit_price: Micros(1_000),
-            mccmnc: None,
-            carrier: self.carrier,
-            route_reason: "test",
-            metadata: None,
-            test: false,
-            options: SendOptions::default(),
-        };
+        let message = testing::message(self.carrier);
         let submission = Submission {
             organization: self.organization,
             credential: Credential::ApiKey(self.key),

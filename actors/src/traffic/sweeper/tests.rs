@@ -1,33 +1,18 @@
 //! A sweeper with a real writer and a real store.
 
-use std::path::PathBuf;
-
-use model::api_key::{self, Mode};
 use model::carrier::{MessageKey, OrgId};
-use model::clock::At;
-use model::id::PublicId;
-use model::message::{Category, Encoding, Status};
+use model::message::{Category, Status};
 use model::money::Micros;
-use model::submission::{Credential, NewMessage, SendOptions, Submission};
-use store::lane::{
-    Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Work,
-};
+use model::submission::{Credential, Submission};
+use store::lane::{Accepted, Claim, HandoffResult, OutboxRef, Outcome, PartId, Work};
 use store::{Filter, Options};
 use tokio::time::timeout;
 
 use super::*;
-use crate::directory::Directory;
-use crate::writer::{Limits, Shared, Writer, WriterArgs};
+use crate::testing::{self, Folder};
+use crate::writer::{Limits, Shared};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 struct World {
     store: Store,
@@ -37,82 +22,22 @@ struct World {
     _folder: Folder,
 }
 
-fn new_key() -> NewKey {
-    let text = api_key::mint(Mode::Live, rand::random());
-    NewKey {
-        id: PublicId::new(At::now()),
-        hash: api_key::hash(&text),
-        mode: Mode::Live,
-        scopes: String::from("*"),
-        name: String::from("test"),
-        last4: api_key::last4(&text).to_owned(),
-    }
-}
-
 impl World {
     async fn new() -> Self {
-        let name = format!("orbit-sweeper-{:032x}", rand::random::<u128>());
-        let folder = Folder(std::env::temp_dir().join(name));
-        std::fs::create_dir_all(&folder.0).unwrap();
-        let url = format!("sqlite://{}", folder.0.join("orbit.db").display());
+        let folder = Folder::new(&format!("orbit-sweeper-{:032x}", rand::random::<u128>()));
+        let url = folder.database();
         let store = Store::open(Options::new(&url)).await.unwrap();
         let limits = Limits { accepts_max: 100, backlog_per_organization_max: 100 };
         let shared = Arc::new(Shared::new(limits));
-        let args = WriterArgs {
-            store: store.clone(),
-            alternatives: |_| Vec::new(),
-            exclusive: false,
-            shared: shared.clone(),
-            carriers: Directory::default(),
-            batch_max: 100,
-            batch_wait: Duration::ZERO,
-        };
-        Writer::spawn(None, Writer, args).await.unwrap();
+        testing::start_writer(&store, &shared).await;
         let writer = WriterHandle::new(shared);
-        let create = Admin::CreateOrganization {
-            id: PublicId::new(At::now()),
-            name: String::from("Test"),
-            credit: Micros(1_000_000),
-            sandbox: false,
-            key: new_key(),
-        };
-        let AdminDone::Organization(organization) = writer.administer(create).await.unwrap() else {
-            panic!("no organization")
-        };
-        let create = Admin::CreateKey { organization, key: new_key() };
-        let AdminDone::Key(key) = writer.administer(create).await.unwrap() else {
-            panic!("no key")
-        };
+        let (organization, key) = testing::tenant(&writer, Micros(1_000_000)).await;
         Self { store, writer, organization, key, _folder: folder }
-    }
-
-    async fn carrier(&self, name: &str) -> (CarrierId, i64) {
-        let own = Admin::OwnCarrier { name: name.to_owned() };
-        match self.writer.administer(own).await.unwrap() {
-            AdminDone::Carrier { id, epoch, .. } => (id, epoch),
-            other => panic!("{other:?}"),
-        }
     }
 
     /// Accepts, claims and settles one message.
     async fn sent(&self, (carrier, epoch): (CarrierId, i64), external_id: &str) -> MessageKey {
-        let message = NewMessage {
-            id: PublicId::new(At::now()),
-            to: String::from("+14155550123"),
-            from: String::from("Orbit"),
-            from_ton: 5,
-            body: String::from("hello"),
-            encoding: Encoding::Gsm7,
-            segments: 1,
-            category: Category::Transactional,
-            unit_price: Micros(1_000),
-            mccmnc: None,
-            carrier,
-            route_reason: "test",
-            metadata: None,
-            test: false,
-            options: SendOptions::default(),
-        };
+        let message = testing::message(carrier);
         let submission = Submission {
             organization: self.organization,
             credential: Credential::ApiKey(self.key),
@@ -155,8 +80,8 @@ impl World {
 #[tokio::test]
 async fn a_message_without_a_receipt_is_given_up_when_its_own_carrier_is_overdue() {
     let world = World::new().await;
-    let hasty = world.carrier("hasty").await;
-    let patient = world.carrier("patient").await;
+    let hasty = testing::carrier(&world.writer, "hasty").await;
+    let patient = testing::carrier(&world.writer, "patient").await;
     let given_up = world.sent(hasty, "1").await;
     let kept = world.sent(patient, "2").await;
     let watched = [(hasty.0, Duration::ZERO), (patient.0, Duration::from_secs(3_600))];

@@ -1,9 +1,12 @@
 //! What is dropped goes whole, what has not ended stays, and the books agree before and after.
 
+use std::sync::Arc;
+
 use model::clock::At;
+use model::esme::Submitted;
 use model::message::Status;
-use model::submission::NewMessage;
-use store::lane::{Gone, OutboxRef, Retire, Work};
+use model::submission::{NewMessage, SendOptions};
+use store::lane::{Admin, Gone, OutboxRef, Retire, Work};
 
 use crate::world::{World, each, sent};
 
@@ -106,6 +109,41 @@ async fn a_body_is_taken_out_and_its_message_stays() {
         let (cursor, keys) = ("outbound", Vec::new());
         world.retire(Retire::Bodies { cursor, keys, seq: 43 }).await;
         assert_eq!(world.store.retention_cursor("outbound").await.unwrap(), 43);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_the_body_go_the_octets_that_came_by_smpp_but_not_what_tells_of_receipts() {
+    each(async |mut world| {
+        let submitted = Submitted {
+            account: 7,
+            registered_delivery: 1,
+            source: (5, 0),
+            destination: (1, 1),
+            esm_class: 0x40,
+            protocol_id: 0,
+            data_coding: 0xF0,
+            service_type: b"CMT".to_vec(),
+            user_data: b"\x05\x00\x03\x01\x02\x01secret".to_vec(),
+            tlvs: b"\x02\x04\x00\x02\x00\x01".to_vec(),
+        };
+        let own = Some(Arc::new(submitted.clone()));
+        let options = SendOptions { submitted: own, ..SendOptions::default() };
+        let message = NewMessage { options, ..world.message("+14155550123") };
+        let (organization, id) = (world.organization, message.id);
+        let row = world.accepted(message).await;
+        let stored = async |world: &World| {
+            let row = world.store.changeable(organization, id).await.unwrap().unwrap();
+            Submitted::stored(row.smpp_account_id, row.submitted.as_deref()).unwrap()
+        };
+        assert_eq!(stored(&world).await, submitted);
+        world.admin(Admin::Cancel { organization, messages: vec![row.key] }).await;
+        let keys = vec![row.key];
+        world.retire(Retire::Bodies { cursor: "outbound", keys, seq: 42 }).await;
+        let (service_type, user_data, tlvs) = Default::default();
+        let left = Submitted { service_type, user_data, tlvs, ..submitted };
+        assert_eq!(stored(&world).await, left);
     })
     .await;
 }
