@@ -491,3 +491,58 @@ async fn a_message_that_waits_can_be_asked_for_and_stopped_once_by_its_account_a
     server.end().await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn octets_that_fit_no_part_and_senders_that_are_not_listed_are_refused() {
+    let peer = Peer::new();
+    let world = World::of(profile("one", &peer)).await;
+    let server = Server::start(&world).await;
+    server.account(&world, "acme", |s| s.allowed_senders = String::from("[\"Orbit\"]")).await;
+    let mut client = Client::bound(&server, BindKind::Transmitter, "acme").await;
+    let mut refused = async |change: fn(&mut Message)| {
+        let mut message = message("refused");
+        change(&mut message);
+        client.step(Input::Submit { message: &message, tag: 1 }).await;
+        client.answered().await.1
+    };
+    let long = refused(|message| {
+        message.data_coding = 4;
+        message.short_message = vec![0xA5; 141];
+    });
+    assert_eq!(long.await, CommandStatus::INVMSGLEN);
+    let other = refused(|message| message.source = Address::new(5, 0, "Other"));
+    assert_eq!(other.await, CommandStatus::INVSRCADR);
+    let none = refused(|message| message.source = Address::default());
+    assert_eq!(none.await, CommandStatus::INVSRCADR);
+    assert_eq!(refused(|_| {}).await, CommandStatus::OK);
+    until("the last one alone goes out", async || peer.heard().len() == 1).await;
+    server.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_destinations_the_first_pass_as_far_as_the_pace_lets_them() {
+    let peer = Peer::new();
+    let world = World::of(profile("one", &peer)).await;
+    let server = Server::start(&world).await;
+    server.account(&world, "acme", |settings| settings.tps = 2).await;
+    let mut client = Client::bound(&server, BindKind::Transmitter, "acme").await;
+    let to = |n: usize| Destination::Address(Address::new(1, 1, format!("1415555012{n}")));
+    let multi = Multi {
+        destinations: (0..5).map(to).collect(),
+        message: Message { destination: Address::default(), ..message("to many") },
+    };
+    let mut octets = Vec::new();
+    multi.encode(&mut octets, 50);
+    client.stream.write_all(&octets).await.unwrap();
+    let mut buffer = vec![0; 4096];
+    let read = tokio::time::timeout(PATIENCE, client.stream.read(&mut buffer));
+    let count = read.await.expect("an answer").unwrap();
+    let (id, unsuccessful) = proto_smpp::pdu::multi::parse_response(&buffer[16..count]);
+    assert!(!id.is_empty());
+    let statuses: Vec<_> = unsuccessful.iter().map(|one| one.status).collect();
+    assert_eq!(statuses, [CommandStatus::THROTTLED; 3]);
+    until("two go out", async || peer.times("to many") == 2).await;
+    server.end().await;
+    world.end().await;
+}
