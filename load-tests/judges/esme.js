@@ -15,6 +15,7 @@ const session = smpp.connect({ host: asked.host, port: asked.port });
 const patience = setTimeout(() => fail("nothing came in time"), SILENCE_MS);
 let unanswered = 0;
 let receipts = 0;
+let inbound = 0;
 
 function say(fact) {
   console.log(JSON.stringify(fact));
@@ -51,7 +52,7 @@ function submit({ name, from, to, text: message }) {
 }
 
 function endWhenDone() {
-  if (unanswered === 0 && receipts >= asked.receipts) {
+  if (unanswered === 0 && receipts >= asked.receipts && inbound >= asked.inbound) {
     session.unbind((answer) => {
       say({ unbind: answer.command_status });
       close();
@@ -70,6 +71,30 @@ session.on("close", () => fail("the switch closed the connection"));
 session.on("enquire_link", (pdu) => session.send(pdu.response()));
 session.on("deliver_sm", (pdu) => {
   session.send(pdu.response());
+  if (pdu.esm_class & smpp.ESM_CLASS.MC_DELIVERY_RECEIPT) {
+    receipt(pdu);
+  } else {
+    message(pdu);
+  }
+  endWhenDone();
+});
+
+// A part of what a handset wrote; the library has taken its user data header off.
+function message(pdu) {
+  const header = pdu.short_message.udh;
+  say({
+    inbound: {
+      from: pdu.source_addr,
+      to: pdu.destination_addr,
+      data_coding: pdu.data_coding,
+      udh: header ? Buffer.concat(header).toString("hex") : null,
+      text: text(pdu.short_message),
+    },
+  });
+  inbound += 1;
+}
+
+function receipt(pdu) {
   const fields = new Map(
     text(pdu.short_message)
       .split(" ")
@@ -88,8 +113,8 @@ session.on("deliver_sm", (pdu) => {
     },
   });
   receipts += 1;
-  endWhenDone();
-});
+}
+
 session.on("connect", () => {
   const { system_id, password } = asked;
   session.bind_transceiver({ system_id, password }, (answer) => {

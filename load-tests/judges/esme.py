@@ -1,9 +1,10 @@
 """An ESME by `smpplib` of PyPI: binds, submits, takes what comes, unbinds.
 
-Usage: esme.py FILE, with a JSON object {host, port, system_id, password, receipts, messages}; a
-message is {name, from, to, text}. Long texts are split by the library's own `gsm.make_parts`.
-Prints a line of JSON for all that happens: {bind}, {submit, part, status, id}, {receipt}, {unbind}.
-It ends after as many receipts as are wanted, or with an error when nothing came for a while.
+Usage: esme.py FILE, with a JSON object {host, port, system_id, password, receipts, inbound,
+messages}; a message is {name, from, to, text}. Long texts are split by the library's own
+`gsm.make_parts`. Prints a line of JSON for all that happens: {bind}, {submit, part, status, id},
+{receipt}, {inbound}, {unbind}. It ends after as many receipts and parts of inbound messages as are
+wanted, or with an error when nothing came for a while.
 """
 
 import json
@@ -14,6 +15,8 @@ from smpplib import client, consts, exceptions, gsm
 
 # Longer than the switch takes for a receipt, shorter than the test waits.
 SILENCE_S = 15
+# esm_class of a delivery receipt (SMPP 3.4, 5.2.12); the library has no name for it.
+RECEIPT = 0x04
 
 # Of the library's own age.
 warnings.simplefilter("ignore")
@@ -28,6 +31,7 @@ class Esme:
         self.asked = asked
         self.unanswered = {}
         self.receipts = 0
+        self.inbound = 0
         self.client = client.Client(
             asked["host"], asked["port"], timeout=SILENCE_S, allow_unknown_opt_params=True
         )
@@ -76,6 +80,28 @@ class Esme:
 
     def received(self, pdu):
         """A deliver_sm; the library acknowledges it afterwards."""
+        if pdu.esm_class & RECEIPT:
+            self.receipt(pdu)
+        else:
+            self.message(pdu)
+
+    def message(self, pdu):
+        """A part of what a handset wrote, with its user data header apart."""
+        octets = pdu.short_message
+        header = octets[: octets[0] + 1] if pdu.esm_class & consts.SMPP_GSMFEAT_UDHI else b""
+        wide = pdu.data_coding == consts.SMPP_ENCODING_ISO10646
+        say(
+            inbound={
+                "from": pdu.source_addr.decode("ascii"),
+                "to": pdu.destination_addr.decode("ascii"),
+                "data_coding": pdu.data_coding,
+                "udh": header.hex() or None,
+                "text": octets[len(header) :].decode("utf-16-be" if wide else "ascii"),
+            }
+        )
+        self.inbound += 1
+
+    def receipt(self, pdu):
         text = pdu.short_message.decode("ascii", "replace")
         fields = dict(word.split(":", 1) for word in text.split() if ":" in word)
         say(
@@ -91,11 +117,15 @@ class Esme:
         )
         self.receipts += 1
 
+    def waits(self):
+        few = self.receipts < self.asked["receipts"] or self.inbound < self.asked["inbound"]
+        return self.unanswered or few
+
     def run(self):
         if self.bind():
             for message in self.asked["messages"]:
                 self.submit(message)
-            while self.unanswered or self.receipts < self.asked["receipts"]:
+            while self.waits():
                 # Nothing in time ends it: a timeout is an error.
                 self.client.read_once(auto_send_enquire_link=False)
             say(unbind=self.client.unbind().status)

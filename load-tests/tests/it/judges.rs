@@ -3,16 +3,24 @@
 
 use std::net::SocketAddr;
 
+use load_tests::peer::smsc::wire::{self, DELIVER_SM};
 use serde_json::{Value, json};
 
 use crate::hook::{Heard, Hook};
 use crate::scripted::{Polite, Scripted, Submit};
 use crate::tools::Judges;
-use crate::world::World;
+use crate::world::{Org, World};
 
 const WEBHOOKS: &str = "/api/v1/webhooks";
 const ACCOUNTS: &str = "/api/v1/smpp/accounts";
-const PERSON: &str = "14155550123";
+pub(crate) const PERSON: &str = "14155550123";
+/// A number of the organization.
+pub(crate) const OURS: &str = "14155550100";
+pub(crate) const HEARD_SHORT: &str = "Yes, gladly";
+pub(crate) const HEARD_LONG: &str = "I shall come, if it does not rain; if it rains I shall come all the \
+    same, but later, with an umbrella and with dry shoes, and I shall bring my own tea, so that you \
+    need not wait for me in the rain.";
+pub(crate) const WIDE: &str = "Привет, мир 👋";
 const STOPPED: &str = "14155550199";
 const OPTED_OUT: u64 = 0x402;
 const INVALID_PASSWORD: u64 = 0x0E;
@@ -129,6 +137,25 @@ impl Saw {
         submits.iter().filter_map(|fact| fact["id"].as_str()).collect()
     }
 
+    /// What the handset wrote came whole, from it and to the organization's number.
+    fn heard(&self) {
+        let mut parts: Vec<&Value> = self.all("inbound").iter().map(|f| &f["inbound"]).collect();
+        let addresses = |part: &&Value| part["from"] == PERSON && part["to"] == OURS;
+        assert!(parts.iter().all(addresses), "{parts:?}");
+        parts.sort_by_key(|part| part["udh"].as_str().unwrap_or_default().to_owned());
+        let text = |part: &&Value| part["text"].as_str().expect("a text").to_owned();
+        let (long, mut whole): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|part| part["udh"].is_string());
+        assert_eq!(long.len(), 2, "{long:?}");
+        assert_eq!(long.iter().map(text).collect::<String>(), HEARD_LONG);
+        whole.sort_by_key(text);
+        let whole: Vec<(String, &Value)> =
+            whole.iter().map(|part| (text(part), &part["data_coding"])).collect();
+        let wanted = [(HEARD_SHORT, json!(0)), (WIDE, json!(8))];
+        let wanted: Vec<_> = wanted.iter().map(|(text, n)| ((*text).to_owned(), n)).collect();
+        assert_eq!(whole, wanted);
+    }
+
     /// There is a receipt for each of these ids, and for nothing else: delivered, in text and in
     /// its optional part, from the recipient to the sender.
     fn delivered(&self, ids: &[&str]) {
@@ -148,24 +175,56 @@ impl Saw {
     }
 }
 
-/// A switch with a carrier that delivers, and a door for customers.
-struct Switch {
-    world: World,
-    carrier: Scripted,
+/// A switch with a carrier that delivers for one organization, and a door for its ESMEs.
+pub(crate) struct Switch {
+    pub(crate) world: World,
+    pub(crate) carrier: Scripted,
+    pub(crate) org: Org,
 }
 
 impl Switch {
-    fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         let mut polite = Polite::default();
         let carrier = Scripted::start(move |pdu, out| polite.does(pdu, out));
         let mut world = World::new(name);
-        world.carrier("main", carrier.address, "");
         world.set("smpp.bind", "\"127.0.0.1:0\"");
-        Self { world, carrier }
+        let org = world.org("Bound", "10").await;
+        world.carrier("main", carrier.address, &format!("organization = \"{}\"", org.id));
+        Self { world, carrier, org }
+    }
+
+    /// A handset writes to the organization: once in letters, once in two parts, once in UCS-2.
+    /// The carrier has all of it acknowledged.
+    pub(crate) async fn is_written_to(&self) {
+        let wide: Vec<u8> = WIDE.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let (first, second) = HEARD_LONG.split_at(HEARD_LONG.len() / 2);
+        let part = |number: u8, text: &str| [&[5, 0, 3, 7, 2, number], text.as_bytes()].concat();
+        let texts: [(u8, u8, Vec<u8>); 4] = [
+            (0, 0, HEARD_SHORT.as_bytes().to_vec()),
+            (0x40, 0, part(1, first)),
+            (0x40, 0, part(2, second)),
+            (0, 8, wide),
+        ];
+        let answers = self.carrier.seen(DELIVER_SM | wire::RESPONSE).len();
+        let mut out = Vec::new();
+        for (sequence, (esm_class, data_coding, text)) in (900..).zip(&texts) {
+            wire::put(&mut out, DELIVER_SM, wire::OK, sequence, |out| {
+                out.extend_from_slice(b"\0\x01\x01");
+                out.extend_from_slice(PERSON.as_bytes());
+                out.extend_from_slice(b"\0\x01\x01");
+                out.extend_from_slice(OURS.as_bytes());
+                out.extend_from_slice(&[0, *esm_class, 0, 0, 0, 0, 0, 0, *data_coding, 0]);
+                out.push(u8::try_from(text.len()).expect("one part"));
+                out.extend_from_slice(text);
+            });
+        }
+        self.carrier.inject(&out);
+        let acks = self.carrier.sees(DELIVER_SM | wire::RESPONSE, answers + texts.len()).await;
+        assert!(acks.iter().all(|ack| ack.header.status == 0), "{acks:?}");
     }
 
     /// Where customers bind, as the log says.
-    fn door(&self) -> SocketAddr {
+    pub(crate) fn door(&self) -> SocketAddr {
         let log = self.world.log();
         let line = log.lines().find(|line| line.contains("customers bind here"));
         let words = line.expect("it says so").split_whitespace();
@@ -173,18 +232,22 @@ impl Switch {
         addresses.next().expect("an address")
     }
 
-    async fn ask(&self, judges: &Judges, who: (&str, &str), rest: (u64, Value)) -> Saw {
-        let ((system_id, password), (receipts, messages)) = (who, rest);
+    async fn ask(
+        &self,
+        judges: &Judges,
+        (system_id, password): (&str, &str),
+        (receipts, inbound, messages): (u64, u64, Value),
+    ) -> Saw {
         let door = self.door();
         let asked = json!({
             "host": door.ip().to_string(), "port": door.port(), "system_id": system_id,
-            "password": password, "receipts": receipts, "messages": messages,
+            "password": password, "receipts": receipts, "inbound": inbound, "messages": messages,
         });
         Saw(judges.ask(&self.world.scratch, "esme", &asked).await)
     }
 
     /// What reached the carrier in UCS-2, or in the default alphabet.
-    fn carried(&self, wide: bool) -> Vec<Submit> {
+    pub(crate) fn carried(&self, wide: bool) -> Vec<Submit> {
         let submits = self.carrier.submits().into_iter();
         submits.filter(|submit| (submit.data_coding == 8) == wide).collect()
     }
@@ -194,7 +257,7 @@ fn message(name: &str, to: &str, text: &str) -> Value {
     json!({"name": name, "from": "Orbit", "to": to, "text": text})
 }
 
-fn joined(mut parts: Vec<Submit>) -> String {
+pub(crate) fn joined(mut parts: Vec<Submit>) -> String {
     parts.sort_by_key(|part| part.udh().last().copied());
     parts.iter().map(Submit::text).collect()
 }
@@ -202,18 +265,17 @@ fn joined(mut parts: Vec<Submit>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_smpp_library_of_pypi_sends_and_has_its_receipts() {
     let Some(judges) = Judges::python().await else { return };
-    let mut switch = Switch::new("judge-smpp-py");
-    let org = switch.world.org("Bound", "10").await;
+    let mut switch = Switch::new("judge-smpp-py").await;
     switch.world.serve().await;
     switch.world.bound("main", 1).await;
-    let mut http = switch.world.http(&org.key);
+    let mut http = switch.world.http(&switch.org.key);
     let made = http.post(ACCOUNTS, &json!({"system_id": "judge"})).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let password = made.data()["password"].as_str().expect("a password").to_owned();
 
-    let wrong = switch.ask(&judges, ("judge", "wrong"), (0, json!([]))).await;
+    let wrong = switch.ask(&judges, ("judge", "wrong"), (0, 0, json!([]))).await;
     assert_eq!((wrong.one("bind"), wrong.0.len()), (Some(INVALID_PASSWORD), 1), "{:?}", wrong.0);
-    let nobody = switch.ask(&judges, ("nobody", &password), (0, json!([]))).await;
+    let nobody = switch.ask(&judges, ("nobody", &password), (0, 0, json!([]))).await;
     assert_eq!(nobody.one("bind"), Some(INVALID_SYSTEM_ID), "{:?}", nobody.0);
 
     let stop = json!({"address": format!("+{STOPPED}"), "reason": "STOP"});
@@ -223,14 +285,16 @@ async fn the_smpp_library_of_pypi_sends_and_has_its_receipts() {
     let messages = json!([
         message("short", PERSON, "Hello [you], it is 5 o'clock"),
         message("long", PERSON, &long),
-        message("wide", PERSON, "Привет, мир 👋"),
+        message("wide", PERSON, WIDE),
         message("stopped", STOPPED, "An offer"),
     ]);
-    let saw = switch.ask(&judges, ("judge", &password), (6, messages)).await;
+    switch.is_written_to().await;
+    let saw = switch.ask(&judges, ("judge", &password), (6, 4, messages)).await;
     assert_eq!((saw.one("bind"), saw.one("unbind")), (Some(0), Some(0)), "{:?}", saw.0);
     let (short, long_ids, wide) = (saw.ids("short"), saw.ids("long"), saw.ids("wide"));
     assert_eq!((short.len(), long_ids.len(), wide.len()), (1, 4, 1), "{:?}", saw.0);
     saw.delivered(&[short, long_ids, wide].concat());
+    saw.heard();
     let refused = saw.all("submit").into_iter().find(|fact| fact["submit"] == "stopped");
     assert_eq!(refused.map(|fact| &fact["status"]), Some(&json!(OPTED_OUT)), "{:?}", saw.0);
 
@@ -238,10 +302,10 @@ async fn the_smpp_library_of_pypi_sends_and_has_its_receipts() {
     let (parts, whole): (Vec<_>, Vec<_>) =
         texts.into_iter().partition(|submit| !submit.udh().is_empty());
     assert_eq!(joined(parts), long);
-    assert_eq!(joined(switch.carried(true)), "Привет, мир 👋");
+    assert_eq!(joined(switch.carried(true)), WIDE);
     assert_eq!(whole.len(), 1, "what was refused reaches nobody: {whole:?}");
     assert_eq!(http.count("status=delivered").await, 6);
-    assert_eq!(http.count("").await, 6);
+    assert_eq!(http.count("direction=outbound").await, 6);
     let shown = http.get(&format!("{ACCOUNTS}/{}", made.id())).await;
     assert!(!shown.text.contains(&password), "{}", shown.text);
 }
@@ -249,26 +313,37 @@ async fn the_smpp_library_of_pypi_sends_and_has_its_receipts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_smpp_library_of_npm_sends_and_has_its_receipts() {
     let Some(judges) = Judges::node().await else { return };
-    let mut switch = Switch::new("judge-smpp-js");
-    let org = switch.world.org("Bound", "10").await;
-    let add = ["smpp", "add", "--json", "--organization", &org.id, "--system-id", "judge"];
+    let mut switch = Switch::new("judge-smpp-js").await;
+    let id = switch.org.id.clone();
+    let add = ["smpp", "add", "--json", "--organization", &id, "--system-id", "judge"];
     let made = switch.world.orbit(&add).await.json();
     let password = made["password"].as_str().expect("a password").to_owned();
     switch.world.serve().await;
     switch.world.bound("main", 1).await;
 
-    let wrong = switch.ask(&judges, ("judge", "wrong"), (0, json!([]))).await;
+    let wrong = switch.ask(&judges, ("judge", "wrong"), (0, 0, json!([]))).await;
     assert_eq!((wrong.one("bind"), wrong.0.len()), (Some(INVALID_PASSWORD), 1), "{:?}", wrong.0);
     let long: String = (0..60).map(|number| format!("part {number}, ")).collect();
-    let messages = json!([message("short", PERSON, "Hello"), message("long", PERSON, &long)]);
-    let saw = switch.ask(&judges, ("judge", &password), (2, messages)).await;
+    let wide_long = format!("{WIDE} ").repeat(12);
+    let messages = json!([
+        message("short", PERSON, "Hello"),
+        message("long", PERSON, &long),
+        message("wide", PERSON, WIDE),
+        message("wide long", PERSON, &wide_long),
+    ]);
+    switch.is_written_to().await;
+    let saw = switch.ask(&judges, ("judge", &password), (4, 4, messages)).await;
     assert_eq!((saw.one("bind"), saw.one("unbind")), (Some(0), Some(0)), "{:?}", saw.0);
-    let (short, long_ids) = (saw.ids("short"), saw.ids("long"));
-    assert_eq!((short.len(), long_ids.len()), (1, 1), "{:?}", saw.0);
-    saw.delivered(&[short, long_ids].concat());
+    let ids = ["short", "long", "wide", "wide long"].map(|name| saw.ids(name));
+    assert!(ids.iter().all(|ids| ids.len() == 1), "{:?}", saw.0);
+    saw.delivered(&ids.concat());
+    saw.heard();
     let texts = switch.carried(false);
     let (parts, whole): (Vec<_>, Vec<_>) =
         texts.into_iter().partition(|submit| !submit.udh().is_empty());
     assert_eq!((joined(whole), joined(parts)), (String::from("Hello"), long));
-    assert_eq!(switch.world.http(&org.key).count("status=delivered").await, 2);
+    let (parts, whole): (Vec<_>, Vec<_>) =
+        switch.carried(true).into_iter().partition(|submit| !submit.udh().is_empty());
+    assert_eq!((joined(whole), joined(parts)), (WIDE.to_owned(), wide_long));
+    assert_eq!(switch.world.http(&switch.org.key).count("status=delivered").await, 4);
 }

@@ -18,6 +18,7 @@ mod http;
 mod inbound;
 mod input;
 mod judges;
+mod kannel;
 mod long;
 mod opt_out;
 mod postgres;
