@@ -21,7 +21,7 @@ use model::rates::{BadRate, Rates};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
-pub use carrier::{Carrier, Concat, Secret};
+pub use carrier::{Carrier, Circuit, Concat, Secret, SenderType};
 pub use keeping::{Events, Redact, Retention};
 pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};

@@ -11,6 +11,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding};
 use model::money::Micros;
+use model::route::RouteNote;
 use model::submission::{NewMessage, SendOptions};
 use ractor::{Actor, ActorRef};
 use store::Store;
@@ -98,7 +99,7 @@ pub(crate) fn message(carrier: CarrierId) -> NewMessage {
         unit_price: Micros(1_000),
         mccmnc: None,
         carrier,
-        route_reason: "test",
+        route: RouteNote::plain("test"),
         metadata: None,
         test: false,
         options: SendOptions::default(),

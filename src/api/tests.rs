@@ -154,13 +154,9 @@ impl World {
         let (main, sandbox) = (own(&handle, "main").await, own(&handle, "sandbox").await);
         let admission = Admission::new(Routes {
             carriers: vec![CarrierRoute {
-                id: main,
-                name: Arc::from("main"),
-                priority: 0,
                 prefixes: vec![String::from("1"), String::from("44")],
-                organization: None,
                 default_sender: Some(String::from("Orbit")),
-                concat: Default::default(),
+                ..CarrierRoute::new(main, "main")
             }],
             sandbox: Some(sandbox),
             sandbox_live: None,

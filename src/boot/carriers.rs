@@ -9,12 +9,14 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::profile::{Doubt, Endpoint, Profile, Retry, Timers, VendorStatus, WhenInDoubt};
 use actors::smpp::translate::{self, Dialect};
-use actors::traffic::admission::CarrierRoute;
+use actors::traffic::router::CarrierRoute;
+use actors::traffic::router::breaker::Circuit;
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::WriterHandle;
 use anyhow::{Context as _, Result, bail};
 use model::carrier::{CarrierId, OrgId};
 use model::message::Status;
+use model::money::Micros;
 use model::refusal::MessageError;
 use proto_smpp::split::Concat;
 use store::Store;
@@ -107,15 +109,7 @@ pub(super) async fn accounts(
             doubt: doubt(settings),
         };
         let Some(id) = ids.get(&carrier.name).copied() else { continue };
-        routes.push(CarrierRoute {
-            id,
-            name: profile.name.clone(),
-            priority: i64::from(carrier.priority),
-            prefixes: carrier.prefixes.clone(),
-            organization,
-            default_sender: carrier.default_sender.clone(),
-            concat,
-        });
+        routes.push(CarrierRoute { id, organization, ..route(carrier) });
         accounts.push(account(profile, parts));
     }
     if settings.sandbox.enabled {
@@ -124,6 +118,31 @@ pub(super) async fn accounts(
         }
     }
     Ok((accounts, routes))
+}
+
+/// A carrier of the settings as routing sees it, but for its numbers.
+fn route(carrier: &Carrier) -> CarrierRoute {
+    let circuit = &carrier.circuit;
+    CarrierRoute {
+        enabled: carrier.enabled,
+        priority: i64::from(carrier.priority),
+        weight: carrier.weight,
+        quality: carrier.quality,
+        cost_rate: Micros(carrier.cost_rate_micros),
+        prefixes: carrier.prefixes.clone(),
+        countries: carrier.countries.clone(),
+        mccmnc: carrier.mccmnc.clone(),
+        sender_types: carrier.sender_types.iter().map(|kind| (*kind).into()).collect(),
+        circuit: Circuit {
+            error_rate: circuit.error_rate,
+            window: Duration::from_secs(circuit.window_s),
+            min: circuit.min,
+            open: Duration::from_secs(circuit.open_s),
+        },
+        default_sender: carrier.default_sender.clone(),
+        concat: concat(carrier.concat),
+        ..CarrierRoute::new(CarrierId(0), &carrier.name)
+    }
 }
 
 /// Looks after the receipts of every account.
@@ -231,5 +250,53 @@ fn concat(concat: settings::Concat) -> Concat {
         settings::Concat::Udh16 => Concat::Udh16,
         settings::Concat::SarTlv => Concat::SarTlv,
         settings::Concat::MessagePayload => Concat::MessagePayload,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::address::SenderKind;
+
+    #[test]
+    fn a_carriers_keys_of_routing_reach_the_router() {
+        let keys = [
+            ("name", "a"),
+            ("host", "h"),
+            ("system_id", "s"),
+            ("password", "p"),
+            ("enabled", "false"),
+            ("priority", "3"),
+            ("weight", "4"),
+            ("quality", "60"),
+            ("cost_rate_micros", "700"),
+            ("circuit__error_rate", "0.2"),
+            ("circuit__window_s", "10"),
+            ("circuit__min", "5"),
+            ("circuit__open_s", "7"),
+        ];
+        let file = std::env::temp_dir().join(format!("orbit-routes-{}.toml", std::process::id()));
+        let lists = "prefixes = [\"1\"]\ncountries = [\"US\"]\nmccmnc = [\"310\"]\n\
+            sender_types = [\"short_code\"]\n";
+        let keys: String = keys
+            .iter()
+            .map(|(key, value)| {
+                let quoted = ["name", "host", "system_id", "password"].contains(key);
+                let value = if quoted { format!("\"{value}\"") } else { (*value).to_owned() };
+                format!("{} = {value}\n", key.replace("__", "."))
+            })
+            .collect();
+        std::fs::write(&file, format!("[[carriers]]\n{keys}{lists}")).unwrap();
+        let settings = Settings::load(Some(&file), Vec::new(), Vec::new());
+        std::fs::remove_file(&file).unwrap();
+        let route = route(&settings.unwrap().carriers[0]);
+        assert!(!route.enabled);
+        assert_eq!((route.priority, route.weight, route.quality), (3, 4, 60));
+        assert_eq!(route.cost_rate, Micros(700));
+        assert_eq!((route.prefixes, route.mccmnc), (vec!["1".into()], vec!["310".into()]));
+        assert_eq!(route.countries, ["US"]);
+        assert_eq!(route.sender_types, [SenderKind::ShortCode]);
+        let (window, open) = (Duration::from_secs(10), Duration::from_secs(7));
+        assert_eq!(route.circuit, Circuit { error_rate: 0.2, window, min: 5, open });
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use model::address::SenderKind;
+use model::country::is_country;
 use model::id::{Kind, PublicId};
+use model::route::is_network;
 use serde::{Deserialize, Serialize};
 
 use super::{Faults, some_text};
@@ -49,6 +51,52 @@ pub enum Concat {
     MessagePayload,
 }
 
+/// A kind of sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SenderType {
+    Alphanumeric,
+    International,
+    ShortCode,
+}
+
+impl From<SenderType> for SenderKind {
+    fn from(kind: SenderType) -> Self {
+        match kind {
+            SenderType::Alphanumeric => Self::Alphanumeric,
+            SenderType::International => Self::International,
+            SenderType::ShortCode => Self::ShortCode,
+        }
+    }
+}
+
+/// When a carrier is spared for a while because of its errors.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Circuit {
+    pub error_rate: f64,
+    pub window_s: u64,
+    pub min: u32,
+    pub open_s: u64,
+}
+
+impl Default for Circuit {
+    fn default() -> Self {
+        Self { error_rate: 0.5, window_s: 60, min: 20, open_s: 30 }
+    }
+}
+
+impl Circuit {
+    fn check(&self, key: &str, faults: &mut Faults) {
+        let key = &format!("{key}.circuit");
+        let rate = self.error_rate > 0.0 && self.error_rate <= 1.0;
+        faults.unless(rate, key, "error_rate", "more than 0 and at most 1");
+        faults.range(self.window_s, 1..=3_600, key, "window_s");
+        faults.range(u64::from(self.min), 1..=1_000_000, key, "min");
+        faults.range(self.open_s, 1..=3_600, key, "open_s");
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Carrier {
@@ -73,12 +121,33 @@ pub struct Carrier {
     pub organization: Option<String>,
     #[serde(default, deserialize_with = "some_text")]
     pub default_sender: Option<String>,
+    /// Takes no messages while false; what waits for it goes elsewhere.
+    #[serde(default = "yes")]
+    pub enabled: bool,
     /// The higher goes first among equally long prefixes.
     #[serde(default)]
     pub priority: i32,
+    /// Among equals in priority the cheaper goes first, then the better; then weights share.
+    #[serde(default)]
+    pub cost_rate_micros: i64,
+    #[serde(default = "fifty")]
+    pub quality: u8,
+    #[serde(default = "one")]
+    pub weight: u32,
     /// Of recipients' digits; empty: all.
     #[serde(default)]
     pub prefixes: Vec<String>,
+    /// ISO 3166; empty: all.
+    #[serde(default)]
+    pub countries: Vec<String>,
+    /// MCC and MNC, or MCC alone; empty: all.
+    #[serde(default)]
+    pub mccmnc: Vec<String>,
+    /// Empty: all.
+    #[serde(default)]
+    pub sender_types: Vec<SenderType>,
+    #[serde(default)]
+    pub circuit: Circuit,
     #[serde(default)]
     pub concat: Concat,
     /// Tell the carrier how long it may try a message.
@@ -100,6 +169,10 @@ fn one() -> u32 {
 
 fn hundred() -> u32 {
     100
+}
+
+fn fifty() -> u8 {
+    50
 }
 
 impl Carrier {
@@ -140,5 +213,14 @@ impl Carrier {
             |p: &String| (1..=15).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
         let fits = self.prefixes.iter().all(digits);
         faults.unless(fits, key, "prefixes", "texts of 1 to 15 digits, without +");
+        let fits = self.countries.iter().all(|country| is_country(country));
+        faults.unless(fits, key, "countries", "ISO 3166 codes of two capital letters");
+        let fits = self.mccmnc.iter().all(|network| is_network(network));
+        faults.unless(fits, key, "mccmnc", "texts of 3, 5 or 6 digits");
+        faults.range(u64::from(self.weight), 1..=10_000, key, "weight");
+        faults.range(u64::from(self.quality), 0..=100, key, "quality");
+        let cost = u64::try_from(self.cost_rate_micros).unwrap_or(u64::MAX);
+        faults.range(cost, 0..=1_000_000_000, key, "cost_rate_micros");
+        self.circuit.check(key, faults);
     }
 }

@@ -24,6 +24,7 @@ pub mod protection;
 pub mod quiet;
 pub mod rates;
 pub mod refusal;
+pub mod route;
 pub mod submission;
 pub mod template;
 pub mod zone;

@@ -9,6 +9,7 @@ use crate::esme::Submitted;
 use crate::id::PublicId;
 use crate::message::{Category, Encoding};
 use crate::money::Micros;
+use crate::route::RouteNote;
 
 /// One message that passed all pure checks.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub struct NewMessage {
     pub mccmnc: Option<Arc<str>>,
     pub carrier: CarrierId,
     /// Why this carrier: kept in the message's first event.
-    pub route_reason: &'static str,
+    pub route: RouteNote,
     /// JSON object as text.
     pub metadata: Option<String>,
     pub test: bool,

@@ -7,9 +7,7 @@
 
 mod estimate;
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use model::address::{Recipient, SenderKind};
 use model::carrier::{CarrierId, OrgId};
@@ -20,11 +18,14 @@ use model::message::{Category, Encoding};
 use model::money::Micros;
 use model::rates::Rates;
 use model::refusal::{Code, Refusal};
+use model::route::{NetworkSource, Passed, PassedOver};
 use model::submission::{NewMessage, SendOptions};
 use proto_smpp::split::{self, Concat};
 
 use super::guard::Guard;
+use super::router::{Choice, Memory, Router, Table, Wish};
 
+pub use super::router::CarrierRoute;
 pub use estimate::Estimate;
 
 /// Characters of the longest text taken.
@@ -58,21 +59,6 @@ impl SendRequest {
     }
 }
 
-/// One carrier as routing sees it.
-#[derive(Clone, Debug)]
-pub struct CarrierRoute {
-    pub id: CarrierId,
-    pub name: Arc<str>,
-    /// The higher goes first among equally long prefixes.
-    pub priority: i64,
-    /// Digits without `+`; none at all means every destination.
-    pub prefixes: Vec<String>,
-    /// The only organization that may use it; `None` is a carrier of the platform.
-    pub organization: Option<OrgId>,
-    pub default_sender: Option<String>,
-    pub concat: Concat,
-}
-
 /// All that a check looks at.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
@@ -88,38 +74,25 @@ pub struct Routes {
 /// The shared checks; a clone is the same one.
 #[derive(Clone)]
 pub struct Admission {
-    table: Arc<RwLock<Arc<Table>>>,
+    router: Router,
     guard: Guard,
-}
-
-/// Routes with their prefixes in the order in which they are tried.
-struct Table {
-    routes: Routes,
-    own: HashMap<OrgId, Vec<Entry>>,
-    platform: Vec<Entry>,
-}
-
-struct Entry {
-    prefix: String,
-    /// Index in `Routes::carriers`.
-    carrier: usize,
-}
-
-/// Where a message goes.
-#[derive(Clone, Copy)]
-struct Choice<'a> {
-    id: CarrierId,
-    /// A sandbox need not be listed among the carriers.
-    carrier: Option<&'a CarrierRoute>,
-    sandbox: bool,
-    reason: &'static str,
 }
 
 impl Admission {
     #[must_use]
     pub fn new(routes: Routes) -> Self {
-        let table = Arc::new(RwLock::new(Arc::new(Table::new(routes))));
-        Self { table, guard: Guard::default() }
+        Self::by(Router::new(routes))
+    }
+
+    /// Checks that ask this router.
+    #[must_use]
+    pub fn by(router: Router) -> Self {
+        Self { router, guard: Guard::default() }
+    }
+
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
     }
 
     /// The same checks, and this guard's.
@@ -136,8 +109,7 @@ impl Admission {
 
     /// Takes other routes and rates from the next check on.
     pub fn replace(&self, routes: Routes) {
-        let table = Arc::new(Table::new(routes));
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        self.router.replace(routes);
     }
 
     /// One message, checked, routed and priced; or the first thing that is wrong with it.
@@ -151,13 +123,13 @@ impl Admission {
         if !request.test {
             self.guard.check(organization, to.digits(), now)?;
         }
-        self.table().check(organization, to, request, now)
+        self.router.table().check(organization, to, request, now, self.router.memory())
     }
 
     /// The carriers messages may go to, the sandboxes among them.
     #[must_use]
     pub fn carriers(&self) -> Vec<(CarrierId, Arc<str>)> {
-        let table = self.table();
+        let table = self.router.table();
         let routes = &table.routes;
         let listed = routes.carriers.iter();
         let mut all: Vec<_> = listed.map(|c| (c.id, Arc::clone(&c.name))).collect();
@@ -171,58 +143,44 @@ impl Admission {
         }
         all
     }
-
-    fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl Table {
-    fn new(routes: Routes) -> Self {
-        let mut own: HashMap<OrgId, Vec<Entry>> = HashMap::new();
-        let mut platform = Vec::new();
-        let sandboxes = [routes.sandbox, routes.sandbox_live];
-        for (index, carrier) in routes.carriers.iter().enumerate() {
-            if sandboxes.contains(&Some(carrier.id)) {
-                continue;
-            }
-            let entries = match carrier.organization {
-                Some(organization) => own.entry(organization).or_default(),
-                None => &mut platform,
-            };
-            let every = [String::new()];
-            let prefixes = if carrier.prefixes.is_empty() { &every[..] } else { &carrier.prefixes };
-            entries.extend(
-                prefixes.iter().map(|prefix| Entry { prefix: prefix.clone(), carrier: index }),
-            );
-        }
-        for entries in own.values_mut().chain([&mut platform]) {
-            entries.sort_by_key(|entry| {
-                let carrier = &routes.carriers[entry.carrier];
-                let name = Arc::clone(&carrier.name);
-                (Reverse(entry.prefix.len()), Reverse(carrier.priority), name)
-            });
-        }
-        Self { routes, own, platform }
-    }
-
     fn check(
         &self,
         organization: OrgId,
         to: Recipient,
         request: SendRequest,
         now: At,
+        memory: &Memory,
     ) -> Result<NewMessage, Refusal> {
         check_text(&request)?;
-        let choice = self.choose(organization, to.digits(), request.test);
-        let carrier = choice.and_then(|choice| choice.carrier);
+        let given = request.from.as_deref().map(sender_kind);
+        let rate = if request.test { None } else { self.routes.rates.find(to.digits(), now) };
+        let sender = match (request.from.as_deref(), &given) {
+            (Some(from), Some(Ok(kind))) => Some((from, *kind)),
+            _ => None,
+        };
+        let wish = Wish {
+            organization,
+            digits: to.digits(),
+            sender,
+            category: request.category,
+            mccmnc: rate.and_then(|rate| rate.mccmnc.as_deref()),
+            network: NetworkSource::Plan,
+            long: request.submitted.as_deref().and_then(long_message),
+            tried: &[],
+            now,
+        };
+        let choice = self.route(&wish, request.test, memory);
+        let carrier = choice.as_ref().ok().and_then(|choice| choice.carrier);
         let measured = if request.is_one_part() {
             (request.encoding.unwrap_or(Encoding::Gsm7), 1)
         } else {
             measure(&request, carrier.map_or(Concat::default(), |c| c.concat))?
         };
-        let given = request.from.as_deref().map(sender_kind).transpose()?;
-        let choice = choice.ok_or_else(|| no_route(request.test))?;
+        let given = given.transpose()?;
+        let choice = choice.map_err(|passed| no_route(request.test, passed))?;
         let (from, kind) = match (request.from, given) {
             (Some(from), Some(kind)) => (from, kind),
             _ => self.default_sender(choice)?,
@@ -230,7 +188,6 @@ impl Table {
         let (unit_price, mccmnc) = if request.test {
             (Micros::ZERO, None)
         } else {
-            let rate = self.routes.rates.find(to.digits(), now);
             let rate = rate.ok_or_else(no_price)?;
             (rate.price, rate.mccmnc.as_deref().map(Arc::from))
         };
@@ -246,46 +203,11 @@ impl Table {
             unit_price,
             mccmnc,
             carrier: choice.id,
-            route_reason: choice.reason,
+            route: choice.note,
             metadata: request.metadata,
             test: request.test,
             options: SendOptions { submitted: request.submitted, ..SendOptions::default() },
         })
-    }
-
-    /// The organization's own carriers first, then the platform's, then the sandbox.
-    fn choose(&self, organization: OrgId, digits: &str, test: bool) -> Option<Choice<'_>> {
-        if test {
-            return Some(self.sandbox(self.routes.sandbox?, "sandbox_test"));
-        }
-        if let Some(entry) = self.own.get(&organization).and_then(|e| first(e, digits)) {
-            let reasons = ["organization_carrier_prefix", "organization_carrier_default"];
-            return Some(self.choice(entry, reasons));
-        }
-        if let Some(entry) = first(&self.platform, digits) {
-            let reasons = ["platform_carrier_prefix", "platform_carrier_default"];
-            return Some(self.choice(entry, reasons));
-        }
-        Some(self.sandbox(self.routes.sandbox_live?, "sandbox_default"))
-    }
-
-    fn choice(&self, entry: &Entry, [by_prefix, by_default]: [&'static str; 2]) -> Choice<'_> {
-        let carrier = &self.routes.carriers[entry.carrier];
-        Choice {
-            id: carrier.id,
-            carrier: Some(carrier),
-            sandbox: false,
-            reason: if entry.prefix.is_empty() { by_default } else { by_prefix },
-        }
-    }
-
-    fn sandbox(&self, id: CarrierId, reason: &'static str) -> Choice<'_> {
-        Choice {
-            id,
-            carrier: self.routes.carriers.iter().find(|c| c.id == id),
-            sandbox: true,
-            reason,
-        }
     }
 
     fn default_sender(&self, choice: Choice<'_>) -> Result<(String, SenderKind), Refusal> {
@@ -298,10 +220,6 @@ impl Table {
         })?;
         Ok((sender.to_owned(), sender_kind(sender)?))
     }
-}
-
-fn first<'e>(entries: &'e [Entry], digits: &str) -> Option<&'e Entry> {
-    entries.iter().find(|e| digits.starts_with(&e.prefix))
 }
 
 fn check_text(request: &SendRequest) -> Result<(), Refusal> {
@@ -364,7 +282,35 @@ fn too_long(text: &'static str) -> Refusal {
         .expected("at most 1600 characters and 10 segments")
 }
 
-fn no_route(test: bool) -> Refusal {
+/// Names the long message of which an ESME's submit is one part, by the first octets of its header.
+fn long_message(submitted: &Submitted) -> Option<u64> {
+    const UDHI: u8 = 0x40;
+    if submitted.esm_class & UDHI == 0 {
+        return None;
+    }
+    let (length, header) = submitted.user_data.split_first()?;
+    let mut header = header.get(..usize::from(*length))?;
+    while let [kind, length, rest @ ..] = header {
+        let content = rest.get(..usize::from(*length))?;
+        match (kind, content) {
+            (0x00, [reference, total, _]) => {
+                return Some(u64::from(*reference) << 8 | u64::from(*total));
+            }
+            (0x08, [high, low, total, _]) => {
+                let reference = u64::from(*high) << 8 | u64::from(*low);
+                return Some(1 << 32 | reference << 8 | u64::from(*total));
+            }
+            _ => header = &rest[content.len()..],
+        }
+    }
+    None
+}
+
+fn no_route(test: bool, passed: PassedOver) -> Refusal {
+    if passed.holds(Passed::SenderType) {
+        let text = "no carrier takes this kind of sender to this destination";
+        return Refusal::new(Code::NoRoute, text).field("from");
+    }
     let text = if test {
         "no sandbox takes test messages here"
     } else {

@@ -2,6 +2,7 @@
 //! time, and the sweep behind.
 //!
 //! admission   pure checks, route and price; plain values, shared by the API and the binds
+//! router      which carrier takes a message, and which one when that does not
 //! guard       where each organization may send
 //! scheduler   sends what was scheduled, when its time has come
 //! sweeper     gives up on receipts that never come
@@ -15,6 +16,7 @@ pub mod admission;
 pub mod guard;
 pub mod replies;
 pub mod retention;
+pub mod router;
 pub mod scheduler;
 pub mod sweeper;
 pub mod text;

@@ -12,6 +12,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
+use model::route::RouteNote;
 use model::submission::{Credential, Idempotency, NewMessage, SendOptions, Submission};
 use serde_json::{Value, json};
 use store::lane::{
@@ -164,7 +165,7 @@ impl Bench {
                         unit_price: Micros(7_900),
                         mccmnc: None,
                         carrier: self.carrier,
-                        route_reason: "default",
+                        route: RouteNote::plain("default"),
                         metadata: None,
                         test: false,
                         options: SendOptions::default(),

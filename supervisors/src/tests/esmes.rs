@@ -14,7 +14,6 @@ use model::rates::Rates;
 use proto_smpp::pdu::manage::{Ask, Cancel, Query, QueryResponse};
 use proto_smpp::pdu::multi::{Destination, Multi};
 use proto_smpp::receipt::State;
-use proto_smpp::split::Concat;
 use proto_smpp::{
     Address, Bind, BindKind, CommandId, CommandStatus, Frames, Input, Message, Output, Role,
     Session, Settings,
@@ -45,15 +44,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let s = Duration::from_secs;
         let accounts = Accounts::new([7; 32], Rule { tries: 5, within: s(60), shut: s(60) });
-        let route = CarrierRoute {
-            id: world.carrier(0),
-            name: Arc::from("one"),
-            priority: 0,
-            prefixes: Vec::new(),
-            organization: None,
-            default_sender: None,
-            concat: Concat::Udh8,
-        };
+        let route = CarrierRoute::new(world.carrier(0), "one");
         let rates = Rates::from_csv("prefix,price_micros,mccmnc,valid_from\n1,1000,,\n").unwrap();
         let routes = Routes { carriers: vec![route], rates, ..Routes::default() };
         let args = EsmesArgs {

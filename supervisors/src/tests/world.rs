@@ -28,6 +28,7 @@ use model::message::{Category, Encoding, Status};
 use model::money::Micros;
 use model::rates::Rates;
 use model::refusal::Refusal;
+use model::route::RouteNote;
 use model::submission::{Credential, NewMessage, SendOptions, Submission};
 use proto_smpp::split::Concat;
 use ractor::{Actor, ActorCell, ActorRef, Message};
@@ -276,15 +277,7 @@ impl World {
 
     /// What is checked anew goes by the first carrier.
     pub(super) fn routes(&self) -> Routes {
-        let first = CarrierRoute {
-            id: self.carriers[0],
-            name: Arc::from("first"),
-            priority: 0,
-            prefixes: Vec::new(),
-            organization: None,
-            default_sender: None,
-            concat: Concat::Udh8,
-        };
+        let first = CarrierRoute::new(self.carriers[0], "first");
         let table = format!("prefix,price_micros,mccmnc,valid_from\n,{PRICE},,\n");
         let rates = Rates::from_csv(&table).unwrap();
         Routes { carriers: vec![first], rates, ..Routes::default() }
@@ -315,7 +308,7 @@ impl World {
             unit_price: Micros(PRICE),
             mccmnc: None,
             carrier: self.carriers[carrier],
-            route_reason: "test",
+            route: RouteNote::plain("test"),
             metadata: None,
             test: false,
             options: SendOptions::default(),

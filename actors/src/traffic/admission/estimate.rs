@@ -25,7 +25,7 @@ impl Admission {
         now: At,
     ) -> Result<Estimate, Refusal> {
         let message = self.check(organization, request, now)?;
-        Ok(self.table().weigh(message))
+        Ok(self.router.table().weigh(message))
     }
 }
 

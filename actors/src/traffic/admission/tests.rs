@@ -16,13 +16,8 @@ fn rates() -> Rates {
 
 fn carrier(id: i64, name: &str, prefixes: &[&str]) -> CarrierRoute {
     CarrierRoute {
-        id: CarrierId(id),
-        name: Arc::from(name),
-        priority: 0,
         prefixes: prefixes.iter().map(|p| (*p).to_owned()).collect(),
-        organization: None,
-        default_sender: None,
-        concat: Concat::Udh8,
+        ..CarrierRoute::new(CarrierId(id), name)
     }
 }
 
@@ -75,7 +70,7 @@ fn segments(body: &str) -> Result<(Encoding, u8), Code> {
 fn way(routes: &Routes, organization: OrgId, to: &str) -> (i64, &'static str) {
     let admission = Admission::new(routes.clone());
     let message = admission.check(organization, sms(to, "hi"), NOW).unwrap();
-    (message.carrier.0, message.route_reason)
+    (message.carrier.0, message.route.reason)
 }
 
 #[test]
@@ -163,10 +158,10 @@ fn a_sender_is_the_given_one_else_the_nearest_default() {
 }
 
 #[test]
-fn the_longest_prefix_wins_then_priority_then_name() {
+fn the_longest_prefix_wins_then_priority_then_cost() {
     let strong = CarrierRoute { priority: 5, ..carrier(3, "strong", &["44"]) };
     let table = routes(vec![
-        carrier(1, "b", &[]),
+        CarrierRoute { cost_rate: Micros(1), ..carrier(1, "b", &[]) },
         carrier(2, "weak", &["44"]),
         strong,
         carrier(4, "mobile", &["447", "1415"]),
@@ -194,7 +189,7 @@ fn an_organization_goes_by_its_own_carrier_and_no_one_elses() {
 fn test_messages_meet_the_sandbox_and_cost_nothing() {
     let mut table = routes(vec![carrier(1, "all", &[]), carrier(90, "sandbox", &[])]);
     let message = check(table.clone(), test_sms("hi")).unwrap();
-    assert_eq!((message.carrier, message.route_reason), (CarrierId(90), "sandbox_test"));
+    assert_eq!((message.carrier, message.route.reason), (CarrierId(90), "sandbox_test"));
     assert_eq!((message.unit_price, message.mccmnc), (Micros::ZERO, None));
     assert!(message.test);
     table.carriers.remove(0);
@@ -214,7 +209,7 @@ fn live_messages_without_a_carrier_meet_the_live_sandbox_at_the_full_price() {
         ..routes(vec![carrier(1, "british", &["44"])])
     };
     let message = check(table.clone(), sms(US, &"a".repeat(161))).unwrap();
-    assert_eq!((message.carrier, message.route_reason), (CarrierId(91), "sandbox_default"));
+    assert_eq!((message.carrier, message.route.reason), (CarrierId(91), "sandbox_default"));
     assert_eq!(message.hold(), Micros(2 * 7_900));
     assert_eq!(message.mccmnc.as_deref(), Some("310"));
     assert_eq!(way(&table, OWN, "+447911123456").0, 1);
@@ -229,4 +224,53 @@ fn replaced_routes_are_seen_by_every_clone() {
     assert!(clone.check(OWN, sms(US, "hi"), NOW).is_ok());
     let listed: Vec<_> = clone.carriers().iter().map(|(id, _)| id.0).collect();
     assert_eq!(listed, [1, 90]);
+}
+
+#[test]
+fn a_kind_of_sender_that_no_carrier_takes_is_a_fault_of_from() {
+    let numbers = CarrierRoute {
+        sender_types: vec![SenderKind::International],
+        ..carrier(1, "numbers", &[])
+    };
+    let request = SendRequest { from: Some(String::from("Brand")), ..sms(US, "hi") };
+    assert_eq!(refused(routes(vec![numbers.clone()]), request), at(Code::NoRoute, "from"));
+    let request = SendRequest { from: Some(String::from("+14155550100")), ..sms(US, "hi") };
+    assert!(check(routes(vec![numbers]), request).is_ok());
+}
+
+#[test]
+fn a_network_of_the_numbering_plan_finds_its_carrier() {
+    let network = CarrierRoute { mccmnc: vec![String::from("234")], ..carrier(1, "network", &[]) };
+    let table = routes(vec![network, carrier(2, "all", &[])]);
+    assert_eq!(way(&table, OWN, "+447911123456").0, 1);
+    assert_eq!(way(&table, OWN, "+442071234567").0, 2, "the plan names no network");
+}
+
+#[test]
+fn a_long_message_is_named_by_the_reference_of_its_header() {
+    let of = |esm_class, user_data: &[u8]| {
+        let submitted = Submitted {
+            account: 1,
+            registered_delivery: 0,
+            source: (0, 0),
+            destination: (0, 0),
+            esm_class,
+            protocol_id: 0,
+            data_coding: 0,
+            service_type: Vec::new(),
+            user_data: user_data.to_vec(),
+            tlvs: Vec::new(),
+        };
+        long_message(&submitted)
+    };
+    let first = of(0x40, &[5, 0, 3, 9, 2, 1, b'a']);
+    assert!(first.is_some());
+    assert_eq!(of(0x40, &[5, 0, 3, 9, 2, 2, b'b']), first);
+    assert_ne!(of(0x40, &[5, 0, 3, 8, 2, 1, b'a']), first);
+    let wide = of(0x40, &[9, 5, 1, 0, 8, 4, 0, 9, 2, 1, b'a']);
+    assert!(wide.is_some() && wide != first);
+    assert_eq!(of(0, &[5, 0, 3, 9, 2, 1, b'a']), None, "no header");
+    for broken in [&[][..], &[9, 0, 3, 9, 2, 1], &[5, 0, 9, 9, 2, 1], &[2, 0, 0], &[1, 0]] {
+        assert_eq!(of(0x40, broken), None);
+    }
 }

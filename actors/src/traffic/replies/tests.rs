@@ -79,13 +79,8 @@ impl World {
         };
         let admission = Admission::new(Routes {
             carriers: vec![CarrierRoute {
-                id: carrier,
-                name: Arc::from("main"),
-                priority: 0,
                 prefixes: vec![String::from("1")],
-                organization: None,
-                default_sender: None,
-                concat: Default::default(),
+                ..CarrierRoute::new(carrier, "main")
             }],
             rates: Rates::from_csv("prefix,price_micros,mccmnc,valid_from\n1,7900,,\n").unwrap(),
             ..Routes::default()

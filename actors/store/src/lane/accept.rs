@@ -112,7 +112,7 @@ impl Lane {
                 message: key,
                 kind: EventKind::Created,
                 status: row.status(),
-                detail: Some(format!("{{\"route\":\"{}\"}}", message.route_reason)),
+                detail: Some(message.route.detail()),
             });
             if row.not_before.is_none() {
                 gathered.transfer(Transfer {

@@ -215,7 +215,7 @@ impl Verdict<'_> {
                     amount: message.hold(),
                     note: None,
                 });
-                let detail = format!("{{\"route\":\"{}\"}}", message.route_reason);
+                let detail = message.route.detail();
                 (EventKind::Created, Status::Queued, detail)
             }
             Self::End(status, code) => {

@@ -8,6 +8,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding, Status};
 use model::money::Micros;
+use model::route::RouteNote;
 use model::submission::{Credential, Idempotency, NewBatch, NewMessage, SendOptions, Submission};
 use sqlx::{Connection as _, Executor as _};
 use store::lane::{
@@ -148,7 +149,7 @@ impl World {
             unit_price: Micros(1_000),
             mccmnc: None,
             carrier: self.carrier,
-            route_reason: "test",
+            route: RouteNote::plain("test"),
             metadata: None,
             test: false,
             options: SendOptions::default(),
