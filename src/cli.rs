@@ -5,6 +5,7 @@ mod listen;
 mod send;
 mod sender;
 mod serve;
+mod simulate;
 mod tail;
 
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ enum Command {
     Orphans(desk::OrphanArgs),
     /// What was set aside because it fails whoever touches it.
     Quarantine(Common),
+    /// Stand-ins for the other side, to try a profile before it goes live.
+    #[command(subcommand)]
+    Simulate(simulate::SimulateCommand),
     /// Registered senders: which wait, and whether they may.
     #[command(subcommand)]
     Sender(sender::SenderCommand),
@@ -134,6 +138,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Queue(command) => desk::queue(command).await,
         Command::Orphans(args) => desk::orphans(args).await,
         Command::Quarantine(common) => desk::quarantine(&common).await,
+        Command::Simulate(command) => simulate::run(command).await,
         Command::Sender(command) => sender::run(command).await,
     }
 }

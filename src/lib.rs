@@ -1,7 +1,8 @@
 //! Orbit, put together: settings in, a running switch out.
 //!
 //! `boot` composes the parts in the order in which they need each other; `api` is the REST door,
-//! `admin` the operator's, `cli` the commands. Nothing here knows a column or a PDU.
+//! `admin` the operator's, `cli` the commands. Nothing here knows a column or a PDU, but for
+//! `simulate`, which speaks SMPP by itself.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
 
 pub mod admin;
@@ -12,5 +13,6 @@ pub mod dev;
 mod health;
 mod home;
 pub mod settings;
+pub mod simulate;
 #[cfg(test)]
 mod tidy;

@@ -84,6 +84,18 @@ fn arrows_point_one_way() {
 }
 
 #[test]
+fn the_simulator_speaks_smpp_by_itself() {
+    let codec = concat!("proto", "_smpp");
+    let simulator = sources().into_iter().filter(|(path, _)| inside(path, "src/simulate"));
+    let mut files = 0;
+    for (path, text) in simulator {
+        files += 1;
+        assert!(!text.contains(codec), "{} shares the switch's mistakes", path.display());
+    }
+    assert!(files > 10, "the simulator is elsewhere");
+}
+
+#[test]
 fn columns_stay_in_the_store() {
     for (path, text) in sources() {
         if inside(&path, "actors/store") || path.ends_with("tidy.rs") {

@@ -1,4 +1,5 @@
 //! Stand-ins for the other side: what a carrier would be in production.
 
 pub(crate) mod sink;
-pub mod smsc;
+/// The carrier simulator that ships in the program.
+pub use orbit::simulate::smsc;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +28,7 @@ pub(crate) struct CarrierArgs {
 }
 
 pub(crate) async fn run(args: CarrierArgs) -> Result<Option<Value>> {
+    ensure!(args.bind.ip().is_loopback(), "loopback addresses only");
     let counters = Arc::new(Counters::default());
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;

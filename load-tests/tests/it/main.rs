@@ -28,6 +28,7 @@ mod schemathesis;
 mod scripted;
 mod secrets;
 mod sends;
+mod simulate;
 mod tenants;
 mod tools;
 mod watch;

@@ -8,6 +8,7 @@ pub const GENERIC_NACK: u32 = 0x8000_0000;
 pub const BIND_RECEIVER: u32 = 0x01;
 pub const BIND_TRANSMITTER: u32 = 0x02;
 pub const SUBMIT_SM: u32 = 0x04;
+pub const DATA_SM: u32 = 0x103;
 pub const DELIVER_SM: u32 = 0x05;
 pub const UNBIND: u32 = 0x06;
 pub const BIND_TRANSCEIVER: u32 = 0x09;
@@ -19,19 +20,23 @@ pub const INVALID_LENGTH: u32 = 0x02;
 pub const INVALID_COMMAND: u32 = 0x03;
 pub const WRONG_BIND_STATE: u32 = 0x04;
 pub const ALREADY_BOUND: u32 = 0x05;
+pub const SYSTEM_ERROR: u32 = 0x08;
+pub const BIND_FAILED: u32 = 0x0D;
 pub const INVALID_PASSWORD: u32 = 0x0E;
 pub const INVALID_SYSTEM_ID: u32 = 0x0F;
+pub const THROTTLED: u32 = 0x58;
 
 pub const HEADER: usize = 16;
 pub const PDU_MAX: usize = 70_000;
 
-const TLV_PAYLOAD: u16 = 0x0424;
-const TLV_SAR_REFERENCE: u16 = 0x020C;
-const TLV_SAR_TOTAL: u16 = 0x020E;
-const TLV_SAR_NUMBER: u16 = 0x020F;
+pub const TLV_PAYLOAD: u16 = 0x0424;
+pub const TLV_SAR_REFERENCE: u16 = 0x020C;
+pub const TLV_SAR_TOTAL: u16 = 0x020E;
+pub const TLV_SAR_NUMBER: u16 = 0x020F;
+pub const TLV_NETWORK_ERROR: u16 = 0x0423;
 pub const TLV_RECEIPTED_ID: u16 = 0x001E;
 pub const TLV_MESSAGE_STATE: u16 = 0x0427;
-const TLV_VERSION: u16 = 0x0210;
+pub const TLV_VERSION: u16 = 0x0210;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -82,12 +87,35 @@ pub struct Submit<'a> {
 }
 
 /// What a `deliver_sm` carries.
+#[derive(Clone, Copy)]
 pub struct Deliver<'a> {
     pub source: Address<'a>,
     pub destination: Address<'a>,
     pub esm_class: u8,
     pub text: &'a [u8],
     pub tlvs: &'a [(u16, &'a [u8])],
+}
+
+/// A `deliver_sm` or `data_sm` with all that quirks change.
+#[derive(Clone, Copy)]
+pub struct Delivery<'a> {
+    pub plain: Deliver<'a>,
+    pub data_coding: u8,
+    /// By `data_sm`, with the text in message_payload.
+    pub data_sm: bool,
+    /// The text in message_payload.
+    pub payload: bool,
+    /// A NUL behind the text that its length does not count.
+    pub stray_nul: bool,
+    /// Behind the TLVs, as it is.
+    pub tail: &'a [u8],
+}
+
+impl<'a> From<Deliver<'a>> for Delivery<'a> {
+    fn from(plain: Deliver<'a>) -> Self {
+        let (data_coding, tail) = (0, &[][..]);
+        Self { plain, data_coding, data_sm: false, payload: false, stray_nul: false, tail }
+    }
 }
 
 /// Reads fields from the front of a body; `None` when it ends too early.
@@ -101,11 +129,26 @@ impl Bind<'_> {
 }
 
 impl Part {
-    const WHOLE: Self = Self { reference: 0, total: 1, number: 1 };
+    pub(crate) const WHOLE: Self = Self { reference: 0, total: 1, number: 1 };
 }
 
-impl Submit<'_> {
-    pub fn parse(body: &[u8]) -> Option<Submit<'_>> {
+impl<'a> Submit<'a> {
+    /// The same of a `data_sm`, which lacks times and text.
+    pub fn parse_data(body: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields(body);
+        fields.text()?; // service_type
+        let source = fields.address()?;
+        let destination = fields.address()?;
+        let esm_class = fields.octet()?;
+        let registered_delivery = fields.octet()?;
+        let data_coding = fields.octet()?;
+        let text = &[][..];
+        let part = Part::WHOLE;
+        let said = Self { source, destination, registered_delivery, data_coding, text, part };
+        said.with_rest(fields, esm_class)
+    }
+
+    pub fn parse(body: &'a [u8]) -> Option<Self> {
         let mut fields = Fields(body);
         fields.text()?; // service_type
         let source = fields.address()?;
@@ -119,26 +162,32 @@ impl Submit<'_> {
         let data_coding = fields.octet()?;
         fields.octet()?; // sm_default_msg_id
         let length = fields.octet()?;
-        let mut text = fields.take(usize::from(length))?;
-        let mut part = Part::WHOLE;
+        let text = fields.take(usize::from(length))?;
+        let part = Part::WHOLE;
+        let said = Self { source, destination, registered_delivery, data_coding, text, part };
+        said.with_rest(fields, esm_class)
+    }
+
+    /// With what the TLVs and the user data header say.
+    fn with_rest(mut self, mut fields: Fields<'a>, esm_class: u8) -> Option<Self> {
         while let Some((tag, value)) = fields.tlv() {
             match (tag, value) {
-                (TLV_PAYLOAD, value) if text.is_empty() => text = value,
+                (TLV_PAYLOAD, value) if self.text.is_empty() => self.text = value,
                 (TLV_SAR_REFERENCE, &[high, low]) => {
-                    part.reference = u16::from_be_bytes([high, low]);
+                    self.part.reference = u16::from_be_bytes([high, low]);
                 }
-                (TLV_SAR_TOTAL, &[total]) => part.total = total,
-                (TLV_SAR_NUMBER, &[number]) => part.number = number,
+                (TLV_SAR_TOTAL, &[total]) => self.part.total = total,
+                (TLV_SAR_NUMBER, &[number]) => self.part.number = number,
                 _ => {}
             }
         }
         if esm_class & 0x40 != 0 {
-            let (size, rest) = text.split_first()?;
+            let (size, rest) = self.text.split_first()?;
             let header = rest.get(..usize::from(*size))?;
-            text = &rest[usize::from(*size)..];
-            part = concatenation(header).unwrap_or(part);
+            self.text = &rest[usize::from(*size)..];
+            self.part = concatenation(header).unwrap_or(self.part);
         }
-        Some(Submit { source, destination, registered_delivery, data_coding, text, part })
+        Some(self)
     }
 }
 
@@ -236,29 +285,71 @@ pub fn set_sequence(pdu: &mut [u8], sequence: u32) {
     }
 }
 
+/// What a bind's answer says.
+pub struct BindAnswer<'a> {
+    pub name: &'a [u8],
+    /// False: the name's NUL is missing, or the body with the name.
+    pub whole: bool,
+    pub version: Option<u8>,
+    pub tail: &'a [u8],
+}
+
 pub fn put_bind_answer(out: &mut Vec<u8>, request: Header, status: u32, name: &str) {
+    let version = Some(0x34);
+    let said = BindAnswer { name: name.as_bytes(), whole: true, version, tail: &[] };
+    put_bind_answer_of(out, request, status, &said);
+}
+
+pub fn put_bind_answer_of(out: &mut Vec<u8>, request: Header, status: u32, said: &BindAnswer<'_>) {
     put(out, request.command | RESPONSE, status, request.sequence, |out| {
-        if status == OK {
-            put_text(out, name.as_bytes());
-            put_tlv(out, TLV_VERSION, &[0x34]);
+        if status != OK {
+            return;
         }
+        out.extend_from_slice(said.name);
+        if !said.whole {
+            return;
+        }
+        out.push(0);
+        if let Some(version) = said.version {
+            put_tlv(out, TLV_VERSION, &[version]);
+        }
+        out.extend_from_slice(said.tail);
     });
 }
 
 pub fn put_deliver(out: &mut Vec<u8>, sequence: u32, deliver: &Deliver<'_>) {
-    put(out, DELIVER_SM, OK, sequence, |out| {
+    put_delivery(out, sequence, &Delivery::from(*deliver));
+}
+
+pub fn put_delivery(out: &mut Vec<u8>, sequence: u32, delivery: &Delivery<'_>) {
+    let Delivery { plain, data_coding, .. } = *delivery;
+    let command = if delivery.data_sm { DATA_SM } else { DELIVER_SM };
+    put(out, command, OK, sequence, |out| {
         out.push(0); // service_type
-        put_address(out, deliver.source);
-        put_address(out, deliver.destination);
-        out.push(deliver.esm_class);
-        // protocol_id to sm_default_msg_id: zero, and two empty times.
-        out.extend_from_slice(&[0; 8]);
-        let text = &deliver.text[..deliver.text.len().min(254)];
-        out.push(text.len() as u8);
-        out.extend_from_slice(text);
-        for (tag, value) in deliver.tlvs {
+        put_address(out, plain.source);
+        put_address(out, plain.destination);
+        out.push(plain.esm_class);
+        if delivery.data_sm {
+            out.extend_from_slice(&[0, data_coding]);
+        } else {
+            // protocol_id to replace_if_present_flag: zero, and two empty times.
+            out.extend_from_slice(&[0; 6]);
+            out.extend_from_slice(&[data_coding, 0]);
+            let apart = delivery.payload || plain.text.is_empty();
+            let text = if apart { &[][..] } else { &plain.text[..plain.text.len().min(254)] };
+            out.push(text.len() as u8);
+            out.extend_from_slice(text);
+            if delivery.stray_nul {
+                out.push(0);
+            }
+        }
+        if delivery.data_sm || delivery.payload {
+            put_tlv(out, TLV_PAYLOAD, plain.text);
+        }
+        for (tag, value) in plain.tlvs {
             put_tlv(out, *tag, value);
         }
+        out.extend_from_slice(delivery.tail);
     });
 }
 
@@ -272,7 +363,7 @@ fn put_address(out: &mut Vec<u8>, address: Address<'_>) {
     put_text(out, address.digits);
 }
 
-fn put_tlv(out: &mut Vec<u8>, tag: u16, value: &[u8]) {
+pub fn put_tlv(out: &mut Vec<u8>, tag: u16, value: &[u8]) {
     out.extend_from_slice(&tag.to_be_bytes());
     let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
     out.extend_from_slice(&length.to_be_bytes());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 
 use super::ids::IdFormat;
+use crate::simulate::quirk::Chosen;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Receipts {
@@ -35,10 +36,23 @@ pub enum ReceiptBind {
 
 #[derive(Debug, Clone, Args)]
 pub struct SmscOptions {
+    /// Empty: everyone is let in.
     #[arg(long, default_value = "u")]
     pub system_id: String,
     #[arg(long, default_value = "p")]
     pub password: String,
+    /// A switch of `orbit simulate list`; may be given many times.
+    #[arg(long = "quirk", value_name = "NAME[=VALUE]")]
+    pub quirks: Vec<Chosen>,
+    /// Submits a second, over all binds; what is over it is answered 0x58. 0 is no limit.
+    #[arg(long, default_value_t = 0)]
+    pub pace: u32,
+    /// Share of submits that get a receipt.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub receipts_percent: u32,
+    /// Inbound messages in all; 0 is no limit.
+    #[arg(long, default_value_t = 0)]
+    pub mo_count: u64,
     /// Wait before each `submit_sm_resp`.
     #[arg(long, default_value_t = 0)]
     pub answer_delay_ms: u64,
@@ -119,7 +133,8 @@ impl SmscOptions {
     }
 }
 
-fn parse_status(text: &str) -> Result<u32, String> {
+/// A status in decimal, or in hexadecimal after `0x`.
+pub fn parse_status(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),

@@ -4,7 +4,6 @@
 //! backlog, and it comes back there when its bind ends before acknowledging it.
 
 use std::cell::{Cell, RefCell};
-use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -16,14 +15,17 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 
 use super::book::Book;
-use super::options::{ReceiptBind, ReceiptStyle, Receipts, SmscOptions};
-use super::queue::{ByteQueue, Kind, Outbox};
+use super::handset::Handset;
+use super::ids::IdFormat;
+use super::options::{ReceiptBind, Receipts, SmscOptions};
+use super::queue::{ByteQueue, Kind, Numbering, Outbox};
+use super::receipt::{Course, Form, State};
 use super::stats::{Counters, SlidingSecond, add};
-use super::wire::{self, Address, Deliver, Submit};
+use super::wire::Submit;
+use crate::simulate::quirk::Quirks;
 
-const ESM_RECEIPT: u8 = 0x04;
-const STATE_DELIVERED: u8 = 2;
-const TEXT_SHOWN: usize = 20;
+/// How many ids there are under quirk 8.
+const FEW_IDS: u64 = 5;
 
 /// One connection, as the others see it.
 pub(crate) struct Seat {
@@ -31,45 +33,61 @@ pub(crate) struct Seat {
     pub(crate) wake: Notify,
     /// The connection has to go now.
     pub(crate) kicked: Cell<bool>,
+    pub(crate) bound: Cell<bool>,
     receives: Cell<bool>,
+    /// Messages of this bind, for ids that are unique on it alone.
+    own_number: Cell<u64>,
 }
 
 pub(crate) struct Center {
     pub(crate) options: SmscOptions,
+    pub(crate) quirks: Quirks,
+    pub(crate) ids: IdFormat,
+    pub(crate) form: Form,
     pub(crate) counters: Arc<Counters>,
     pub(crate) book: Book,
     pub(crate) second: SlidingSecond,
     pub(crate) started: Instant,
+    /// What quirks do once, or so many times, for all connections.
+    pub(crate) turns: Turns,
     seats: Vec<Rc<Seat>>,
     backlog: ByteQueue,
     chance: StdRng,
+    /// Submits that were within the pace.
+    paced: SlidingSecond,
+    course: Course,
+    handset: Handset,
+    early: bool,
+    other_bind: bool,
     first_number: u64,
     next_number: u64,
     next_seat: usize,
     inbound: u64,
-    dates: Dates,
-    scratch: Scratch,
+    scratch: Vec<u8>,
 }
 
-/// The minute, written as receipts do.
-struct Dates {
-    until: Instant,
-    text: String,
-}
-
+/// What was done already.
 #[derive(Default)]
-struct Scratch {
-    id: Vec<u8>,
-    text: Vec<u8>,
+pub(crate) struct Turns {
+    pub(crate) connections: u64,
+    /// Binds that quirk 40 still refuses.
+    pub(crate) refusals: u64,
+    pub(crate) bad_length: bool,
+    pub(crate) nack: bool,
+    pub(crate) slow: bool,
+    /// Submits refused for now, for the turn of their statuses.
+    pub(crate) throttled: usize,
 }
 
 impl Seat {
-    pub(crate) fn new(window: u32) -> Self {
+    pub(crate) fn new(window: u32, numbering: Numbering) -> Self {
         Self {
-            outbox: RefCell::new(Outbox::new(window)),
+            outbox: RefCell::new(Outbox::new(window, numbering)),
             wake: Notify::new(),
             kicked: Cell::new(false),
+            bound: Cell::new(false),
             receives: Cell::new(false),
+            own_number: Cell::new(0),
         }
     }
 }
@@ -80,7 +98,17 @@ impl Center {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH)?;
         // Another run of the SMSC does not repeat ids.
         let first_number = epoch.as_secs() * 100_000;
+        let quirks = Quirks::new(&options.quirks);
         Ok(Self {
+            ids: options.id_format.with(&quirks),
+            form: Form::new(&options, &quirks, now),
+            course: Course::new(&quirks),
+            handset: Handset::new(&options.mo_to, &quirks),
+            early: options.receipts == Receipts::Early || quirks.has(9),
+            other_bind: options.receipt_bind == ReceiptBind::Other || quirks.has(10),
+            quirks,
+            turns: Turns::default(),
+            paced: SlidingSecond::new(),
             book: Book::new(options.log.as_deref())?,
             chance: StdRng::seed_from_u64(options.smsc_seed),
             first_number,
@@ -93,8 +121,7 @@ impl Center {
             backlog: ByteQueue::default(),
             next_seat: 0,
             inbound: 0,
-            dates: Dates { until: now, text: String::new() },
-            scratch: Scratch::default(),
+            scratch: Vec::new(),
         })
     }
 
@@ -121,6 +148,9 @@ impl Center {
     pub(crate) fn leave(&mut self, seat: &Rc<Seat>, now: Instant) {
         self.seats.retain(|other| !Rc::ptr_eq(other, seat));
         seat.receives.set(false);
+        if seat.bound.take() {
+            self.turns.refusals = self.quirks.number(40).unwrap_or(0);
+        }
         let lost = seat.outbox.borrow_mut().drain_into(now, &mut self.backlog);
         add(&self.counters.lost, lost);
         let heir = self.seats.iter().find(|seat| seat.receives.get()).cloned();
@@ -130,9 +160,50 @@ impl Center {
         }
     }
 
+    /// Whether a submit now is more than so many in a second; one that is not counts.
+    pub(crate) fn over_pace(&mut self, pace: u64, now: Instant) -> bool {
+        let now_ms = self.micros(now) / 1000;
+        let over = self.paced.add(now_ms, 0) >= pace;
+        if !over {
+            self.paced.add(now_ms, 1);
+        }
+        over
+    }
+
+    /// How deliveries are numbered.
+    pub(crate) fn numbering(&self) -> Numbering {
+        match self.quirks.get(45) {
+            None => Numbering::From(0),
+            Some("zero") => Numbering::Zero,
+            Some(_) => Numbering::From(0x7FFF_FFFD),
+        }
+    }
+
+    /// Connections that are bound.
+    pub(crate) fn bound(&self) -> u64 {
+        self.seats.iter().filter(|seat| seat.bound.get()).count() as u64
+    }
+
     pub(crate) fn next_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
+    }
+
+    /// The number that a message's id is made of.
+    pub(crate) fn id_number(&self, home: &Seat, number: u64) -> u64 {
+        match self.quirks.get(8) {
+            None => number,
+            Some("per-bind") => {
+                home.own_number.set(home.own_number.get() + 1);
+                home.own_number.get()
+            }
+            Some(_) => self.first_number + number % FEW_IDS,
+        }
+    }
+
+    /// Whether receipts go before the answer.
+    pub(crate) fn is_early(&self) -> bool {
+        self.early
     }
 
     /// Whether `--drop-every` ends the connection at this submit.
@@ -154,53 +225,49 @@ impl Center {
         now: Instant,
     ) {
         let options = &self.options;
-        let asked = submit.registered_delivery & 0x03 != 0 || options.receipts_unasked;
-        if options.receipts == Receipts::Off || !asked {
+        let unasked = options.receipts_unasked || self.course.unasked;
+        let asked = submit.registered_delivery & 0x03 != 0 || unasked;
+        if options.receipts == Receipts::Off || !asked || !self.course.is_for(submit) {
             return;
         }
+        let percent = options.receipts_percent;
+        if percent < 100 && !self.hits(percent) {
+            return;
+        }
+        let options = &self.options;
         let twice = options.receipts == Receipts::Twice;
         let due = now + options.receipt_delay();
         let percent = options.foreign_ids_percent;
-        self.queue_one(home, submit, number, Kind::Receipt, due);
-        if twice {
-            self.queue_one(home, submit, number, Kind::Copy, due);
+        let states = std::mem::take(&mut self.course.states);
+        for state in &states {
+            self.queue_one(home, submit, (number, Kind::Receipt), state, due);
+            if twice {
+                self.queue_one(home, submit, (number, Kind::Copy), state, due);
+            }
         }
-        if self.hits(percent) {
+        if self.hits(percent)
+            && let Some(state) = states.last()
+        {
             let unknown = number ^ (1 << 52);
-            self.queue_one(home, submit, unknown, Kind::Foreign, due);
+            self.queue_one(home, submit, (unknown, Kind::Foreign), state, due);
         }
+        self.course.states = states;
     }
 
     fn queue_one(
         &mut self,
         home: &Rc<Seat>,
         submit: &Submit<'_>,
-        number: u64,
-        kind: Kind,
+        (number, kind): (u64, Kind),
+        state: &State,
         due: Instant,
     ) {
-        self.dates.refresh();
-        let scratch = &mut self.scratch;
-        scratch.id.clear();
-        scratch.text.clear();
-        self.options.id_format.in_receipt(number, &mut scratch.id);
-        let style = self.options.receipt_style;
-        if style != ReceiptStyle::Tlv {
-            receipt_text(&mut scratch.text, &scratch.id, &self.dates.text, submit.text);
-        }
-        scratch.id.push(0);
-        let tlvs: [(u16, &[u8]); 2] =
-            [(wire::TLV_RECEIPTED_ID, &scratch.id), (wire::TLV_MESSAGE_STATE, &[STATE_DELIVERED])];
-        let deliver = Deliver {
-            source: submit.destination,
-            destination: submit.source,
-            esm_class: ESM_RECEIPT,
-            text: &scratch.text,
-            tlvs: if style == ReceiptStyle::Text { &[] } else { &tlvs },
-        };
-        let other = self.options.receipt_bind == ReceiptBind::Other;
-        let seat = choose(&self.seats, home, other, &mut self.next_seat);
-        let write = |out: &mut Vec<u8>| wire::put_deliver(out, 0, &deliver);
+        self.scratch.clear();
+        self.ids.in_receipt(number, submit.part, &mut self.scratch);
+        self.scratch.extend_from_slice(self.form.id_tail());
+        let (id, form) = (&self.scratch, &mut self.form);
+        let seat = choose(&self.seats, home, self.other_bind, &mut self.next_seat);
+        let write = |out: &mut Vec<u8>| form.write(out, submit, id, state);
         let kept = match seat {
             None => self.backlog.push(due, kind, write),
             Some(seat) => {
@@ -216,28 +283,19 @@ impl Center {
 
     /// Queues inbound messages, spread over the binds that receive.
     pub(crate) fn queue_inbound(&mut self, count: u64, now: Instant) {
+        let most = self.options.mo_count;
         for _ in 0..count {
             let ready: Vec<_> = self.seats.iter().filter(|seat| seat.receives.get()).collect();
-            if ready.is_empty() {
+            if ready.is_empty() || most > 0 && self.inbound >= most {
                 return;
             }
             self.inbound += 1;
-            let mut sender = Vec::with_capacity(12);
-            let mut text = Vec::with_capacity(32);
-            let written = write!(sender, "1415{:07}", 2_000_000 + self.inbound % 8_000_000)
-                .and_then(|()| write!(text, "mo{} hello", self.inbound));
-            debug_assert!(written.is_ok(), "a vector takes all");
-            let deliver = Deliver {
-                source: Address { ton: 1, npi: 1, digits: &sender },
-                destination: Address { ton: 1, npi: 1, digits: self.options.mo_to.as_bytes() },
-                esm_class: 0,
-                text: &text,
-                tlvs: &[],
-            };
             let seat = ready[self.inbound as usize % ready.len()];
             let mut outbox = seat.outbox.borrow_mut();
-            let kept = outbox.push(now, Kind::Inbound, |out| wire::put_deliver(out, 0, &deliver));
-            add(&self.counters.lost, u64::from(!kept));
+            for pdu in self.handset.write(self.inbound) {
+                let kept = outbox.push(now, Kind::Inbound, |out| out.extend_from_slice(&pdu));
+                add(&self.counters.lost, u64::from(!kept));
+            }
             seat.wake.notify_one();
         }
     }
@@ -256,17 +314,6 @@ impl Center {
             Kind::Inbound => add(&counters.mo_acked, 1),
             Kind::Copy | Kind::Foreign | Kind::Answer => add(&counters.extras_acked, 1),
         }
-    }
-}
-
-impl Dates {
-    fn refresh(&mut self) {
-        let now = Instant::now();
-        if now < self.until {
-            return;
-        }
-        self.until = now + std::time::Duration::from_secs(1);
-        self.text = jiff::Timestamp::now().strftime("%y%m%d%H%M").to_string();
     }
 }
 
@@ -299,16 +346,4 @@ fn choose<'a>(
         }
     }
     home.receives.get().then_some(home)
-}
-
-fn receipt_text(out: &mut Vec<u8>, id: &[u8], date: &str, text: &[u8]) {
-    out.extend_from_slice(b"id:");
-    out.extend_from_slice(id);
-    let written = write!(
-        out,
-        " sub:001 dlvrd:001 submit date:{date} done date:{date} stat:DELIVRD err:000 text:"
-    );
-    debug_assert!(written.is_ok(), "a vector takes all");
-    let shown = &text[..text.len().min(TEXT_SHOWN)];
-    out.extend(shown.iter().map(|&octet| if octet < b' ' { b'?' } else { octet }));
 }

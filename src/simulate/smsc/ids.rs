@@ -4,6 +4,9 @@ use std::io::Write;
 
 use clap::ValueEnum;
 
+use super::wire::Part;
+use crate::simulate::quirk::Quirks;
+
 /// How the number of a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum IdFormat {
@@ -24,6 +27,14 @@ pub enum IdFormat {
     /// Hexadecimal in the answer, decimal beyond the signed range in the receipt.
     #[value(name = "64bit")]
     Bits64,
+    /// Decimal in the answer, with leading zeros in the receipt.
+    ZeroAdded,
+    /// Hexadecimal, lower case in the answer and upper case in the receipt.
+    HexCaseRaised,
+    /// As `SAR-<number>-<parts>-<part>` in both places.
+    Sar,
+    /// About a hundred characters in both places.
+    Long,
 }
 
 enum Shape {
@@ -34,37 +45,62 @@ enum Shape {
     Uuid,
     HighHex,
     HighDec,
+    Sar,
+    Long,
 }
 
 const HIGH_BIT: u64 = 1 << 63;
 
 impl IdFormat {
-    pub(crate) fn in_answer(self, number: u64, out: &mut Vec<u8>) {
+    /// What quirks 1 to 6 make of it.
+    pub(crate) fn with(self, quirks: &Quirks) -> Self {
+        let of = |number| quirks.get(number);
+        match (of(1), of(2), of(3), of(4), of(5), of(6)) {
+            (Some(_), ..) => Self::HexInRespDecInReceipt,
+            (_, Some(_), ..) => Self::DecInRespHexInReceipt,
+            (_, _, Some(_), ..) => Self::Bits64,
+            (_, _, _, Some("padded"), ..) => Self::ZeroAdded,
+            (_, _, _, Some(_), ..) => Self::ZeroPadded,
+            (_, _, _, _, Some("raised"), _) => Self::HexCaseRaised,
+            (_, _, _, _, Some(_), _) => Self::HexCaseChange,
+            (.., Some("sar")) => Self::Sar,
+            (.., Some("long")) => Self::Long,
+            (.., Some(_)) => Self::Uuid,
+            _ => self,
+        }
+    }
+
+    pub(crate) fn in_answer(self, number: u64, part: Part, out: &mut Vec<u8>) {
         let shape = match self {
-            Self::Dec | Self::DecInRespHexInReceipt => Shape::Dec,
-            Self::Hex | Self::HexInRespDecInReceipt => Shape::HexLower,
+            Self::Dec | Self::DecInRespHexInReceipt | Self::ZeroAdded => Shape::Dec,
+            Self::Hex | Self::HexInRespDecInReceipt | Self::HexCaseRaised => Shape::HexLower,
             Self::HexUpper | Self::HexCaseChange => Shape::HexUpper,
             Self::ZeroPadded => Shape::Padded,
             Self::Uuid => Shape::Uuid,
             Self::Bits64 => Shape::HighHex,
+            Self::Sar => Shape::Sar,
+            Self::Long => Shape::Long,
         };
-        shape.write(number, out);
+        shape.write(number, part, out);
     }
 
-    pub(crate) fn in_receipt(self, number: u64, out: &mut Vec<u8>) {
+    pub(crate) fn in_receipt(self, number: u64, part: Part, out: &mut Vec<u8>) {
         let shape = match self {
             Self::Dec | Self::HexInRespDecInReceipt | Self::ZeroPadded => Shape::Dec,
             Self::Hex | Self::HexCaseChange | Self::DecInRespHexInReceipt => Shape::HexLower,
-            Self::HexUpper => Shape::HexUpper,
+            Self::HexUpper | Self::HexCaseRaised => Shape::HexUpper,
+            Self::ZeroAdded => Shape::Padded,
             Self::Uuid => Shape::Uuid,
             Self::Bits64 => Shape::HighDec,
+            Self::Sar => Shape::Sar,
+            Self::Long => Shape::Long,
         };
-        shape.write(number, out);
+        shape.write(number, part, out);
     }
 }
 
 impl Shape {
-    fn write(&self, number: u64, out: &mut Vec<u8>) {
+    fn write(&self, number: u64, part: Part, out: &mut Vec<u8>) {
         let written = match self {
             Self::Dec => write!(out, "{number}"),
             Self::HexLower => write!(out, "{number:x}"),
@@ -72,6 +108,8 @@ impl Shape {
             Self::Padded => write!(out, "{number:020}"),
             Self::HighHex => write!(out, "{:x}", number | HIGH_BIT),
             Self::HighDec => write!(out, "{}", number | HIGH_BIT),
+            Self::Sar => write!(out, "SAR-{number:X}-{}-{}", part.total, part.number),
+            Self::Long => write!(out, "{number:x}{:094x}", mix(number)),
             Self::Uuid => {
                 let (high, low) = (mix(number), mix(!number));
                 write!(
@@ -104,8 +142,8 @@ mod tests {
 
     fn written(format: IdFormat, number: u64) -> (String, String) {
         let (mut answer, mut receipt) = (Vec::new(), Vec::new());
-        format.in_answer(number, &mut answer);
-        format.in_receipt(number, &mut receipt);
+        format.in_answer(number, Part::WHOLE, &mut answer);
+        format.in_receipt(number, Part::WHOLE, &mut receipt);
         let text = |octets| String::from_utf8(octets).expect("ids are ASCII");
         (text(answer), text(receipt))
     }
@@ -121,6 +159,9 @@ mod tests {
             (IdFormat::DecInRespHexInReceipt, "48879", "beef"),
             (IdFormat::ZeroPadded, "00000000000000048879", "48879"),
             (IdFormat::Bits64, "800000000000beef", "9223372036854824687"),
+            (IdFormat::ZeroAdded, "48879", "00000000000000048879"),
+            (IdFormat::HexCaseRaised, "beef", "BEEF"),
+            (IdFormat::Sar, "SAR-BEEF-1-1", "SAR-BEEF-1-1"),
         ];
         for (format, answer, receipt) in cases {
             let expected = (answer.to_owned(), receipt.to_owned());
@@ -134,5 +175,28 @@ mod tests {
         assert_eq!(answer, receipt);
         assert_eq!(answer.len(), 36);
         assert_ne!(answer, written(IdFormat::Uuid, 2).0);
+        let (answer, receipt) = written(IdFormat::Long, 1);
+        assert_eq!((answer.len(), answer), (95, receipt));
+    }
+
+    #[test]
+    fn a_quirk_decides_how_ids_look() {
+        let with = |text: &str| IdFormat::Dec.with(&Quirks::new(&[text.parse().unwrap()]));
+        let cases = [
+            ("1", IdFormat::HexInRespDecInReceipt),
+            ("2", IdFormat::DecInRespHexInReceipt),
+            ("3", IdFormat::Bits64),
+            ("4=dropped", IdFormat::ZeroPadded),
+            ("4=padded", IdFormat::ZeroAdded),
+            ("5=lowered", IdFormat::HexCaseChange),
+            ("5=raised", IdFormat::HexCaseRaised),
+            ("6=uuid", IdFormat::Uuid),
+            ("6=sar", IdFormat::Sar),
+            ("6=long", IdFormat::Long),
+            ("7", IdFormat::Dec),
+        ];
+        for (quirk, format) in cases {
+            assert_eq!(with(quirk), format, "{quirk}");
+        }
     }
 }

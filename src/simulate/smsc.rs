@@ -1,20 +1,25 @@
-//! A fast SMSC with the quirks of real carriers, for one account on a loopback address.
+//! A fast SMSC with the quirks of real carriers, for one account.
 //!
-//! smsc            this file: listener, connections, inbound messages, flapping
-//! ├─ session      the protocol of one connection, without a socket
-//! ├─ center       what connections share: numbers, receipts, the backlog
-//! ├─ queue        what waits for its time, the window or an answer
-//! ├─ book         repeated submits and the log
-//! └─ wire, ids    octets
+//! smsc              this file: listener, connections, inbound messages, flapping
+//! ├─ session        the protocol of one connection, without a socket
+//! │  └─ habits      what quirks make of it
+//! ├─ center         what connections share: numbers, receipts, the backlog
+//! ├─ receipt        receipts as this carrier writes them
+//! ├─ handset        what handsets write
+//! ├─ queue          what waits for its time, the window or an answer
+//! ├─ book           repeated submits and the log
+//! └─ wire, ids      octets
 //!
 //! It runs on one thread, reads until the socket is empty and answers all PDUs of a read
 //! with one write. Receipts are kept until acknowledged, over the end of their bind.
 
 mod book;
 mod center;
+mod handset;
 mod ids;
 mod options;
 mod queue;
+mod receipt;
 mod session;
 mod stats;
 pub mod wire;
@@ -28,7 +33,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -36,8 +41,8 @@ use tokio::task::LocalSet;
 
 use self::center::{Center, Seat};
 pub use self::ids::IdFormat;
-pub use self::options::{ReceiptBind, ReceiptStyle, Receipts, SmscOptions};
-use self::session::{Ending, Session};
+pub use self::options::{ReceiptBind, ReceiptStyle, Receipts, SmscOptions, parse_status};
+use self::session::{Ending, Session, habits};
 use self::stats::add;
 pub use self::stats::{Counters, Stats};
 
@@ -67,7 +72,7 @@ impl Smsc {
         let (ready, started) = mpsc::channel();
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let thread = crate::process::this_thread();
+            let thread = this_thread();
             runtime.block_on(LocalSet::new().run_until(async move {
                 let said = move |address| {
                     // The starter waits for exactly this.
@@ -111,7 +116,6 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr),
     until: impl Future<Output = ()>,
 ) -> Result<()> {
-    ensure!(bind.ip().is_loopback(), "loopback addresses only");
     let listener = TcpListener::bind(bind).await?;
     let address = listener.local_addr()?;
     let center = Rc::new(RefCell::new(Center::new(options, counters)?));
@@ -154,13 +158,19 @@ async fn listen(listener: TcpListener, address: SocketAddr, center: &Shared) -> 
 async fn accept(listener: &TcpListener, center: &Shared) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        if habits::turns_away(&center.borrow()) {
+            add(&center.borrow().counters.turned_away, 1);
+            continue;
+        }
+        // A peer that is gone already is no fault of the listener.
+        let _ = stream.set_nodelay(true);
         add(&center.borrow().counters.connections, 1);
         let center = Rc::clone(center);
         tokio::task::spawn_local(async move {
             let seat = {
                 let mut shared = center.borrow_mut();
-                let seat = Rc::new(Seat::new(shared.options.unacked_window));
+                let window = shared.options.unacked_window;
+                let seat = Rc::new(Seat::new(window, shared.numbering()));
                 shared.enter(&seat);
                 seat
             };
@@ -182,26 +192,34 @@ async fn serve(stream: &TcpStream, center: &Shared, seat: &Rc<Seat>) -> std::io:
     let mut session = Session::new(Rc::clone(seat));
     let mut input = Vec::with_capacity(READ_BYTES);
     let mut out = Vec::with_capacity(READ_BYTES);
+    session.greet(&mut center.borrow_mut(), &mut out);
+    let most = if center.borrow().quirks.is(36, "octets") { 1 } else { usize::MAX };
     loop {
         let now = Instant::now();
         session.pump(&center.borrow(), now, &mut out);
-        write_some(stream, &mut out)?;
+        let used = session.receive(&mut center.borrow_mut(), &input, now, &mut out);
+        input.drain(..used);
+        write_some(stream, &mut out, most)?;
         if out.is_empty() {
             session.flushed();
         }
         if seat.kicked.get() || session.ending == Ending::Cut {
             return Ok(());
         }
-        if session.ending == Ending::Soon && out.is_empty() {
+        if session.ending != Ending::No && out.is_empty() {
+            if session.ending == Ending::Reset {
+                stream.set_zero_linger()?;
+            }
             return Ok(());
         }
-        let interest = match (out.is_empty(), out.len() > BUFFER_BYTES_MAX) {
+        let deaf = session.is_deaf(now);
+        let interest = match (out.is_empty(), deaf || out.len() > BUFFER_BYTES_MAX) {
             (true, _) => Interest::READABLE,
             (false, true) => Interest::WRITABLE,
             (false, false) => Interest::READABLE | Interest::WRITABLE,
         };
         tokio::select! {
-            ready = stream.ready(interest) => {
+            ready = stream.ready(interest), if !(deaf && out.is_empty()) => {
                 if ready?.is_readable() {
                     let ended = read_some(stream, &mut input)?;
                     let now = Instant::now();
@@ -243,10 +261,12 @@ fn read_some(stream: &TcpStream, input: &mut Vec<u8>) -> std::io::Result<bool> {
     Ok(false)
 }
 
-fn write_some(stream: &TcpStream, out: &mut Vec<u8>) -> std::io::Result<()> {
+/// Writes as much as goes, at most so many octets at once.
+fn write_some(stream: &TcpStream, out: &mut Vec<u8>, most: usize) -> std::io::Result<()> {
     let mut written = 0;
     while written < out.len() {
-        match stream.try_write(&out[written..]) {
+        let end = out.len().min(written.saturating_add(most));
+        match stream.try_write(&out[written..end]) {
             Ok(count) => written += count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
@@ -274,6 +294,12 @@ async fn send_inbound(center: Shared) {
         center.borrow_mut().queue_inbound(wanted - sent, now);
         sent = wanted;
     }
+}
+
+/// The calling thread, as the kernel names it: `<pid>/task/<tid>`.
+fn this_thread() -> Option<PathBuf> {
+    let link = std::fs::read_link("/proc/thread-self").ok()?;
+    Some(std::path::Path::new("/proc").join(link))
 }
 
 async fn flush_log(center: Shared) {

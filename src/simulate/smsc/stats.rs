@@ -27,6 +27,8 @@ macro_rules! counters {
 
 counters! {
     connections,
+    /// Connections that were closed at once.
+    turned_away,
     binds,
     binds_refused,
     unbinds,

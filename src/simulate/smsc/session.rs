@@ -2,15 +2,17 @@
 //!
 //! All PDUs of one read are answered into one buffer. Requests before a bind, a second
 //! bind and submits of a receiver get 0x04 and 0x05; unknown commands a `generic_nack`.
+//! What quirks change of it is in `habits`.
+
+pub(crate) mod habits;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::center::{Center, Seat};
-use super::options::Receipts;
 use super::queue::{ByteQueue, Kind};
 use super::stats::{SlidingSecond, add, raise, set};
-use super::wire::{self, Bind, Frame, Header, RESPONSE, Submit};
+use super::wire::{self, Bind, DATA_SM, Frame, Header, RESPONSE, Submit};
 
 const REFUSED_AGAIN_IN: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,8 @@ pub(crate) enum Ending {
     Soon,
     /// At once, with an answer cut in the middle.
     Cut,
+    /// When all has been written, by RST.
+    Reset,
 }
 
 pub(crate) struct Session {
@@ -42,6 +46,13 @@ pub(crate) struct Session {
     answers_in_out: u64,
     second: SlidingSecond,
     id: Vec<u8>,
+    /// Submits of this session.
+    taken: u64,
+    /// Until then nothing is read.
+    deaf_until: Option<Instant>,
+    /// When to ask whether the peer is there, and how often it was asked.
+    enquire_at: Option<Instant>,
+    enquiries: u32,
     pub(crate) ending: Ending,
 }
 
@@ -55,6 +66,10 @@ impl Session {
             answers_in_out: 0,
             second: SlidingSecond::new(),
             id: Vec::new(),
+            taken: 0,
+            deaf_until: None,
+            enquire_at: None,
+            enquiries: 0,
             ending: Ending::No,
         }
     }
@@ -69,7 +84,7 @@ impl Session {
     ) -> usize {
         let mut at = 0;
         let mut submits = 0;
-        while self.ending == Ending::No {
+        while self.ending == Ending::No && !self.is_deaf(now) {
             match wire::frame(&input[at..]) {
                 Frame::Partial => break,
                 Frame::Broken(header) => {
@@ -79,7 +94,7 @@ impl Session {
                 }
                 Frame::Whole(header, body) => {
                     at += header.length;
-                    submits += u32::from(header.command == wire::SUBMIT_SM);
+                    submits += u32::from([wire::SUBMIT_SM, DATA_SM].contains(&header.command));
                     self.handle(center, header, body, now, out);
                 }
             }
@@ -99,6 +114,7 @@ impl Session {
         }
         self.answers_in_out += answered;
         add(&center.counters.answers, answered);
+        self.enquire(now, out);
         self.pump_deliveries(center, now, out);
     }
 
@@ -111,10 +127,8 @@ impl Session {
     /// When `pump` has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         let delivery = self.seat.outbox.borrow().due();
-        match (self.answers.due(), delivery) {
-            (Some(answer), Some(delivery)) => Some(answer.min(delivery)),
-            (answer, delivery) => answer.or(delivery),
-        }
+        let all = [self.answers.due(), delivery, self.deaf_until, self.enquire_at];
+        all.into_iter().flatten().min()
     }
 
     fn pump_deliveries(&self, center: &Center, now: Instant, out: &mut Vec<u8>) {
@@ -134,17 +148,20 @@ impl Session {
         out: &mut Vec<u8>,
     ) {
         match header.command {
-            wire::SUBMIT_SM => self.submit(center, header, body, now, out),
+            wire::SUBMIT_SM | DATA_SM => self.submit(center, header, body, now, out),
             wire::BIND_RECEIVER | wire::BIND_TRANSMITTER | wire::BIND_TRANSCEIVER => {
-                self.bind(center, header, body, out);
+                self.bind(center, header, body, now, out);
             }
+            wire::ENQUIRE_LINK if center.quirks.is(42, "unanswered") => {}
             wire::ENQUIRE_LINK => answer(out, header, wire::OK),
             wire::UNBIND => {
                 add(&center.counters.unbinds, 1);
-                answer(out, header, wire::OK);
-                self.ending = Ending::Soon;
+                if !center.quirks.is(43, "no-answer") {
+                    answer(out, header, wire::OK);
+                    self.ending = Ending::Soon;
+                }
             }
-            command if command == wire::DELIVER_SM | RESPONSE => {
+            command if [wire::DELIVER_SM | RESPONSE, DATA_SM | RESPONSE].contains(&command) => {
                 self.delivered(center, header, now);
             }
             command if command & RESPONSE != 0 => {}
@@ -155,21 +172,37 @@ impl Session {
         }
     }
 
-    fn bind(&mut self, center: &mut Center, header: Header, body: &[u8], out: &mut Vec<u8>) {
+    fn bind(
+        &mut self,
+        center: &mut Center,
+        header: Header,
+        body: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) {
         let options = &center.options;
+        let all = options.system_id.is_empty();
         let status = match Bind::parse(body) {
             None => wire::INVALID_LENGTH,
             Some(_) if self.state != State::Open => wire::ALREADY_BOUND,
+            Some(_) if all => wire::OK,
             Some(bind) if bind.system_id != options.system_id.as_bytes() => wire::INVALID_SYSTEM_ID,
             Some(bind) if bind.password != options.password.as_bytes() => wire::INVALID_PASSWORD,
             Some(_) => wire::OK,
         };
-        wire::put_bind_answer(out, header, status, "smsc");
+        let status = if status == wire::OK { habits::bind_status(center) } else { status };
+        if status == wire::OK && habits::nacks_bind(center) {
+            add(&center.counters.binds_refused, 1);
+            nack(out, header, wire::INVALID_COMMAND);
+            return;
+        }
+        habits::put_bind_answer(center, header, status, out);
         if status != wire::OK {
             add(&center.counters.binds_refused, 1);
             return;
         }
         add(&center.counters.binds, 1);
+        self.seat.bound.set(true);
         self.state = match header.command {
             wire::BIND_RECEIVER => State::Receiver,
             wire::BIND_TRANSMITTER => State::Transmitter,
@@ -178,6 +211,7 @@ impl Session {
         if self.state != State::Transmitter {
             center.open(&self.seat);
         }
+        self.settle_in(center, now, out);
     }
 
     fn submit(
@@ -193,24 +227,32 @@ impl Session {
             return;
         }
         self.unanswered += 1;
-        let Some(submit) = Submit::parse(body) else {
+        let is_data = header.command == DATA_SM;
+        let parsed = if is_data { Submit::parse_data(body) } else { Submit::parse(body) };
+        let Some(submit) = parsed else {
             add(&center.counters.malformed, 1);
             self.answer_submit(center, header, wire::INVALID_LENGTH, now, out);
             return;
         };
         let repeated = center.book.is_repeated(&submit);
         add(&center.counters.duplicates, u64::from(repeated));
-        let refused = center.hits(center.options.error_percent);
-        let status = if refused { center.options.error_status } else { wire::OK };
+        let status = match habits::submit_status(center, repeated, now) {
+            Some(status) => status,
+            None if center.hits(center.options.error_percent) => center.options.error_status,
+            None => wire::OK,
+        };
+        let refused = status != wire::OK;
         self.id.clear();
         let number = center.next_number();
-        if !refused {
-            center.options.id_format.in_answer(number, &mut self.id);
+        let id_number = center.id_number(&self.seat, number);
+        if !refused && !center.quirks.has(7) {
+            center.ids.in_answer(id_number, submit.part, &mut self.id);
+            self.id.extend_from_slice(center.form.id_tail());
         }
         if center.book.log_submit(&submit, status, &self.id, repeated).is_err() {
             eprintln!("the log cannot be written");
         }
-        if center.options.never_answer {
+        if center.options.never_answer || status == habits::SILENCE {
             return;
         }
         if center.cuts_at(number) {
@@ -219,14 +261,15 @@ impl Session {
         }
         if refused {
             add(&center.counters.refused, 1);
-        } else if center.options.receipts == Receipts::Early {
-            center.queue_receipt(&self.seat, &submit, number, now);
+        } else if center.is_early() {
+            center.queue_receipt(&self.seat, &submit, id_number, now);
             self.pump_deliveries(center, now, out);
         }
         self.answer_submit(center, header, status, now, out);
-        if !refused && center.options.receipts != Receipts::Early {
-            center.queue_receipt(&self.seat, &submit, number, now);
+        if !refused && !center.is_early() {
+            center.queue_receipt(&self.seat, &submit, id_number, now);
         }
+        self.after_submit(center, header, now, out);
     }
 
     /// The answer, with the id in `self.id`.
@@ -240,11 +283,12 @@ impl Session {
     ) {
         let id = &self.id;
         let write = |out: &mut Vec<u8>| {
-            wire::put(out, wire::SUBMIT_SM | RESPONSE, status, header.sequence, |out| {
-                if status == wire::OK {
-                    out.extend_from_slice(id);
-                    out.push(0);
-                }
+            let (command, sequence) = (header.command | RESPONSE, header.sequence);
+            if habits::nacks_submit(center, status) {
+                return nack(out, header, status);
+            }
+            wire::put(out, command, status, sequence, |out| {
+                habits::put_answer_body(center, status, id, out);
             });
         };
         let delay = center.options.answer_delay();

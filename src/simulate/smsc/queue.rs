@@ -44,7 +44,19 @@ struct Slot {
     pdu: Vec<u8>,
 }
 
+/// How PDUs are numbered on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numbering {
+    /// From the number behind this one, past every limit.
+    From(u32),
+    /// All are 0, so that answers are known by their order alone.
+    Zero,
+}
+
 pub(crate) struct Outbox {
+    numbering: Numbering,
+    /// Under `Zero`: the numbers in flight, the oldest first.
+    in_order: VecDeque<u32>,
     waiting: ByteQueue,
     slots: Vec<Slot>,
     free: Vec<usize>,
@@ -102,8 +114,10 @@ impl ByteQueue {
 }
 
 impl Outbox {
-    pub(crate) fn new(window: u32) -> Self {
+    pub(crate) fn new(window: u32, numbering: Numbering) -> Self {
         Self {
+            numbering,
+            in_order: VecDeque::new(),
             waiting: ByteQueue::default(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -154,7 +168,13 @@ impl Outbox {
             let rounds = 0x7FFF_FFFF / self.window as u32;
             self.round = (self.round + 1) % rounds;
             let sequence = self.round * self.window as u32 + index as u32 + 1;
-            wire::set_sequence(pdu, sequence);
+            match self.numbering {
+                Numbering::From(before) => wire::set_sequence(pdu, sequence.wrapping_add(before)),
+                Numbering::Zero => {
+                    wire::set_sequence(pdu, 0);
+                    self.in_order.push_back(sequence);
+                }
+            }
             out.extend_from_slice(pdu);
             let slot = &mut self.slots[index];
             slot.sequence = sequence;
@@ -168,6 +188,10 @@ impl Outbox {
     /// Frees the slot of an answered PDU; `None` for a number that is not in flight. With
     /// `again_at` the PDU was refused and waits for that time.
     pub(crate) fn answered(&mut self, sequence: u32, again_at: Option<Instant>) -> Option<Kind> {
+        let sequence = match self.numbering {
+            Numbering::From(before) => sequence.wrapping_sub(before),
+            Numbering::Zero => self.in_order.pop_front()?,
+        };
         let index = (sequence.checked_sub(1)? as usize) % self.window;
         let slot = self.slots.get_mut(index)?;
         if slot.sequence != sequence {
@@ -194,6 +218,7 @@ impl Outbox {
         }
         self.slots.clear();
         self.free.clear();
+        self.in_order.clear();
         lost + move_all(&mut self.waiting, other)
     }
 
@@ -245,7 +270,7 @@ mod tests {
     #[test]
     fn the_window_is_never_exceeded_and_answers_make_room() {
         let now = Instant::now();
-        let mut outbox = Outbox::new(2);
+        let mut outbox = Outbox::new(2, Numbering::From(0));
         for _ in 0..3 {
             assert!(outbox.push(now, Kind::Receipt, |out| out.extend_from_slice(&pdu(0))));
         }
@@ -264,7 +289,7 @@ mod tests {
     #[test]
     fn a_refused_delivery_is_sent_again() {
         let now = Instant::now();
-        let mut outbox = Outbox::new(5);
+        let mut outbox = Outbox::new(5, Numbering::From(0));
         assert!(outbox.push(now, Kind::Inbound, |out| out.extend_from_slice(&pdu(0))));
         let mut out = Vec::new();
         outbox.pump(now, &mut out, |_| {});
@@ -278,7 +303,7 @@ mod tests {
     #[test]
     fn an_ended_bind_gives_back_what_was_not_acknowledged() {
         let now = Instant::now();
-        let mut outbox = Outbox::new(2);
+        let mut outbox = Outbox::new(2, Numbering::From(0));
         for _ in 0..5 {
             assert!(outbox.push(now, Kind::Receipt, |out| out.extend_from_slice(&pdu(0))));
         }
@@ -288,10 +313,30 @@ mod tests {
         let mut backlog = ByteQueue::default();
         assert_eq!(outbox.drain_into(now, &mut backlog), 0);
         assert_eq!((backlog.len(), outbox.unanswered()), (4, 0));
-        let mut next = Outbox::new(10);
+        let mut next = Outbox::new(10, Numbering::From(0));
         assert_eq!(next.fill_from(&mut backlog), 0);
         out.clear();
         next.pump(now, &mut out, |_| {});
         assert_eq!(sequences(&out).len(), 4);
+    }
+
+    #[test]
+    fn numbers_may_pass_the_limit_or_be_none() {
+        let now = Instant::now();
+        for (numbering, on_wire) in
+            [(Numbering::From(0x7FFF_FFFE), [0x8000_0000, 0x8000_0001]), (Numbering::Zero, [0, 0])]
+        {
+            let mut outbox = Outbox::new(1, numbering);
+            for at in 0..2 {
+                let kind = [Kind::Receipt, Kind::Inbound][at];
+                assert!(outbox.push(now, kind, |out| out.extend_from_slice(&pdu(0))));
+            }
+            let mut out = Vec::new();
+            outbox.pump(now, &mut out, |_| {});
+            assert_eq!(outbox.answered(sequences(&out)[0], None), Some(Kind::Receipt));
+            outbox.pump(now, &mut out, |_| {});
+            assert_eq!(sequences(&out), on_wire, "{numbering:?}");
+            assert_eq!(outbox.answered(on_wire[1], None), Some(Kind::Inbound));
+        }
     }
 }
