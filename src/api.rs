@@ -12,6 +12,7 @@ mod call;
 mod caps;
 mod chunks;
 mod consent;
+mod doors;
 mod error;
 mod error_pages;
 mod events;
@@ -49,11 +50,12 @@ use supervisors::customers::CustomersHandle;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use doors::{jasmin_router, kannel_router};
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 pub(crate) use smpp::{defaults as smpp_defaults, new_password as new_smpp_password};
 
-use crate::settings::{Events, Http, Profile, Retention, Schedules, Webhooks};
+use crate::settings::{Compatibility, Events, Http, Profile, Retention, Schedules, Webhooks};
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -70,6 +72,7 @@ pub struct AppParts {
     pub writer: WriterHandle,
     pub admission: Admission,
     pub http: Http,
+    pub compatibility: Compatibility,
     pub limits: Profile,
     pub events: Events,
     pub retention: Retention,
@@ -100,6 +103,7 @@ pub struct Inner {
     admission: Admission,
     schedules: Schedules,
     http: Http,
+    compatibility: Compatibility,
     retention: Retention,
     streams: events::Streams,
     exports: Arc<Semaphore>,
@@ -131,6 +135,7 @@ impl App {
             idempotency_wait: Duration::from_secs(parts.http.idempotency_wait_s),
             exports: Arc::new(Semaphore::new(parts.http.exports_max)),
             http: parts.http,
+            compatibility: parts.compatibility,
             retention: parts.retention,
             streams: events::Streams::new(parts.events, parts.feed),
             keys: auth::Keys::new(),
@@ -190,6 +195,7 @@ pub fn router(app: App) -> Router {
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())
+        .merge(doors::routes(&app.compatibility))
         .fallback(frame::unknown_path)
         .method_not_allowed_fallback(frame::method_not_allowed)
         .with_state(app.clone());

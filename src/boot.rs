@@ -6,6 +6,7 @@
 //! finish what is under way, then the tree stops; all within the grace time.
 
 mod carriers;
+mod doors;
 pub(crate) mod esmes;
 mod keeping;
 mod webhooks;
@@ -69,6 +70,7 @@ pub struct Switch {
     app: App,
     server: api::Handle,
     server_task: JoinHandle<std::io::Result<()>>,
+    doors: doors::Doors,
     admin_task: JoinHandle<()>,
     health_task: JoinHandle<()>,
     metrics_task: JoinHandle<()>,
@@ -112,6 +114,7 @@ pub async fn boot(
     })?;
     listener.set_nonblocking(true)?;
     let http = listener.local_addr()?;
+    let doors = doors::Opened::new(&settings.compatibility)?;
     let store = open_store(&settings).await?;
 
     let shared = Arc::new(Shared::new(Limits {
@@ -210,6 +213,7 @@ pub async fn boot(
         writer: writer.clone(),
         admission,
         http: settings.http.clone(),
+        compatibility: settings.compatibility.clone(),
         limits: settings.limits.profile,
         events: settings.events.clone(),
         retention: settings.retention.clone(),
@@ -239,6 +243,7 @@ pub async fn boot(
         async move { api::serve(listener, router, &http, handle).await }
     };
     let server_task = tokio::spawn(serving);
+    let doors = doors.serve(&app, &settings.http);
     let grace = Duration::from_secs(settings.drain_grace_s);
     Ok(Switch {
         http,
@@ -252,6 +257,7 @@ pub async fn boot(
         app,
         server,
         server_task,
+        doors,
         admin_task,
         health_task,
         metrics_task,
@@ -278,6 +284,7 @@ impl Switch {
         self.writer.drain();
         self.app.end_streams();
         self.server.graceful_shutdown(Some(self.grace));
+        self.doors.end(self.grace);
         // Customers first: what they are owed waits in the log.
         let reply = |reply| RootMsg::DrainEsmes { reply };
         let _ = self.root.call(reply, Some(self.grace.min(ESMES_GRACE))).await;
@@ -290,6 +297,7 @@ impl Switch {
             task.abort();
         }
         self.server_task.abort();
+        self.doors.close();
         self.store.close().await;
         drained && stopped
     }

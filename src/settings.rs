@@ -5,6 +5,7 @@
 //! is [`environment`]; everything else takes what it is given.
 
 mod carrier;
+mod compatibility;
 mod keeping;
 mod protection;
 mod serving;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 pub use carrier::{Carrier, Circuit, Concat, Secret, SenderType};
+pub use compatibility::Compatibility;
 pub use keeping::{Events, Redact, Retention};
 pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
@@ -60,6 +62,7 @@ pub struct Settings {
     pub rates: RateTable,
     pub senders: Senders,
     pub webhooks: Webhooks,
+    pub compatibility: Compatibility,
     #[serde(default)]
     pub carriers: Vec<Carrier>,
 }
@@ -155,6 +158,7 @@ impl Settings {
         self.schedules.check(&mut faults);
         self.senders.check(&mut faults);
         self.webhooks.check(&mut faults);
+        self.compatibility.check(&mut faults);
         let mut names = HashSet::new();
         for (at, carrier) in self.carriers.iter().enumerate() {
             let key = format!("carriers[{at}]");

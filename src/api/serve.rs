@@ -69,7 +69,8 @@ pub async fn serve(
         .max_headers(HEADERS_MAX)
         .max_buf_size(buffer)
         .pipeline_flush(true);
-    let service = router.into_make_service();
+    // Who asks is known to those whose accounts have addresses.
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     match TlsFiles::of(http) {
         None => server.acceptor(doors).serve(service).await,
         Some(files) => {

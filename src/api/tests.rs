@@ -291,6 +291,7 @@ fn app(
         writer: handle.clone(),
         admission: admission.clone(),
         http: settings.http,
+        compatibility: settings.compatibility,
         limits,
         schedules: settings.schedules,
         webhooks: settings.webhooks,

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::hook::{Heard, Hook};
-use crate::http::Http;
+use crate::http::{Http, Reply};
 use crate::judges::{HEARD_LONG, HEARD_SHORT, OURS, PERSON, Switch, WIDE, joined};
 use crate::scripted::{Polite, Scripted, inbound};
 use crate::world::{World, wait_until};
@@ -33,6 +33,16 @@ impl Kannel {
     /// Starts both with these `smsc` groups; what handsets write goes to `heard_url`. Nothing where
     /// there is no Kannel.
     pub(crate) async fn start(name: &str, smscs: &str, heard_url: &str) -> Option<Self> {
+        Self::with_users(name, smscs, heard_url, &[("judge", "judge")]).await
+    }
+
+    /// The same, with these users of its `sendsms`.
+    pub(crate) async fn with_users(
+        name: &str,
+        smscs: &str,
+        heard_url: &str,
+        users: &[(&str, &str)],
+    ) -> Option<Self> {
         let [bearer, sms] = ["bearerbox", "smsbox"].map(|name| Path::new(FOLDER).join(name));
         if !bearer.is_file() || !sms.is_file() {
             println!("skipped: there is no Kannel in {FOLDER}");
@@ -41,14 +51,22 @@ impl Kannel {
         let scratch = Scratch::new(name, false).expect("a temporary folder");
         let port = || free_port().expect("a free port");
         let (admin, boxes, sends) = (port(), port(), port());
+        let users: String = users
+            .iter()
+            .map(|(name, password)| {
+                format!(
+                    "group = sendsms-user\nusername = \"{name}\"\npassword = \"{password}\"\n\
+                     max-messages = 10\nconcatenation = true\n\n"
+                )
+            })
+            .collect();
         let settings = format!(
             "group = core\nadmin-port = {admin}\nadmin-interface = \"127.0.0.1\"\n\
              admin-password = judge\nsmsbox-port = {boxes}\nsmsbox-interface = \"127.0.0.1\"\n\
              box-allow-ip = \"127.0.0.1\"\ndlr-storage = internal\n\n{smscs}\n\
              group = smsbox\nbearerbox-host = 127.0.0.1\nbearerbox-port = {boxes}\n\
              sendsms-port = {sends}\nsendsms-interface = \"127.0.0.1\"\n\n\
-             group = sendsms-user\nusername = judge\npassword = judge\nmax-messages = 10\n\
-             concatenation = true\n\n\
+             {users}\
              group = sms-service\nkeyword = default\nmax-messages = 0\ncatch-all = true\n\
              get-url = \"{heard_url}?from=%p&to=%P&coding=%c&charset=%C&text=%b\"\n"
         );
@@ -68,15 +86,19 @@ impl Kannel {
         Some(kannel)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = fs::read(self.scratch.file("kannel.log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
+    /// What smsbox answers.
+    pub(crate) async fn asks(&self, query: &str) -> Reply {
+        Http::new(self.sends, "").get(&format!("/cgi-bin/sendsms?{query}")).await
+    }
+
     /// Sends by smsbox, which must take it.
     pub(crate) async fn sends(&self, fields: &str) {
-        let path = format!("/cgi-bin/sendsms?username=judge&password=judge&{fields}");
-        let reply = Http::new(self.sends, "").get(&path).await;
+        let reply = self.asks(&format!("username=judge&password=judge&{fields}")).await;
         let said = (reply.status, reply.text.as_str());
         assert_eq!(said, (202, "0: Accepted for delivery"), "{fields}: {}", self.log());
     }
@@ -95,14 +117,14 @@ pub(crate) fn smsc(id: &str, at: SocketAddr, password: &str, more: &str) -> Stri
 }
 
 /// Makes the account that Kannel binds as; its password.
-async fn account(switch: &Switch) -> String {
+pub(crate) async fn account(switch: &Switch) -> String {
     let mut http = switch.world.http(&switch.org.key);
     let made = http.post(ACCOUNTS, &json!({"system_id": "kannel"})).await;
     assert_eq!(made.status, 201, "{}", made.text);
     made.data()["password"].as_str().expect("a password").to_owned()
 }
 
-async fn is_bound(world: &World) {
+pub(crate) async fn is_bound(world: &World) {
     let bound = wait_until(async || world.metric("orbit_esme_binds", "kannel").await >= 1.0);
     assert!(bound.await, "Kannel does not bind: {}", world.last_words());
 }

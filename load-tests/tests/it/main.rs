@@ -12,6 +12,7 @@ mod carriers;
 mod crash;
 mod desk;
 mod dev;
+mod doors;
 mod garbage;
 mod hook;
 mod http;

@@ -1,8 +1,9 @@
 //! Webhooks: events of an organization's log, posted to its endpoints, signed and retried.
 //!
 //! `endpoint` is the actor, one per endpoint; `queue` what it decides, without a clock or a
-//! socket; `shot` one attempt; `sender` and `guard` the way out; `sign` and `schedule` are pure.
+//! socket; `shot` one attempt; `callback` the words of compatible front doors; `sender` and `guard` the way out; `sign` and `schedule` are pure.
 
+pub mod callback;
 pub mod endpoint;
 pub mod guard;
 pub mod queue;

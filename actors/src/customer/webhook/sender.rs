@@ -80,8 +80,9 @@ impl Sender {
         &self.networks
     }
 
-    /// Posts a body; never takes longer than the timeout and a moment.
-    pub async fn post(&self, url: &str, headers: HeaderMap, body: String) -> Answer {
+    /// Posts a body, or without one gets what is there; never takes longer than the timeout and a
+    /// moment.
+    pub async fn send(&self, url: &str, headers: HeaderMap, body: Option<String>) -> Answer {
         let started = Instant::now();
         // The guard's list may have become shorter since the URL was stored.
         let url = match self.networks.check(url) {
@@ -89,7 +90,10 @@ impl Sender {
             Err(forbidden) => return Answer::none(started, forbidden.to_string()),
         };
         let client = if url.scheme() == "https" { &self.https } else { &self.http };
-        let asking = client.post(url).headers(headers).body(body).send();
+        let asking = match body {
+            Some(body) => client.post(url).headers(headers).body(body).send(),
+            None => client.get(url).headers(headers).send(),
+        };
         match tokio::time::timeout(self.timeout, asking).await {
             Ok(Ok(response)) => Answer::of(response, started).await,
             Ok(Err(error)) => Answer::none(started, in_words(&error)),

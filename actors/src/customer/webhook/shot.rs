@@ -13,12 +13,14 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGE
 use store::lane::AttemptLog;
 use store::{LoggedRow, WebhookRow};
 
+use super::callback::Callback;
 use super::queue::{Item, Verdict};
 use super::sender::{Answer, headers_text};
 use super::{Tools, delivery_id, is_callbacks, kinds_of, sign};
 use crate::customer::envelope::Envelope;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 const AGENT: HeaderValue = HeaderValue::from_static("Devotel-Webhooks/1.0");
 
 /// An endpoint as its requests need it; made anew when it is changed.
@@ -64,7 +66,9 @@ impl Endpoint {
         let kind = EventKind::from_code(row.kind)?;
         kind.public_type()?;
         if self.callbacks {
-            return row.webhook_url.as_deref();
+            let url = row.webhook_url.as_deref()?;
+            let wanted = Callback::parse(url).is_none_or(|one| one.request(row).is_some());
+            return wanted.then_some(url);
         }
         let wanted = match kind {
             EventKind::WebhookTest => self.is_tested_by(row),
@@ -86,6 +90,8 @@ impl Endpoint {
         if !self.callbacks {
             return String::new();
         }
+        let callback = Callback::parse(url);
+        let url = callback.as_ref().map_or(url, Callback::url);
         Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
     }
 
@@ -154,13 +160,26 @@ pub async fn shoot(tools: &Tools, endpoint: &Arc<Endpoint>, item: Item) -> Attem
     let (Some(url), Some(envelope)) = (url, Envelope::of(&row)) else {
         return without(Verdict::Vanished);
     };
-    let (now, body) = (At::now(), envelope.to_json());
-    let headers = endpoint.headers(&item, &envelope, &body, now);
+    let now = At::now();
+    let callback = endpoint.callbacks.then(|| Callback::parse(url)).flatten();
+    let (headers, answer, enough) = match &callback {
+        None => {
+            let body = envelope.to_json();
+            let headers = endpoint.headers(&item, &envelope, &body, now);
+            (headers.clone(), tools.sender.send(url, headers, Some(body)).await, true)
+        }
+        Some(callback) => {
+            let Some(request) = callback.request(&row) else { return without(Verdict::Vanished) };
+            let headers = plain_headers(request.form.is_some());
+            let answer = tools.sender.send(&request.url, headers.clone(), request.form).await;
+            let enough = callback.is_acknowledged(answer.body.as_deref().unwrap_or_default());
+            (headers, answer, enough)
+        }
+    };
     let request_headers = headers_text(&headers);
-    let answer = tools.sender.post(url, headers, body).await;
     Attempt {
         seq,
-        verdict: judge(&answer),
+        verdict: judge(&answer, enough),
         log: Some(AttemptLog {
             attempt: item.attempts + 1,
             at: now,
@@ -174,10 +193,21 @@ pub async fn shoot(tools: &Tools, endpoint: &Arc<Endpoint>, item: Item) -> Attem
     }
 }
 
-fn judge(answer: &Answer) -> Verdict {
+/// What a callback in the words of another program says of itself.
+fn plain_headers(form: bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(2);
+    headers.insert(USER_AGENT, AGENT);
+    if form {
+        headers.insert(CONTENT_TYPE, FORM);
+    }
+    headers
+}
+
+/// `enough`: the body of a success says what it must.
+fn judge(answer: &Answer, enough: bool) -> Verdict {
     match answer.status {
         Some(410) => Verdict::Gone,
-        _ if answer.is_success() => Verdict::Delivered,
+        _ if answer.is_success() && enough => Verdict::Delivered,
         _ => Verdict::Failed { retry_after: answer.retry_after },
     }
 }

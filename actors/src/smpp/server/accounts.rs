@@ -138,34 +138,58 @@ impl Accounts {
         asking: &Asking<'_>,
         now: Instant,
     ) -> Result<(Arc<Account>, Seat), CommandStatus> {
+        let account = self.known(asking.system_id, asking.password, asking.address, now)?;
+        let seat = account.seat(asking)?;
+        Ok((account, seat))
+    }
+
+    /// Lets in one who sends without a bind, with the same password, lockout and addresses.
+    pub fn verify(
+        &self,
+        system_id: &str,
+        password: &str,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<Arc<Account>, CommandStatus> {
+        let account = self.known(system_id, password, address, now)?;
+        account.lets_in(address)?;
+        let sends = BindType::Transmitter.code() | BindType::Transceiver.code();
+        if account.bind_types & sends == 0 {
+            return Err(CommandStatus::BINDFAIL);
+        }
+        Ok(account)
+    }
+
+    /// The account of a name, if the password is its own.
+    fn known(
+        &self,
+        system_id: &str,
+        password: &str,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<Arc<Account>, CommandStatus> {
         let shut = {
             let lockout = self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner);
-            lockout.is_shut(asking.system_id, asking.address, now)
+            lockout.is_shut(system_id, address, now)
         };
         if shut {
             return Err(CommandStatus::BINDFAIL);
         }
-        let account = self.find(asking.system_id);
+        let account = self.find(system_id);
         let stored = account.as_ref().map_or([0; 32], |account| account.password_mac);
-        let right = self
-            .0
-            .hmac(asking.system_id, asking.password)
-            .is_some_and(|mac| mac.verify_slice(&stored).is_ok());
+        let mac = self.0.hmac(system_id, password);
+        let right = mac.is_some_and(|mac| mac.verify_slice(&stored).is_ok());
+        let mut lockout = self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(account) = account.filter(|_| right) else {
-            let mut lockout = self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner);
-            if lockout.failed(asking.system_id, asking.address, now) {
-                let address = asking.address;
-                tracing::warn!(%address, "too many wrong passwords: binds are turned away");
+            if lockout.failed(system_id, address, now) {
+                tracing::warn!(%address, "too many wrong passwords: its sender is turned away");
             }
-            let known = self.find(asking.system_id).is_some();
+            let known = self.find(system_id).is_some();
             let wrong = if known { CommandStatus::INVPASWD } else { CommandStatus::INVSYSID };
             return Err(wrong);
         };
-        let mut lockout = self.0.lockout.lock().unwrap_or_else(PoisonError::into_inner);
-        lockout.succeeded(asking.system_id, asking.address);
-        drop(lockout);
-        let seat = account.seat(asking)?;
-        Ok((account, seat))
+        lockout.succeeded(system_id, address);
+        Ok(account)
     }
 }
 
@@ -207,14 +231,20 @@ impl Account {
         }
     }
 
-    fn seat(&self, asking: &Asking<'_>) -> Result<Seat, CommandStatus> {
+    /// Whether it may come in at all, and from there.
+    fn lets_in(&self, address: IpAddr) -> Result<(), CommandStatus> {
         if !self.enabled {
             return Err(status::SUSPENDED);
         }
         let allowed = &self.allowed_ips;
-        if !allowed.is_empty() && !allowed.iter().any(|n| n.contains(asking.address)) {
+        if !allowed.is_empty() && !allowed.iter().any(|n| n.contains(address)) {
             return Err(CommandStatus::BINDFAIL);
         }
+        Ok(())
+    }
+
+    fn seat(&self, asking: &Asking<'_>) -> Result<Seat, CommandStatus> {
+        self.lets_in(asking.address)?;
         let wanted = match asking.kind {
             BindKind::Transmitter => BindType::Transmitter,
             BindKind::Receiver => BindType::Receiver,

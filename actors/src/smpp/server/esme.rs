@@ -454,7 +454,7 @@ impl EsmeState {
     }
 }
 
-fn submission(account: &Account, read: submit::Read) -> Submission {
+pub(super) fn submission(account: &Account, read: submit::Read) -> Submission {
     Submission {
         organization: account.organization,
         credential: Credential::SmppAccount(account.id),
