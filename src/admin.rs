@@ -5,6 +5,7 @@
 //! same requests. On PostgreSQL accounts are written to the database either way.
 
 mod desk;
+mod interceptors;
 mod senders;
 mod smpp;
 mod socket;
@@ -13,6 +14,7 @@ use model::api_key::Mode;
 use serde::{Deserialize, Serialize};
 
 pub use desk::Desk;
+pub use interceptors::Trial;
 pub(crate) use socket::{ask, listen};
 
 /// What an operator can ask.
@@ -49,6 +51,14 @@ pub enum Request {
         mode: String,
     },
     ListSmppAccounts,
+    /// The operator's rules on messages, and those of an organization.
+    Interceptors {
+        organization_id: Option<String>,
+    },
+    /// What they would do.
+    TestInterceptors {
+        trial: Trial,
+    },
     Queues,
     Pause {
         carrier: String,

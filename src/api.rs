@@ -19,6 +19,7 @@ mod events;
 mod frame;
 mod gates;
 mod idempotency;
+mod interceptors;
 mod keywords;
 mod limits;
 mod messages;
@@ -51,6 +52,7 @@ use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use doors::{jasmin_router, kannel_router};
+pub(crate) use interceptors::load as load_interceptors;
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 pub(crate) use smpp::{defaults as smpp_defaults, new_password as new_smpp_password};
@@ -181,6 +183,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(keywords::routes())
         .merge(webhooks::routes())
         .merge(smpp::routes())
+        .merge(interceptors::routes())
 }
 
 /// The documented routes, under their prefix.

@@ -8,6 +8,7 @@
 mod carriers;
 mod doors;
 pub(crate) mod esmes;
+pub(crate) mod interceptors;
 mod keeping;
 mod webhooks;
 
@@ -151,7 +152,8 @@ pub async fn boot(
     });
     let own = store.protections().await?;
     let guard = Guard::new(settings.protection.rules(), own, Some(writer.clone()));
-    let admission = admission.guarded(guard);
+    let rules = interceptors::load(&settings, &store).await?;
+    let admission = admission.guarded(guard).intercepted(rules.clone());
     let mut sweeper = carriers::sweeper(&accounts, &ids, &parts);
     sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
     let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
@@ -235,6 +237,7 @@ pub async fn boot(
     });
     let desk =
         Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
+    let desk = desk.intercepted(rules);
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {

@@ -1,6 +1,7 @@
 //! The commands. Results go to standard output, everything else to standard error.
 
 mod desk;
+mod interceptor;
 mod listen;
 mod send;
 mod sender;
@@ -46,6 +47,9 @@ enum Command {
     /// What customers bind as.
     #[command(subcommand)]
     Smpp(desk::SmppCommand),
+    /// Rules on messages: which there are, and what they would do.
+    #[command(subcommand)]
+    Interceptor(interceptor::InterceptorCommand),
     /// Sends one message by the REST API.
     Send(send::SendArgs),
     /// Brings events to a program on this machine.
@@ -132,6 +136,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Key(command) => desk::key(command).await,
         Command::Topup(args) => desk::top_up(args).await,
         Command::Smpp(command) => desk::smpp(command).await,
+        Command::Interceptor(command) => interceptor::run(command).await,
         Command::Send(args) => send::send(args).await,
         Command::Listen(args) => listen::listen(args).await,
         Command::Tail(args) => tail::tail(args).await,

@@ -17,7 +17,9 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use actors::traffic::interceptors::Ready;
 use config::{Config, ConfigError, File, FileFormat};
+use model::interceptor::Rule;
 use model::rates::{BadRate, Rates};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
@@ -65,6 +67,8 @@ pub struct Settings {
     pub compatibility: Compatibility,
     #[serde(default)]
     pub carriers: Vec<Carrier>,
+    #[serde(default)]
+    pub interceptors: Vec<Rule>,
 }
 
 #[derive(Debug, Error)]
@@ -167,7 +171,23 @@ impl Settings {
             let expected = format!("unique; \"{}\" is there already", carrier.name);
             faults.unless(fresh, &key, "name", &expected);
         }
+        check_interceptors(&self.interceptors, &mut faults);
         faults.into_result()
+    }
+}
+
+fn check_interceptors(rules: &[Rule], faults: &mut Faults) {
+    let mut names = HashSet::new();
+    for (at, rule) in rules.iter().enumerate() {
+        let section = format!("interceptors[{at}]");
+        for (field, expected) in rule.faults() {
+            faults.unless(false, &section, field, expected);
+        }
+        if let Err(bad) = Ready::new(rule.clone(), Vec::new()) {
+            faults.unless(false, &section, bad.field, &format!("readable: {}", bad.reason));
+        }
+        let expected = format!("unique; \"{}\" is there already", rule.name);
+        faults.unless(names.insert(&rule.name), &section, "name", &expected);
     }
 }
 
@@ -273,6 +293,7 @@ mod tests {
         let settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
         let mut known = serde_json::to_value(settings).unwrap();
         known.as_object_mut().unwrap().remove("carriers");
+        known.as_object_mut().unwrap().remove("interceptors");
         let (mut left, mut right) = (Vec::new(), Vec::new());
         keys(&listed, "", &mut left);
         keys(&known, "", &mut right);

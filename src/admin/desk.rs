@@ -3,6 +3,7 @@
 use actors::smpp::owner::{CarrierView, Views};
 use actors::smpp::server::accounts::Accounts;
 use actors::smpp::server::lockout::Rule;
+use actors::traffic::interceptors::Interceptors;
 use actors::writer::WriterHandle;
 use model::api_key::{Mode, SCOPES};
 use model::carrier::OrgId;
@@ -20,7 +21,7 @@ use store::lane::{Admin, AdminDone};
 use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
-use super::{Minted, Request, mint, senders, smpp};
+use super::{Minted, Request, interceptors, mint, senders, smpp};
 
 /// Lines of a list at once.
 pub(super) const PAGE: i64 = 200;
@@ -35,6 +36,7 @@ pub struct Desk {
     root: Option<ActorRef<RootMsg>>,
     views: Views,
     pub(super) accounts: Accounts,
+    pub(super) interceptors: Interceptors,
 }
 
 impl Desk {
@@ -46,7 +48,14 @@ impl Desk {
         views: Views,
         accounts: Accounts,
     ) -> Self {
-        Self { store, writer, root, views, accounts }
+        let interceptors = Interceptors::default();
+        Self { store, writer, root, views, accounts, interceptors }
+    }
+
+    /// The same desk, which knows these rules.
+    #[must_use]
+    pub fn intercepted(self, interceptors: Interceptors) -> Self {
+        Self { interceptors, ..self }
     }
 
     /// A desk that only reads.
@@ -76,6 +85,10 @@ impl Desk {
                 smpp::add(self, asked).await
             }
             Request::ListSmppAccounts => smpp::list(&self.store).await,
+            Request::Interceptors { organization_id } => {
+                interceptors::list(self, organization_id.as_deref()).await
+            }
+            Request::TestInterceptors { trial } => interceptors::test(self, trial).await,
             Request::Queues => Ok(self.views.all().iter().map(|view| queue(view)).collect()),
             Request::Pause { carrier, paused } => self.pause(carrier, paused).await,
             Request::Drain { carrier } => self.drain(carrier).await,

@@ -118,6 +118,8 @@ permits! {
     ChangeTemplates = TemplatesWrite, Change;
     ReadSmpp = SmppRead, Read;
     ChangeSmpp = SmppWrite, Change;
+    ReadInterceptors = MessagesRead, Read;
+    ChangeInterceptors = MessagesWrite, Change;
 }
 
 /// A caller who may do what `P` says.

@@ -50,6 +50,7 @@ pub(crate) const PAGES: &[(&str, &str)] = pages![
     "RECIPIENT_ON_DNC",
     "SENDER_ID_NOT_APPROVED",
     "QUIET_HOURS_BLOCKED",
+    "BLOCKED_BY_RULE",
     "RATE_LIMITED",
     "HEADERS_TOO_LARGE",
     "INTERNAL_ERROR",

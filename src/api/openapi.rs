@@ -25,6 +25,7 @@ use super::webhooks::catalog::{EventEnvelope, EventType};
         (name = "frequency-caps", description = "How often one recipient may be written to"),
         (name = "protection", description = "Bounds against fraud with one's own account"),
         (name = "compliance", description = "Which sends are let through, and why not"),
+        (name = "interceptors", description = "Rules on messages before they are routed"),
         (name = "events", description = "What happens, as a list and as a stream"),
         (name = "webhooks", description = "Events, posted to your endpoints"),
     ),

@@ -8,6 +8,7 @@ mod estimate;
 mod events;
 mod export;
 mod gates;
+mod interceptors;
 mod protection;
 mod read;
 mod schedules;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::Common;
 use crate::admin::{Desk, Request, ask};
 use crate::boot::esmes::accounts;
-use crate::boot::{SMPP_KEY, open_store};
+use crate::boot::{SMPP_KEY, interceptors, open_store};
 use crate::home::Home;
 use crate::settings::Settings;
 
@@ -230,6 +230,7 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     let accounts = accounts(&settings.smpp, key, &store).await?;
     let writer_handle = WriterHandle::new(shared);
     let desk = Desk::new(store.clone(), writer_handle, None, Views::default(), accounts);
+    let desk = desk.intercepted(interceptors::load(settings, &store).await?);
     let answer = desk.answer(request.clone()).await;
     writer.stop(None);
     ended.await?;

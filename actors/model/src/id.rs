@@ -27,6 +27,7 @@ pub enum Kind {
     Suppression,
     SenderRegistration,
     Import,
+    Interceptor,
 }
 
 impl Kind {
@@ -49,6 +50,7 @@ impl Kind {
             Self::Suppression => "sup_",
             Self::SenderRegistration => "sir_",
             Self::Import => "imp_",
+            Self::Interceptor => "icr_",
         }
     }
 }

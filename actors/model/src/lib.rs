@@ -14,6 +14,7 @@ pub mod esme;
 pub mod event;
 pub mod id;
 pub mod identity;
+pub mod interceptor;
 pub mod keyword;
 pub mod lint;
 pub mod message;

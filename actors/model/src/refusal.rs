@@ -73,6 +73,8 @@ codes! {
     RecipientOnDnc = 422 "RECIPIENT_ON_DNC",
     SenderIdNotApproved = 422 "SENDER_ID_NOT_APPROVED",
     QuietHoursBlocked = 422 "QUIET_HOURS_BLOCKED",
+    /// A rule of the operator or of the organization.
+    BlockedByRule = 422 "BLOCKED_BY_RULE",
     RateLimited = 429 "RATE_LIMITED",
     HeadersTooLarge = 431 "HEADERS_TOO_LARGE",
     InternalError = 500 "INTERNAL_ERROR",

@@ -23,6 +23,7 @@ use model::submission::{NewMessage, SendOptions};
 use proto_smpp::split::{self, Concat};
 
 use super::guard::Guard;
+use super::interceptors::Interceptors;
 use super::router::{Choice, Memory, Router, Table, Wish};
 
 pub use super::router::CarrierRoute;
@@ -44,6 +45,8 @@ pub struct SendRequest {
     /// `None`: GSM-7 when it holds the text.
     pub encoding: Option<Encoding>,
     pub category: Category,
+    /// The name of the SMPP account it comes by.
+    pub account: Option<Arc<str>>,
     /// JSON object as text.
     pub metadata: Option<String>,
     /// Sent with a test key: goes to the sandbox and costs nothing.
@@ -76,6 +79,7 @@ pub struct Routes {
 pub struct Admission {
     router: Router,
     guard: Guard,
+    interceptors: Interceptors,
 }
 
 impl Admission {
@@ -87,7 +91,7 @@ impl Admission {
     /// Checks that ask this router.
     #[must_use]
     pub fn by(router: Router) -> Self {
-        Self { router, guard: Guard::default() }
+        Self { router, guard: Guard::default(), interceptors: Interceptors::default() }
     }
 
     #[must_use]
@@ -99,6 +103,18 @@ impl Admission {
     #[must_use]
     pub fn guarded(self, guard: Guard) -> Self {
         Self { guard, ..self }
+    }
+
+    /// The same checks, and these rules.
+    #[must_use]
+    pub fn intercepted(self, interceptors: Interceptors) -> Self {
+        Self { interceptors, ..self }
+    }
+
+    /// The rules on messages.
+    #[must_use]
+    pub fn interceptors(&self) -> &Interceptors {
+        &self.interceptors
     }
 
     /// Where each organization may send.
@@ -123,7 +139,10 @@ impl Admission {
         if !request.test {
             self.guard.check(organization, to.digits(), now)?;
         }
-        self.router.table().check(organization, to, request, now, self.router.memory())
+        let mut request = request;
+        let route = self.interceptors.apply(organization, to.digits(), &mut request, now)?;
+        let route = route.as_deref();
+        self.router.table().check(organization, to, request, now, (self.router.memory(), route))
     }
 
     /// The carriers messages may go to, the sandboxes among them.
@@ -152,7 +171,7 @@ impl Table {
         to: Recipient,
         request: SendRequest,
         now: At,
-        memory: &Memory,
+        (memory, route): (&Memory, Option<&str>),
     ) -> Result<NewMessage, Refusal> {
         check_text(&request)?;
         let given = request.from.as_deref().map(sender_kind);
@@ -172,7 +191,12 @@ impl Table {
             tried: &[],
             now,
         };
-        let choice = self.route(&wish, request.test, memory);
+        let choice = match route {
+            Some(name) if !request.test => {
+                self.named(organization, name).ok_or_else(PassedOver::default)
+            }
+            _ => self.route(&wish, request.test, memory),
+        };
         let carrier = choice.as_ref().ok().and_then(|choice| choice.carrier);
         let measured = if request.is_one_part() {
             (request.encoding.unwrap_or(Encoding::Gsm7), 1)

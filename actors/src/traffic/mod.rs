@@ -3,6 +3,7 @@
 //!
 //! admission   pure checks, route and price; plain values, shared by the API and the binds
 //! router      which carrier takes a message, and which one when that does not
+//! interceptors rules on messages, the operator's and organizations'
 //! guard       where each organization may send
 //! scheduler   sends what was scheduled, when its time has come
 //! sweeper     gives up on receipts that never come
@@ -14,6 +15,7 @@
 
 pub mod admission;
 pub mod guard;
+pub mod interceptors;
 pub mod replies;
 pub mod retention;
 pub mod router;

@@ -221,6 +221,7 @@ impl RepliesArgs {
             body: row.body,
             encoding: None,
             category: Category::Transactional,
+            account: None,
             metadata: Some(format!("{{\"in_reply_to\":\"{key}\"}}")),
             test: false,
             submitted: None,

@@ -17,6 +17,7 @@ mod fire;
 mod gates;
 mod handoff;
 mod inbound;
+mod interceptors;
 mod joining;
 mod keywords;
 mod policies;
@@ -51,6 +52,7 @@ pub use compliance::{Compliance, Complied, ImportState, ImportStatus, Lift, NewS
 pub use consent::NewConsent;
 pub use fire::{Fire, FireFate};
 pub use inbound::{Inbound, InboundFate, InboundPart};
+pub use interceptors::InterceptorChange;
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use previews::{Foreseen, PreviewAnswer};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};

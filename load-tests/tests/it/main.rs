@@ -18,6 +18,7 @@ mod hook;
 mod http;
 mod inbound;
 mod input;
+mod interceptors;
 mod judges;
 mod kannel;
 mod long;

@@ -110,6 +110,7 @@ impl Refused {
                 (StatusCode::FORBIDDEN, refused("the day's spending limit is reached"))
             }
             status::GATED => (StatusCode::BAD_REQUEST, refused("not allowed by a policy")),
+            status::BLOCKED => (StatusCode::BAD_REQUEST, refused("a rule forbids it")),
             status::SUSPENDED => (StatusCode::FORBIDDEN, refused("the account may not send")),
             other => (StatusCode::BAD_REQUEST, refused(other.about())),
         };

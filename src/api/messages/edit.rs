@@ -124,6 +124,7 @@ fn edited(
         body: input.body.unwrap_or_else(|| row.body.clone()),
         encoding,
         category: Category::from_code(row.category).unwrap_or(Category::Transactional),
+        account: None,
         metadata: metadata_text(input.metadata).or_else(|| row.metadata.clone()),
         test: caller.test,
         submitted: submitted.map(Arc::new),

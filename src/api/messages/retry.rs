@@ -57,6 +57,7 @@ pub(crate) async fn retry(
         body: row.body,
         encoding: Encoding::from_code(row.encoding),
         category: Category::from_code(row.category).unwrap_or(Category::Transactional),
+        account: None,
         metadata: row.metadata,
         test: caller.test,
         submitted: None,

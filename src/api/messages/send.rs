@@ -100,6 +100,7 @@ async fn send(
         body: wording.write(values.as_slice(), smart, encoding)?,
         encoding,
         category: input.category.unwrap_or_default().into(),
+        account: None,
         metadata: metadata_text(input.metadata),
         test: caller.test,
         submitted: None,

@@ -30,6 +30,8 @@ pub struct Account {
     pub id: i64,
     pub organization: OrgId,
     pub system_id: String,
+    /// The same, to be shared.
+    pub name: Arc<str>,
     password_mac: [u8; 32],
     allowed_ips: Vec<Network>,
     bind_types: i64,
@@ -212,6 +214,7 @@ impl Account {
             id: row.id,
             organization: OrgId(row.organization_id),
             system_id: row.system_id.clone(),
+            name: Arc::from(row.system_id.as_str()),
             password_mac: row.password_mac.as_slice().try_into().unwrap_or([0; 32]),
             allowed_ips: networks.iter().filter_map(|text| Network::parse(text)).collect(),
             bind_types: row.bind_types,

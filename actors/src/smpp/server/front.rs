@@ -66,11 +66,17 @@ pub async fn submit(
         vec![Err(CommandStatus::THROTTLED); wanted];
     let (mut places, mut submissions) = (Vec::new(), Vec::new());
     for (place, recipient) in offer.recipients.iter().enumerate().take(granted) {
-        let read = submit::read(account, way.admission, &offer.message, &recipient.address, now);
+        let read = submit::read_noted(
+            account,
+            way.admission,
+            &offer.message,
+            &recipient.address,
+            offer.metadata.clone(),
+            now,
+        );
         match read {
             Ok(mut read) => {
                 read.message.options.webhook_url.clone_from(&recipient.callback);
-                read.message.metadata.clone_from(&offer.metadata);
                 outcomes[place] = Ok(Taken { id: read.message.id, later: false });
                 places.push(place);
                 submissions.push(submission(account, read));

@@ -22,6 +22,8 @@ pub const SPENT: CommandStatus = CommandStatus(0x405);
 pub const GATED: CommandStatus = CommandStatus(0x406);
 /// The account or its organization may not send now.
 pub const SUSPENDED: CommandStatus = CommandStatus(0x407);
+/// A rule of the operator or of the organization refuses it.
+pub const BLOCKED: CommandStatus = CommandStatus(0x408);
 
 /// The status that tells an ESME of a refusal.
 #[must_use]
@@ -41,6 +43,7 @@ pub fn of(refusal: &Refusal) -> CommandStatus {
         | Code::ConsentRequired
         | Code::RecipientOnDnc
         | Code::SenderIdNotApproved => GATED,
+        Code::BlockedByRule => BLOCKED,
         Code::RateLimited => CommandStatus::THROTTLED,
         Code::ServiceUnavailable | Code::RequestTimeout => CommandStatus::MSGQFUL,
         Code::IdempotencyInProgress => CommandStatus::THROTTLED,

@@ -66,6 +66,18 @@ pub(super) fn read(
     destination: &Address,
     now: At,
 ) -> Result<Read, CommandStatus> {
+    read_noted(account, admission, message, destination, None, now)
+}
+
+/// The same with metadata, a JSON object as text.
+pub(super) fn read_noted(
+    account: &Account,
+    admission: &Admission,
+    message: &Message,
+    destination: &Address,
+    metadata: Option<String>,
+    now: At,
+) -> Result<Read, CommandStatus> {
     check(message, destination)?;
     let view = message.view();
     let data = view.user_data();
@@ -98,7 +110,8 @@ pub(super) fn read(
         body: text::decode(message.data_coding, body).replace('\0', "\u{fffd}"),
         encoding: (!submitted.user_data.is_empty()).then(|| encoding(message.data_coding)),
         category: account.category,
-        metadata: None,
+        account: Some(Arc::clone(&account.name)),
+        metadata,
         test: account.test,
         submitted: Some(Arc::new(submitted)),
     };

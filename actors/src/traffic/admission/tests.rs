@@ -38,6 +38,7 @@ fn sms(to: &str, body: &str) -> SendRequest {
         body: body.to_owned(),
         encoding: None,
         category: Category::Transactional,
+        account: None,
         metadata: None,
         test: false,
         submitted: None,

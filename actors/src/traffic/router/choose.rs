@@ -6,7 +6,7 @@
 //! recipient before, else shares by weight.
 
 use model::address::SenderKind;
-use model::carrier::CarrierId;
+use model::carrier::{CarrierId, OrgId};
 use model::country::country_of;
 use model::route::{By, Passed, PassedOver, RouteNote};
 
@@ -291,6 +291,16 @@ impl Table {
             let id = self.routes.sandbox_live.ok_or(passed)?;
             Ok(self.sandbox(id, "sandbox_default"))
         })
+    }
+
+    /// The carrier of this name, if it takes messages and this organization may use it.
+    pub(in crate::traffic) fn named(&self, organization: OrgId, name: &str) -> Option<Choice<'_>> {
+        let sandboxes = [self.routes.sandbox, self.routes.sandbox_live];
+        let carrier = self.routes.carriers.iter().find(|carrier| &*carrier.name == name)?;
+        let may = carrier.organization.is_none_or(|owner| owner == organization);
+        let takes = carrier.enabled && may && !sandboxes.contains(&Some(carrier.id));
+        let note = RouteNote::plain("interceptor");
+        takes.then_some(Choice { id: carrier.id, carrier: Some(carrier), sandbox: false, note })
     }
 
     fn sandbox(&self, id: CarrierId, reason: &'static str) -> Choice<'_> {

@@ -12,8 +12,8 @@ use model::protection::Overrides;
 
 use super::compliance::{Compliance, Complied};
 use super::{
-    CancelFate, CapChange, CapDone, Edit, Gathered, Lane, PolicyChange, PolicyDone, SmppChange,
-    TemplateChange, TemplateDone, Transfer, WebhookChange, WebhookDone,
+    CancelFate, CapChange, CapDone, Edit, Gathered, InterceptorChange, Lane, PolicyChange,
+    PolicyDone, SmppChange, TemplateChange, TemplateDone, Transfer, WebhookChange, WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -54,6 +54,7 @@ pub enum Admin {
         paused: bool,
     },
     Smpp(Box<SmppChange>),
+    Interceptor(Box<InterceptorChange>),
     Cap(CapChange),
     /// What an organization sets for itself in place of the operator's settings.
     Protect {
@@ -108,6 +109,8 @@ pub enum AdminDone {
     Paused,
     /// False: there was nothing to change, or it is not any more what was seen.
     Smpp(bool),
+    /// False: there are too many, or there is no such rule.
+    Interceptor(bool),
     Cap(CapDone),
     Protected,
     Alerted,
@@ -160,6 +163,9 @@ impl Lane {
                     let columns = [Column::Int(vec![carrier.0]), Column::MaybeInt(vec![at])];
                     self.conn.run(&PAUSE_CARRIER, &columns).await?;
                     AdminDone::Paused
+                }
+                Admin::Interceptor(change) => {
+                    AdminDone::Interceptor(self.change_interceptor(change, now).await?)
                 }
                 Admin::Smpp(change) => {
                     AdminDone::Smpp(self.change_smpp(change, now, gathered).await?)

@@ -7,6 +7,7 @@ mod caps;
 mod follow;
 mod handoff;
 mod inbound;
+mod interceptors;
 mod joining;
 mod keywords;
 mod opt_out;

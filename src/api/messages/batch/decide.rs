@@ -80,6 +80,7 @@ impl Common {
             body: self.wording.write(values, self.smart, self.encoding)?,
             encoding: self.encoding,
             category: self.category,
+            account: None,
             metadata: metadata_text(recipient.metadata),
             test,
             submitted: None,
