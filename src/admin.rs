@@ -6,6 +6,7 @@
 
 mod desk;
 mod interceptors;
+mod route;
 mod senders;
 mod smpp;
 mod socket;
@@ -78,6 +79,13 @@ pub enum Request {
     },
     Quarantine {
         below: Option<i64>,
+    },
+    /// Where a live message would go, and why nowhere else.
+    SimulateRoute {
+        organization_id: String,
+        to: String,
+        from: Option<String>,
+        category: Option<String>,
     },
     /// Senders that wait for approval.
     Senders,

@@ -27,6 +27,7 @@ mod meters;
 mod openapi;
 mod page;
 mod protection;
+mod routing;
 mod serve;
 mod smpp;
 mod suppressions;
@@ -184,6 +185,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(webhooks::routes())
         .merge(smpp::routes())
         .merge(interceptors::routes())
+        .merge(routing::routes())
 }
 
 /// The documented routes, under their prefix.

@@ -25,10 +25,13 @@ use actors::smpp::translate;
 use actors::traffic::admission::{Admission, Routes};
 use actors::traffic::guard::Guard;
 use actors::traffic::replies::RepliesArgs;
+use actors::traffic::router::portability::Portability;
+use actors::traffic::router::{Detours, Router};
 use actors::traffic::scheduler::SchedulerArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use model::carrier::OrgId;
 use model::clock::At;
 use ractor::{Actor, ActorRef};
 use store::{Options, Store};
@@ -129,6 +132,7 @@ pub async fn boot(
     let writer = WriterHandle::new(shared.clone());
     let (directory, views) = (Directory::default(), Views::default());
     let sandbox = SandboxHandle::default();
+    let router = Router::default();
     let names = carriers::names(&settings);
     let ids = carriers::identify(&store, &names).await?;
     let parts = carriers::Parts {
@@ -138,10 +142,20 @@ pub async fn boot(
         views: views.clone(),
         condemned: Condemned::default(),
         sandbox: sandbox.clone(),
+        detours: Detours {
+            router: router.clone(),
+            down_after: Duration::from_secs(settings.routing.down_after_s),
+        },
     };
     let (accounts, routed) = carriers::accounts(&settings, &ids, &parts).await?;
     let test = settings.sandbox.enabled;
-    let admission = Admission::new(Routes {
+    if let Some(hook) = settings.portability.hook() {
+        router.ask_portability(Portability::new(hook)?);
+    }
+    for row in store.routings().await? {
+        router.set_rules(OrgId(row.organization_id), row.parsed());
+    }
+    router.replace(Routes {
         carriers: routed,
         sandbox: test.then(|| ids.get(carriers::SANDBOX).copied()).flatten(),
         sandbox_live: (test && live == SandboxLive::Default)
@@ -153,7 +167,7 @@ pub async fn boot(
     let own = store.protections().await?;
     let guard = Guard::new(settings.protection.rules(), own, Some(writer.clone()));
     let rules = interceptors::load(&settings, &store).await?;
-    let admission = admission.guarded(guard).intercepted(rules.clone());
+    let admission = Admission::by(router.clone()).guarded(guard).intercepted(rules.clone());
     let mut sweeper = carriers::sweeper(&accounts, &ids, &parts);
     sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
     let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
@@ -237,7 +251,7 @@ pub async fn boot(
     });
     let desk =
         Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
-    let desk = desk.intercepted(rules);
+    let desk = desk.intercepted(rules).routed_by(router);
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {

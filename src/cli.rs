@@ -3,6 +3,7 @@
 mod desk;
 mod interceptor;
 mod listen;
+mod route;
 mod send;
 mod sender;
 mod serve;
@@ -59,6 +60,9 @@ enum Command {
     /// What waits for carriers.
     #[command(subcommand)]
     Queue(desk::QueueCommand),
+    /// Which carriers take which messages.
+    #[command(subcommand)]
+    Route(route::RouteCommand),
     /// Receipts that matched no message.
     Orphans(desk::OrphanArgs),
     /// What was set aside because it fails whoever touches it.
@@ -141,6 +145,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Listen(args) => listen::listen(args).await,
         Command::Tail(args) => tail::tail(args).await,
         Command::Queue(command) => desk::queue(command).await,
+        Command::Route(command) => route::run(command).await,
         Command::Orphans(args) => desk::orphans(args).await,
         Command::Quarantine(common) => desk::quarantine(&common).await,
         Command::Simulate(command) => simulate::run(command).await,

@@ -8,6 +8,7 @@ mod carrier;
 mod compatibility;
 mod keeping;
 mod protection;
+mod routing;
 mod serving;
 mod traffic;
 mod webhooks;
@@ -29,6 +30,7 @@ pub use compatibility::Compatibility;
 pub use keeping::{Events, Redact, Retention};
 pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
+pub use routing::{Portability, Routing};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
 pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Schedules, Senders, Smpp};
 pub use webhooks::Webhooks;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub smpp: Smpp,
     pub in_doubt: InDoubt,
     pub inbound: Inbound,
+    pub routing: Routing,
+    pub portability: Portability,
     pub gates: Gates,
     pub protection: Protection,
     pub sandbox: Sandbox,
@@ -156,6 +160,8 @@ impl Settings {
         self.smpp.check(&mut faults);
         self.in_doubt.check(&mut faults);
         self.inbound.check(&mut faults);
+        self.routing.check(&mut faults);
+        self.portability.check(&mut faults);
         self.gates.check(&mut faults);
         self.protection.check(&mut faults);
         self.sandbox.check(&mut faults);

@@ -4,6 +4,7 @@ use actors::smpp::owner::{CarrierView, Views};
 use actors::smpp::server::accounts::Accounts;
 use actors::smpp::server::lockout::Rule;
 use actors::traffic::interceptors::Interceptors;
+use actors::traffic::router::Router;
 use actors::writer::WriterHandle;
 use model::api_key::{Mode, SCOPES};
 use model::carrier::OrgId;
@@ -21,7 +22,7 @@ use store::lane::{Admin, AdminDone};
 use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
-use super::{Minted, Request, interceptors, mint, senders, smpp};
+use super::{Minted, Request, interceptors, mint, route, senders, smpp};
 
 /// Lines of a list at once.
 pub(super) const PAGE: i64 = 200;
@@ -37,6 +38,8 @@ pub struct Desk {
     views: Views,
     pub(super) accounts: Accounts,
     pub(super) interceptors: Interceptors,
+    /// Of a running switch.
+    router: Option<Router>,
 }
 
 impl Desk {
@@ -49,13 +52,19 @@ impl Desk {
         accounts: Accounts,
     ) -> Self {
         let interceptors = Interceptors::default();
-        Self { store, writer, root, views, accounts, interceptors }
+        Self { store, writer, root, views, accounts, interceptors, router: None }
     }
 
     /// The same desk, which knows these rules.
     #[must_use]
     pub fn intercepted(self, interceptors: Interceptors) -> Self {
         Self { interceptors, ..self }
+    }
+
+    /// A desk that can say where messages go.
+    #[must_use]
+    pub fn routed_by(self, router: Router) -> Self {
+        Self { router: Some(router), ..self }
     }
 
     /// A desk that only reads.
@@ -95,6 +104,10 @@ impl Desk {
             Request::Tail { after } => self.tail(after).await,
             Request::Orphans { older_s, below } => self.orphans(older_s, below).await,
             Request::Quarantine { below } => self.quarantine(below).await,
+            Request::SimulateRoute { organization_id, to, from, category } => {
+                let organization = self.organization(&organization_id).await?;
+                route::simulate(self.router.as_ref(), organization, &to, from, category)
+            }
             Request::Senders => senders::pending(&self.store).await,
             Request::DecideSender { id, country, approved, reason } => {
                 senders::decide(&self.writer, &id, country, approved, reason).await

@@ -12,6 +12,7 @@ mod input;
 mod list;
 mod output;
 mod retry;
+mod route;
 mod send;
 mod totals;
 mod when;

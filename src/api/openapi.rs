@@ -27,6 +27,7 @@ use super::webhooks::catalog::{EventEnvelope, EventType};
         (name = "compliance", description = "Which sends are let through, and why not"),
         (name = "interceptors", description = "Rules on messages before they are routed"),
         (name = "events", description = "What happens, as a list and as a stream"),
+        (name = "routing", description = "Which carriers take which messages"),
         (name = "webhooks", description = "Events, posted to your endpoints"),
     ),
     components(schemas(EventType, EventEnvelope)),

@@ -11,6 +11,7 @@ mod gates;
 mod interceptors;
 mod protection;
 mod read;
+mod routing;
 mod schedules;
 mod send;
 mod smpp;

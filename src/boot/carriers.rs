@@ -9,8 +9,8 @@ use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::profile::{Doubt, Endpoint, Profile, Retry, Timers, VendorStatus, WhenInDoubt};
 use actors::smpp::translate::{self, Dialect};
-use actors::traffic::router::CarrierRoute;
 use actors::traffic::router::breaker::Circuit;
+use actors::traffic::router::{CarrierRoute, Detours};
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::WriterHandle;
 use anyhow::{Context as _, Result, bail};
@@ -52,6 +52,7 @@ pub(super) struct Parts {
     pub(super) views: Views,
     pub(super) condemned: Condemned,
     pub(super) sandbox: SandboxHandle,
+    pub(super) detours: Detours,
 }
 
 /// All account names that have work: the settings', and the sandbox's.
@@ -169,6 +170,7 @@ fn account(profile: Profile, parts: &Parts) -> CarrierArgs {
         directory: parts.directory.clone(),
         views: parts.views.clone(),
         condemned: parts.condemned.clone(),
+        detours: parts.detours.clone(),
         policy: Policy::WORKER,
     }
 }
@@ -224,7 +226,7 @@ fn retry(settings: &Settings) -> Retry {
     Retry {
         attempts: i64::from(settings.smpp.retry_attempts),
         base: Duration::from_millis(settings.smpp.retry_base_ms),
-        throttled_for: Duration::from_secs(600),
+        throttled_for: Duration::from_secs(settings.routing.throttled_s),
     }
 }
 

@@ -16,6 +16,7 @@ use actors::smpp::bind::{BindArgs, BindMsg, CarrierBind};
 use actors::smpp::hand::{Condemned, InHand, Item};
 use actors::smpp::owner::{Owner, OwnerArgs, OwnerMsg, Views};
 use actors::smpp::profile::Profile;
+use actors::traffic::router::Detours;
 use actors::writer::WriterHandle;
 use metrics::counter;
 use model::carrier::{CarrierId, MessageKey};
@@ -51,6 +52,7 @@ pub struct CarrierArgs {
     pub directory: Directory,
     pub views: Views,
     pub condemned: Condemned,
+    pub detours: Detours,
     pub policy: Policy,
 }
 
@@ -170,6 +172,7 @@ impl CarrierState {
             directory: self.args.directory.clone(),
             condemned: self.args.condemned.clone(),
             views: self.args.views.clone(),
+            detours: self.args.detours.clone(),
         };
         let spawned = Actor::spawn_linked(None, Owner, args, me.get_cell()).await;
         let Ok((owner, _)) = spawned else { return self.owner_again(me) };

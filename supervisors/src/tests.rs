@@ -4,6 +4,7 @@
 
 mod customers;
 mod deaths;
+mod diverts;
 mod doubt;
 mod drain;
 mod esmes;

@@ -68,6 +68,23 @@ impl SenderKind {
             .then_some(Self::Alphanumeric)
     }
 
+    /// The name of the kind.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alphanumeric => "alphanumeric",
+            Self::International => "international",
+            Self::ShortCode => "short_code",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Alphanumeric, Self::International, Self::ShortCode]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+
     /// SMPP type of number and numbering plan indicator.
     #[must_use]
     pub fn ton_npi(self) -> (u8, u8) {

@@ -26,6 +26,8 @@ coded! {
         Edited = 20 "edited",
         /// Its time had come, and a gate put it off to a later one.
         Deferred = 21 "deferred",
+        /// It went to another carrier, the first having certainly not accepted it.
+        Diverted = 24 "diverted",
         /// A person wrote STOP, or was put on the suppression list.
         OptedOut = 100 "opted_out",
         OptedIn = 101 "opted_in",
@@ -68,7 +70,7 @@ impl EventKind {
     pub fn public_type(self) -> Option<&'static str> {
         Some(match self {
             Self::Retried | Self::InDoubt | Self::Receipt => return None,
-            Self::Edited | Self::Deferred => return None,
+            Self::Edited | Self::Deferred | Self::Diverted => return None,
             Self::Created => "message.created",
             Self::Sent => "message.sent",
             Self::Delivered => "message.delivered",

@@ -26,6 +26,7 @@ pub mod quiet;
 pub mod rates;
 pub mod refusal;
 pub mod route;
+pub mod routing;
 pub mod submission;
 pub mod template;
 pub mod zone;

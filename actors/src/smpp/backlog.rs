@@ -123,6 +123,43 @@ impl Backlog {
         self.push(class, organization, Arc::new(job));
     }
 
+    /// A job that was moved here. Its place is new; if a later one is known already, it is read no
+    /// more, and so taken whatever room there is.
+    pub fn arrive(&mut self, job: Job) {
+        if job.place > self.flow(job.class(), job.organization).cursor {
+            self.announce(job);
+        } else if !self.unread {
+            self.again(Arc::new(job));
+        }
+    }
+
+    /// Takes the jobs that are wanted out of the first `look_at` of each line, the others keep
+    /// their order.
+    pub fn take_if(
+        &mut self,
+        look_at: usize,
+        mut wanted: impl FnMut(&Job) -> bool,
+    ) -> Vec<Arc<Job>> {
+        let mut taken = Vec::new();
+        for flow in self.classes.iter_mut().flat_map(|class| class.flows.values_mut()) {
+            let first = flow.queue.len().min(look_at);
+            let kept: Vec<_> = flow
+                .queue
+                .drain(..first)
+                .filter_map(|job| {
+                    if wanted(&job) {
+                        taken.push(job);
+                        return None;
+                    }
+                    Some(job)
+                })
+                .collect();
+            kept.into_iter().rev().for_each(|job| flow.queue.push_front(job));
+        }
+        self.in_memory -= taken.len();
+        taken
+    }
+
     /// A job whose turn has come again. It may be older than the cursor.
     pub fn again(&mut self, job: Arc<Job>) {
         let (class, organization) = (job.class(), job.organization);

@@ -11,6 +11,8 @@ use model::submission::{self, NewMessage};
 use store::WaitingRow;
 use store::lane::{Fire, OutboxRef};
 
+use super::tried::Tried;
+
 /// What hand-off needs of a message. The row stays the truth; losing this loses nothing.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -26,6 +28,8 @@ pub struct Job {
     /// Since when, and how often, the carrier has been too busy for it. Not stored: a new life of
     /// its owner counts anew.
     pub throttled: Option<(At, i64)>,
+    /// Carriers that it has left.
+    pub tried: Tried,
     pub created_at: At,
     pub due_at: At,
     /// Not sent from then on.
@@ -54,6 +58,7 @@ impl Job {
             from_ton: message.from_ton,
             attempts: 0,
             throttled: None,
+            tried: Tried::default(),
             created_at: at,
             due_at: at,
             expires_at,
@@ -86,6 +91,7 @@ impl Job {
             from_ton: u8::try_from(row.from_ton).ok()?,
             attempts: row.attempts,
             throttled: None,
+            tried: Tried::stored(row.tried.as_deref()),
             created_at: At(row.created_at),
             due_at: At(row.due_at),
             expires_at: submission::expiry(row.expires_at.map(At), At(row.created_at)),

@@ -9,4 +9,5 @@ pub mod profile;
 pub mod server;
 pub mod status;
 pub mod translate;
+pub mod tried;
 pub mod wire;

@@ -5,6 +5,7 @@
 //! of intents without result, so that a crash leaves no more in doubt. All it holds can be read
 //! again from its rows. It never waits: tasks of its own read the store.
 
+mod divert;
 mod expiry;
 mod flight;
 mod flow;
@@ -30,7 +31,9 @@ use super::hand::Condemned;
 use super::job::Job;
 use super::profile::Profile;
 use crate::directory::{Directory, Listed};
+use crate::traffic::router::Detours;
 use crate::writer::WriterHandle;
+use divert::Diverting;
 use flight::Flight;
 pub use view::{CarrierView, Views};
 
@@ -45,6 +48,8 @@ const RESTING_MAX: usize = 20_000;
 pub enum OwnerMsg {
     /// These were just committed.
     Announced(Vec<Job>),
+    /// These came from another carrier, and are stored with us.
+    Diverted(Vec<Job>),
     /// These were stopped before we claimed them.
     Cancelled(Vec<OutboxRef>),
     /// A bind of ours can send.
@@ -102,6 +107,7 @@ pub struct OwnerArgs {
     pub directory: Directory,
     pub condemned: Condemned,
     pub views: Views,
+    pub detours: Detours,
 }
 
 pub struct OwnerState {
@@ -140,6 +146,7 @@ pub struct OwnerState {
     expire_after: Instant,
     tick: Option<(Instant, AbortHandle)>,
     tasks: JoinSet<()>,
+    diverting: Diverting,
     view: Arc<CarrierView>,
     _listed: Listed,
 }
@@ -188,6 +195,7 @@ impl Actor for Owner {
             expire_after: Instant::now(),
             tick: None,
             tasks: JoinSet::new(),
+            diverting: Diverting::new(&args),
             view,
             _listed: args.directory.list(args.carrier, me),
             args,
@@ -211,6 +219,7 @@ impl Actor for Owner {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             OwnerMsg::Announced(jobs) => state.announced(jobs),
+            OwnerMsg::Diverted(jobs) => state.diverted(jobs),
             OwnerMsg::Cancelled(rows) => state.cancelled(&rows),
             OwnerMsg::Up { slot, bind } => state.up(slot, bind),
             OwnerMsg::Down { slot, why, answers } => state.down(&me, slot, &why, answers),

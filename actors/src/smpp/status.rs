@@ -41,6 +41,65 @@ pub fn verdict(status: CommandStatus, vendor: &[VendorStatus]) -> Verdict {
     }
 }
 
+/// Whether a refused message may go by another carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    Never,
+    /// If this was the first that had it.
+    Once,
+    /// Once this one is tried no more.
+    WhenGivenUp,
+    AtOnce,
+}
+
+/// What each status means for failover; a carrier's own statuses are final.
+#[must_use]
+pub fn elsewhere(status: CommandStatus, vendor: &[VendorStatus]) -> Elsewhere {
+    if vendor.iter().any(|(code, ..)| *code == status.0) {
+        return Elsewhere::Never;
+    }
+    match status {
+        CommandStatus::THROTTLED | CommandStatus::MSGQFUL => Elsewhere::WhenGivenUp,
+        CommandStatus::SYSERR
+        | CommandStatus::SUBMITFAIL
+        | CommandStatus::X_T_APPN
+        | CommandStatus::BINDFAIL
+        | CommandStatus::INVPASWD
+        | CommandStatus::INVSYSID
+        | CommandStatus::INVBNDSTS => Elsewhere::AtOnce,
+        CommandStatus::INVDSTADR => Elsewhere::Never,
+        _ => Elsewhere::Once,
+    }
+}
+
+/// Whose fault a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    Carrier,
+    /// What we bind with: nothing else will pass either.
+    Credentials,
+    /// The carrier works, and does not want this message.
+    Message,
+    /// We were too fast.
+    Nobody,
+}
+
+/// What a refusal says of the carrier.
+#[must_use]
+pub fn blames(status: CommandStatus) -> Blame {
+    match status {
+        CommandStatus::THROTTLED | CommandStatus::MSGQFUL => Blame::Nobody,
+        CommandStatus::BINDFAIL | CommandStatus::INVPASWD | CommandStatus::INVSYSID => {
+            Blame::Credentials
+        }
+        CommandStatus::SYSERR
+        | CommandStatus::SUBMITFAIL
+        | CommandStatus::X_T_APPN
+        | CommandStatus::INVBNDSTS => Blame::Carrier,
+        _ => Blame::Message,
+    }
+}
+
 /// How the raw status is kept with the message.
 #[must_use]
 pub fn text(status: CommandStatus) -> String {
@@ -68,6 +127,30 @@ mod tests {
         assert_eq!(of(0x400), rejected(MessageError::UnknownCarrierError));
         let own = [(0x400, Status::Failed, None)];
         assert_eq!(verdict(CommandStatus(0x400), &own), Verdict::Over(Status::Failed, None));
+    }
+
+    #[test]
+    fn each_status_says_whether_another_carrier_may_have_it() {
+        use Elsewhere::{AtOnce, Never, Once, WhenGivenUp};
+        let table = [
+            (0x58, WhenGivenUp, Blame::Nobody),
+            (0x14, WhenGivenUp, Blame::Nobody),
+            (0x08, AtOnce, Blame::Carrier),
+            (0x45, AtOnce, Blame::Carrier),
+            (0x0A, Once, Blame::Message),
+            (0x0B, Never, Blame::Message),
+            (0x0D, AtOnce, Blame::Credentials),
+            (0x0E, AtOnce, Blame::Credentials),
+            (0x0F, AtOnce, Blame::Credentials),
+            (0x33, Once, Blame::Message),
+            (0x400, Once, Blame::Message),
+        ];
+        for (code, expected, blame) in table {
+            assert_eq!(elsewhere(CommandStatus(code), &[]), expected, "{code:#x}");
+            assert_eq!(blames(CommandStatus(code)), blame, "{code:#x}");
+        }
+        let own = [(0x400, Status::Failed, None)];
+        assert_eq!(elsewhere(CommandStatus(0x400), &own), Never);
     }
 
     #[test]

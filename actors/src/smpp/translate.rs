@@ -217,6 +217,7 @@ mod tests {
             from_ton: 5,
             attempts: 0,
             throttled: None,
+            tried: Default::default(),
             created_at: At(0),
             due_at: At(0),
             expires_at: At(i64::MAX),

@@ -24,7 +24,7 @@ use proto_smpp::split::{self, Concat};
 
 use super::guard::Guard;
 use super::interceptors::Interceptors;
-use super::router::{Choice, Memory, Router, Table, Wish};
+use super::router::{Choice, Memory, Router, Table, Wish, long_message};
 
 pub use super::router::CarrierRoute;
 pub use estimate::Estimate;
@@ -180,15 +180,22 @@ impl Table {
             (Some(from), Some(Ok(kind))) => Some((from, *kind)),
             _ => None,
         };
+        let planned = rate.and_then(|rate| rate.mccmnc.as_deref());
+        let (mccmnc, network) = if request.test {
+            (None, NetworkSource::Plan)
+        } else {
+            memory.network(to.digits(), planned, now, false)
+        };
         let wish = Wish {
             organization,
             digits: to.digits(),
             sender,
             category: request.category,
-            mccmnc: rate.and_then(|rate| rate.mccmnc.as_deref()),
-            network: NetworkSource::Plan,
+            mccmnc: mccmnc.as_deref(),
+            network,
             long: request.submitted.as_deref().and_then(long_message),
             tried: &[],
+            dry: false,
             now,
         };
         let choice = match route {
@@ -209,12 +216,7 @@ impl Table {
             (Some(from), Some(kind)) => (from, kind),
             _ => self.default_sender(choice)?,
         };
-        let (unit_price, mccmnc) = if request.test {
-            (Micros::ZERO, None)
-        } else {
-            let rate = rate.ok_or_else(no_price)?;
-            (rate.price, rate.mccmnc.as_deref().map(Arc::from))
-        };
+        let unit_price = if request.test { Micros::ZERO } else { rate.ok_or_else(no_price)?.price };
         Ok(NewMessage {
             id: PublicId::new(now),
             to: to.into_string(),
@@ -304,30 +306,6 @@ fn too_long(text: &'static str) -> Refusal {
     Refusal::new(Code::MessageTooLong, text)
         .field("body")
         .expected("at most 1600 characters and 10 segments")
-}
-
-/// Names the long message of which an ESME's submit is one part, by the first octets of its header.
-fn long_message(submitted: &Submitted) -> Option<u64> {
-    const UDHI: u8 = 0x40;
-    if submitted.esm_class & UDHI == 0 {
-        return None;
-    }
-    let (length, header) = submitted.user_data.split_first()?;
-    let mut header = header.get(..usize::from(*length))?;
-    while let [kind, length, rest @ ..] = header {
-        let content = rest.get(..usize::from(*length))?;
-        match (kind, content) {
-            (0x00, [reference, total, _]) => {
-                return Some(u64::from(*reference) << 8 | u64::from(*total));
-            }
-            (0x08, [high, low, total, _]) => {
-                let reference = u64::from(*high) << 8 | u64::from(*low);
-                return Some(1 << 32 | reference << 8 | u64::from(*total));
-            }
-            _ => header = &rest[content.len()..],
-        }
-    }
-    None
 }
 
 fn no_route(test: bool, passed: PassedOver) -> Refusal {

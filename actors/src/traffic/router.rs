@@ -4,7 +4,9 @@
 //! breaker   when too many errors open a carrier's circuit
 //! table     the carriers, found by prefix, country and network; never changed, replaced whole
 //! choose    filters, then the order: longest prefix, priority, cost, quality, weight
+//! portability  which network a number is of now, by the operator's hook
 //! spread    shares by weight that hold exactly
+//! simulate  the same without an effect, and what became of each carrier
 //! sticky    who was written to by which carrier before
 //!
 //! Shared by all that accept and by the carriers' owners; no actor. Asking takes one read lock for
@@ -12,23 +14,32 @@
 
 pub mod breaker;
 mod choose;
+mod long;
+pub mod portability;
 pub mod pulse;
+pub mod simulate;
 mod spread;
 mod sticky;
 mod table;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
-use model::address::SenderKind;
+use model::address::{Recipient, SenderKind};
 use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
+use model::esme::Submitted;
 use model::message::Category;
 use model::money::Micros;
 use model::route::{NetworkSource, RouteNote};
+use model::routing::Rule;
 use proto_smpp::split::Concat;
 
 use super::admission::Routes;
 use breaker::Circuit;
+pub(in crate::traffic) use long::long_message;
+use portability::{Known, Portability};
 use pulse::{Pulse, Pulses};
 use spread::Spread;
 use sticky::Sticky;
@@ -106,7 +117,39 @@ pub struct Wish<'a> {
     pub long: Option<u64>,
     /// Carriers not to be asked again.
     pub tried: &'a [CarrierId],
+    /// Asked without an effect.
+    pub dry: bool,
     pub now: At,
+}
+
+/// What a carrier's owner knows of a message that is to go elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub organization: OrgId,
+    /// E.164.
+    pub to: &'a str,
+    pub from: &'a str,
+    pub kind: Option<SenderKind>,
+    pub category: Category,
+    pub submitted: Option<&'a Submitted>,
+    /// Carriers that had it.
+    pub tried: &'a [CarrierId],
+    pub now: At,
+}
+
+/// A carrier that takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub id: CarrierId,
+    pub concat: Concat,
+}
+
+/// What an owner sends messages elsewhere by.
+#[derive(Clone)]
+pub struct Detours {
+    pub router: Router,
+    /// How long all binds may be lost before what waits goes elsewhere.
+    pub down_after: Duration,
 }
 
 /// Where a message goes.
@@ -116,6 +159,8 @@ pub(in crate::traffic) struct Choice<'a> {
     /// A sandbox need not be listed among the carriers.
     pub(in crate::traffic) carrier: Option<&'a CarrierRoute>,
     pub(in crate::traffic) sandbox: bool,
+    /// It can send now, as far as is known.
+    pub(in crate::traffic) can_send: bool,
     pub(in crate::traffic) note: RouteNote,
 }
 
@@ -125,8 +170,13 @@ pub struct Router(Arc<Inner>);
 
 struct Inner {
     table: RwLock<Arc<Table>>,
+    /// Also held while a table is made, so that none overtakes another.
+    rules: Mutex<Rules>,
     memory: Memory,
 }
+
+/// Organizations' own rules.
+type Rules = HashMap<OrgId, Vec<Rule>>;
 
 /// What outlives a table.
 #[derive(Default)]
@@ -134,6 +184,34 @@ pub(in crate::traffic) struct Memory {
     pulses: Pulses,
     spread: Spread,
     sticky: Sticky,
+    portability: OnceLock<Portability>,
+}
+
+impl Memory {
+    /// Which network a number is of, and who says so. What is not remembered is asked for in the
+    /// background, unless it is only tried out.
+    pub(in crate::traffic) fn network(
+        &self,
+        digits: &str,
+        planned: Option<&str>,
+        now: At,
+        dry: bool,
+    ) -> (Option<Arc<str>>, NetworkSource) {
+        let Some(portability) = self.portability.get() else {
+            return (planned.map(Arc::from), NetworkSource::Plan);
+        };
+        match portability.known(digits, now) {
+            Known::Network(network) => (Some(network), NetworkSource::Portability),
+            Known::NotPorted => (planned.map(Arc::from), NetworkSource::Plan),
+            Known::Failed => (planned.map(Arc::from), NetworkSource::PlanInstead),
+            Known::Nothing => {
+                if !dry {
+                    portability.begin(digits, now);
+                }
+                (planned.map(Arc::from), NetworkSource::PlanInstead)
+            }
+        }
+    }
 }
 
 impl Default for Router {
@@ -146,14 +224,79 @@ impl Router {
     #[must_use]
     pub fn new(routes: Routes) -> Self {
         let memory = Memory::default();
-        let table = RwLock::new(Arc::new(Table::new(routes, &memory.pulses)));
-        Self(Arc::new(Inner { table, memory }))
+        let rules = Rules::new();
+        let table = RwLock::new(Arc::new(Table::new(routes, &memory.pulses, &rules)));
+        Self(Arc::new(Inner { table, rules: Mutex::new(rules), memory }))
     }
 
     /// Takes other routes and rates from the next question on.
     pub fn replace(&self, routes: Routes) {
-        let table = Arc::new(Table::new(routes, &self.0.memory.pulses));
+        let rules = self.0.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put(routes, &rules);
+    }
+
+    /// An organization's own rules hold from the next question on; an empty list takes them back.
+    pub fn set_rules(&self, organization: OrgId, own: Vec<Rule>) {
+        let mut rules = self.0.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.insert(organization, own);
+        self.put(self.table().routes.clone(), &rules);
+    }
+
+    /// The name of a carrier that is an organization's own.
+    #[must_use]
+    pub fn own_name(&self, organization: OrgId, carrier: CarrierId) -> Option<Arc<str>> {
+        let table = self.table();
+        let mut own = table.routes.carriers.iter().filter(|c| c.organization == Some(organization));
+        own.find(|known| known.id == carrier).map(|known| Arc::clone(&known.name))
+    }
+
+    /// Whether an organization has a carrier of its own of this name.
+    #[must_use]
+    pub fn owns(&self, organization: OrgId, name: &str) -> bool {
+        let table = self.table();
+        let mut own = table.routes.carriers.iter().filter(|c| c.organization == Some(organization));
+        own.any(|known| &*known.name == name)
+    }
+
+    /// Whether an organization may name a carrier in its rules.
+    #[must_use]
+    pub fn knows(&self, organization: OrgId, name: &str) -> bool {
+        table::named(&self.table().routes.carriers, organization, name).is_some()
+    }
+
+    fn put(&self, routes: Routes, rules: &Rules) {
+        let table = Arc::new(Table::new(routes, &self.0.memory.pulses, rules));
         *self.0.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    /// Asks this hook which network a number is of, from now on. The first one stays.
+    pub fn ask_portability(&self, portability: Portability) {
+        let _ = self.0.memory.portability.set(portability);
+    }
+
+    /// Learns the network of a recipient, so that the next question finds it. For those who may
+    /// wait: twice the hook's time-out at most, and not at all without a hook.
+    pub async fn learn(&self, to: &str, now: At) {
+        if let Some(portability) = self.0.memory.portability.get()
+            && let Some(recipient) = Recipient::parse(to)
+        {
+            portability.learn(recipient.digits(), now).await;
+        }
+    }
+
+    /// The same of many recipients at once; how long that may take does not grow with them.
+    pub async fn learn_all(&self, recipients: impl IntoIterator<Item = &str>, now: At) {
+        let Some(portability) = self.0.memory.portability.get() else { return };
+        let mut asking = tokio::task::JoinSet::new();
+        for to in recipients {
+            if let Some(recipient) = Recipient::parse(to)
+                && portability.known(recipient.digits(), now) == Known::Nothing
+            {
+                let portability = portability.clone();
+                asking.spawn(async move { portability.learn(recipient.digits(), now).await });
+            }
+        }
+        asking.join_all().await;
     }
 
     /// How a carrier stands, for its owner to tell.
@@ -162,11 +305,52 @@ impl Router {
         self.0.memory.pulses.of(carrier)
     }
 
-    /// Another carrier for a message of the live traffic that these have not taken.
+    /// A carrier that can take this live message now.
     #[must_use]
-    pub fn elsewhere(&self, wish: &Wish<'_>) -> Option<CarrierRoute> {
+    pub fn elsewhere(&self, asked: &Asked<'_>) -> Option<Found> {
         let table = self.table();
-        table.way(wish, &self.0.memory).ok().and_then(|choice| choice.carrier).cloned()
+        let digits = asked.to.strip_prefix('+').unwrap_or(asked.to);
+        let rate = table.routes.rates.find(digits, asked.now);
+        let planned = rate.and_then(|rate| rate.mccmnc.as_deref());
+        let (mccmnc, network) = self.0.memory.network(digits, planned, asked.now, false);
+        let wish = Wish {
+            organization: asked.organization,
+            digits,
+            sender: asked.kind.map(|kind| (asked.from, kind)),
+            category: asked.category,
+            mccmnc: mccmnc.as_deref(),
+            network,
+            long: asked.submitted.and_then(long_message),
+            tried: asked.tried,
+            dry: false,
+            now: asked.now,
+        };
+        let choice = table.way(&wish, &self.0.memory).ok()?;
+        let carrier = choice.carrier.filter(|_| choice.can_send)?;
+        Some(Found { id: carrier.id, concat: carrier.concat })
+    }
+
+    /// What a carrier's breaker goes by.
+    #[must_use]
+    pub fn circuit(&self, carrier: CarrierId) -> Circuit {
+        let table = self.table();
+        let known = table.routes.carriers.iter().find(|known| known.id == carrier);
+        known.map_or_else(Circuit::default, |known| known.circuit)
+    }
+
+    /// True for a carrier that takes no messages any more.
+    #[must_use]
+    pub fn is_off(&self, carrier: CarrierId) -> bool {
+        let table = self.table();
+        let known = table.routes.carriers.iter().find(|known| known.id == carrier);
+        known.is_none_or(|known| !known.enabled)
+    }
+
+    /// True for the program's own carriers: what goes there goes nowhere else.
+    #[must_use]
+    pub fn is_sandbox(&self, carrier: CarrierId) -> bool {
+        let table = self.table();
+        [table.routes.sandbox, table.routes.sandbox_live].contains(&Some(carrier))
     }
 
     pub(in crate::traffic) fn table(&self) -> Arc<Table> {
@@ -178,5 +362,7 @@ impl Router {
     }
 }
 
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;

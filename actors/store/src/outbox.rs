@@ -30,6 +30,8 @@ row! {
         pub body: String,
         pub smpp_account_id: Option<i64>,
         pub submitted: Option<Vec<u8>>,
+        /// Carriers it has left, as the result that moved it wrote them.
+        pub tried: Option<String>,
     }
 }
 
@@ -60,7 +62,8 @@ macro_rules! select_waiting {
             $place,
             " as place, o.class, o.organization_id, o.due_at, o.attempts, o.intent, o.intent_at,
                 m.id, m.category, m.encoding, m.segments, m.unit_price, m.from_ton, m.created_at,
-                m.expires_at, m.to_addr, m.from_addr, m.body, m.smpp_account_id, m.submitted
+                m.expires_at, m.to_addr, m.from_addr, m.body, m.smpp_account_id, m.submitted,
+                o.tried
             from outbox o join messages m on m.key = o.key "
         )
     };

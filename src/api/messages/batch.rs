@@ -27,7 +27,7 @@ use super::super::error::{ApiError, ErrorOut, Fault};
 use super::super::templates::{Values, VariableIn, Wording};
 use super::super::{idempotency, webhooks};
 use super::input::{CATEGORIES, CategoryIn, EncodingIn, text, unsupported};
-use super::send::{check_channel, replayed};
+use super::send::{check_channel, learn, replayed};
 use super::when::{self, When};
 use decide::Decisions;
 use output::BatchOut;
@@ -135,6 +135,8 @@ pub(crate) async fn create(
     let dry_run = input.dry_run == Some(true);
     let common = input.common(&app, caller.organization, &recipients).await?;
     webhooks::ready(&app, caller.organization, common.webhook_url.as_deref()).await?;
+    let to = recipients.iter().filter_map(|recipient| recipient.get("to")?.as_str());
+    learn(&app, &caller, to).await;
     let mut decisions = Decisions::of(&app, &caller, &common, recipients);
     if dry_run {
         return dry_run::answer(&app, &caller, decisions).await;

@@ -25,7 +25,7 @@ pub(crate) struct EventOut {
     #[schema(example = "evt_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
     id: String,
     /// `message.` and `created`, `retried`, `in_doubt`, `sent`, `receipt`, `delivered`, `failed`,
-    /// `cancelled`, `edited`, `deferred`, `received` or `replied`.
+    /// `cancelled`, `edited`, `deferred`, `diverted`, `received` or `replied`.
     #[serde(rename = "type")]
     #[schema(example = "message.delivered")]
     kind: String,

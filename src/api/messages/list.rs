@@ -15,6 +15,7 @@ use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
 use super::output::MessageOut;
+use super::route::{self, RoutedOut};
 
 /// Counted so far for `total`, and no further.
 const COUNT_MAX: i64 = 10_000;
@@ -84,7 +85,7 @@ pub(crate) async fn list(
     get, path = "/messages/{id}", operation_id = "get_message", tag = "messages",
     params(("id" = String, Path, example = "msg_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
     responses(
-        (status = 200, description = "The message", body = Envelope<MessageOut>),
+        (status = 200, description = "The message", body = Envelope<RoutedOut>),
         (status = 404, description = "There is no such message of yours", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),
@@ -95,7 +96,8 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let row = find(&app, &caller, &id).await?;
-    caller.call.answer(StatusCode::OK, MessageOut::from(row))
+    let route = route::of(&app, &caller, &row).await?;
+    caller.call.answer(StatusCode::OK, RoutedOut { message: MessageOut::from(row), route })
 }
 
 pub(crate) async fn find(

@@ -105,6 +105,7 @@ async fn send(
         test: caller.test,
         submitted: None,
     };
+    learn(app, caller, [request.to.as_str()]).await;
     let mut message = check(app, caller, request)?;
     let now = caller.call.at();
     let scheduled_at = match when.moment(&message.to, &app.schedules, now) {
@@ -152,6 +153,17 @@ pub(crate) async fn submit<P>(
         Accepted::Replayed { reference } => replay(app, caller, reference).await,
         // Of one message the refusal is the answer.
         Accepted::Nothing { .. } => Err(ApiError::internal()),
+    }
+}
+
+/// Learns the networks of live recipients, where there is a hook that knows.
+pub(crate) async fn learn<P>(
+    app: &App,
+    caller: &Caller<P>,
+    recipients: impl IntoIterator<Item = &str>,
+) {
+    if !caller.test {
+        app.admission.router().learn_all(recipients, caller.call.at()).await;
     }
 }
 

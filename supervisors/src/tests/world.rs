@@ -17,6 +17,7 @@ use actors::smpp::translate::{self, Dialect};
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::traffic::replies::RepliesArgs;
 use actors::traffic::retention::{Keep, Pace, RetentionArgs};
+use actors::traffic::router::Detours;
 use actors::traffic::scheduler::SchedulerArgs;
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
@@ -173,6 +174,9 @@ impl Plan {
         let (directory, views) = (Directory::default(), Views::default());
         let names: Vec<String> = self.profiles.iter().map(|p| p.name.to_string()).collect();
         let condemned = Condemned::default();
+        let admission = Admission::new(Routes::default());
+        let router = admission.router().clone();
+        let detours = Detours { router, down_after: Duration::from_millis(50) };
         let carrier = |profile| CarrierArgs {
             profile: Arc::new(profile),
             store: store.clone(),
@@ -180,6 +184,7 @@ impl Plan {
             directory: directory.clone(),
             views: views.clone(),
             condemned: condemned.clone(),
+            detours: detours.clone(),
             policy: self.policy,
         };
         let carriers = self.profiles.into_iter().map(carrier).collect();
@@ -204,7 +209,6 @@ impl Plan {
             keep: Keep::default(),
             pace: Pace { period, batch: 100, pause: period },
         };
-        let admission = Admission::new(Routes::default());
         let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
         let scheduler = SchedulerArgs {
             store: store.clone(),
@@ -275,12 +279,24 @@ impl World {
         self.admission.replace(self.routes());
     }
 
-    /// What is checked anew goes by the first carrier.
+    /// What is checked anew goes by the first carrier, and by no other.
     pub(super) fn routes(&self) -> Routes {
-        let first = CarrierRoute::new(self.carriers[0], "first");
+        let mut routes = self.open_routes();
+        for other in routes.carriers.iter_mut().skip(1) {
+            other.organization = Some(OrgId(0));
+        }
+        routes
+    }
+
+    /// Every carrier takes every message, the first before the second.
+    pub(super) fn open_routes(&self) -> Routes {
+        let carriers = (0..).zip(&self.carriers).map(|(at, id)| CarrierRoute {
+            priority: -at,
+            ..CarrierRoute::new(*id, &format!("carrier {at}"))
+        });
         let table = format!("prefix,price_micros,mccmnc,valid_from\n,{PRICE},,\n");
         let rates = Rates::from_csv(&table).unwrap();
-        Routes { carriers: vec![first], rates, ..Routes::default() }
+        Routes { carriers: carriers.collect(), rates, ..Routes::default() }
     }
 
     pub(super) fn carrier(&self, at: usize) -> CarrierId {

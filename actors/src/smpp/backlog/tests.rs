@@ -18,6 +18,7 @@ fn job(key: i64, organization: i64, category: Category) -> Job {
         from_ton: 5,
         attempts: 0,
         throttled: None,
+        tried: Default::default(),
         created_at: At(0),
         due_at: At(0),
         expires_at: At(i64::MAX),

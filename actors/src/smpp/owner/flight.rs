@@ -9,6 +9,7 @@ use model::refusal::MessageError;
 use proto_smpp::CommandStatus;
 use store::lane::{Outcome, PartId};
 
+use super::divert::Way;
 use crate::smpp::bind::Answer;
 use crate::smpp::job::Job;
 use crate::smpp::profile::{Profile, WhenInDoubt};
@@ -34,6 +35,8 @@ pub(super) struct Flight {
     impossible: bool,
     /// Its validity was over before any bind had it.
     expired: bool,
+    /// It was claimed, or taken back, to go by another carrier.
+    pub(super) leaves: Option<Way>,
     /// Set once its result is on its way to the store.
     pub(super) settling: bool,
 }
@@ -79,6 +82,7 @@ impl Flight {
             refused: None,
             impossible: false,
             expired: false,
+            leaves: None,
             settling: false,
         }
     }
@@ -135,6 +139,20 @@ impl Flight {
         self.expired |= ends;
         self.settling |= ends;
         ends
+    }
+
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered != 0
+    }
+
+    pub(super) fn refused(&self) -> Option<CommandStatus> {
+        self.refused
+    }
+
+    /// The refusal of a message of which nothing was taken, or can have been.
+    pub(super) fn refused_alone(&self) -> Option<CommandStatus> {
+        let certain = self.acked.is_empty() && self.unanswered == 0 && self.waiting == 0;
+        self.refused.filter(|_| certain && !self.expired && !self.impossible)
     }
 
     /// What to store, now that nothing waits any more.

@@ -10,6 +10,7 @@ use ractor::{ActorRef, RpcReplyPort};
 use store::lane::{Claim, Fate, HandoffResult, OutboxRef, Outcome, Quarantined, Work};
 use tokio::time::Instant;
 
+use super::divert::Said;
 use super::flight::{Doubtful, Flight};
 use super::{OwnerMsg, OwnerState, RESTING_MAX, Slot};
 use crate::smpp::bind::{Answer, Answered, BindMsg, Outgoing};
@@ -28,6 +29,7 @@ impl OwnerState {
         self.wake_rested();
         self.expire(me);
         self.decide_doubts(me);
+        self.divert_waiting(me);
         self.put_back_unsent(me);
         self.hand_over(me);
         self.claim(me);
@@ -51,6 +53,13 @@ impl OwnerState {
     }
 
     pub(super) fn announced(&mut self, jobs: Vec<Job>) {
+        self.count_announced(&jobs);
+        for job in jobs {
+            self.backlog.announce(job);
+        }
+    }
+
+    pub(super) fn count_announced(&mut self, jobs: &[Job]) {
         let places = jobs.iter().map(|job| ((job.class(), job.organization), job.place));
         if self.recovered {
             let new = places.filter(|(flow, place)| !self.is_counted(*flow, *place)).count();
@@ -62,9 +71,6 @@ impl OwnerState {
             && let Some(first) = jobs.first()
         {
             self.view.set_oldest(first.due_at.micros());
-        }
-        for job in jobs {
-            self.backlog.announce(job);
         }
     }
 
@@ -129,7 +135,7 @@ impl OwnerState {
             if ours && !self.flights.contains_key(&job.key) {
                 let key = job.key;
                 let mut flight = Flight::new(job, pdus, now);
-                if flight.expire(now) {
+                if self.diverting.takes(&mut flight) || flight.expire(now) {
                     expired.push(key);
                 } else {
                     self.ready.push_back(key);
@@ -137,6 +143,7 @@ impl OwnerState {
                 self.flights.insert(key, flight);
             } else {
                 // Stopped meanwhile, and counted when we were told; or a second copy.
+                self.diverting.forget(job.key);
                 self.outstanding = self.outstanding.saturating_sub(pdus);
                 self.ahead = self.ahead.saturating_sub(pdus);
             }
@@ -237,13 +244,15 @@ impl OwnerState {
         }
         let now = At::now();
         let mut results = Vec::with_capacity(over.len());
-        let mut quarantine = Vec::new();
+        let (mut quarantine, mut said) = (Vec::new(), Said::default());
         for key in over {
             let Some(flight) = self.flights.get_mut(&key) else {
                 continue;
             };
             self.ahead = self.ahead.saturating_sub(flight.unsent.count_ones() as usize);
+            said.add(flight);
             let conclusion = flight.conclude(&self.args.profile, now);
+            let conclusion = self.diverting.instead(&self.args, flight, conclusion, now);
             if conclusion.throttled {
                 self.slow_until = Instant::now() + SLOW_FOR;
                 let mut job = Job::clone(&flight.job);
@@ -257,6 +266,7 @@ impl OwnerState {
             }
             results.push(self.result(&job, self.args.epoch, conclusion.outcome));
         }
+        self.diverting.note(&self.args, said, now);
         self.settle(me, results, quarantine);
     }
 
@@ -281,8 +291,11 @@ impl OwnerState {
             self.remember(result);
         }
         let rows: Vec<OutboxRef> = results.iter().map(|result| result.row).collect();
-        let me = me.clone();
+        let (me, movers) = (me.clone(), self.movers(&results));
         let then = Then::new(move |done| {
+            if let Some(movers) = movers {
+                movers.announce(&done.results);
+            }
             let fates = rows.into_iter().zip(done.results).collect();
             let _ = me.send_message(OwnerMsg::Settled(fates));
         });
@@ -311,7 +324,8 @@ impl OwnerState {
                     self.doubt(Doubtful { job, epoch: result.epoch, since, left }, *due_at);
                 }
             }
-            Outcome::Sent { .. } | Outcome::Ended { .. } | Outcome::Resolve { .. } => {}
+            Outcome::Sent { .. } | Outcome::Ended { .. } => {}
+            Outcome::Divert { .. } | Outcome::Resolve { .. } => {}
         }
     }
 
@@ -330,7 +344,7 @@ impl OwnerState {
                         self.rest(job.due_at, job);
                     }
                 }
-                Fate::Closed | Fate::Stale => {
+                Fate::Closed | Fate::Stale | Fate::Diverted { .. } => {
                     self.doubted.remove(&key.0);
                     self.view.add_waiting(-1);
                 }
@@ -382,6 +396,7 @@ impl OwnerState {
                 let outcome = doubtful.resolve(&self.args.profile, now);
                 let mut job = Job::clone(&doubtful.job);
                 (job.due_at, job.attempts) = (now, job.attempts + 1);
+                job.tried.stay();
                 doubtful.job = Arc::new(job);
                 let (job, epoch) = (doubtful.job.clone(), doubtful.epoch);
                 results.push(self.result(&job, epoch, outcome));
@@ -437,8 +452,10 @@ impl OwnerState {
         self.show_bound();
     }
 
-    fn show_bound(&self) {
-        self.view.set_bound(self.slots.iter().filter(|slot| slot.up).count());
+    fn show_bound(&mut self) {
+        let bound = self.slots.iter().filter(|slot| slot.up).count();
+        self.view.set_bound(bound);
+        self.diverting.set_bound(bound);
     }
 
     /// A message that killed its bind twice ends here, where an operator can see it.
@@ -475,6 +492,7 @@ impl OwnerState {
         // Going on after a drain: the binds come back by themselves.
         self.leaving &= paused;
         self.view.set_paused(paused);
+        self.diverting.set_paused(paused);
     }
 
     /// Answers once no bind has anything and all have said goodbye.
@@ -527,7 +545,7 @@ impl OwnerState {
             let at = Instant::now().into_std();
             rest = rest.min(self.pacing.ready_at(at).saturating_duration_since(at));
         }
-        rest = rest.min(self.expires_in(now));
+        rest = rest.min(self.expires_in(now)).min(self.diverts_in());
         let reading = self.load_after.saturating_duration_since(Instant::now());
         if !reading.is_zero() {
             rest = rest.min(reading);

@@ -246,32 +246,3 @@ fn a_network_of_the_numbering_plan_finds_its_carrier() {
     assert_eq!(way(&table, OWN, "+447911123456").0, 1);
     assert_eq!(way(&table, OWN, "+442071234567").0, 2, "the plan names no network");
 }
-
-#[test]
-fn a_long_message_is_named_by_the_reference_of_its_header() {
-    let of = |esm_class, user_data: &[u8]| {
-        let submitted = Submitted {
-            account: 1,
-            registered_delivery: 0,
-            source: (0, 0),
-            destination: (0, 0),
-            esm_class,
-            protocol_id: 0,
-            data_coding: 0,
-            service_type: Vec::new(),
-            user_data: user_data.to_vec(),
-            tlvs: Vec::new(),
-        };
-        long_message(&submitted)
-    };
-    let first = of(0x40, &[5, 0, 3, 9, 2, 1, b'a']);
-    assert!(first.is_some());
-    assert_eq!(of(0x40, &[5, 0, 3, 9, 2, 2, b'b']), first);
-    assert_ne!(of(0x40, &[5, 0, 3, 8, 2, 1, b'a']), first);
-    let wide = of(0x40, &[9, 5, 1, 0, 8, 4, 0, 9, 2, 1, b'a']);
-    assert!(wide.is_some() && wide != first);
-    assert_eq!(of(0, &[5, 0, 3, 9, 2, 1, b'a']), None, "no header");
-    for broken in [&[][..], &[9, 0, 3, 9, 2, 1], &[5, 0, 9, 9, 2, 1], &[2, 0, 0], &[1, 0]] {
-        assert_eq!(of(0x40, broken), None);
-    }
-}

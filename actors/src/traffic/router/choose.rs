@@ -3,32 +3,81 @@
 //! An organization's own carriers that cover the destination, else the platform's. Filters:
 //! enabled, coverage, kind of sender, not tried yet. Those that can send now go before those that
 //! cannot. Then the longest prefix, priority, cost, quality; among equals who was taken for this
-//! recipient before, else shares by weight.
+//! recipient before, else shares by weight. An organization's own rule that matches takes the place
+//! of all that: its carriers, in its order.
 
 use model::address::SenderKind;
 use model::carrier::{CarrierId, OrgId};
 use model::country::country_of;
 use model::route::{By, Passed, PassedOver, RouteNote};
+use model::routing::Strategy;
 
 use super::pulse::Standing;
 use super::sticky::Pair;
-use super::table::{Group, Table};
-use super::{Choice, Memory, Wish};
+use super::table::{Closeness, Group, Ruled, Table};
+use super::{CarrierRoute, Choice, Memory, Wish};
 
-/// What tells two candidates apart, the most telling first.
-const ORDER: [By; 5] = [By::Health, By::Prefix, By::Priority, By::Cost, By::Quality];
+type Key = [i64; 5];
 
-type Key = [i64; ORDER.len()];
+/// What tells two candidates apart.
+#[derive(Clone, Copy)]
+pub(super) enum Plan<'r> {
+    Usual,
+    Rule(&'r Ruled),
+}
+
+impl Plan<'_> {
+    /// The names of what a key holds, the most telling first.
+    fn names(self) -> [By; 5] {
+        match self {
+            Self::Usual => [By::Health, By::Prefix, By::Priority, By::Cost, By::Quality],
+            Self::Rule(ruled) => match ruled.rule.strategy {
+                Strategy::Priority | Strategy::Weighted => {
+                    [By::Health, By::Order, By::Order, By::Order, By::Order]
+                }
+                Strategy::Cost => [By::Health, By::Cost, By::Quality, By::Order, By::Order],
+                Strategy::Quality => [By::Health, By::Quality, By::Cost, By::Order, By::Order],
+            },
+        }
+    }
+
+    /// The lowest goes first.
+    fn key(self, health: i64, close: Closeness, carrier: &CarrierRoute, at: usize) -> Key {
+        let (cost, quality) = (carrier.cost_rate.0, -i64::from(carrier.quality));
+        match self {
+            Self::Usual => [health, -close.rank(), -carrier.priority, cost, quality],
+            Self::Rule(ruled) => match ruled.rule.strategy {
+                Strategy::Priority => {
+                    let position = ruled.carriers.iter().position(|listed| *listed == at);
+                    let position = position.and_then(|position| i64::try_from(position).ok());
+                    [health, position.unwrap_or(i64::MAX), 0, 0, 0]
+                }
+                Strategy::Cost => [health, cost, quality, 0, 0],
+                Strategy::Quality => [health, quality, cost, 0, 0],
+                Strategy::Weighted => [health, 0, 0, 0, 0],
+            },
+        }
+    }
+}
 
 /// Names the places of carriers that may cover the destination.
 type Walk<'w> = dyn Fn(&mut dyn FnMut(usize)) + 'w;
 
 /// A carrier that may take the message.
-struct Candidate {
+pub(super) struct Candidate {
     key: Key,
     standing: Standing,
     /// Its lists name the destination.
     named: bool,
+}
+
+/// What told the first from the others.
+#[derive(Clone, Copy)]
+enum Apart {
+    Nothing,
+    /// This place of their keys.
+    Key(usize),
+    By(By),
 }
 
 /// What a first look at all candidates says.
@@ -48,7 +97,10 @@ struct Survey {
 impl Table {
     /// The way of a live message, the sandbox aside. No way: why those looked at were not taken.
     pub(super) fn way(&self, wish: &Wish<'_>, memory: &Memory) -> Result<Choice<'_>, PassedOver> {
-        let country = if self.by_country { country_of(wish.digits) } else { None };
+        let country = self.country(wish);
+        if let Some((_, ruled)) = self.rule(wish, country) {
+            return self.by_rule(ruled, wish, country, memory);
+        }
         let mut passed = PassedOver::default();
         let own = self.own.get(&wish.organization);
         let own = own
@@ -63,6 +115,38 @@ impl Table {
         Err(passed)
     }
 
+    pub(super) fn country(&self, wish: &Wish<'_>) -> Option<&'static str> {
+        if self.by_country { country_of(wish.digits) } else { None }
+    }
+
+    /// The organization's own rule that decides, and its place.
+    pub(super) fn rule(&self, wish: &Wish<'_>, country: Option<&str>) -> Option<(usize, &Ruled)> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let sender = wish.sender.map(|(_, kind)| kind).or(self.default_kind);
+        let (digits, mccmnc, category) = (wish.digits, wish.mccmnc, wish.category);
+        let rules = self.rules.get(&wish.organization)?;
+        let mut rules = rules.iter().enumerate();
+        rules.find(|(_, ruled)| ruled.rule.matches(digits, country, mccmnc, sender, category))
+    }
+
+    fn by_rule(
+        &self,
+        ruled: &Ruled,
+        wish: &Wish<'_>,
+        country: Option<&str>,
+        memory: &Memory,
+    ) -> Result<Choice<'_>, PassedOver> {
+        let walk = |name: &mut dyn FnMut(usize)| ruled.carriers.iter().for_each(|at| name(*at));
+        let plan = Plan::Rule(ruled);
+        let (at, candidate, note) = self.pick(&walk, plan, wish, country, memory)?;
+        let carrier = &self.routes.carriers[at];
+        let note = RouteNote { reason: "organization_rule", ..note };
+        let can_send = candidate.key[0] == 0;
+        Ok(Choice { id: carrier.id, carrier: Some(carrier), sandbox: false, can_send, note })
+    }
+
     fn among(
         &self,
         group: &Group,
@@ -74,28 +158,34 @@ impl Table {
         let walk = |name: &mut dyn FnMut(usize)| {
             group.each(&self.routes.carriers, wish.digits, country, wish.mccmnc, name);
         };
-        let (at, candidate, note) = self.pick(&walk, wish, country, memory)?;
+        let (at, candidate, note) = self.pick(&walk, Plan::Usual, wish, country, memory)?;
         let carrier = &self.routes.carriers[at];
         let reason = if candidate.named { named } else { by_default };
         let note = RouteNote { reason, ..note };
-        Ok(Choice { id: carrier.id, carrier: Some(carrier), sandbox: false, note })
+        let can_send = candidate.key[0] == 0;
+        Ok(Choice { id: carrier.id, carrier: Some(carrier), sandbox: false, can_send, note })
     }
 
     fn pick(
         &self,
         walk: &Walk<'_>,
+        plan: Plan<'_>,
         wish: &Wish<'_>,
         country: Option<&str>,
         memory: &Memory,
     ) -> Result<(usize, Candidate, RouteNote), PassedOver> {
         for may_try in [true, false] {
-            let look = |at| self.look(at, wish, country, may_try);
+            let look = |at| self.look(at, plan, wish, country, may_try);
             let survey = self.survey(walk, &look);
-            let Some(best) = survey.best else { return Err(survey.passed) };
-            let found = self.first(walk, &look, wish, memory, &survey, best);
-            let Some((at, candidate, by)) = found else { return Err(survey.passed) };
+            let found = self.first(walk, &look, wish, memory, &survey);
+            let Some((at, candidate, apart)) = found else { return Err(survey.passed) };
+            let by = match apart {
+                Apart::Nothing => By::Only,
+                Apart::Key(n) => plan.names()[n],
+                Apart::By(by) => by,
+            };
             // Of several only one message a second tries a carrier whose circuit is open.
-            let tries = candidate.standing == Standing::MayTry && survey.among > 1;
+            let tries = candidate.standing == Standing::MayTry && survey.among > 1 && !wish.dry;
             if tries && may_try && !self.entries[at].pulse.probe(wish.now) {
                 continue;
             }
@@ -107,9 +197,10 @@ impl Table {
     }
 
     /// One carrier: whether it may take the message, and where that puts it.
-    fn look(
+    pub(super) fn look(
         &self,
         at: usize,
+        plan: Plan<'_>,
         wish: &Wish<'_>,
         country: Option<&str>,
         may_try: bool,
@@ -139,13 +230,7 @@ impl Table {
             Standing::CircuitOpen => 1,
             Standing::Paused | Standing::Unbound => 2,
         };
-        let key = [
-            health,
-            -close.rank(),
-            -carrier.priority,
-            carrier.cost_rate.0,
-            -i64::from(carrier.quality),
-        ];
+        let key = plan.key(health, close, carrier, at);
         Ok(Candidate { key, standing, named: close.is_named() })
     }
 
@@ -200,11 +285,12 @@ impl Table {
         wish: &Wish<'_>,
         memory: &Memory,
         survey: &Survey,
-        best: Key,
-    ) -> Option<(usize, Candidate, By)> {
-        let apart =
-            survey.second.and_then(|second| (0..ORDER.len()).find(|n| second[*n] != best[*n]));
-        let by = apart.map_or(By::Only, |n| ORDER[n]);
+    ) -> Option<(usize, Candidate, Apart)> {
+        let best = survey.best?;
+        let by = survey
+            .second
+            .and_then(|second| (0..best.len()).find(|n| second[*n] != best[*n]))
+            .map_or(Apart::Nothing, Apart::Key);
         let sticks = survey.equals > 1 || wish.long.is_some() && survey.among > 1;
         if !sticks {
             let found = self.find(walk, look, &|_, candidate| candidate.key == best);
@@ -222,13 +308,13 @@ impl Table {
             })
         });
         if let Some((at, candidate)) = kept {
-            return Some((at, candidate, By::Sticky));
+            return Some((at, candidate, Apart::By(By::Sticky)));
         }
         let (at, candidate, by) = if survey.equals > 1 {
             let set = survey.set.wrapping_add(wish.organization.0.unsigned_abs());
             let place = memory.spread.next(set, survey.weights);
             let (at, candidate) = self.at_place(walk, look, best, place)?;
-            (at, candidate, By::Weight)
+            (at, candidate, Apart::By(By::Weight))
         } else {
             let (at, candidate) = self.find(walk, look, &|_, candidate| candidate.key == best)?;
             (at, candidate, by)
@@ -300,11 +386,12 @@ impl Table {
         let may = carrier.organization.is_none_or(|owner| owner == organization);
         let takes = carrier.enabled && may && !sandboxes.contains(&Some(carrier.id));
         let note = RouteNote::plain("interceptor");
-        takes.then_some(Choice { id: carrier.id, carrier: Some(carrier), sandbox: false, note })
+        let (id, carrier) = (carrier.id, Some(carrier));
+        takes.then_some(Choice { id, carrier, sandbox: false, can_send: true, note })
     }
 
     fn sandbox(&self, id: CarrierId, reason: &'static str) -> Choice<'_> {
         let carrier = self.routes.carriers.iter().find(|carrier| carrier.id == id);
-        Choice { id, carrier, sandbox: true, note: RouteNote::plain(reason) }
+        Choice { id, carrier, sandbox: true, can_send: true, note: RouteNote::plain(reason) }
     }
 }

@@ -21,6 +21,19 @@ pub enum Standing {
     Unbound,
 }
 
+impl Standing {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::MayTry => "circuit_half_open",
+            Self::CircuitOpen => "circuit_open",
+            Self::Paused => "paused",
+            Self::Unbound => "unbound",
+        }
+    }
+}
+
 /// One carrier's state.
 #[derive(Debug, Default)]
 pub struct Pulse {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use model::address::SenderKind;
 use model::carrier::OrgId;
+use model::routing::Rule;
 
 use super::pulse::{Pulse, Pulses};
-use super::{CarrierRoute, Routes};
+use super::{CarrierRoute, Routes, Rules};
 
 /// Routes, and how to find the few of them that may take a message.
 pub(in crate::traffic) struct Table {
@@ -16,6 +17,8 @@ pub(in crate::traffic) struct Table {
     pub(super) entries: Vec<Entry>,
     pub(super) own: HashMap<OrgId, Group>,
     pub(super) platform: Group,
+    /// Organizations' own rules, the first that matches decides.
+    pub(super) rules: HashMap<OrgId, Vec<Ruled>>,
     /// Some carrier names countries.
     pub(super) by_country: bool,
     /// The kind of the switch's default sender.
@@ -27,6 +30,12 @@ pub(super) struct Entry {
     pub(super) pulse: Arc<Pulse>,
     /// The kind of its own default sender.
     pub(super) default_kind: Option<SenderKind>,
+}
+
+/// A rule, and the places of its carriers in `routes.carriers`, as it lists them.
+pub(super) struct Ruled {
+    pub(super) rule: Rule,
+    pub(super) carriers: Vec<usize>,
 }
 
 /// Carriers that are chosen among, by the most telling of their lists. The numbers are places in
@@ -42,7 +51,7 @@ pub(super) struct Group {
 }
 
 impl Table {
-    pub(super) fn new(routes: Routes, pulses: &Pulses) -> Self {
+    pub(super) fn new(routes: Routes, pulses: &Pulses, rules: &Rules) -> Self {
         let kind = |sender: &Option<String>| sender.as_deref().and_then(SenderKind::of);
         let mut own: HashMap<OrgId, Group> = HashMap::new();
         let mut platform = Group::default();
@@ -60,10 +69,34 @@ impl Table {
             };
             group.add(at, carrier);
         }
-        let by_country = routes.carriers.iter().any(|carrier| !carrier.countries.is_empty());
+        let resolve = |organization: OrgId, rule: &Rule| Ruled {
+            carriers: rule
+                .carriers
+                .iter()
+                .filter_map(|name| named(&routes.carriers, organization, name))
+                .filter(|at| !sandboxes.contains(&Some(routes.carriers[*at].id)))
+                .collect(),
+            rule: rule.clone(),
+        };
+        let rules: HashMap<OrgId, Vec<Ruled>> = rules
+            .iter()
+            .filter(|(_, rules)| !rules.is_empty())
+            .map(|(id, rules)| (*id, rules.iter().map(|rule| resolve(*id, rule)).collect()))
+            .collect();
+        let of_carriers = routes.carriers.iter().any(|carrier| !carrier.countries.is_empty());
+        let mut ruled = rules.values().flatten();
+        let by_country = of_carriers || ruled.any(|ruled| !ruled.rule.countries.is_empty());
         let default_kind = kind(&routes.default_sender);
-        Self { routes, entries, own, platform, by_country, default_kind }
+        Self { routes, entries, own, platform, rules, by_country, default_kind }
     }
+}
+
+/// The place of a carrier that an organization may name: its own first, then the platform's.
+pub(super) fn named(carriers: &[CarrierRoute], organization: OrgId, name: &str) -> Option<usize> {
+    let of = |owner: Option<OrgId>| {
+        carriers.iter().position(|known| known.organization == owner && *known.name == *name)
+    };
+    of(Some(organization)).or_else(|| of(None))
 }
 
 impl Group {

@@ -6,20 +6,20 @@ use model::route::{By, Passed};
 
 use super::*;
 
-const NOW: At = At(1_800_000_000_000_000);
-const US: &str = "14155550123";
-const OWN: OrgId = OrgId(7);
+pub(super) const NOW: At = At(1_800_000_000_000_000);
+pub(super) const US: &str = "14155550123";
+pub(super) const OWN: OrgId = OrgId(7);
 
-fn carrier(id: i64) -> CarrierRoute {
+pub(super) fn carrier(id: i64) -> CarrierRoute {
     CarrierRoute::new(CarrierId(id), &format!("c{id}"))
 }
 
-fn texts(list: &[&str]) -> Vec<String> {
+pub(super) fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
 }
 
 /// A router of these carriers, all of them bound.
-fn router(carriers: Vec<CarrierRoute>) -> Router {
+pub(super) fn router(carriers: Vec<CarrierRoute>) -> Router {
     let ids: Vec<_> = carriers.iter().map(|carrier| carrier.id).collect();
     let router = Router::new(Routes { carriers, ..Routes::default() });
     for id in ids {
@@ -28,7 +28,7 @@ fn router(carriers: Vec<CarrierRoute>) -> Router {
     router
 }
 
-fn wish(digits: &str) -> Wish<'_> {
+pub(super) fn wish(digits: &str) -> Wish<'_> {
     Wish {
         organization: OWN,
         digits,
@@ -38,12 +38,13 @@ fn wish(digits: &str) -> Wish<'_> {
         network: NetworkSource::Plan,
         long: None,
         tried: &[],
+        dry: false,
         now: NOW,
     }
 }
 
 /// The carrier's number, the reason and what decided; or why not.
-fn way(router: &Router, wish: &Wish<'_>) -> Result<(i64, By), Vec<Passed>> {
+pub(super) fn way(router: &Router, wish: &Wish<'_>) -> Result<(i64, By), Vec<Passed>> {
     let table = router.table();
     match table.way(wish, router.memory()) {
         Ok(choice) => Ok((choice.id.0, choice.note.by)),
@@ -172,7 +173,7 @@ fn an_organizations_own_carriers_go_first_if_they_cover_it() {
 }
 
 /// How many of so many recipients went by each carrier.
-fn shares(router: &Router, recipients: std::ops::Range<u32>) -> HashMap<i64, u32> {
+pub(super) fn shares(router: &Router, recipients: std::ops::Range<u32>) -> HashMap<i64, u32> {
     let mut shares = HashMap::new();
     for n in recipients {
         let digits = format!("1415{:07}", 2_000_000 + n);

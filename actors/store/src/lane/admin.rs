@@ -61,6 +61,11 @@ pub enum Admin {
         organization: OrgId,
         own: Overrides,
     },
+    /// Its rules of routing, as JSON, in place of those it had.
+    Route {
+        organization: OrgId,
+        rules: String,
+    },
     /// An event of an organization, with its data as JSON: at most one of its kind an hour.
     Alert {
         organization: OrgId,
@@ -113,6 +118,7 @@ pub enum AdminDone {
     Interceptor(bool),
     Cap(CapDone),
     Protected,
+    Routed,
     Alerted,
     Policy(PolicyDone),
     Complied(Complied),
@@ -173,6 +179,10 @@ impl Lane {
                 Admin::Protect { organization, own } => {
                     self.protect(*organization, own, now, gathered).await?;
                     AdminDone::Protected
+                }
+                Admin::Route { organization, rules } => {
+                    self.route(*organization, rules, now).await?;
+                    AdminDone::Routed
                 }
                 Admin::Alert { organization, kind, detail } => {
                     self.alert(*organization, *kind, detail.clone(), now, gathered);

@@ -76,6 +76,7 @@ impl Lane {
         let resolved = self.resolve(results).await?;
         let mut again: Vec<(usize, At, i64)> = Vec::new();
         let mut doubts: Vec<(usize, At)> = Vec::new();
+        let mut diverted: Vec<usize> = Vec::new();
         let mut closings: Vec<Closing<'_>> = Vec::new();
         for (at, result) in results.iter().enumerate() {
             match &result.outcome {
@@ -97,6 +98,7 @@ impl Lane {
                 }
                 Outcome::Retry { due_at, attempts, .. } => again.push((at, *due_at, *attempts)),
                 Outcome::InDoubt { due_at } => doubts.push((at, *due_at)),
+                Outcome::Divert { .. } => diverted.push(at),
                 Outcome::Resolve { resend, attempts, submitted, .. } => {
                     if let Some(found) = resolved.get(&at) {
                         let submitted = result.segments;
@@ -110,6 +112,8 @@ impl Lane {
             }
         }
         self.put_back(results, &again, &mut fates, gathered).await?;
+        self.keep_at_carrier(results, &fates).await?;
+        self.divert(results, &diverted, now, &mut fates, gathered).await?;
         self.keep_in_doubt(results, &doubts, &mut fates, gathered).await?;
         self.close(results, closings, now, &mut fates, gathered).await?;
         let early = self.early_receipts(results, &fates, &resolved, now).await?;
@@ -236,7 +240,7 @@ impl Lane {
     }
 
     /// Which of these results still hold their outbox row.
-    async fn ours(
+    pub(super) async fn ours(
         &mut self,
         results: &[HandoffResult],
         which: impl Iterator<Item = usize>,
@@ -470,7 +474,7 @@ fn implied_parts(segments: u8, parts: &[PartId]) -> i64 {
     parts.iter().fold(all, |mask, part| mask & !bit(part.part))
 }
 
-fn event(
+pub(super) fn event(
     result: &HandoffResult,
     kind: EventKind,
     status: Status,
@@ -485,7 +489,7 @@ fn event(
     }
 }
 
-fn columns_of(rows: &[OutboxRef]) -> [Column<'static>; 4] {
+pub(super) fn columns_of(rows: &[OutboxRef]) -> [Column<'static>; 4] {
     [
         Column::Int(rows.iter().map(|r| r.carrier.0).collect()),
         Column::Int(rows.iter().map(|r| r.class).collect()),

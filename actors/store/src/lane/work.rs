@@ -152,6 +152,9 @@ pub enum Outcome {
     },
     /// Refused for now, certainly not sent; to be tried again at `due_at`.
     Retry { due_at: At, attempts: i64, carrier_error: Option<String> },
+    /// Certainly not accepted, and another carrier takes it; `tried` is what its row keeps of those
+    /// it has left.
+    Divert { to: CarrierId, tried: String, reason: &'static str, carrier_error: Option<String> },
     /// Bytes may have left and no answer came: keep the intent, decide at `due_at`.
     InDoubt { due_at: At },
     /// Decide now: a parked receipt settles it; else send again, or give up waiting.
@@ -166,6 +169,10 @@ pub enum Fate {
     Again,
     /// Still in doubt, intent kept.
     Waiting,
+    /// It waits for the other carrier, at this place.
+    Diverted {
+        place: i64,
+    },
     /// The row was not ours any more: nothing was written.
     Stale,
 }

@@ -57,6 +57,7 @@ fn flight(segments: u8, attempts: i64, category: Category) -> Flight {
         from_ton: 5,
         attempts,
         throttled: None,
+        tried: Default::default(),
         created_at: At(0),
         due_at: At(0),
         expires_at: At(i64::MAX),

@@ -1,0 +1,330 @@
+//! What leaves this carrier for another: what it refused and certainly has not, and what waits while
+//! it cannot send.
+//!
+//! Whoever may not be sent twice stays: a message of which any part was taken or may have been, now
+//! or earlier. What waits is claimed first, like what expired, so that nobody else can send it. Here
+//! too: how the carrier stands, told to the router, and the breaker that its answers feed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, counter, gauge};
+use model::address::SenderKind;
+use model::carrier::{CarrierId, MessageKey};
+use model::clock::At;
+use proto_smpp::CommandStatus;
+use proto_smpp::split::{self, Concat};
+use ractor::ActorRef;
+use store::lane::{Fate, HandoffResult, Outcome};
+use tokio::time::Instant;
+
+use super::flight::{Conclusion, Flight};
+use super::{OwnerArgs, OwnerMsg, OwnerState};
+use crate::directory::Directory;
+use crate::smpp::job::Job;
+use crate::smpp::status::{self, Elsewhere};
+use crate::traffic::router::breaker::Breaker;
+use crate::traffic::router::pulse::Pulse;
+use crate::traffic::router::{Asked, Detours};
+
+/// Between two looks at what waits.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Jobs of one organization and class looked at each time.
+const LOOK_AT: usize = 500;
+/// Carriers looked at for one message, those among them that would need other parts.
+const ASK_MAX: usize = 8;
+
+/// Where a message goes instead, and why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) to: CarrierId,
+    pub(super) reason: &'static str,
+}
+
+/// What the owner keeps of it.
+pub(super) struct Diverting {
+    pulse: Arc<Pulse>,
+    breaker: Breaker,
+    /// Since when no bind is up.
+    down_since: Option<Instant>,
+    /// On their way to be claimed, to be moved then.
+    leaving: HashMap<MessageKey, Way>,
+    look_after: Instant,
+    open: Gauge,
+    diverted: Counter,
+}
+
+/// Messages that have just moved, for their new owners.
+pub(super) struct Movers {
+    directory: Directory,
+    list: Vec<(usize, CarrierId, Job)>,
+}
+
+impl Diverting {
+    pub(super) fn new(args: &OwnerArgs) -> Self {
+        let pulse = args.detours.router.pulse(args.carrier);
+        pulse.set_bound(0);
+        pulse.set_paused(args.paused);
+        pulse.set_open_until(None);
+        let circuit = args.detours.router.circuit(args.carrier);
+        let label = || args.profile.name.to_string();
+        Self {
+            pulse,
+            breaker: Breaker::new(circuit),
+            down_since: Some(Instant::now()),
+            leaving: HashMap::new(),
+            look_after: Instant::now(),
+            open: gauge!("orbit_circuit_open", "carrier" => label()),
+            diverted: counter!("orbit_diverted_total", "carrier" => label()),
+        }
+    }
+
+    pub(super) fn set_bound(&mut self, bound: usize) {
+        self.pulse.set_bound(bound);
+        let since = self.down_since.unwrap_or_else(Instant::now);
+        self.down_since = (bound == 0).then_some(since);
+    }
+
+    pub(super) fn set_paused(&self, paused: bool) {
+        self.pulse.set_paused(paused);
+    }
+
+    /// True when this message was claimed to be moved: it is over here.
+    pub(super) fn takes(&mut self, flight: &mut Flight) -> bool {
+        let way = self.leaving.remove(&flight.job.key);
+        flight.leaves = way;
+        flight.settling |= way.is_some();
+        way.is_some()
+    }
+
+    pub(super) fn forget(&mut self, key: MessageKey) {
+        self.leaving.remove(&key);
+    }
+
+    /// What to store of a finished round: as concluded, or that the message goes elsewhere.
+    pub(super) fn instead(
+        &self,
+        args: &OwnerArgs,
+        flight: &Flight,
+        conclusion: Conclusion,
+        now: At,
+    ) -> Conclusion {
+        let tried = flight.job.tried;
+        let (way, carrier_error) = match (flight.leaves, flight.refused_alone()) {
+            (Some(way), _) => (Some(way), None),
+            (None, Some(refused)) if tried.may_leave() => {
+                let vendor = args.profile.vendor_statuses;
+                let over = matches!(conclusion.outcome, Outcome::Ended { .. });
+                let leaves = match status::elsewhere(refused, vendor) {
+                    Elsewhere::Never => false,
+                    Elsewhere::Once => tried.is_first(),
+                    Elsewhere::WhenGivenUp => over,
+                    Elsewhere::AtOnce => true,
+                };
+                let way = if leaves { way(args, &flight.job, "refused", now) } else { None };
+                (way, Some(status::text(refused)))
+            }
+            _ => (None, None),
+        };
+        let Some(Way { to, reason }) = way else { return conclusion };
+        let tried = tried.leaving(args.carrier).to_string();
+        let outcome = Outcome::Divert { to, tried, reason, carrier_error };
+        Conclusion { outcome, ..conclusion }
+    }
+
+    /// Feeds the breaker.
+    pub(super) fn note(&mut self, args: &OwnerArgs, said: Said, now: At) {
+        let mut changed = self.breaker.note(said.good, said.bad, now);
+        if let Some(refused) = said.bind_refused {
+            changed |= self.breaker.open(now);
+            let (carrier, status) = (&args.profile.name, status::text(refused));
+            tracing::error!(%carrier, status, "the carrier refuses who we are");
+        }
+        if changed {
+            let until = self.breaker.open_until();
+            self.pulse.set_open_until(until);
+            self.open.set(if until.is_some() { 1.0 } else { 0.0 });
+            let (carrier, open) = (&args.profile.name, until.is_some());
+            tracing::warn!(%carrier, open, "the carrier's circuit");
+        }
+    }
+
+    /// Why what waits should leave; `None`: it waits here.
+    fn cause(&self, args: &OwnerArgs, now: At) -> Option<&'static str> {
+        let detours = &args.detours;
+        let down = self.down_since.is_some_and(|since| since.elapsed() >= detours.down_after);
+        if down {
+            return Some("carrier_down");
+        }
+        if self.breaker.open_until().is_some_and(|until| now < until) {
+            return Some("circuit_open");
+        }
+        detours.router.is_off(args.carrier).then_some("carrier_disabled")
+    }
+}
+
+impl Drop for Diverting {
+    fn drop(&mut self) {
+        self.pulse.set_bound(0);
+    }
+}
+
+/// What a carrier's answers say of the carrier itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said {
+    good: u32,
+    bad: u32,
+    bind_refused: Option<CommandStatus>,
+}
+
+impl Said {
+    /// One more finished message.
+    pub(super) fn add(&mut self, flight: &Flight) {
+        match (flight.is_unanswered(), flight.refused()) {
+            (true, _) => self.bad += 1,
+            (false, Some(refused)) => match status::blames(refused) {
+                status::Blame::Carrier => self.bad += 1,
+                status::Blame::Credentials => self.bind_refused = Some(refused),
+                status::Blame::Message => self.good += 1,
+                status::Blame::Nobody => {}
+            },
+            (false, None) if !flight.acked.is_empty() => self.good += 1,
+            (false, None) => {}
+        }
+    }
+}
+
+impl OwnerState {
+    /// Sends elsewhere what waits here in vain.
+    pub(super) fn divert_waiting(&mut self, me: &ActorRef<OwnerMsg>) {
+        if !self.may_divert() || Instant::now() < self.diverting.look_after {
+            return;
+        }
+        self.diverting.look_after = Instant::now() + LOOK_EVERY;
+        self.diverting.breaker.set(self.args.detours.router.circuit(self.args.carrier));
+        let now = At::now();
+        let Some(reason) = self.diverting.cause(&self.args, now) else { return };
+        let mut over = Vec::new();
+        for key in &self.ready {
+            let Some(flight) = self.flights.get_mut(key).filter(|flight| flight.is_untouched())
+            else {
+                continue;
+            };
+            flight.leaves = way(&self.args, &flight.job, reason, now);
+            if flight.leaves.is_some() {
+                flight.settling = true;
+                over.push(*key);
+            }
+        }
+        self.conclude(me, over);
+        let (args, leaving) = (&self.args, &mut self.diverting.leaving);
+        let jobs = self.backlog.take_if(LOOK_AT, |job| {
+            let way = way(args, job, reason, now);
+            way.map(|way| leaving.insert(job.key, way)).is_some()
+        });
+        self.ask_for(me, jobs);
+    }
+
+    fn may_divert(&self) -> bool {
+        self.recovered && self.draining.is_none() && !self.paused
+    }
+
+    /// How long until there may be something to send elsewhere.
+    pub(super) fn diverts_in(&self) -> Duration {
+        if !self.may_divert() || self.backlog.in_memory() == 0 && self.ready.is_empty() {
+            return Duration::MAX;
+        }
+        let pause = self.diverting.look_after.saturating_duration_since(Instant::now());
+        match self.diverting.down_since {
+            Some(since) => pause.max(self.args.detours.down_after.saturating_sub(since.elapsed())),
+            None if self.diverting.breaker.open_until().is_some() => pause,
+            None => Duration::MAX,
+        }
+    }
+
+    /// Of these results, the messages that move.
+    pub(super) fn movers(&self, results: &[HandoffResult]) -> Option<Movers> {
+        let mut list = Vec::new();
+        for (at, result) in results.iter().enumerate() {
+            let Outcome::Divert { to, .. } = &result.outcome else { continue };
+            let Some(flight) = self.flights.get(&result.row.key) else { continue };
+            let mut job = Job::clone(&flight.job);
+            job.tried = job.tried.leaving(self.args.carrier);
+            (job.attempts, job.throttled, job.due_at) = (0, None, At::now());
+            list.push((at, *to, job));
+        }
+        if list.is_empty() {
+            return None;
+        }
+        self.diverting.diverted.increment(list.len() as u64);
+        Some(Movers { directory: self.args.directory.clone(), list })
+    }
+
+    /// These came from another carrier.
+    pub(super) fn diverted(&mut self, jobs: Vec<Job>) {
+        self.count_announced(&jobs);
+        for job in jobs {
+            self.backlog.arrive(job);
+        }
+    }
+}
+
+impl Movers {
+    /// Tells the new owners, once it is stored. One that is not there reads its rows when it starts.
+    pub(super) fn announce(self, fates: &[Fate]) {
+        let mut by_owner: HashMap<CarrierId, Vec<Job>> = HashMap::new();
+        for (at, to, mut job) in self.list {
+            if let Some(Fate::Diverted { place }) = fates.get(at) {
+                job.place = *place;
+                by_owner.entry(to).or_default().push(job);
+            }
+        }
+        for (carrier, jobs) in by_owner {
+            if let Some(owner) = self.directory.find(carrier) {
+                let _ = owner.send_message(OwnerMsg::Diverted(jobs));
+            }
+        }
+    }
+}
+
+/// Another carrier that can send this message now, in as many parts.
+fn way(args: &OwnerArgs, job: &Job, reason: &'static str, now: At) -> Option<Way> {
+    let Detours { router, .. } = &args.detours;
+    if !job.tried.may_leave() || job.expires_at <= now || router.is_sandbox(args.carrier) {
+        return None;
+    }
+    let mut tried: Vec<CarrierId> = job.tried.carriers().chain([args.carrier]).collect();
+    for _ in 0..ASK_MAX {
+        let asked = Asked {
+            organization: job.organization,
+            to: &job.to,
+            from: &job.from,
+            kind: SenderKind::of(&job.from),
+            category: job.category,
+            submitted: job.submitted.as_deref(),
+            tried: &tried,
+            now,
+        };
+        let found = router.elsewhere(&asked)?;
+        if fits(job, args.profile.concat, found.concat) {
+            return Some(Way { to: found.id, reason });
+        }
+        tried.push(found.id);
+    }
+    None
+}
+
+/// Whether a text takes as many parts there as were paid for.
+fn fits(job: &Job, here: Concat, there: Concat) -> bool {
+    let as_it_came = job.submitted.as_ref().is_some_and(|s| !s.user_data.is_empty());
+    if here == there || as_it_came || job.segments <= 1 {
+        return true;
+    }
+    let encoding = match job.encoding {
+        model::message::Encoding::Gsm7 => split::Encoding::Gsm7,
+        model::message::Encoding::Ucs2 => split::Encoding::Ucs2,
+    };
+    let measured = split::measure_as(&job.body, Some(encoding), there);
+    measured.is_ok_and(|measured| measured.parts == usize::from(job.segments))
+}

@@ -1,0 +1,18 @@
+-- Carriers that a waiting message was tried at and left, by number, with a comma between; a final !
+-- says that it may have left our hands once, and stays with its carrier. Null: none.
+alter table outbox add column tried text;
+
+-- An organization's own rules of routing, as JSON; none: the switch's order.
+create table routing_tables (
+    organization_id bigint not null primary key references organizations (id),
+    rules text not null,
+    updated_at bigint not null
+);
+
+grant select, insert, update, delete on routing_tables to orbit_engine;
+grant select on routing_tables to orbit_api;
+alter table routing_tables enable row level security;
+alter table routing_tables force row level security;
+create policy engine on routing_tables to orbit_engine using (true) with check (true);
+create policy tenant on routing_tables for select to orbit_api
+    using (organization_id = current_setting('orbit.org')::bigint);
