@@ -25,6 +25,8 @@ row! {
         pub from_addr: String,
         pub body: String,
         pub smpp_account_id: Option<i64>,
+        /// The account's name, as long as it is there.
+        pub account: Option<String>,
         pub submitted: Option<Vec<u8>>,
     }
 }
@@ -86,7 +88,9 @@ macro_rules! select_due {
         concat!(
             "select key, organization_id, scheduled_at, created_at, expires_at,
                 coalesce(edits, 0) as edits, category, encoding, test_mode, to_addr, from_addr, body,
-                smpp_account_id, submitted
+                smpp_account_id,
+                (select system_id from smpp_accounts a where a.id = smpp_account_id) as account,
+                submitted
             from messages where status = 13 ",
             $rest
         )

@@ -9,7 +9,8 @@ const RULES: &str = "[\
     {name = \"no gambling\", text_contains = [\"casino\"], block = \"not carried\"}, \
     {name = \"as Acme\", accounts = [\"acme\"], sender = \"Acme\", tags = [\"acme\"]}, \
     {name = \"second way\", text_regex = \"^urgent\", route = \"second\"}, \
-    {name = \"no way\", text_regex = \"^lost\", route = \"nowhere\"}]";
+    {name = \"no way\", text_regex = \"^lost\", route = \"nowhere\"}, \
+    {name = \"acme later\", accounts = [\"acme\"], text_contains = [\"later\"], route = \"second\"}]";
 const WHO: &str = "username=acme&password=acmeacme";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,6 +51,12 @@ async fn rules_hold_by_rest_by_smpp_and_by_every_door() {
     let blocked = http.get(&format!("{send}casino")).await;
     assert_eq!(blocked.status, 400, "{}", blocked.text);
     assert_eq!(blocked.text, "Error \"Message refused: a rule forbids it\"");
+    // Its account's rules are asked when its time comes, too.
+    let later = http.get(&format!("{send}later&sdt=000000000002000R")).await;
+    assert_eq!(later.status, 200, "{}", later.text);
+    let arrived = wait_until(async || second.carrier.submits().len() == 2).await;
+    assert!(arrived, "{:?}", switch.carrier.submits());
+    assert_eq!(second.carrier.submits()[1].text(), "later");
     let listed = http.get("/api/v1/messages?from=Acme").await;
     assert_eq!(listed.data()[0]["metadata"], json!({"tags": ["acme"]}), "{}", listed.text);
 }
@@ -78,7 +85,11 @@ async fn the_command_line_lists_rules_and_tries_them() {
     let list = ["interceptor", "list", "--json", "--organization", &org.id];
     let said = world.orbit(&list).await.json();
     let names: Vec<_> = said.as_array().expect("a list").iter().map(|rule| &rule["name"]).collect();
-    assert_eq!(names, ["no gambling", "as Acme", "second way", "no way", "ours"], "{said}");
+    assert_eq!(
+        names,
+        ["no gambling", "as Acme", "second way", "no way", "acme later", "ours"],
+        "{said}"
+    );
 
     // What was made by API outlives the process; a rule that is none stops its start.
     assert_eq!(world.terminate().await, Some(0));

@@ -169,7 +169,8 @@ pub async fn shoot(tools: &Tools, endpoint: &Arc<Endpoint>, item: Item) -> Attem
             (headers.clone(), tools.sender.send(url, headers, Some(body)).await, true)
         }
         Some(callback) => {
-            let Some(request) = callback.request(&row) else { return without(Verdict::Vanished) };
+            // Sent again with a whole range of events: what it does not tell is done.
+            let Some(request) = callback.request(&row) else { return without(Verdict::Delivered) };
             let headers = plain_headers(request.form.is_some());
             let answer = tools.sender.send(&request.url, headers.clone(), request.form).await;
             let enough = callback.is_acknowledged(answer.body.as_deref().unwrap_or_default());

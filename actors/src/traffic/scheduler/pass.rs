@@ -200,7 +200,7 @@ impl Firing {
             body: row.body.clone(),
             encoding: Some(Encoding::from_code(row.encoding).ok_or_else(unknown)?),
             category: Category::from_code(row.category).ok_or_else(unknown)?,
-            account: None,
+            account: row.account.as_deref().map(Arc::from),
             metadata: None,
             test: row.test_mode != 0,
             submitted: Submitted::stored(row.smpp_account_id, row.submitted.as_deref())
