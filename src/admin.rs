@@ -4,6 +4,7 @@
 //! the store itself; while a switch runs, its socket `<data>/admin.sock` (mode 0600) takes the
 //! same requests. On PostgreSQL accounts are written to the database either way.
 
+mod carriers;
 mod desk;
 mod interceptors;
 mod route;
@@ -14,6 +15,7 @@ mod socket;
 use model::api_key::Mode;
 use serde::{Deserialize, Serialize};
 
+pub use carriers::CarrierRequest;
 pub use desk::Desk;
 pub use interceptors::Trial;
 pub(crate) use socket::{ask, listen};
@@ -59,6 +61,10 @@ pub enum Request {
     /// What they would do.
     TestInterceptors {
         trial: Trial,
+    },
+    /// Of the platform's carriers.
+    Carrier {
+        request: CarrierRequest,
     },
     Queues,
     Pause {

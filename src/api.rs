@@ -10,6 +10,7 @@ mod billing;
 mod body;
 mod call;
 mod caps;
+mod carriers;
 mod chunks;
 mod consent;
 mod doors;
@@ -58,6 +59,7 @@ pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
 pub(crate) use smpp::{defaults as smpp_defaults, new_password as new_smpp_password};
 
+use crate::carriers::Book;
 use crate::settings::{Compatibility, Events, Http, Profile, Retention, Schedules, Webhooks};
 
 /// One part of the switch, as `/readyz` names it.
@@ -88,6 +90,8 @@ pub struct AppParts {
     pub cursor_key: [u8; 32],
     /// Whom the SMPP server lets in.
     pub accounts: Accounts,
+    /// The carriers, as they run.
+    pub carriers: Book,
     /// Told of an SMPP account that was changed.
     pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
@@ -116,6 +120,7 @@ pub struct Inner {
     limits: limits::Limits,
     cursors: page::Cursors,
     accounts: Accounts,
+    carriers: Book,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     imports: suppressions::Imports,
     webhooks: webhooks::Rules,
@@ -145,6 +150,7 @@ impl App {
             limits: limits::Limits::new(parts.limits),
             cursors: page::Cursors::new(parts.cursor_key),
             accounts: parts.accounts,
+            carriers: parts.carriers,
             smpp_changed: parts.smpp_changed,
             imports: suppressions::Imports::new(),
             webhooks: webhooks::Rules::new(parts.webhooks),
@@ -186,6 +192,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(smpp::routes())
         .merge(interceptors::routes())
         .merge(routing::routes())
+        .merge(carriers::routes())
 }
 
 /// The documented routes, under their prefix.

@@ -5,7 +5,7 @@
 //! Each part is made after those it needs. On the way down the door closes first, then carriers
 //! finish what is under way, then the tree stops; all within the grace time.
 
-mod carriers;
+pub(crate) mod carriers;
 mod doors;
 pub(crate) mod esmes;
 pub(crate) mod interceptors;
@@ -35,6 +35,7 @@ use model::carrier::OrgId;
 use model::clock::At;
 use ractor::{Actor, ActorRef};
 use store::{Options, Store};
+use supervisors::carriers::Plan;
 use supervisors::customers::CustomersHandle;
 use supervisors::restart::Policy;
 use supervisors::root::{Root, RootArgs, RootMsg, WriterPlan};
@@ -43,9 +44,11 @@ use tokio::task::JoinHandle;
 
 use crate::admin::{self, Desk};
 use crate::api::{self, App, AppParts};
+use crate::carriers::{Book, RunningParts};
 use crate::health::Health;
 use crate::home::{Home, Lock};
 use crate::settings::Settings;
+use crate::vault::Vault;
 
 /// The file of the data folder that SMPP passwords are hashed under.
 pub(crate) const SMPP_KEY: &str = "smpp-key";
@@ -78,6 +81,7 @@ pub struct Switch {
     admin_task: JoinHandle<()>,
     health_task: JoinHandle<()>,
     metrics_task: JoinHandle<()>,
+    book_task: JoinHandle<()>,
     grace: Duration,
     _lock: Lock,
 }
@@ -147,7 +151,8 @@ pub async fn boot(
             down_after: Duration::from_secs(settings.routing.down_after_s),
         },
     };
-    let (accounts, routed) = carriers::accounts(&settings, &ids, &parts).await?;
+    let filed = carriers::filed(&settings, &ids, &store).await?;
+    let sandboxes = carriers::sandboxes(&settings, &parts);
     let test = settings.sandbox.enabled;
     if let Some(hook) = settings.portability.hook() {
         router.ask_portability(Portability::new(hook)?);
@@ -155,20 +160,32 @@ pub async fn boot(
     for row in store.routings().await? {
         router.set_rules(OrgId(row.organization_id), row.parsed());
     }
-    router.replace(Routes {
-        carriers: routed,
+    let routes = Routes {
+        carriers: Vec::new(),
         sandbox: test.then(|| ids.get(carriers::SANDBOX).copied()).flatten(),
         sandbox_live: (test && live == SandboxLive::Default)
             .then(|| ids.get(carriers::SANDBOX_LIVE).copied())
             .flatten(),
         rates: settings.read_rates()?,
         default_sender: settings.senders.default_sender.clone(),
-    });
+    };
     let own = store.protections().await?;
     let guard = Guard::new(settings.protection.rules(), own, Some(writer.clone()));
     let rules = interceptors::load(&settings, &store).await?;
     let admission = Admission::by(router.clone()).guarded(guard).intercepted(rules.clone());
-    let mut sweeper = carriers::sweeper(&accounts, &ids, &parts);
+    let plan = Plan::default();
+    let vault = Vault::open_with(&settings.secrets, &home)?;
+    let running = RunningParts {
+        parts: parts.clone(),
+        sandboxes,
+        admission: admission.clone(),
+        routes,
+        plan: plan.clone(),
+    };
+    let book =
+        Book::new(settings.clone(), store.clone(), writer.clone(), vault, filed, Some(running));
+    book.refresh().await?;
+    let mut sweeper = carriers::sweeper(&book, &parts);
     sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
     let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
     let scheduler = SchedulerArgs {
@@ -202,7 +219,7 @@ pub async fn boot(
             batch_wait: Duration::from_millis(settings.database.batch_wait_ms),
         },
         sandbox,
-        carriers: accounts,
+        carriers: plan,
         sweeper,
         retention: keeping::retention(&settings.retention, &store, &writer),
         replies,
@@ -211,6 +228,11 @@ pub async fn boot(
         policy: Policy::BRANCH,
     };
     let (root, root_task) = Actor::spawn(None, Root, root).await.context("starting")?;
+    let tree = root.clone();
+    book.tell(move || {
+        let _ = tree.send_message(RootMsg::CarriersChanged);
+    });
+    let book_task = tokio::spawn(book.clone().watch());
 
     let health = Health::new(writer.clone(), views.clone());
     let watching = health.clone().watch(store.clone(), home.clone(), settings.data.low_disk_bytes);
@@ -239,6 +261,7 @@ pub async fn boot(
         customers,
         cursor_key: home.secret("cursor-key")?,
         accounts: esme_accounts.clone(),
+        carriers: book.clone(),
         smpp_changed: Arc::new(move |system_id| {
             let system_id = system_id.to_owned();
             let _ = tree.send_message(RootMsg::AccountChanged { system_id });
@@ -251,7 +274,7 @@ pub async fn boot(
     });
     let desk =
         Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
-    let desk = desk.intercepted(rules).routed_by(router);
+    let desk = desk.intercepted(rules).routed_by(router).keeping(book);
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {
@@ -278,6 +301,7 @@ pub async fn boot(
         admin_task,
         health_task,
         metrics_task,
+        book_task,
         grace,
         _lock: lock,
     })
@@ -310,7 +334,7 @@ impl Switch {
         let drained = matches!(drained, Ok(ractor::rpc::CallResult::Success(())));
         self.root.stop(None);
         let stopped = tokio::time::timeout(Duration::from_secs(5), self.root_task).await.is_ok();
-        for task in [&self.admin_task, &self.health_task, &self.metrics_task] {
+        for task in [&self.admin_task, &self.health_task, &self.metrics_task, &self.book_task] {
             task.abort();
         }
         self.server_task.abort();

@@ -1,5 +1,6 @@
 //! The commands. Results go to standard output, everything else to standard error.
 
+mod carrier;
 mod desk;
 mod interceptor;
 mod listen;
@@ -51,6 +52,9 @@ enum Command {
     /// Rules on messages: which there are, and what they would do.
     #[command(subcommand)]
     Interceptor(interceptor::InterceptorCommand),
+    /// Whom we bind to.
+    #[command(subcommand)]
+    Carrier(carrier::CarrierCommand),
     /// Sends one message by the REST API.
     Send(send::SendArgs),
     /// Brings events to a program on this machine.
@@ -141,6 +145,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Topup(args) => desk::top_up(args).await,
         Command::Smpp(command) => desk::smpp(command).await,
         Command::Interceptor(command) => interceptor::run(command).await,
+        Command::Carrier(command) => carrier::run(command).await,
         Command::Send(args) => send::send(args).await,
         Command::Listen(args) => listen::listen(args).await,
         Command::Tail(args) => tail::tail(args).await,

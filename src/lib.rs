@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod api;
 pub mod boot;
+pub mod carriers;
 pub mod cli;
 pub mod dev;
 mod health;
@@ -16,3 +17,4 @@ pub mod settings;
 pub mod simulate;
 #[cfg(test)]
 mod tidy;
+pub mod vault;

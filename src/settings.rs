@@ -25,13 +25,16 @@ use model::rates::{BadRate, Rates};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
-pub use carrier::{Carrier, Circuit, Concat, Secret, SenderType};
+pub use carrier::{
+    BindMode, Carrier, Circuit, Concat, DefaultEncoding, DlrIdFormat, ReceiptMeaning, ReceiptState,
+    Secret, SenderType,
+};
 pub use compatibility::Compatibility;
 pub use keeping::{Events, Redact, Retention};
 pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use routing::{Portability, Routing};
-pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile};
+pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile, Secrets};
 pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Schedules, Senders, Smpp};
 pub use webhooks::Webhooks;
 
@@ -52,6 +55,7 @@ pub struct Settings {
     pub http: Http,
     pub database: Database,
     pub data: Data,
+    pub secrets: Secrets,
     pub log: Log,
     pub limits: Limits,
     pub events: Events,

@@ -22,7 +22,8 @@ use store::lane::{Admin, AdminDone};
 use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
-use super::{Minted, Request, interceptors, mint, route, senders, smpp};
+use super::{Minted, Request, carriers, interceptors, mint, route, senders, smpp};
+use crate::carriers::Book;
 
 /// Lines of a list at once.
 pub(super) const PAGE: i64 = 200;
@@ -40,6 +41,7 @@ pub struct Desk {
     pub(super) interceptors: Interceptors,
     /// Of a running switch.
     router: Option<Router>,
+    book: Option<Book>,
 }
 
 impl Desk {
@@ -52,7 +54,7 @@ impl Desk {
         accounts: Accounts,
     ) -> Self {
         let interceptors = Interceptors::default();
-        Self { store, writer, root, views, accounts, interceptors, router: None }
+        Self { store, writer, root, views, accounts, interceptors, router: None, book: None }
     }
 
     /// The same desk, which knows these rules.
@@ -65,6 +67,12 @@ impl Desk {
     #[must_use]
     pub fn routed_by(self, router: Router) -> Self {
         Self { router: Some(router), ..self }
+    }
+
+    /// The same desk, which keeps these carriers.
+    #[must_use]
+    pub fn keeping(self, book: Book) -> Self {
+        Self { book: Some(book), ..self }
     }
 
     /// A desk that only reads.
@@ -98,6 +106,7 @@ impl Desk {
                 interceptors::list(self, organization_id.as_deref()).await
             }
             Request::TestInterceptors { trial } => interceptors::test(self, trial).await,
+            Request::Carrier { request } => carriers::answer(self, request).await,
             Request::Queues => Ok(self.views.all().iter().map(|view| queue(view)).collect()),
             Request::Pause { carrier, paused } => self.pause(carrier, paused).await,
             Request::Drain { carrier } => self.drain(carrier).await,
@@ -235,6 +244,11 @@ impl Desk {
         let names: Vec<String> = self.views.all().iter().map(|v| v.name.to_string()).collect();
         let message = format!("no carrier is called {carrier}; there are: {}", names.join(", "));
         Err(Refusal::new(Code::NotFound, message))
+    }
+
+    /// The carriers, if this desk was given them.
+    pub(super) fn book(&self) -> Result<&Book, Refusal> {
+        self.book.as_ref().ok_or_else(|| Refusal::new(Code::Conflict, "no carriers are kept here"))
     }
 
     fn root(&self) -> Result<&ActorRef<RootMsg>, Refusal> {

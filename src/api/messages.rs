@@ -24,8 +24,8 @@ pub(crate) use input::text;
 pub(crate) use input::{CATEGORIES, CategoryIn};
 pub(crate) use input::{check_metadata, metadata_text};
 pub(crate) use list::CHANNELS;
-pub(crate) use output::id_of;
-pub(crate) use send::check_channel;
+pub(crate) use output::{AcceptedOut, id_of};
+pub(crate) use send::{check_channel, submit};
 
 use super::App;
 

@@ -29,6 +29,8 @@ pub(crate) enum List {
     Transactions = 2,
     Events = 3,
     SmppAccounts = 14,
+    SmppCredentials = 15,
+    SmppCarriers = 16,
     Caps = 40,
     Dnc = 20,
     Senders = 21,

@@ -2,6 +2,7 @@
 
 mod batches;
 mod caps;
+mod carriers;
 mod compliance;
 mod edges;
 mod estimate;
@@ -30,6 +31,7 @@ use actors::smpp::server::accounts::Accounts;
 use actors::smpp::server::lockout::Rule;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::traffic::guard::Guard;
+use actors::traffic::router::Detours;
 use actors::writer::{Limits, Shared, Writer, WriterArgs, WriterHandle};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -49,7 +51,10 @@ use supervisors::customers::CustomersHandle;
 use tower::ServiceExt as _;
 
 use super::{App, AppParts, PartState, router};
+use crate::boot::carriers::Parts;
+use crate::carriers::{Book, Filed, RunningParts};
 use crate::settings::{Profile, Settings, Webhooks};
+use crate::vault::Vault;
 
 const RATES: &str = "prefix,price_micros,mccmnc,valid_from\n1,7900,310260,\n";
 
@@ -286,6 +291,20 @@ fn app(
     customers: &CustomersHandle,
     settings: Settings,
 ) -> App {
+    let filed = carriers::filed(&settings);
+    let book = book_of(store, handle, admission, &settings, filed);
+    app_of(store, handle, admission, limits, customers, settings, book)
+}
+
+fn app_of(
+    store: &Store,
+    handle: &WriterHandle,
+    admission: &Admission,
+    limits: Profile,
+    customers: &CustomersHandle,
+    settings: Settings,
+    carriers: Book,
+) -> App {
     let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
     let watched = handle.clone();
     App::new(AppParts {
@@ -303,10 +322,42 @@ fn app(
         feed: Feed::new(store.clone(), handle.wakes()),
         cursor_key: [7; 32],
         accounts: Accounts::new([7; 32], NEVER_SHUT),
+        carriers,
         smpp_changed: Arc::new(|_| {}),
         readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
         metrics: Arc::new(|| String::from("orbit_up 1\n")),
     })
+}
+
+/// The carriers: those of the settings, and nothing binds.
+fn book_of(
+    store: &Store,
+    writer: &WriterHandle,
+    admission: &Admission,
+    settings: &Settings,
+    filed: Vec<Filed>,
+) -> Book {
+    let router = admission.router().clone();
+    let detours = Detours { router, down_after: Duration::from_secs(60) };
+    let parts = Parts {
+        store: store.clone(),
+        writer: writer.clone(),
+        directory: Directory::default(),
+        views: Default::default(),
+        condemned: Default::default(),
+        sandbox: Default::default(),
+        detours,
+    };
+    let rates = Rates::from_csv(RATES).unwrap();
+    let running = RunningParts {
+        parts,
+        sandboxes: Vec::new(),
+        admission: admission.clone(),
+        routes: Routes { rates, ..Routes::default() },
+        plan: Default::default(),
+    };
+    let vault = Vault::new(&[7; 32]).unwrap();
+    Book::new(settings.clone(), store.clone(), writer.clone(), vault, filed, Some(running))
 }
 
 async fn own(handle: &WriterHandle, name: &str) -> CarrierId {

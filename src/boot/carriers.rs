@@ -1,13 +1,20 @@
-//! The carrier accounts of the settings, and the sandbox's two, as supervisors want them.
+//! Carrier accounts of the settings and of the API, and the sandbox's two, as supervisors and
+//! routing want them.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::webhook::guard::Networks;
 use actors::directory::Directory;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
-use actors::smpp::profile::{Doubt, Endpoint, Profile, Retry, Timers, VendorStatus, WhenInDoubt};
+use actors::smpp::profile::{
+    self, Doubt, Endpoint, Link, Profile, Retry, Timers, VendorStatus, WhenInDoubt,
+};
+use actors::smpp::quirks::Quirks;
+use actors::smpp::tls::{Tls, Trust};
 use actors::smpp::translate::{self, Dialect};
 use actors::traffic::router::breaker::Circuit;
 use actors::traffic::router::{CarrierRoute, Detours};
@@ -15,17 +22,24 @@ use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::WriterHandle;
 use anyhow::{Context as _, Result, bail};
 use model::carrier::{CarrierId, OrgId};
+use model::id::{Kind, PublicId};
 use model::message::Status;
 use model::money::Micros;
 use model::refusal::MessageError;
+use proto_smpp::message_id::Rule;
+use proto_smpp::receipt::State;
 use proto_smpp::split::Concat;
+use sha2::{Digest as _, Sha256};
 use store::Store;
 use store::lane::{Admin, AdminDone, Work};
 use supervisors::carrier::CarrierArgs;
 use supervisors::restart::Policy;
 use supervisors::sandbox::SandboxHandle;
 
-use crate::settings::{self, Carrier, Settings};
+use crate::carriers::{self, Book, Filed};
+use crate::settings::{
+    self, BindMode, Carrier, DefaultEncoding, DlrIdFormat, ReceiptMeaning, ReceiptState, Settings,
+};
 
 /// Takes test messages; the recipient's last digit decides.
 pub(super) const SANDBOX: &str = "sandbox";
@@ -37,6 +51,11 @@ const SANDBOX_WINDOW: usize = 200;
 /// Sends of a message that is never answered.
 const DOUBT_TRIES: i64 = 3;
 
+/// The least rest after a carrier refused our name or password: tries lock accounts out.
+const LOCKED_OUT: Duration = Duration::from_secs(60);
+/// The least rest while a carrier still holds an earlier connection of ours.
+const ALREADY_BOUND: Duration = Duration::from_secs(10);
+
 /// The sandbox's own statuses for what it refuses.
 const SANDBOX_STATUSES: &[VendorStatus] = &[
     (0x400, Status::Failed, Some(MessageError::CarrierRejected)),
@@ -45,18 +64,19 @@ const SANDBOX_STATUSES: &[VendorStatus] = &[
 ];
 
 /// What every account is given.
-pub(super) struct Parts {
-    pub(super) store: Store,
-    pub(super) writer: WriterHandle,
-    pub(super) directory: Directory,
-    pub(super) views: Views,
-    pub(super) condemned: Condemned,
-    pub(super) sandbox: SandboxHandle,
-    pub(super) detours: Detours,
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) writer: WriterHandle,
+    pub(crate) directory: Directory,
+    pub(crate) views: Views,
+    pub(crate) condemned: Condemned,
+    pub(crate) sandbox: SandboxHandle,
+    pub(crate) detours: Detours,
 }
 
 /// All account names that have work: the settings', and the sandbox's.
-pub(super) fn names(settings: &Settings) -> Vec<String> {
+pub(crate) fn names(settings: &Settings) -> Vec<String> {
     let mut names: Vec<String> = settings.carriers.iter().map(|c| c.name.clone()).collect();
     if settings.sandbox.enabled {
         names.extend([SANDBOX, SANDBOX_LIVE].map(String::from));
@@ -65,7 +85,7 @@ pub(super) fn names(settings: &Settings) -> Vec<String> {
 }
 
 /// The stored numbers of account names, made for new ones.
-pub(super) async fn identify(
+pub(crate) async fn identify(
     store: &Store,
     names: &[String],
 ) -> Result<HashMap<String, CarrierId>> {
@@ -80,51 +100,104 @@ pub(super) async fn identify(
     Ok(ids)
 }
 
-/// The accounts to run, and the routes to those of the settings.
-pub(super) async fn accounts(
+/// The carriers of the settings, with the organizations that they name.
+pub(crate) async fn filed(
     settings: &Settings,
     ids: &HashMap<String, CarrierId>,
-    parts: &Parts,
-) -> Result<(Vec<CarrierArgs>, Vec<CarrierRoute>)> {
-    let (mut accounts, mut routes) = (Vec::new(), Vec::new());
+    store: &Store,
+) -> Result<Vec<Filed>> {
+    let mut filed = Vec::new();
     for carrier in &settings.carriers {
-        let organization = organization(&parts.store, carrier).await?;
-        let concat = concat(carrier.concat);
-        let profile = Profile {
-            name: Arc::from(carrier.name.as_str()),
-            endpoint: Endpoint::Tcp { host: carrier.host.clone(), port: carrier.port },
-            system_id: carrier.system_id.clone(),
-            password: carrier.password.reveal().to_owned(),
-            system_type: carrier.system_type.clone(),
-            connections: carrier.connections as usize,
-            window: carrier.window_size as usize,
-            tps: carrier.tps as usize,
-            concat,
-            dialect: Dialect::STANDARD,
-            validity_period: carrier.validity_period,
-            organization,
-            vendor_statuses: &[],
-            receipt_timeout: Duration::from_secs(settings.smpp.receipt_timeout_h * 3_600),
-            timers: timers(settings),
-            retry: retry(settings),
-            doubt: doubt(settings),
-        };
+        let organization = organization(store, carrier).await?;
         let Some(id) = ids.get(&carrier.name).copied() else { continue };
-        routes.push(CarrierRoute { id, organization, ..route(carrier) });
-        accounts.push(account(profile, parts));
+        // What cannot be run is said before anything starts.
+        profile(carrier, organization, settings, None)
+            .map_err(|why| anyhow::anyhow!("carrier {}: {why}", carrier.name))?;
+        filed.push(Filed { id, carrier: carrier.clone(), organization });
     }
-    if settings.sandbox.enabled {
-        for name in [SANDBOX, SANDBOX_LIVE] {
-            accounts.push(account(sandbox(settings, name, parts), parts));
-        }
-    }
-    Ok((accounts, routes))
+    Ok(filed)
 }
 
-/// A carrier of the settings as routing sees it, but for its numbers.
-fn route(carrier: &Carrier) -> CarrierRoute {
+/// The sandbox's accounts.
+pub(super) fn sandboxes(settings: &Settings, parts: &Parts) -> Vec<CarrierArgs> {
+    if !settings.sandbox.enabled {
+        return Vec::new();
+    }
+    [SANDBOX, SANDBOX_LIVE].map(|name| account(sandbox(settings, name, parts), parts)).into()
+}
+
+/// How an account is run. `only`: it may be at public addresses and in these networks alone.
+pub(crate) fn profile(
+    carrier: &Carrier,
+    organization: Option<OrgId>,
+    settings: &Settings,
+    only: Option<&Networks>,
+) -> Result<Profile, String> {
+    let tls = if carrier.tls { Some(tls(carrier)?) } else { None };
+    let (host, port) = (carrier.host.clone(), carrier.port);
+    Ok(Profile {
+        name: Arc::from(carrier.name.as_str()),
+        endpoint: Endpoint::Tcp { host, port, tls, only: only.cloned() },
+        system_id: carrier.system_id.clone(),
+        password: carrier.password.reveal().to_owned(),
+        system_type: carrier.system_type.clone(),
+        connections: carrier.connections as usize,
+        window: carrier.window_size as usize,
+        tps: carrier.tps as usize,
+        concat: concat(carrier.concat),
+        dialect: Dialect::STANDARD,
+        validity_period: carrier.validity_period,
+        organization,
+        vendor_statuses: &[],
+        receipt_timeout: hours(carrier.dlr_timeout_h.unwrap_or(settings.smpp.receipt_timeout_h)),
+        timers: timers_of(carrier, settings),
+        retry: retry(settings),
+        doubt: doubt(settings),
+        link: Link {
+            mode: match carrier.bind_mode {
+                BindMode::Transceiver => profile::BindMode::Transceiver,
+                BindMode::TransmitterReceiver => profile::BindMode::TransmitterReceiver,
+                BindMode::Transmitter => profile::BindMode::Transmitter,
+            },
+            interface_version: carrier.interface_version.octet(),
+            told: organization.map(|organization| (organization, told_as(&carrier.name))),
+        },
+        quirks: quirks(carrier),
+        made_of: made_of(carrier, organization),
+    })
+}
+
+/// An account without binds: what waits there expires, or is given to others.
+pub(crate) fn parked(name: &str, settings: &Settings) -> Profile {
+    Profile {
+        name: Arc::from(name),
+        endpoint: Endpoint::Pipe(Arc::new(|| None)),
+        system_id: String::new(),
+        password: String::new(),
+        system_type: String::new(),
+        connections: 0,
+        window: 0,
+        tps: 0,
+        concat: Concat::Udh8,
+        dialect: Dialect::STANDARD,
+        validity_period: true,
+        organization: None,
+        vendor_statuses: &[],
+        receipt_timeout: hours(settings.smpp.receipt_timeout_h),
+        timers: timers(settings),
+        retry: retry(settings),
+        doubt: doubt(settings),
+        link: Link::default(),
+        quirks: Quirks::default(),
+        made_of: [0; 32],
+    }
+}
+
+/// The carrier as routing sees it.
+pub(crate) fn route(carrier: &Carrier, id: CarrierId, organization: Option<OrgId>) -> CarrierRoute {
     let circuit = &carrier.circuit;
     CarrierRoute {
+        organization,
         enabled: carrier.enabled,
         priority: i64::from(carrier.priority),
         weight: carrier.weight,
@@ -142,27 +215,30 @@ fn route(carrier: &Carrier) -> CarrierRoute {
         },
         default_sender: carrier.default_sender.clone(),
         concat: concat(carrier.concat),
-        ..CarrierRoute::new(CarrierId(0), &carrier.name)
+        ..CarrierRoute::new(id, &carrier.name)
     }
 }
 
-/// Looks after the receipts of every account.
-pub(super) fn sweeper(
-    accounts: &[CarrierArgs],
-    ids: &HashMap<String, CarrierId>,
-    parts: &Parts,
-) -> SweeperArgs {
-    let timeouts: Vec<(CarrierId, Duration)> = accounts
-        .iter()
-        .filter_map(|account| {
-            let id = ids.get(&*account.profile.name)?;
-            Some((*id, account.profile.receipt_timeout))
-        })
-        .collect();
-    SweeperArgs::new(parts.store.clone(), parts.writer.clone(), Arc::new(move || timeouts.clone()))
+/// The same, for whatever is sent by it.
+pub(crate) fn for_all(carrier: &Carrier) -> Carrier {
+    Carrier {
+        enabled: true,
+        prefixes: Vec::new(),
+        countries: Vec::new(),
+        mccmnc: Vec::new(),
+        sender_types: Vec::new(),
+        ..carrier.clone()
+    }
 }
 
-fn account(profile: Profile, parts: &Parts) -> CarrierArgs {
+/// Looks after the receipts of every account there is or was.
+pub(super) fn sweeper(book: &Book, parts: &Parts) -> SweeperArgs {
+    let book = book.clone();
+    let carriers = Arc::new(move || book.timeouts());
+    SweeperArgs::new(parts.store.clone(), parts.writer.clone(), carriers)
+}
+
+pub(crate) fn account(profile: Profile, parts: &Parts) -> CarrierArgs {
     CarrierArgs {
         profile: Arc::new(profile),
         store: parts.store.clone(),
@@ -173,6 +249,96 @@ fn account(profile: Profile, parts: &Parts) -> CarrierArgs {
         detours: parts.detours.clone(),
         policy: Policy::WORKER,
     }
+}
+
+fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3_600)
+}
+
+fn tls(carrier: &Carrier) -> Result<Tls, String> {
+    let file = carrier.tls_ca_file.as_deref().map(Path::new);
+    Tls::new(match file {
+        _ if !carrier.tls_verify => Trust::Anyone,
+        Some(file) => Trust::File(file),
+        None => Trust::Machine,
+    })
+}
+
+fn timers_of(carrier: &Carrier, settings: &Settings) -> Timers {
+    let usual = timers(settings);
+    let or = |seconds: Option<u64>, usual| seconds.map_or(usual, Duration::from_secs);
+    Timers {
+        enquire_link: or(carrier.enquire_link_s, usual.enquire_link),
+        response: or(carrier.response_timeout_s, usual.response),
+        reconnect_min: or(carrier.reconnect_min_s, usual.reconnect_min),
+        reconnect_max: or(carrier.reconnect_max_s, usual.reconnect_max),
+        ..usual
+    }
+}
+
+fn quirks(carrier: &Carrier) -> Quirks {
+    let status = |meaning: &ReceiptMeaning| match meaning {
+        ReceiptMeaning::Ignored => None,
+        ReceiptMeaning::Delivered => Some(Status::Delivered),
+        ReceiptMeaning::Undelivered => Some(Status::Undelivered),
+        ReceiptMeaning::Expired => Some(Status::Expired),
+        ReceiptMeaning::Failed => Some(Status::Failed),
+        ReceiptMeaning::Rejected => Some(Status::Rejected),
+        ReceiptMeaning::SubmittedNoReceipt => Some(Status::SubmittedNoReceipt),
+    };
+    let state = |state: &ReceiptState| match state {
+        ReceiptState::Enroute => State::Enroute,
+        ReceiptState::Delivered => State::Delivered,
+        ReceiptState::Expired => State::Expired,
+        ReceiptState::Deleted => State::Deleted,
+        ReceiptState::Undeliverable => State::Undeliverable,
+        ReceiptState::Accepted => State::Accepted,
+        ReceiptState::Unknown => State::Unknown,
+        ReceiptState::Rejected => State::Rejected,
+    };
+    Quirks {
+        source_ton: carrier.source_ton,
+        source_npi: carrier.source_npi,
+        dest_ton: carrier.dest_ton,
+        dest_npi: carrier.dest_npi,
+        latin1: carrier.default_encoding == DefaultEncoding::Latin1,
+        gsm7_data_coding: carrier.gsm7_data_coding,
+        no_receipts: !carrier.dlr_expected,
+        id_rule: match carrier.dlr_id_format {
+            DlrIdFormat::AsIs => Rule::Same,
+            DlrIdFormat::HexToDec => Rule::HexToDec,
+            DlrIdFormat::DecToHex => Rule::DecToHex,
+        },
+        states: carrier.state_map.iter().map(|(from, to)| (state(from), status(to))).collect(),
+    }
+}
+
+/// The carrier's public id: an API's account is named by it.
+fn told_as(account: &str) -> String {
+    match PublicId::parse(Kind::Carrier, account) {
+        Some(_) => account.to_owned(),
+        None => carriers::filed_id(account).show(Kind::Carrier),
+    }
+}
+
+/// What of an account its binds and its owner go by. Routing takes the rest without them.
+pub(crate) fn made_of(carrier: &Carrier, organization: Option<OrgId>) -> [u8; 32] {
+    let routed = Carrier {
+        priority: 0,
+        cost_rate_micros: 0,
+        quality: 0,
+        weight: 0,
+        default_sender: None,
+        organization: None,
+        ..for_all(carrier)
+    };
+    let text = serde_json::to_string(&routed).unwrap_or_default();
+    let mut digest = Sha256::new();
+    for part in [text.as_str(), carrier.password.reveal(), &format!("{organization:?}")] {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
 }
 
 fn sandbox(settings: &Settings, name: &str, parts: &Parts) -> Profile {
@@ -197,6 +363,9 @@ fn sandbox(settings: &Settings, name: &str, parts: &Parts) -> Profile {
         timers: Timers { reconnect_min: short, reconnect_max: short, ..timers },
         retry: retry(settings),
         doubt: doubt(settings),
+        link: Link::default(),
+        quirks: Quirks::default(),
+        made_of: [0; 32],
     }
 }
 
@@ -218,6 +387,8 @@ fn timers(settings: &Settings) -> Timers {
         bind: Duration::from_secs(smpp.bind_timeout_s),
         reconnect_min: Duration::from_secs(smpp.reconnect_min_s),
         reconnect_max: Duration::from_secs(smpp.reconnect_max_s),
+        locked_out: LOCKED_OUT,
+        already_bound: ALREADY_BOUND,
         inbound_window: smpp.inbound_window,
     }
 }
@@ -291,7 +462,7 @@ mod tests {
         std::fs::write(&file, format!("[[carriers]]\n{keys}{lists}")).unwrap();
         let settings = Settings::load(Some(&file), Vec::new(), Vec::new());
         std::fs::remove_file(&file).unwrap();
-        let route = route(&settings.unwrap().carriers[0]);
+        let route = route(&settings.unwrap().carriers[0], CarrierId(1), None);
         assert!(!route.enabled);
         assert_eq!((route.priority, route.weight, route.quality), (3, 4, 60));
         assert_eq!(route.cost_rate, Micros(700));

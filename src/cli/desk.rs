@@ -11,13 +11,16 @@ use clap::{Args, Subcommand};
 use ractor::Actor;
 use serde_json::Value;
 use std::time::Duration;
+use store::Store;
 
 use super::Common;
 use crate::admin::{Desk, Request, ask};
 use crate::boot::esmes::accounts;
-use crate::boot::{SMPP_KEY, interceptors, open_store};
+use crate::boot::{SMPP_KEY, carriers, interceptors, open_store};
+use crate::carriers::Book;
 use crate::home::Home;
 use crate::settings::Settings;
+use crate::vault::Vault;
 
 #[derive(Subcommand)]
 pub(crate) enum OrgCommand {
@@ -229,8 +232,11 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     let key = home.secret(SMPP_KEY)?;
     let accounts = accounts(&settings.smpp, key, &store).await?;
     let writer_handle = WriterHandle::new(shared);
-    let desk = Desk::new(store.clone(), writer_handle, None, Views::default(), accounts);
-    let desk = desk.intercepted(interceptors::load(settings, &store).await?);
+    let desk = Desk::new(store.clone(), writer_handle.clone(), None, Views::default(), accounts);
+    let mut desk = desk.intercepted(interceptors::load(settings, &store).await?);
+    if matches!(request, Request::Carrier { .. }) {
+        desk = desk.keeping(resting(settings, &home, &store, &writer_handle).await?);
+    }
     let answer = desk.answer(request.clone()).await;
     writer.stop(None);
     ended.await?;
@@ -240,6 +246,19 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
         Ok(answer) => Ok(answer),
         Err(refusal) => bail!("{}: {}", refusal.code.as_str(), refusal.message),
     }
+}
+
+/// The carriers as they are stored: nothing of them runs here.
+async fn resting(
+    settings: &Settings,
+    home: &Home,
+    store: &Store,
+    writer: &WriterHandle,
+) -> Result<Book> {
+    let ids = carriers::identify(store, &carriers::names(settings)).await?;
+    let filed = carriers::filed(settings, &ids, store).await?;
+    let vault = Vault::open_with(&settings.secrets, home)?;
+    Ok(Book::new(settings.clone(), store.clone(), writer.clone(), vault, filed, None))
 }
 
 async fn through_socket(home: &Home, request: &Request) -> Result<Value> {

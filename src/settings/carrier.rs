@@ -1,5 +1,6 @@
 //! One upstream SMPP account: `[[carriers]]`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use model::address::SenderKind;
@@ -153,6 +154,131 @@ pub struct Carrier {
     /// Tell the carrier how long it may try a message.
     #[serde(default = "yes")]
     pub validity_period: bool,
+    #[serde(default)]
+    pub bind_mode: BindMode,
+    #[serde(default)]
+    pub tls: bool,
+    /// Take the certificate only if it is the host's, and of an authority that is trusted.
+    #[serde(default = "yes")]
+    pub tls_verify: bool,
+    /// PEM file of authorities, in place of those that the machine trusts.
+    #[serde(default, deserialize_with = "some_text")]
+    pub tls_ca_file: Option<String>,
+    #[serde(default)]
+    pub interface_version: InterfaceVersion,
+    /// None of these four: as `[smpp]` says.
+    #[serde(default)]
+    pub enquire_link_s: Option<u64>,
+    #[serde(default)]
+    pub response_timeout_s: Option<u64>,
+    #[serde(default)]
+    pub reconnect_min_s: Option<u64>,
+    #[serde(default)]
+    pub reconnect_max_s: Option<u64>,
+    /// In place of what the sender's and the recipient's kind ask for.
+    #[serde(default)]
+    pub source_ton: Option<u8>,
+    #[serde(default)]
+    pub source_npi: Option<u8>,
+    #[serde(default)]
+    pub dest_ton: Option<u8>,
+    #[serde(default)]
+    pub dest_npi: Option<u8>,
+    /// How texts of the GSM alphabet are written.
+    #[serde(default)]
+    pub default_encoding: DefaultEncoding,
+    /// What data_coding says of them.
+    #[serde(default)]
+    pub gsm7_data_coding: Option<u8>,
+    /// Ask for receipts.
+    #[serde(default = "yes")]
+    pub dlr_expected: bool,
+    /// None: as `smpp.receipt_timeout_h` says.
+    #[serde(default)]
+    pub dlr_timeout_h: Option<u64>,
+    #[serde(default)]
+    pub dlr_id_format: DlrIdFormat,
+    /// What a receipt's state makes of a message, where it is not the usual.
+    #[serde(default)]
+    pub state_map: BTreeMap<ReceiptState, ReceiptMeaning>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindMode {
+    #[default]
+    Transceiver,
+    TransmitterReceiver,
+    Transmitter,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum InterfaceVersion {
+    #[serde(rename = "3.3")]
+    V33,
+    #[default]
+    #[serde(rename = "3.4")]
+    V34,
+    #[serde(rename = "5.0")]
+    V50,
+}
+
+impl InterfaceVersion {
+    /// As a bind writes it.
+    #[must_use]
+    pub fn octet(self) -> u8 {
+        match self {
+            Self::V33 => 0x33,
+            Self::V34 => 0x34,
+            Self::V50 => 0x50,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultEncoding {
+    #[default]
+    Gsm7,
+    Latin1,
+}
+
+/// How the id of an answer becomes the id of the receipt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DlrIdFormat {
+    /// It is the same; where it is not, hexadecimal and decimal are tried.
+    #[default]
+    AsIs,
+    HexToDec,
+    DecToHex,
+}
+
+/// message_state, or its word in a receipt's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptState {
+    Enroute,
+    Delivered,
+    Expired,
+    Deleted,
+    Undeliverable,
+    Accepted,
+    Unknown,
+    Rejected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptMeaning {
+    /// History only.
+    Ignored,
+    Delivered,
+    Undelivered,
+    Expired,
+    Failed,
+    Rejected,
+    SubmittedNoReceipt,
 }
 
 fn smpp_port() -> u16 {
@@ -222,5 +348,33 @@ impl Carrier {
         let cost = u64::try_from(self.cost_rate_micros).unwrap_or(u64::MAX);
         faults.range(cost, 0..=1_000_000_000, key, "cost_rate_micros");
         self.circuit.check(key, faults);
+        for (field, seconds, most) in [
+            ("enquire_link_s", self.enquire_link_s, 3_600),
+            ("response_timeout_s", self.response_timeout_s, 600),
+            ("reconnect_min_s", self.reconnect_min_s, 3_600),
+            ("reconnect_max_s", self.reconnect_max_s, 86_400),
+            ("dlr_timeout_h", self.dlr_timeout_h, 720),
+        ] {
+            faults.range(seconds.unwrap_or(1), 1..=most, key, field);
+        }
+        for (field, octet, most) in [
+            ("source_ton", self.source_ton, 6),
+            ("source_npi", self.source_npi, 18),
+            ("dest_ton", self.dest_ton, 6),
+            ("dest_npi", self.dest_npi, 18),
+        ] {
+            faults.range(u64::from(octet.unwrap_or(0)), 0..=most, key, field);
+        }
+    }
+
+    /// What is wrong with it: each key, and what it must be.
+    pub(crate) fn faults(&self) -> Vec<(String, String)> {
+        let mut faults = Faults::default();
+        self.check("", &mut faults);
+        let pair = |text: String| {
+            let (key, expected) = text.split_once(" must be ")?;
+            Some((key.trim_start_matches('.').to_owned(), expected.to_owned()))
+        };
+        faults.0.into_iter().filter_map(pair).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! What the program stands on: `[http] [database] [data] [log] [limits]`.
+//! What the program stands on: `[http] [database] [data] [log] [limits] [secrets]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,6 +6,15 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Faults, some_text};
+
+/// What passwords in the database are sealed under.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    /// None: a file of the data folder, made at the first start.
+    #[serde(deserialize_with = "some_text")]
+    pub key_file: Option<String>,
+}
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

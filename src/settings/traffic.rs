@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use actors::customer::webhook::guard::Networks;
 use model::address::SenderKind;
 use model::message::Category;
 use serde::{Deserialize, Serialize};
@@ -35,9 +36,17 @@ pub struct Smpp {
     pub retry_attempts: u32,
     pub retry_base_ms: u64,
     pub inbound_window: usize,
+    pub credentials_per_organization_max: u32,
+    pub carrier_networks: Vec<String>,
 }
 
 impl Smpp {
+    /// The private networks that organizations' carriers may be in.
+    #[must_use]
+    pub fn networks(&self) -> Networks {
+        Networks::parse(&self.carrier_networks).unwrap_or_default()
+    }
+
     pub(super) fn check(&self, faults: &mut Faults) {
         let files = self.tls_cert.is_some() && self.tls_key.is_some();
         let expected = "set together with smpp.tls_cert and smpp.tls_key";
@@ -59,6 +68,12 @@ impl Smpp {
         faults.range(u64::from(self.retry_attempts), 0..=100, "smpp", "retry_attempts");
         faults.range(self.retry_base_ms, 1..=600_000, "smpp", "retry_base_ms");
         faults.range(self.inbound_window as u64, 1..=100_000, "smpp", "inbound_window");
+        let key = "credentials_per_organization_max";
+        faults.range(u64::from(self.credentials_per_organization_max), 0..=10_000, "smpp", key);
+        if let Err(bad) = Networks::parse(&self.carrier_networks) {
+            let expected = format!("networks such as 10.0.0.0/8, not \"{bad}\"");
+            faults.unless(false, "smpp", "carrier_networks", &expected);
+        }
     }
 }
 

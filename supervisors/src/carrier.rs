@@ -20,6 +20,7 @@ use actors::traffic::router::Detours;
 use actors::writer::WriterHandle;
 use metrics::counter;
 use model::carrier::{CarrierId, MessageKey};
+use proto_smpp::BindKind;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use store::Store;
 use store::lane::{Admin, AdminDone};
@@ -56,6 +57,14 @@ pub struct CarrierArgs {
     pub policy: Policy,
 }
 
+impl CarrierArgs {
+    /// Whether an account that runs by `other` need not be started anew to run by this.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.profile.is_as(&other.profile)
+    }
+}
+
 /// The behaviour.
 pub struct CarrierSupervisor;
 
@@ -69,8 +78,8 @@ pub struct CarrierState {
 }
 
 /// One connection's place in the account.
-#[derive(Default)]
 struct Place {
+    kind: BindKind,
     bind: Option<ActorRef<BindMsg>>,
     in_hand: InHand,
     log: Log,
@@ -86,7 +95,9 @@ impl Actor for CarrierSupervisor {
         _me: ActorRef<CarrierMsg>,
         args: CarrierArgs,
     ) -> Result<CarrierState, ActorProcessingErr> {
-        let binds = (0..args.profile.connections).map(|_| Place::default()).collect();
+        let place =
+            |kind| Place { kind, bind: None, in_hand: InHand::default(), log: Log::default() };
+        let binds = args.profile.binds().into_iter().map(place).collect();
         let (owned, owner, owner_log) = (None, None, Log::default());
         Ok(CarrierState { args, owned, owner, owner_log, binds, leaving: false })
     }
@@ -193,9 +204,14 @@ impl CarrierState {
         if place.bind.is_some() || self.leaving {
             return Ok(());
         }
+        // An owner has entered its view before it has an address.
+        let view = self.args.views.find(&self.args.profile.name);
+        let Some(view) = view.and_then(|view| view.binds.get(at).cloned()) else { return Ok(()) };
         place.in_hand.lay_down();
         let args = BindArgs {
             slot: at,
+            kind: place.kind,
+            view,
             carrier,
             profile: self.args.profile.clone(),
             owner: owner.clone(),

@@ -6,9 +6,13 @@
 //!
 //! A carrier whose budget is spent is not given up: it is bad for one account and no reason to
 //! fail all others. It rests and starts again.
+//!
+//! Which accounts there are stands in a plan that others write. When told of a change this compares
+//! the plan with what runs: what is new starts, what is gone or another finishes what is under way
+//! first, and what is as it was is not touched.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, counter};
@@ -21,6 +25,30 @@ use crate::restart::{Log, Policy};
 
 /// The rest of a carrier whose budget is spent.
 const LONG_REST: Duration = Duration::from_secs(600);
+/// How long an account that changes or goes may take to finish what is under way. What it did not
+/// finish is in doubt, and its successor decides.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The accounts there should be. A clone is the same plan.
+#[derive(Clone, Default)]
+pub struct Plan(Arc<RwLock<Vec<CarrierArgs>>>);
+
+impl Plan {
+    #[must_use]
+    pub fn new(accounts: Vec<CarrierArgs>) -> Self {
+        Self(Arc::new(RwLock::new(accounts)))
+    }
+
+    /// Writes another plan; whoever runs it is told separately.
+    pub fn set(&self, accounts: Vec<CarrierArgs>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = accounts;
+    }
+
+    #[must_use]
+    pub fn accounts(&self) -> Vec<CarrierArgs> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 #[derive(Debug)]
 pub enum CarriersMsg {
@@ -34,14 +62,19 @@ pub enum CarriersMsg {
         name: Option<String>,
         reply: RpcReplyPort<()>,
     },
+    /// The plan is another one.
+    Changed,
     /// (self) A rest is over.
     Start(Arc<str>),
+    /// (self) What was under way there is done, or its time is.
+    Left(ActorId),
 }
 
 /// The behaviour.
 pub struct CarriersSupervisor;
 
 pub struct CarriersState {
+    plan: Plan,
     carriers: HashMap<Arc<str>, Branch>,
     names: HashMap<ActorId, Arc<str>>,
 }
@@ -50,24 +83,29 @@ struct Branch {
     args: CarrierArgs,
     supervisor: Option<ActorRef<CarrierMsg>>,
     log: Log,
+    /// It was asked to leave: what comes after it stands in the plan.
+    leaving: bool,
+}
+
+impl Branch {
+    fn new(args: CarrierArgs) -> Self {
+        Self { args, supervisor: None, log: Log::default(), leaving: false }
+    }
 }
 
 impl Actor for CarriersSupervisor {
     type Msg = CarriersMsg;
     type State = CarriersState;
-    type Arguments = Vec<CarrierArgs>;
+    type Arguments = Plan;
 
     async fn pre_start(
         &self,
         _me: ActorRef<CarriersMsg>,
-        args: Vec<CarrierArgs>,
+        plan: Plan,
     ) -> Result<CarriersState, ActorProcessingErr> {
-        let branch = |args: CarrierArgs| {
-            let name = args.profile.name.clone();
-            (name, Branch { args, supervisor: None, log: Log::default() })
-        };
-        let carriers = args.into_iter().map(branch).collect();
-        Ok(CarriersState { carriers, names: HashMap::new() })
+        let branch = |args: CarrierArgs| (args.profile.name.clone(), Branch::new(args));
+        let carriers = plan.accounts().into_iter().map(branch).collect();
+        Ok(CarriersState { plan, carriers, names: HashMap::new() })
     }
 
     async fn post_start(
@@ -102,6 +140,13 @@ impl Actor for CarriersSupervisor {
                 }
             }
             CarriersMsg::Drain { name, reply } => state.drain(name, reply),
+            CarriersMsg::Changed => state.follow_plan(&me).await,
+            CarriersMsg::Left(who) => {
+                let name = state.names.get(&who).and_then(|name| state.carriers.get(name));
+                if let Some(carrier) = name.and_then(|branch| branch.supervisor.as_ref()) {
+                    carrier.stop(Some(String::from("it was changed")));
+                }
+            }
         }
         Ok(())
     }
@@ -114,10 +159,10 @@ impl Actor for CarriersSupervisor {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(child, error) => {
-                state.died(&me, child.get_id(), &error.to_string());
+                state.died(&me, child.get_id(), &error.to_string()).await;
             }
             SupervisionEvent::ActorTerminated(child, ..) => {
-                state.died(&me, child.get_id(), "stopped");
+                state.died(&me, child.get_id(), "stopped").await;
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
@@ -128,6 +173,9 @@ impl Actor for CarriersSupervisor {
 impl CarriersState {
     async fn start(&mut self, me: &ActorRef<CarriersMsg>, name: &Arc<str>) {
         let Some(branch) = self.carriers.get_mut(name) else { return };
+        if branch.supervisor.is_some() {
+            return;
+        }
         let args = branch.args.clone();
         // Zero is a number too: an alarm needs the series before the first death.
         for actor in ["carrier", "owner", "bind"] {
@@ -142,9 +190,62 @@ impl CarriersState {
         }
     }
 
-    fn died(&mut self, me: &ActorRef<CarriersMsg>, who: ActorId, why: &str) {
-        if let Some(name) = self.names.remove(&who) {
-            self.again(me, &name, why);
+    /// Starts, changes and ends accounts until they are as planned.
+    async fn follow_plan(&mut self, me: &ActorRef<CarriersMsg>) {
+        let planned: HashMap<Arc<str>, CarrierArgs> = self
+            .plan
+            .accounts()
+            .into_iter()
+            .map(|args| (args.profile.name.clone(), args))
+            .collect();
+        let names: Vec<_> = self.carriers.keys().cloned().collect();
+        for name in names {
+            let Some(branch) = self.carriers.get_mut(&name) else { continue };
+            if planned.get(&name).is_some_and(|args| args.is_as(&branch.args)) {
+                continue;
+            }
+            match &branch.supervisor {
+                // It is on its way out already: what follows is read from the plan when it is.
+                Some(_) if branch.leaving => {}
+                Some(carrier) => {
+                    branch.leaving = true;
+                    tracing::info!(carrier = %name, "an account changes");
+                    leave(me, carrier.clone());
+                }
+                None => match planned.get(&name) {
+                    Some(args) => branch.args = args.clone(),
+                    None => self.forget(&name),
+                },
+            }
+        }
+        for (name, args) in planned {
+            if !self.carriers.contains_key(&name) {
+                self.carriers.insert(name.clone(), Branch::new(args));
+                self.start(me, &name).await;
+            }
+        }
+    }
+
+    fn forget(&mut self, name: &Arc<str>) {
+        if let Some(branch) = self.carriers.remove(name) {
+            branch.args.views.remove(name);
+        }
+    }
+
+    async fn died(&mut self, me: &ActorRef<CarriersMsg>, who: ActorId, why: &str) {
+        let Some(name) = self.names.remove(&who) else { return };
+        let Some(branch) = self.carriers.get_mut(&name) else { return };
+        if !branch.leaving {
+            return self.again(me, &name, why);
+        }
+        let planned = self.plan.accounts().into_iter().find(|args| args.profile.name == name);
+        branch.args.views.remove(&name);
+        match planned {
+            Some(args) => {
+                *branch = Branch::new(args);
+                self.start(me, &name).await;
+            }
+            None => self.forget(&name),
         }
     }
 
@@ -179,6 +280,17 @@ impl CarriersState {
             let _ = reply.send(());
         });
     }
+}
+
+/// Has an account finish what is under way, in a task: others are not kept waiting.
+fn leave(me: &ActorRef<CarriersMsg>, carrier: ActorRef<CarrierMsg>) {
+    let me = me.clone();
+    tokio::spawn(async move {
+        if carrier.call(CarrierMsg::Drain, Some(LEAVE_PATIENCE)).await.is_err() {
+            tracing::debug!("an account ended before it was asked to");
+        }
+        let _ = me.send_message(CarriersMsg::Left(carrier.get_id()));
+    });
 }
 
 fn restarts(actor: &'static str, carrier: &Arc<str>) -> Counter {

@@ -23,8 +23,7 @@ use store::Store;
 use store::lane::Alternatives;
 use tokio::time::Instant;
 
-use crate::carrier::CarrierArgs;
-use crate::carriers::{CarriersMsg, CarriersSupervisor};
+use crate::carriers::{CarriersMsg, CarriersSupervisor, Plan};
 use crate::customers::{CustomersArgs, CustomersSupervisor};
 use crate::esmes::{EsmesArgs, EsmesMsg, EsmesSupervisor};
 use crate::restart::{Log, Policy};
@@ -44,6 +43,8 @@ pub enum RootMsg {
     AccountChanged {
         system_id: String,
     },
+    /// The plan of the carriers is another one.
+    CarriersChanged,
     /// Every ESME is asked to leave; answered when none is left.
     DrainEsmes {
         reply: RpcReplyPort<()>,
@@ -110,7 +111,7 @@ impl WriterPlan {
 pub struct RootArgs {
     pub writer: WriterPlan,
     pub sandbox: SandboxHandle,
-    pub carriers: Vec<CarrierArgs>,
+    pub carriers: Plan,
     pub sweeper: SweeperArgs,
     pub retention: RetentionArgs,
     pub replies: RepliesArgs,
@@ -171,6 +172,12 @@ impl Actor for Root {
             RootMsg::AccountChanged { system_id } => {
                 if let Some(esmes) = state.esmes() {
                     let _ = esmes.send_message(EsmesMsg::Changed { system_id });
+                }
+            }
+            RootMsg::CarriersChanged => {
+                // While the carriers rest, the plan is read when they start.
+                if let Some(carriers) = state.carriers() {
+                    let _ = carriers.send_message(CarriersMsg::Changed);
                 }
             }
             RootMsg::DrainEsmes { reply } => match state.esmes() {

@@ -2,6 +2,7 @@
 //!
 //! Each test grows a tree of its own, kills or starves a part of it, and waits for facts.
 
+mod changes;
 mod customers;
 mod deaths;
 mod diverts;
@@ -13,5 +14,6 @@ mod pace;
 mod peer;
 mod poison;
 mod schedules;
+mod tls;
 mod world;
 mod writer;

@@ -43,6 +43,13 @@ coded! {
         WalletLow = 124 "wallet_low",
         /// A sender was approved or rejected for a country.
         SenderIdUpdated = 130 "sender_id_updated",
+        /// A carrier of the organization can take messages.
+        BindUp = 140 "bind_up",
+        /// None of its binds is up.
+        BindDown = 141 "bind_down",
+        /// The password of a credential was shown.
+        CredentialRevealed = 142 "credential_revealed",
+        CredentialRotated = 143 "credential_rotated",
     }
 }
 
@@ -88,6 +95,10 @@ impl EventKind {
             Self::DestinationRefused => "protection.destination_refused",
             Self::WalletLow => "wallet.low",
             Self::SenderIdUpdated => "sender_id.updated",
+            Self::BindUp => "smpp.bind_up",
+            Self::BindDown => "smpp.bind_down",
+            Self::CredentialRevealed => "smpp.credential_revealed",
+            Self::CredentialRotated => "smpp.credential_rotated",
         })
     }
 

@@ -50,6 +50,12 @@ codes! {
     MessageNotCancellable = 409 "MESSAGE_NOT_CANCELLABLE",
     MessageNotEditable = 409 "MESSAGE_NOT_EDITABLE",
     MessageNotRetryable = 409 "MESSAGE_NOT_RETRYABLE",
+    /// It stands in the settings file, and is changed there.
+    ManagedBySettings = 409 "MANAGED_BY_SETTINGS",
+    /// Something else needs it.
+    ResourceInUse = 409 "RESOURCE_IN_USE",
+    /// A password is shown once.
+    AlreadyRevealed = 409 "ALREADY_REVEALED",
     PayloadTooLarge = 413 "PAYLOAD_TOO_LARGE",
     UnsupportedMedia = 415 "UNSUPPORTED_MEDIA",
     ValidationError = 422 "VALIDATION_ERROR",

@@ -1,4 +1,4 @@
-//! One connection to a carrier: a transceiver bind, kept up.
+//! One connection to a carrier, bound as a transceiver or as half of a pair, and kept up.
 //!
 //! Started by the carrier's supervisor. A lost connection is a state of this actor with a time to
 //! try again, not a crash. It turns its owner's jobs into PDUs and the carrier's answers into
@@ -26,8 +26,8 @@ use tokio::time::Instant;
 
 use super::hand::{Condemned, InHand, Item};
 use super::job::Job;
-use super::owner::OwnerMsg;
-use super::profile::Profile;
+use super::owner::{BindView, OwnerMsg};
+use super::profile::{Profile, Timers};
 use super::translate;
 use super::wire::{self, ReadHalf, Wire, WriteHalf};
 use crate::gate::{Gate, Permit};
@@ -97,6 +97,9 @@ pub struct CarrierBind;
 
 pub struct BindArgs {
     pub slot: usize,
+    pub kind: BindKind,
+    /// Where it says how it stands.
+    pub view: Arc<BindView>,
     pub carrier: CarrierId,
     pub profile: Arc<Profile>,
     pub owner: ActorRef<OwnerMsg>,
@@ -115,6 +118,8 @@ pub struct BindState {
     backoff: Backoff,
     tick: Option<(Instant, AbortHandle)>,
     rest_until: Instant,
+    /// The status with which the carrier refused our bind, until the connection is over.
+    refused: Option<CommandStatus>,
     meters: Meters,
     leaving: bool,
 }
@@ -186,6 +191,7 @@ impl Actor for CarrierBind {
             backoff: Backoff::default(),
             tick: None,
             rest_until: Instant::now(),
+            refused: None,
             meters,
             leaving: false,
         })
@@ -262,8 +268,9 @@ impl BindState {
             },
         );
         let profile = &self.args.profile;
-        let mut bind = Bind::new(BindKind::Transceiver, &profile.system_id, &profile.password);
+        let mut bind = Bind::new(self.args.kind, &profile.system_id, &profile.password);
         bind.system_type.clone_from(&profile.system_type);
+        bind.interface_version = profile.link.interface_version;
         let settings = Settings {
             window: profile.window,
             response_timeout: profile.timers.response,
@@ -319,6 +326,7 @@ impl BindState {
             let validity = translate::validity(job.expires_at.since(At::now()));
             written.iter_mut().for_each(|message| message.validity.clone_from(&validity));
         }
+        written.iter_mut().for_each(|message| profile.quirks.write(message));
         Some(written)
     }
 
@@ -368,9 +376,10 @@ impl BindState {
                     requests.push((command, sequence, message));
                 }
                 Output::Bound => self.bound(me),
-                Output::BindRefused(status) => {
-                    let (carrier, status) = (&self.args.profile.name, status.name());
+                Output::BindRefused(refused) => {
+                    let (carrier, status) = (&self.args.profile.name, refused.name());
                     tracing::warn!(%carrier, status, "the carrier refused our bind");
+                    self.refused = Some(refused);
                 }
                 Output::BindRequested(_)
                 | Output::RequestMulti { .. }
@@ -386,9 +395,9 @@ impl BindState {
             self.take_requests(me, requests);
         }
         if let Link::Up(connection) = &self.link {
-            self.meters
-                .window
-                .set(f64::from(u32::try_from(connection.session.in_flight()).unwrap_or(u32::MAX)));
+            let in_flight = connection.session.in_flight();
+            self.meters.window.set(f64::from(u32::try_from(in_flight).unwrap_or(u32::MAX)));
+            self.args.view.set_in_flight(in_flight);
         }
     }
 
@@ -405,6 +414,7 @@ impl BindState {
     fn bound(&mut self, me: &ActorRef<BindMsg>) {
         self.backoff.reset();
         self.meters.bound.set(1.0);
+        self.args.view.bound(At::now());
         let (carrier, bind) = (&self.args.profile.name, self.args.slot);
         tracing::info!(%carrier, bind, "bound");
         let (slot, bind) = (self.args.slot, me.clone());
@@ -430,14 +440,22 @@ impl BindState {
         }
         self.meters.unanswered.increment(unanswered.len() as u64);
         let answers = unanswered.into_iter().map(|tag| answered(tag, Answer::Unanswered)).collect();
-        let (slot, why) = (self.args.slot, String::from(reason));
+        let refused = self.refused.take();
+        let why = match refused {
+            Some(status) => format!("bind refused: {}", super::status::text(status)),
+            None => String::from(reason),
+        };
+        let slot = self.args.slot;
+        self.args.view.lost(At::now(), &why, refused.is_some_and(is_locked_out));
         let _ = self.args.owner.send_message(OwnerMsg::Down { slot, why, answers });
         if self.leaving {
             return me.stop(None);
         }
         let timers = &self.args.profile.timers;
-        let rest = self.backoff.next(rand::random());
+        let jitter = rand::random();
+        let rest = self.backoff.next(jitter);
         let rest = rest.clamp(timers.reconnect_min.min(timers.reconnect_max), timers.reconnect_max);
+        let rest = refused.map_or(rest, |status| rest.max(rest_after(status, timers, jitter)));
         let (carrier, bind) = (&self.args.profile.name, self.args.slot);
         tracing::warn!(%carrier, bind, reason, rest_ms = rest.as_millis(), "not bound");
         // An older wake would cut the rest short.
@@ -463,7 +481,15 @@ impl BindState {
             Link::Resting if Instant::now() < self.rest_until => self.tick_at(me, self.rest_until),
             Link::Resting => self.connect(me),
             Link::Connecting(_) => {}
-            Link::Up(_) => self.step(me, vec![Input::Tick]),
+            Link::Up(connection) => {
+                let before = connection.session.stats().enquiries;
+                self.step(me, vec![Input::Tick]);
+                if let Link::Up(connection) = &self.link
+                    && connection.session.stats().enquiries != before
+                {
+                    self.args.view.set_enquired(At::now());
+                }
+            }
         }
     }
 
@@ -512,6 +538,24 @@ impl Drop for News {
         // A bind that is gone needs no news.
         let _ = self.me.send_message(BindMsg::Connected { life: self.life, halves });
     }
+}
+
+/// The carrier does not want us as we are: wrong password, name or system.
+fn is_locked_out(status: CommandStatus) -> bool {
+    let ours = [CommandStatus::BINDFAIL, CommandStatus::INVPASWD, CommandStatus::INVSYSID];
+    ours.contains(&status)
+}
+
+/// The least rest after a bind was refused. A wrong password does not get right by trying, and
+/// tries lock accounts out; a carrier that still holds our last connection lets go of it by its
+/// own timers.
+fn rest_after(status: CommandStatus, timers: &Timers, jitter: f64) -> Duration {
+    let least = match status {
+        _ if is_locked_out(status) => timers.locked_out,
+        CommandStatus::ALYBND => timers.already_bound,
+        _ => return Duration::ZERO,
+    };
+    least + least.mul_f64(jitter.clamp(0.0, 1.0) / 4.0)
 }
 
 fn answered(tag: Tag, answer: Answer) -> Answered {

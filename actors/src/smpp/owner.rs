@@ -5,11 +5,13 @@
 //! of intents without result, so that a crash leaves no more in doubt. All it holds can be read
 //! again from its rows. It never waits: tasks of its own read the store.
 
+mod bind_view;
 mod divert;
 mod expiry;
 mod flight;
 mod flow;
 mod loading;
+mod telling;
 mod view;
 
 use std::cmp::Reverse;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
+use proto_smpp::BindKind;
 use proto_smpp::pacing::Sliding;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use store::Store;
@@ -33,6 +36,7 @@ use super::profile::Profile;
 use crate::directory::{Directory, Listed};
 use crate::traffic::router::Detours;
 use crate::writer::WriterHandle;
+pub use bind_view::{BindStanding, BindView};
 use divert::Diverting;
 use flight::Flight;
 pub use view::{CarrierView, Views};
@@ -147,17 +151,25 @@ pub struct OwnerState {
     tick: Option<(Instant, AbortHandle)>,
     tasks: JoinSet<()>,
     diverting: Diverting,
+    told: telling::Told,
     view: Arc<CarrierView>,
     _listed: Listed,
 }
 
 /// One connection's place.
-#[derive(Default)]
 struct Slot {
+    /// False for the half of a pair by which nothing is submitted.
+    transmits: bool,
     bind: Option<ActorRef<BindMsg>>,
     up: bool,
     /// PDUs it may still take.
     room: usize,
+}
+
+impl Slot {
+    fn new(kind: BindKind) -> Self {
+        Self { transmits: kind.transmits(), bind: None, up: false, room: 0 }
+    }
 }
 
 impl Actor for Owner {
@@ -174,7 +186,7 @@ impl Actor for Owner {
         view.set_paused(args.paused);
         Ok(OwnerState {
             backlog: Backlog::new(PER_FLOW_MAX, IN_MEMORY_MAX).unread(),
-            slots: (0..args.profile.connections).map(|_| Slot::default()).collect(),
+            slots: args.profile.binds().into_iter().map(Slot::new).collect(),
             flights: HashMap::new(),
             outstanding: 0,
             ready: VecDeque::new(),
@@ -196,6 +208,7 @@ impl Actor for Owner {
             tick: None,
             tasks: JoinSet::new(),
             diverting: Diverting::new(&args),
+            told: telling::Told::default(),
             view,
             _listed: args.directory.list(args.carrier, me),
             args,

@@ -7,10 +7,15 @@ use std::time::Duration;
 use model::carrier::OrgId;
 use model::message::{Category, Status};
 use model::refusal::MessageError;
+use proto_smpp::BindKind;
+use proto_smpp::pdu::bind::VERSION_34;
 use proto_smpp::split::Concat;
 use tokio::io::DuplexStream;
 
+use super::quirks::Quirks;
+use super::tls::Tls;
 use super::translate::Dialect;
+use crate::customer::webhook::guard::Networks;
 
 /// Opens an in-memory connection; `None` while its other side is not there.
 pub type Pipe = Arc<dyn Fn() -> Option<DuplexStream> + Send + Sync>;
@@ -21,6 +26,9 @@ pub enum Endpoint {
     Tcp {
         host: String,
         port: u16,
+        tls: Option<Tls>,
+        /// Public addresses and these networks alone; `None`: wherever the name leads.
+        only: Option<Networks>,
     },
     /// Our own SMSC in this process.
     Pipe(Pipe),
@@ -54,6 +62,54 @@ pub struct Profile {
     pub timers: Timers,
     pub retry: Retry,
     pub doubt: Doubt,
+    pub link: Link,
+    pub quirks: Quirks,
+    /// A digest of all that was said of it: of two profiles of one account the same if they are.
+    pub made_of: [u8; 32],
+}
+
+/// How an account is bound, and whom that is told.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub mode: BindMode,
+    pub interface_version: u8,
+    /// The organization whose log says when it is up and down, and what it calls the carrier.
+    pub told: Option<(OrgId, String)>,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { mode: BindMode::Transceiver, interface_version: VERSION_34, told: None }
+    }
+}
+
+/// Which binds one connection of the settings stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindMode {
+    Transceiver,
+    /// A pair: submits go by the one, receipts and inbound messages come by the other.
+    TransmitterReceiver,
+    /// Nothing comes back but answers.
+    Transmitter,
+}
+
+impl Profile {
+    /// The binds of the account, in the order of their slots.
+    #[must_use]
+    pub fn binds(&self) -> Vec<BindKind> {
+        let of_one: &[BindKind] = match self.link.mode {
+            BindMode::Transceiver => &[BindKind::Transceiver],
+            BindMode::TransmitterReceiver => &[BindKind::Transmitter, BindKind::Receiver],
+            BindMode::Transmitter => &[BindKind::Transmitter],
+        };
+        (0..self.connections).flat_map(|_| of_one).copied().collect()
+    }
+
+    /// Whether an account that runs by `other` runs by this as well.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.made_of == other.made_of
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +119,10 @@ pub struct Timers {
     pub bind: Duration,
     pub reconnect_min: Duration,
     pub reconnect_max: Duration,
+    /// The least rest after our name or password was refused.
+    pub locked_out: Duration,
+    /// The least rest while the carrier still holds an earlier connection of ours.
+    pub already_bound: Duration,
     /// The peer's requests that may wait for our answer.
     pub inbound_window: usize,
 }
@@ -129,7 +189,7 @@ impl fmt::Debug for Profile {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
             Self::Pipe(_) => f.write_str("in process"),
         }
     }

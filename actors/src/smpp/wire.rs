@@ -2,6 +2,7 @@
 //!
 //! Owned by the bind's actor through abort handles, so that they end with it, however it ends.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -10,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::profile::Endpoint;
+use super::tls::Tls;
+use crate::customer::webhook::guard::Networks;
 use crate::gate::{Gate, Permit};
 
 /// Octets taken from a socket at once.
@@ -28,16 +31,13 @@ pub(super) async fn connect(
     patience: Duration,
 ) -> Result<(ReadHalf, WriteHalf), String> {
     match endpoint {
-        Endpoint::Tcp { host, port } => {
-            let connecting = TcpStream::connect((host.as_str(), *port));
-            let stream = match tokio::time::timeout(patience, connecting).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return Err(format!("connecting: {error}")),
-                Err(_) => return Err(String::from("connecting: no answer in time")),
-            };
-            stream.set_nodelay(true).map_err(|error| format!("connecting: {error}"))?;
-            let (read, write) = stream.into_split();
-            Ok((Box::new(read), Box::new(write)))
+        Endpoint::Tcp { host, port, tls, only } => {
+            let connecting = dial(host, *port, tls.as_ref(), only.as_ref());
+            match tokio::time::timeout(patience, connecting).await {
+                Ok(Ok(halves)) => Ok(halves),
+                Ok(Err(error)) => Err(format!("connecting: {error}")),
+                Err(_) => Err(String::from("connecting: no answer in time")),
+            }
         }
         Endpoint::Pipe(open) => {
             let pipe = open().ok_or_else(|| String::from("the sandbox is not there"))?;
@@ -45,6 +45,29 @@ pub(super) async fn connect(
             Ok((Box::new(read), Box::new(write)))
         }
     }
+}
+
+async fn dial(
+    host: &str,
+    port: u16,
+    tls: Option<&Tls>,
+    only: Option<&Networks>,
+) -> Result<(ReadHalf, WriteHalf), String> {
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| error.to_string())?;
+    // What the name leads to is looked at here, and these addresses alone are connected to.
+    let allowed = |address: &SocketAddr| only.is_none_or(|only| only.allow(address.ip(), true));
+    let addresses: Vec<SocketAddr> = found.filter(allowed).collect();
+    if addresses.is_empty() {
+        return Err(String::from("the host leads to no address that is allowed"));
+    }
+    let stream = TcpStream::connect(&*addresses).await.map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let Some(tls) = tls else {
+        let (read, write) = stream.into_split();
+        return Ok((Box::new(read), Box::new(write)));
+    };
+    let (read, write) = tokio::io::split(tls.open(host, stream).await?);
+    Ok((Box::new(read), Box::new(write)))
 }
 
 /// A running connection's tasks; dropping this ends them and closes the socket.
@@ -131,7 +154,12 @@ async fn write_all(mut write: WriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -> 
         while let Ok(mut more) = queue.try_recv() {
             octets.append(&mut more);
         }
-        match tokio::time::timeout(WRITE_PATIENCE, write.write_all(&octets)).await {
+        let writing = async {
+            write.write_all(&octets).await?;
+            // TLS may hold back what it was given.
+            write.flush().await
+        };
+        match tokio::time::timeout(WRITE_PATIENCE, writing).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return format!("writing: {error}"),
             Err(_) => return String::from("writing: the peer reads nothing"),

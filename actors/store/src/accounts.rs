@@ -32,6 +32,12 @@ row! {
 }
 
 row! {
+    struct PublicKey {
+        public_id: Vec<u8>,
+    }
+}
+
+row! {
     struct Name {
         name: String,
     }
@@ -55,6 +61,13 @@ impl Store {
                 o.is_sandbox, o.suspended_at
             from api_keys k join organizations o on o.id = k.organization_id where k.hash = $1";
         Ok(sqlx::query_as(sql).bind(&hash[..]).fetch_optional(self.engine()).await?)
+    }
+
+    /// The public id of a key.
+    pub async fn key_id(&self, key: i64) -> Result<Option<PublicId>, StoreError> {
+        let query = sqlx::query_as("select public_id from api_keys where id = $1").bind(key);
+        let row: Option<PublicKey> = query.fetch_optional(self.engine()).await?;
+        Ok(row.and_then(|row| row.public_id.try_into().ok()).map(PublicId::from_bytes))
     }
 
     pub async fn organization(&self, id: PublicId) -> Result<Option<OrganizationRow>, StoreError> {

@@ -10,6 +10,7 @@ mod admin;
 mod batches;
 mod blocked;
 mod caps;
+mod carriers;
 mod change;
 mod compliance;
 mod consent;
@@ -49,6 +50,7 @@ use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
 pub use caps::{CapChange, CapDone, CapPatch, NewCap};
+pub use carriers::{CarrierChange, CarrierDone};
 pub use change::{CancelFate, Edit};
 pub use compliance::{Compliance, Complied, ImportState, ImportStatus, Lift, NewSuppression};
 pub use consent::NewConsent;

@@ -38,6 +38,7 @@ const STEPS: &[Step] = steps![
     9 "0009" "templates",
     10 "0010" "policies",
     11 "0011" "smpp",
+    12 "0012" "carriers",
     13 "0013" "routing",
     15 "0015" "interceptors",
 ];

@@ -8,6 +8,7 @@
 //! The program is the one beside this test: `cargo build --workspace --bins` makes it.
 
 mod books;
+mod by_api;
 mod carriers;
 mod crash;
 mod desk;

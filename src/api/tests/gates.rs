@@ -261,8 +261,8 @@ async fn a_sender_is_registered_approved_used_and_withdrawn() {
     assert_eq!(taken.body["error"]["details"]["countries"], json!(["US", "GB"]));
 
     let accounts = Accounts::new([7; 32], NEVER_SHUT);
-    let desk =
-        Desk::new(world.store.clone(), world.handle.clone(), None, Default::default(), accounts);
+    let (store, handle) = (world.store.clone(), world.handle.clone());
+    let desk = Desk::new(store, handle, None, Default::default(), accounts);
     let waiting = desk.answer(admin::Request::Senders).await.unwrap();
     assert_eq!(waiting.as_array().unwrap().len(), 2);
     assert_eq!((&waiting[1]["id"], &waiting[1]["country"]), (&json!(id), &json!("US")));

@@ -43,6 +43,14 @@ pub(crate) enum EventType {
     WalletLow,
     #[serde(rename = "sender_id.updated")]
     SenderIdUpdated,
+    #[serde(rename = "smpp.bind_up")]
+    BindUp,
+    #[serde(rename = "smpp.bind_down")]
+    BindDown,
+    #[serde(rename = "smpp.credential_revealed")]
+    CredentialRevealed,
+    #[serde(rename = "smpp.credential_rotated")]
+    CredentialRotated,
 }
 
 /// The body of a webhook request.
@@ -82,6 +90,8 @@ pub(crate) enum EventData {
     Destination(DestinationData),
     Low(WalletLowData),
     Sender(SenderIdData),
+    Bind(BindData),
+    Credential(CredentialData),
 }
 
 /// Of `message.created`.
@@ -256,6 +266,26 @@ pub(crate) struct SenderIdData {
     country: String,
     status: String,
     reason: Option<String>,
+}
+
+/// Of `smpp.bind_up` and `smpp.bind_down`: a carrier of the organization can take messages, or cannot.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BindData {
+    carrier_id: String,
+    /// Binds that are up, and how many there are.
+    bound: i64,
+    binds: i64,
+    /// Of `smpp.bind_down`: why the last one ended.
+    last_error: Option<String>,
+}
+
+/// Of `smpp.credential_revealed` and `smpp.credential_rotated`: its password was shown, or another
+/// one was set.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CredentialData {
+    credential_id: String,
+    /// The API key that was used.
+    by: String,
 }
 
 #[cfg(test)]

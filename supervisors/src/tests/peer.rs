@@ -173,7 +173,7 @@ impl Peer {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connect(&self) -> Option<DuplexStream> {
+    pub(super) fn connect(&self) -> Option<DuplexStream> {
         let mut shared = self.lock();
         shared.opened += 1;
         let number = shared.opened;

@@ -12,7 +12,8 @@ use actors::directory::Directory;
 use actors::smpp::bind::BindMsg;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::{OwnerMsg, Views};
-use actors::smpp::profile::{Doubt, Profile, Retry, Timers, WhenInDoubt};
+use actors::smpp::profile::{Doubt, Link, Profile, Retry, Timers, WhenInDoubt};
+use actors::smpp::quirks::Quirks;
 use actors::smpp::translate::{self, Dialect};
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::traffic::replies::RepliesArgs;
@@ -40,6 +41,7 @@ use tokio::time::Instant;
 
 use super::peer::Peer;
 use crate::carrier::{CarrierArgs, CarrierMsg};
+use crate::carriers::Plan as Accounts;
 use crate::customers::{CustomersArgs, CustomersHandle};
 use crate::restart::Policy;
 use crate::root::{Root, RootArgs, RootMsg, WriterPlan};
@@ -89,6 +91,9 @@ pub(super) struct World {
     pub(super) customers: CustomersHandle,
     key: i64,
     carriers: Vec<CarrierId>,
+    plan: Accounts,
+    /// As they were at the start.
+    accounts: Vec<CarrierArgs>,
     pub(super) task: JoinHandle<()>,
     _folder: Folder,
 }
@@ -117,6 +122,8 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
             bind: s(60),
             reconnect_min: ms(5),
             reconnect_max: ms(20),
+            locked_out: ms(20),
+            already_bound: ms(20),
             inbound_window: 10,
         },
         retry: Retry { attempts: 5, base: ms(5), throttled_for: s(600) },
@@ -128,6 +135,9 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
             service: WhenInDoubt::Resend,
             marketing: WhenInDoubt::GiveUp,
         },
+        link: Link::default(),
+        quirks: Quirks::default(),
+        made_of: [0; 32],
     }
 }
 
@@ -187,7 +197,8 @@ impl Plan {
             detours: detours.clone(),
             policy: self.policy,
         };
-        let carriers = self.profiles.into_iter().map(carrier).collect();
+        let accounts: Vec<_> = self.profiles.into_iter().map(carrier).collect();
+        let carriers = Accounts::new(accounts.clone());
         let mut sweeper = SweeperArgs::new(store.clone(), writer.clone(), Arc::new(Vec::new));
         sweeper.period = Duration::from_millis(20);
         let plan = WriterPlan {
@@ -220,7 +231,7 @@ impl Plan {
         let args = RootArgs {
             writer: plan,
             sandbox,
-            carriers,
+            carriers: carriers.clone(),
             sweeper,
             retention,
             replies,
@@ -242,6 +253,8 @@ impl Plan {
             customers: handle,
             key: 0,
             carriers: Vec::new(),
+            plan: carriers,
+            accounts,
             task,
             _folder: folder,
         };
@@ -254,6 +267,14 @@ impl World {
     /// One carrier, named after nothing.
     pub(super) async fn of(profile: Profile) -> Self {
         Plan::of(vec![profile]).start().await
+    }
+
+    /// Has these accounts run from now on; those that were there keep what is not said anew.
+    pub(super) fn replan(&self, profiles: Vec<Profile>) {
+        let like = &self.accounts[0];
+        let account = |profile| CarrierArgs { profile: Arc::new(profile), ..like.clone() };
+        self.plan.set(profiles.into_iter().map(account).collect());
+        self.root.send_message(RootMsg::CarriersChanged).unwrap();
     }
 
     async fn settle_in(&mut self, names: Vec<String>) {

@@ -82,7 +82,9 @@ impl BindState {
         }
         self.args.in_hand.take_pdu(fingerprint);
         if receipt::is_receipt(&view) {
-            work.receipts.push((self.args.profile.dialect.receipt)(carrier, &view));
+            let mut receipt = (self.args.profile.dialect.receipt)(carrier, &view);
+            self.args.profile.quirks.read(&view, &mut receipt);
+            work.receipts.push(receipt);
         } else {
             let owner = self.args.profile.organization;
             let mut inbound = (self.args.profile.dialect.inbound)(carrier, owner, &view);

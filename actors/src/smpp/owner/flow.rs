@@ -35,6 +35,7 @@ impl OwnerState {
         self.claim(me);
         self.load_more(me);
         self.finish_draining();
+        self.tell_binds();
         self.view.set_under_way(self.outstanding, self.doubted.len());
         // What was stored or stopped while the rows were first counted may be counted wrong.
         if self.view.waiting() != 0 && self.has_nothing() {
@@ -76,7 +77,7 @@ impl OwnerState {
 
     /// The windows of all binds that are up.
     pub(super) fn window(&self) -> usize {
-        let up = self.slots.iter().filter(|slot| slot.up).count();
+        let up = self.slots.iter().filter(|slot| slot.up && slot.transmits).count();
         let whole = up * self.args.profile.window;
         if Instant::now() < self.slow_until { whole.div_ceil(2) } else { whole }
     }
@@ -412,7 +413,8 @@ impl OwnerState {
             if self.leaving {
                 let _ = bind.send_message(BindMsg::Unbind);
             }
-            *slot = Slot { bind: Some(bind), up: true, room: self.args.profile.window };
+            let room = if slot.transmits { self.args.profile.window } else { 0 };
+            *slot = Slot { bind: Some(bind), up: true, room, transmits: slot.transmits };
         }
         self.show_bound();
     }
@@ -436,7 +438,7 @@ impl OwnerState {
     /// A bind died with what it had: all of that is in doubt.
     pub(super) fn slot_lost(&mut self, me: &ActorRef<OwnerMsg>, at: usize) {
         if let Some(slot) = self.slots.get_mut(at) {
-            *slot = Slot::default();
+            (slot.bind, slot.up, slot.room) = (None, false, 0);
         }
         let mut over = Vec::new();
         for (key, flight) in &mut self.flights {
@@ -455,7 +457,8 @@ impl OwnerState {
     fn show_bound(&mut self) {
         let bound = self.slots.iter().filter(|slot| slot.up).count();
         self.view.set_bound(bound);
-        self.diverting.set_bound(bound);
+        // By the receiving half of a pair nothing leaves.
+        self.diverting.set_bound(self.slots.iter().filter(|s| s.up && s.transmits).count());
     }
 
     /// A message that killed its bind twice ends here, where an operator can see it.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use metrics::{Gauge, gauge};
 use model::carrier::CarrierId;
 
+use super::bind_view::{BindStanding, BindView};
 use crate::smpp::profile::Profile;
 
 /// One carrier account, as it stands.
@@ -14,7 +15,9 @@ use crate::smpp::profile::Profile;
 pub struct CarrierView {
     pub id: CarrierId,
     pub name: Arc<str>,
+    /// How many binds it has.
     pub connections: usize,
+    pub binds: Vec<Arc<BindView>>,
     bound: AtomicUsize,
     waiting: AtomicI64,
     oldest: AtomicI64,
@@ -39,6 +42,15 @@ impl std::fmt::Debug for Meters {
     }
 }
 
+impl Meters {
+    /// A carrier that is gone has nothing any more.
+    fn clear(&self, name: &str) {
+        gauge!("orbit_binds_configured", "carrier" => name.to_owned()).set(0.0);
+        let all = [&self.waiting, &self.age, &self.in_flight, &self.in_doubt, &self.bound];
+        all.iter().for_each(|gauge| gauge.set(0.0));
+    }
+}
+
 /// All carriers by name. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Views {
@@ -49,11 +61,19 @@ impl Views {
     /// The view of an account, made on its first owner's start and kept over restarts.
     pub(super) fn enter(&self, profile: &Profile, id: CarrierId) -> Arc<CarrierView> {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        let view = all.entry(profile.name.clone()).or_insert_with(|| {
-            Arc::new(CarrierView::new(id, profile.name.clone(), profile.connections))
-        });
+        let view = all
+            .entry(profile.name.clone())
+            .or_insert_with(|| Arc::new(CarrierView::new(id, profile)));
         view.bound.store(0, Ordering::Release);
         view.clone()
+    }
+
+    /// Forgets an account: it is gone, or its next owner makes another view.
+    pub fn remove(&self, name: &str) {
+        let gone = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(view) = gone {
+            view.meters.clear(name);
+        }
     }
 
     #[must_use]
@@ -68,7 +88,11 @@ impl Views {
 }
 
 impl CarrierView {
-    fn new(id: CarrierId, name: Arc<str>, connections: usize) -> Self {
+    fn new(id: CarrierId, profile: &Profile) -> Self {
+        let name = profile.name.clone();
+        let kinds = profile.binds();
+        let connections = kinds.len();
+        let binds = kinds.into_iter().map(|kind| Arc::new(BindView::new(kind))).collect();
         let label = || name.to_string();
         let meters = Meters {
             waiting: gauge!("orbit_queue_depth", "carrier" => label()),
@@ -82,6 +106,7 @@ impl CarrierView {
             id,
             name,
             connections,
+            binds,
             bound: AtomicUsize::new(0),
             waiting: AtomicI64::new(0),
             oldest: AtomicI64::new(0),
@@ -90,6 +115,19 @@ impl CarrierView {
             paused: AtomicBool::new(false),
             last_error: Mutex::new(String::new()),
             meters,
+        }
+    }
+
+    /// How the whole account stands, in one word.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        let count = |standing| self.binds.iter().filter(|b| b.standing() == standing).count();
+        match count(BindStanding::Bound) {
+            0 if self.binds.is_empty() => "disabled",
+            0 if count(BindStanding::Failed) > 0 => "failed",
+            0 => "connecting",
+            bound if bound == self.binds.len() => "bound",
+            _ => "degraded",
         }
     }
 

@@ -12,8 +12,9 @@ use model::protection::Overrides;
 
 use super::compliance::{Compliance, Complied};
 use super::{
-    CancelFate, CapChange, CapDone, Edit, Gathered, InterceptorChange, Lane, PolicyChange,
-    PolicyDone, SmppChange, TemplateChange, TemplateDone, Transfer, WebhookChange, WebhookDone,
+    CancelFate, CapChange, CapDone, CarrierChange, CarrierDone, Edit, EventRow, Gathered,
+    InterceptorChange, Lane, PolicyChange, PolicyDone, SmppChange, TemplateChange, TemplateDone,
+    Transfer, WebhookChange, WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -55,6 +56,7 @@ pub enum Admin {
     },
     Smpp(Box<SmppChange>),
     Interceptor(Box<InterceptorChange>),
+    Carrier(Box<CarrierChange>),
     Cap(CapChange),
     /// What an organization sets for itself in place of the operator's settings.
     Protect {
@@ -68,6 +70,12 @@ pub enum Admin {
     },
     /// An event of an organization, with its data as JSON: at most one of its kind an hour.
     Alert {
+        organization: OrgId,
+        kind: EventKind,
+        detail: String,
+    },
+    /// An event of an organization, with its data as JSON.
+    Tell {
         organization: OrgId,
         kind: EventKind,
         detail: String,
@@ -112,6 +120,7 @@ pub enum AdminDone {
         paused: bool,
     },
     Paused,
+    CarrierChanged(CarrierDone),
     /// False: there was nothing to change, or it is not any more what was seen.
     Smpp(bool),
     /// False: there are too many, or there is no such rule.
@@ -176,6 +185,7 @@ impl Lane {
                 Admin::Smpp(change) => {
                     AdminDone::Smpp(self.change_smpp(change, now, gathered).await?)
                 }
+                Admin::Carrier(change) => self.change_carrier(change, now, gathered).await?,
                 Admin::Protect { organization, own } => {
                     self.protect(*organization, own, now, gathered).await?;
                     AdminDone::Protected
@@ -186,6 +196,11 @@ impl Lane {
                 }
                 Admin::Alert { organization, kind, detail } => {
                     self.alert(*organization, *kind, detail.clone(), now, gathered);
+                    AdminDone::Alerted
+                }
+                Admin::Tell { organization, kind, detail } => {
+                    let row = EventRow::of_organization(*organization, *kind, detail.clone());
+                    gathered.events.push(row);
                     AdminDone::Alerted
                 }
                 Admin::Cap(change) => AdminDone::Cap(self.cap(change, now, gathered).await?),
@@ -251,7 +266,11 @@ impl Lane {
         Ok(id)
     }
 
-    async fn own_carrier(&mut self, name: &str, step: i64) -> Result<AdminDone, StoreError> {
+    pub(super) async fn own_carrier(
+        &mut self,
+        name: &str,
+        step: i64,
+    ) -> Result<AdminDone, StoreError> {
         let columns = [Column::Text(vec![name]), Column::Int(vec![step])];
         let lines = self.conn.fetch(&OWN_CARRIER, &columns).await?;
         let line = lines.first().ok_or(StoreError::Impossible("a carrier without a row"))?;

@@ -4,6 +4,7 @@
 mod accept;
 mod batches;
 mod caps;
+mod carriers;
 mod diverts;
 mod follow;
 mod handoff;

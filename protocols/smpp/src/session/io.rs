@@ -128,6 +128,8 @@ pub struct Stats {
     pub unsupported: u64,
     /// generic_nacks from the peer.
     pub nacks: u64,
+    /// Times that we asked whether the peer is still there.
+    pub enquiries: u64,
 }
 
 impl Default for Settings {

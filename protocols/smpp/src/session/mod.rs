@@ -373,7 +373,10 @@ impl<T> Session<T> {
                 step.close = Some(CloseReason::PeerUnbound);
             }
             State::Bound => match self.timers.tick(step.now) {
-                Some(Due::Enquire) => self.request(step, CommandId::ENQUIRE_LINK),
+                Some(Due::Enquire) => {
+                    self.stats.enquiries += 1;
+                    self.request(step, CommandId::ENQUIRE_LINK);
+                }
                 Some(Due::Dead) => step.close = Some(CloseReason::EnquireTimeout),
                 Some(Due::Inactive) => step.close = Some(CloseReason::Inactive),
                 None => {}

@@ -6,14 +6,15 @@ use model::money::Micros;
 use proto_smpp::split::Concat;
 
 use super::*;
-use crate::smpp::profile::{Doubt, Endpoint, Retry, Timers};
+use crate::smpp::profile::{Doubt, Endpoint, Link, Retry, Timers};
+use crate::smpp::quirks::Quirks;
 use crate::smpp::translate::Dialect;
 
 fn profile() -> Profile {
     let second = Duration::from_secs(1);
     Profile {
         name: Arc::from("test"),
-        endpoint: Endpoint::Tcp { host: String::new(), port: 0 },
+        endpoint: Endpoint::Tcp { host: String::new(), port: 0, tls: None, only: None },
         system_id: String::new(),
         password: String::new(),
         system_type: String::new(),
@@ -32,6 +33,8 @@ fn profile() -> Profile {
             bind: second,
             reconnect_min: second,
             reconnect_max: second,
+            locked_out: second,
+            already_bound: second,
             inbound_window: 1,
         },
         retry: Retry { attempts: 3, base: second, throttled_for: Duration::from_secs(600) },
@@ -43,6 +46,9 @@ fn profile() -> Profile {
             service: WhenInDoubt::Resend,
             marketing: WhenInDoubt::GiveUp,
         },
+        link: Link::default(),
+        quirks: Quirks::default(),
+        made_of: [0; 32],
     }
 }
 

@@ -1,0 +1,34 @@
+-- What we bind to carriers as, and the carriers themselves. Without an organization they are the
+-- platform's. A password is sealed: the key lies in the data folder, so that the database alone
+-- tells nothing.
+create table smpp_credentials (
+    id bigint not null primary key,
+    public_id blob not null unique,
+    organization_id bigint references organizations (id),
+    name text not null,
+    -- JSON: where it is and how it is bound.
+    settings text not null,
+    password blob not null,
+    -- When the password was shown, which happens once.
+    revealed_at bigint,
+    created_at bigint not null,
+    updated_at bigint not null
+);
+create index smpp_credentials_organization on smpp_credentials (organization_id, id);
+
+create table smpp_carriers (
+    id bigint not null primary key,
+    public_id blob not null unique,
+    organization_id bigint references organizations (id),
+    -- One account at the carrier is bound by one carrier here: its pace is kept in one place.
+    credential_id bigint not null unique references smpp_credentials (id),
+    -- Whose messages wait in the outbox under this number.
+    carrier_id bigint not null unique references carriers (id),
+    name text not null,
+    -- JSON: what it is chosen for, and its habits.
+    settings text not null,
+    created_at bigint not null,
+    updated_at bigint not null,
+    disabled_at bigint
+);
+create index smpp_carriers_organization on smpp_carriers (organization_id, id);

@@ -1,0 +1,122 @@
+//! `/messaging/smpp`: an organization's own carriers, and what is bound to them as.
+//!
+//! A change holds before its answer leaves. A password goes in, and comes out once, by `reveal`.
+//! Carriers of the settings file that serve the organization are listed too, and changed there.
+
+mod credentials;
+mod docs;
+mod routes;
+
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use model::id::{Kind, PublicId};
+use model::refusal::{Code, Refusal};
+use serde_json::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::auth::{Caller, ChangeSmpp};
+use super::body;
+use super::error::{ApiError, Fault};
+use super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use crate::carriers::form::Fields;
+use crate::carriers::{Filed, Refused};
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(credentials::list, credentials::create))
+        .routes(routes!(credentials::show, credentials::update, credentials::delete))
+        .routes(routes!(credentials::reveal))
+        .routes(routes!(credentials::rotate))
+        .routes(routes!(credentials::status))
+        .routes(routes!(routes::list, routes::create))
+        .routes(routes!(routes::show, routes::update, routes::delete))
+        .routes(routes!(routes::test))
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let Refused(mut refusals) = refused;
+        if refusals.len() == 1 {
+            return refusals.remove(0).into();
+        }
+        Self::faults(refusals.into_iter().map(Fault::from).collect())
+    }
+}
+
+/// A body as an object, read field by field.
+fn fields(raw: &[u8]) -> Result<Fields, ApiError> {
+    body::parse::<Map<String, Value>>(raw, &[])
+}
+
+/// What is bound with a live key's money: a test key changes none of it.
+fn live(caller: &Caller<ChangeSmpp>) -> Result<(), ApiError> {
+    if caller.test {
+        let message = "carriers are changed with a live key";
+        return Err(ApiError::new(Code::WrongKeyMode, message));
+    }
+    Ok(())
+}
+
+fn managed_by_settings() -> ApiError {
+    let message = "it stands in the settings file of the switch; the operator changes it there";
+    Refusal::new(Code::ManagedBySettings, message).into()
+}
+
+/// The settings' carriers of an organization, each with a number below all stored ones.
+fn filed_of<'a, P>(app: &'a App, caller: &Caller<P>) -> Vec<(i64, &'a Filed)> {
+    let own = |filed: &&Filed| filed.organization == Some(caller.organization);
+    let own = app.carriers.filed().iter().filter(own);
+    (1_i64..).map(|at| -at).zip(own).collect()
+}
+
+/// Who asks, as the log names it.
+async fn key_of<P>(app: &App, caller: &Caller<P>) -> Result<String, ApiError> {
+    let id = app.store.key_id(caller.key).await?;
+    Ok(id.map_or_else(String::new, |id| id.show(Kind::ApiKey)))
+}
+
+/// One page of rows that were read newest first, the settings' after them.
+fn page<P>(
+    app: &App,
+    caller: &Caller<P>,
+    list: List,
+    mut rows: Vec<(i64, Value)>,
+    limit: i64,
+) -> Result<Response, ApiError> {
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let (organization, now) = (caller.organization, caller.call.at());
+    let last = rows.last().filter(|_| has_more).map(|(number, _)| *number);
+    let seal = |last| app.cursors.seal(list, organization, last, now);
+    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    caller.call.page(rows.into_iter().map(|(_, shown)| shown).collect(), pagination)
+}
+
+/// Where a page begins, and how long it is.
+fn asked<P>(
+    app: &App,
+    caller: &Caller<P>,
+    list: List,
+    query: &Query,
+) -> Result<(i64, i64), ApiError> {
+    let limit = query.limit(LIMIT_DEFAULT)?;
+    let (organization, now) = (caller.organization, caller.call.at());
+    let before = match query.get("cursor") {
+        Some(text) => app.cursors.open(list, organization, text, now)?,
+        None => i64::MAX,
+    };
+    Ok((before, limit))
+}
+
+/// An answer that nobody may keep.
+fn secret(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn id(kind: Kind, text: &str, unknown: fn() -> Refusal) -> Result<PublicId, ApiError> {
+    PublicId::parse(kind, text).ok_or_else(|| unknown().into())
+}
