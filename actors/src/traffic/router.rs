@@ -305,9 +305,9 @@ impl Router {
         self.0.memory.pulses.of(carrier)
     }
 
-    /// A carrier that can take this live message now.
+    /// A carrier that takes this live message; `now`: one that can send it at present.
     #[must_use]
-    pub fn elsewhere(&self, asked: &Asked<'_>) -> Option<Found> {
+    pub fn elsewhere(&self, asked: &Asked<'_>, now: bool) -> Option<Found> {
         let table = self.table();
         let digits = asked.to.strip_prefix('+').unwrap_or(asked.to);
         let rate = table.routes.rates.find(digits, asked.now);
@@ -326,7 +326,7 @@ impl Router {
             now: asked.now,
         };
         let choice = table.way(&wish, &self.0.memory).ok()?;
-        let carrier = choice.carrier.filter(|_| choice.can_send)?;
+        let carrier = choice.carrier.filter(|_| choice.can_send || !now)?;
         Some(Found { id: carrier.id, concat: carrier.concat })
     }
 

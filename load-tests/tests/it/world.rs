@@ -121,6 +121,11 @@ impl World {
         ));
     }
 
+    /// Changes the text of the carriers' blocks, for the next start.
+    pub(crate) fn replace_in_carriers(&mut self, from: &str, to: &str) {
+        self.carriers = self.carriers.replace(from, to);
+    }
+
     fn write_settings(&self) -> PathBuf {
         let mut text = String::new();
         if let Some(address) = self.address {

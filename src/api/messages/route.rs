@@ -19,7 +19,7 @@ const EVENTS_MAX: i64 = 500;
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct RouteOut {
     /// `organization_carrier_prefix`, `organization_carrier_default`, `platform_carrier_prefix`,
-    /// `platform_carrier_default`, `organization_rule`, `sandbox_test` or `sandbox_default`.
+    /// `platform_carrier_default`, `organization_rule`, `interceptor`, `sandbox_test` or `sandbox_default`.
     #[schema(example = "platform_carrier_prefix")]
     reason: Option<String>,
     /// What told it from the others: `only`, `health`, `order`, `prefix`, `priority`, `cost`,

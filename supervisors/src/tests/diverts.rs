@@ -226,3 +226,22 @@ async fn errors_open_the_circuit_and_a_good_answer_closes_it() {
     .await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_waits_for_another_carrier_rather_than_end() {
+    let (first, second) = (Peer::new(), Peer::new());
+    first.answer(|_, _| Act::Status(0x0A));
+    let world = world(&[&first, &second]).await;
+    second.set_door(Door::Away);
+    second.hang_up();
+    let view = world.views.find("two").unwrap();
+    until("it is unbound", async || view.bound() == 0).await;
+    let key = world.send("text").await;
+    until("it has moved", async || !diverts(&world, key).await.is_empty()).await;
+    assert_eq!(world.status(key).await, Status::Queued);
+    second.set_door(Door::Open);
+    world.all(&[key], Status::Sent).await;
+    assert_eq!((first.times("text"), second.times("text")), (1, 1));
+    world.assert_charged_once(&[key]).await;
+    world.end().await;
+}

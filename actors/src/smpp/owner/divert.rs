@@ -122,7 +122,8 @@ impl Diverting {
                     Elsewhere::WhenGivenUp => over,
                     Elsewhere::AtOnce => true,
                 };
-                let way = if leaves { way(args, &flight.job, "refused", now) } else { None };
+                // Waiting for another is better than the end, and no better than another try.
+                let way = leaves.then(|| way(args, &flight.job, ("refused", !over), now)).flatten();
                 (way, Some(status::text(refused)))
             }
             _ => (None, None),
@@ -211,7 +212,7 @@ impl OwnerState {
             else {
                 continue;
             };
-            flight.leaves = way(&self.args, &flight.job, reason, now);
+            flight.leaves = way(&self.args, &flight.job, (reason, true), now);
             if flight.leaves.is_some() {
                 flight.settling = true;
                 over.push(*key);
@@ -220,7 +221,7 @@ impl OwnerState {
         self.conclude(me, over);
         let (args, leaving) = (&self.args, &mut self.diverting.leaving);
         let jobs = self.backlog.take_if(LOOK_AT, |job| {
-            let way = way(args, job, reason, now);
+            let way = way(args, job, (reason, true), now);
             way.map(|way| leaving.insert(job.key, way)).is_some()
         });
         self.ask_for(me, jobs);
@@ -288,8 +289,13 @@ impl Movers {
     }
 }
 
-/// Another carrier that can send this message now, in as many parts.
-fn way(args: &OwnerArgs, job: &Job, reason: &'static str, now: At) -> Option<Way> {
+/// Another carrier for this message, in as many parts; one that can send at present, if asked for.
+fn way(
+    args: &OwnerArgs,
+    job: &Job,
+    (reason, at_present): (&'static str, bool),
+    now: At,
+) -> Option<Way> {
     let Detours { router, .. } = &args.detours;
     if !job.tried.may_leave() || job.expires_at <= now || router.is_sandbox(args.carrier) {
         return None;
@@ -306,7 +312,7 @@ fn way(args: &OwnerArgs, job: &Job, reason: &'static str, now: At) -> Option<Way
             tried: &tried,
             now,
         };
-        let found = router.elsewhere(&asked)?;
+        let found = router.elsewhere(&asked, at_present)?;
         if fits(job, args.profile.concat, found.concat) {
             return Some(Way { to: found.id, reason });
         }

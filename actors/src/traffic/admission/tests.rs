@@ -1,6 +1,8 @@
 //! What the door lets in, what it refuses, and which way it sends each message.
 
 use super::*;
+use crate::traffic::router::portability::tests::hook;
+use crate::traffic::router::portability::{Hook, Portability};
 
 const NOW: At = At(1_800_000_000_000_000);
 const US: &str = "+14155550123";
@@ -245,4 +247,28 @@ fn a_network_of_the_numbering_plan_finds_its_carrier() {
     let table = routes(vec![network, carrier(2, "all", &[])]);
     assert_eq!(way(&table, OWN, "+447911123456").0, 1);
     assert_eq!(way(&table, OWN, "+442071234567").0, 2, "the plan names no network");
+}
+
+#[tokio::test]
+async fn a_ported_number_goes_by_its_network_and_says_who_knew() {
+    let (hook, _) = hook().await;
+    let hook = Hook { timeout: std::time::Duration::from_secs(20), ..hook };
+    let network =
+        CarrierRoute { mccmnc: vec![String::from("310260")], ..carrier(1, "network", &[]) };
+    let router = Router::new(routes(vec![network, carrier(2, "all", &[])]));
+    router.ask_portability(Portability::new(hook).unwrap());
+    let admission = Admission::by(router.clone());
+    // The hook's answers go by the last digit: a network, not ported, a failure.
+    let numbers = ["+14155550121", "+14155550122", "+14155550123"];
+    router.learn_all(numbers, NOW).await;
+    let way = |to: &str| {
+        let message = admission.check(OWN, sms(to, "hi"), NOW).unwrap();
+        let mccmnc = message.mccmnc.as_deref().map(str::to_owned).unwrap_or_default();
+        (message.carrier.0, mccmnc, message.route.network)
+    };
+    let plan = String::from("310");
+    assert_eq!(way(numbers[0]), (1, String::from("310260"), NetworkSource::Portability));
+    assert_eq!(way(numbers[1]), (2, plan.clone(), NetworkSource::Plan));
+    assert_eq!(way(numbers[2]), (2, plan.clone(), NetworkSource::PlanInstead));
+    assert_eq!(way("+14155550131"), (2, plan, NetworkSource::PlanInstead), "never asked before");
 }

@@ -180,7 +180,7 @@ impl Portability {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::traffic) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -191,7 +191,7 @@ mod tests {
     const NOW: At = At(1_800_000_000_000_000);
 
     /// A hook that answers by the last digit of the number, and how often it was asked.
-    async fn hook() -> (Hook, Arc<AtomicUsize>) {
+    pub(in crate::traffic) async fn hook() -> (Hook, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/lookup?n={NUMBER}", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
