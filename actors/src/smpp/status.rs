@@ -24,9 +24,12 @@ pub fn verdict(status: CommandStatus, vendor: &[VendorStatus]) -> Verdict {
     }
     match status {
         CommandStatus::THROTTLED | CommandStatus::MSGQFUL => Verdict::Throttled,
-        CommandStatus::SYSERR | CommandStatus::SUBMITFAIL | CommandStatus::X_T_APPN => {
-            Verdict::TryAgain(MessageError::NetworkError)
-        }
+        // A generic_nack speaks of the PDU or of the link, not of the message.
+        CommandStatus::SYSERR
+        | CommandStatus::SUBMITFAIL
+        | CommandStatus::X_T_APPN
+        | CommandStatus::INVCMDID
+        | CommandStatus::INVCMDLEN => Verdict::TryAgain(MessageError::NetworkError),
         CommandStatus::BINDFAIL
         | CommandStatus::INVPASWD
         | CommandStatus::INVSYSID
@@ -120,6 +123,7 @@ mod tests {
         assert_eq!(of(0x14), Verdict::Throttled);
         assert_eq!(of(0x08), Verdict::TryAgain(MessageError::NetworkError));
         assert_eq!(of(0x45), Verdict::TryAgain(MessageError::NetworkError));
+        assert_eq!(of(0x03), Verdict::TryAgain(MessageError::NetworkError));
         assert_eq!(of(0x0E), Verdict::TryAgain(MessageError::CarrierRejected));
         let rejected = |error| Verdict::Over(Status::Rejected, Some(error));
         assert_eq!(of(0x0B), rejected(MessageError::InvalidRecipient));

@@ -5,6 +5,7 @@
 //! (16 ≤ length ≤ limit) as soon as its four octets are here, before a buffer grows for it.
 //! Whole PDUs are lent straight from the chunk; only a PDU cut by the chunk's end is kept, so the
 //! buffer never holds more than one PDU. A bad length is final: there is no way back into step.
+//! Ends of lines before the first PDU are passed over: some peers greet so, and no length has them.
 
 use thiserror::Error;
 
@@ -50,6 +51,8 @@ pub struct Frames {
     partial: Vec<u8>,
     /// The PDU in `partial` was lent by the last call, and goes with the next.
     lent: bool,
+    /// Something other than ends of lines has come.
+    begun: bool,
     failed: Option<FrameError>,
 }
 
@@ -63,7 +66,7 @@ impl Frames {
     /// A cutter that refuses PDUs longer than `limit` octets.
     pub fn new(limit: usize) -> Self {
         let limit = limit.clamp(HEADER, u32::MAX as usize);
-        Self { limit, partial: Vec::new(), lent: false, failed: None }
+        Self { limit, partial: Vec::new(), lent: false, begun: false, failed: None }
     }
 
     /// The next PDU out of what was kept and `chunk`, which moves on past what was used.
@@ -78,6 +81,12 @@ impl Frames {
         }
         if std::mem::take(&mut self.lent) {
             self.recycle();
+        }
+        if !self.begun {
+            while let [b'\r' | b'\n', rest @ ..] = *chunk {
+                *chunk = rest;
+            }
+            self.begun = !chunk.is_empty();
         }
         if self.partial.is_empty() {
             let Some(length) = self.length(chunk)? else {
@@ -264,6 +273,15 @@ mod tests {
         let mut frames = Frames::new(100);
         assert_eq!(cut(&mut frames, &pdu(1, &[0; 84])).len(), 1);
         assert!(frames.next(&mut &pdu(1, &[0; 85])[..]).is_err());
+    }
+
+    #[test]
+    fn ends_of_lines_before_the_first_pdu_are_passed_over_and_later_ones_are_not() {
+        let mut frames = Frames::default();
+        assert_eq!(cut(&mut frames, b"\r"), []);
+        let greeted = [&b"\n\r\n"[..], &pdu(1, b"x")].concat();
+        assert_eq!(cut(&mut frames, &greeted), [(1, b"x".to_vec())]);
+        assert!(frames.next(&mut &b"\r\n\r\n"[..]).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod stamp;
 
 pub use stamp::Stamp;
 
-use crate::pdu::message::{ESM_INTERMEDIATE, ESM_RECEIPT, ESM_TYPE};
+use crate::pdu::message::{ESM_INTERMEDIATE, ESM_RECEIPT};
 use crate::{Address, CommandId, Message, MessageView, text, tlv, ucs2};
 
 /// What a receipt says.
@@ -166,7 +166,7 @@ impl Receipt {
 }
 
 /// Whether a message from a carrier is a receipt: by its esm_class type (a receipt or an
-/// intermediate notification), by the id it names, or, when the type says nothing, by its text.
+/// intermediate notification), by the id it names, or, whatever the type says, by its text.
 pub fn is_receipt(view: &MessageView<'_>) -> bool {
     if view.esm_class & (ESM_RECEIPT | ESM_INTERMEDIATE) != 0 {
         return true;
@@ -174,7 +174,7 @@ pub fn is_receipt(view: &MessageView<'_>) -> bool {
     if view.tlv(tlv::RECEIPTED_MESSAGE_ID).is_some() {
         return true;
     }
-    view.esm_class & ESM_TYPE == 0 && keys::looks_like_one(&receipt_text(view))
+    keys::looks_like_one(&receipt_text(view))
 }
 
 /// A receipt as our own SMSC side sends it. The addresses are those of the message it reports on,

@@ -77,6 +77,11 @@ pub const ESM_RECEIPT: u8 = 0x04;
 /// esm_class type: an intermediate delivery notification.
 pub const ESM_INTERMEDIATE: u8 = 0x20;
 
+/// Type of number of a name.
+const TON_NAME: u8 = 5;
+/// How many @ a name may hold.
+const AT_SIGNS: usize = 2;
+
 impl Address {
     pub fn new(ton: u8, npi: u8, digits: impl AsRef<[u8]>) -> Self {
         Self { ton, npi, digits: digits.as_ref().to_vec() }
@@ -101,6 +106,11 @@ impl<'a> AddressView<'a> {
     pub(super) fn write(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[self.ton, self.npi]);
         put_cstring(out, self.digits);
+    }
+
+    fn is_number(self) -> bool {
+        let digits = self.digits.strip_prefix(b"+").unwrap_or(self.digits);
+        !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
     }
 
     pub fn to_owned(self) -> Address {
@@ -209,9 +219,55 @@ impl<'a> MessageView<'a> {
         if !command.carries_message() {
             return Err(DecodeError::WrongCommand);
         }
+        let plain = Self::parse_with(command, body, 0);
+        // A name in the GSM alphabet writes its @ as 0x00, which ends the field too early. The body
+        // tells: read so it does not come out even or goes to no number, and read on it does.
+        let odd = !plain.as_ref().is_ok_and(|view| {
+            view.fills(body) && (view.source.ton != TON_NAME || view.destination.is_number())
+        });
+        if command == CommandId::DELIVER_SM && odd {
+            let named = |view: &Self| view.comes_from_a_name() && view.fills(body);
+            let read_on =
+                (1..=AT_SIGNS).filter_map(|ats| Self::parse_with(command, body, ats).ok());
+            if let Some(view) = read_on.into_iter().find(named) {
+                return Ok(view);
+            }
+        }
+        plain
+    }
+
+    /// Whether its source can be a name with an @, and its destination is a number.
+    fn comes_from_a_name(&self) -> bool {
+        let letter = |octet: &u8| *octet == 0 || *octet >= b' ';
+        self.source.ton == TON_NAME
+            && self.source.digits.iter().all(letter)
+            && self.destination.is_number()
+    }
+
+    /// Whether its fields are this body, octet for octet, with a text as long as it says.
+    fn fills(&self, body: &[u8]) -> bool {
+        const FIXED: usize = 17;
+        let texts = [self.service_type, self.source.digits, self.destination.digits, self.schedule];
+        let rest = [self.validity, self.short_message, self.tlvs];
+        let sum: usize = texts.iter().chain(&rest).map(|field| field.len()).sum();
+        let before_text = body.len().checked_sub(self.tlvs.len() + self.short_message.len() + 1);
+        let said = before_text.and_then(|at| body.get(at)).copied().map(usize::from);
+        sum + FIXED == body.len() && said == Some(self.short_message.len())
+    }
+
+    /// `ats` NULs of the source are no ends.
+    fn parse_with(command: CommandId, body: &'a [u8], ats: usize) -> Result<Self, DecodeError> {
         let mut fields = Reader::new(body);
         let service_type = fields.cstring("service_type")?;
-        let source = AddressView::read(&mut fields, "source_addr")?;
+        let mut source = AddressView::read(&mut fields, "source_addr")?;
+        if ats > 0 {
+            let start = service_type.len() + 3;
+            let name = body.get(start..).unwrap_or_default();
+            let nuls = name.iter().enumerate().filter(|(_, octet)| **octet == 0);
+            let end = nuls.map(|(at, _)| at).nth(ats).unwrap_or(name.len());
+            source.digits = &name[..end];
+            fields = Reader::new(name.get(end + 1..).unwrap_or_default());
+        }
         let destination = AddressView::read(&mut fields, "destination_addr")?;
         Self::parse_after_destination(command, service_type, source, destination, fields)
     }

@@ -199,7 +199,7 @@ fn a_private_comma_form_gives_id_and_state() {
 
 #[test]
 fn every_esm_class_of_a_receipt_is_known() {
-    for esm_class in [0x04, 0x44, 0x20, 0x84, 0x00, 0x40, 0x01] {
+    for esm_class in [0x04, 0x44, 0x20, 0x84, 0x00, 0x40, 0x01, 0x08, 0x10] {
         assert!(is_receipt(&deliver(esm_class, BOOK.as_bytes()).view()), "{esm_class:#x}");
     }
     assert_eq!(Receipt::parse(&deliver(0x44, BOOK.as_bytes()).view()), parse(BOOK));
@@ -213,7 +213,7 @@ fn an_ordinary_message_is_no_receipt() {
         assert!(!is_receipt(&deliver(0, text.as_bytes()).view()), "{text}");
     }
     // An SME's own acknowledgement is not the SMSC's receipt.
-    assert!(!is_receipt(&deliver(0x08, BOOK.as_bytes()).view()));
+    assert!(!is_receipt(&deliver(0x08, b"thanks, got it").view()));
 }
 
 #[test]

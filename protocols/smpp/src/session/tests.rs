@@ -350,7 +350,9 @@ fn a_request_that_cannot_be_read_is_refused_and_the_session_goes_on() {
 
 #[test]
 fn a_bad_length_is_nacked_and_closes() {
-    for garbage in [&b"\r\n\r\n\0\0"[..], b"GET / HTTP/1.1", b"\x16\x03\x01\x02\0\x01", &[0; 16]] {
+    for garbage in
+        [&b"\r\nHELO you\r\n"[..], b"GET / HTTP/1.1", b"\x16\x03\x01\x02\0\x01", &[0; 16]]
+    {
         let mut rig = Rig::open(Role::Smsc);
         rig.step(Input::Connected);
         assert_eq!(rig.bytes(garbage), [Output::Close(CloseReason::BadLength)]);

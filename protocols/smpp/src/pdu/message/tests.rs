@@ -49,6 +49,34 @@ fn a_nul_after_the_text_is_stepped_over() {
 }
 
 #[test]
+fn an_at_sign_in_a_gsm_name_does_not_shift_what_follows() {
+    let with_ats = |command: CommandId, name: &str| {
+        let mut message = sample(command);
+        message.source = Address::new(5, 0, name);
+        let mut body = encoded(&message)[16..].to_vec();
+        body[3..3 + name.len()].iter_mut().filter(|b| **b == b'@').for_each(|b| *b = 0);
+        message.source.digits.iter_mut().filter(|b| **b == b'@').for_each(|b| *b = 0);
+        (message, body)
+    };
+    // Without times and TLVs the misread fields come out even, but lead to no number.
+    let mut short = Message::new(CommandId::DELIVER_SM, Address::default(), Address::default());
+    short.destination = Address::new(1, 1, "14155550100");
+    short.source = Address::new(5, 0, "me@home");
+    short.short_message = b"mo1 hello".to_vec();
+    let mut body = encoded(&short)[16..].to_vec();
+    body[5] = 0;
+    short.source.digits[2] = 0;
+    assert_eq!(Message::decode(CommandId::DELIVER_SM, &body), Ok(short));
+    for name in ["me@home", "@home", "a@b@c"] {
+        let (message, body) = with_ats(CommandId::DELIVER_SM, name);
+        assert_eq!(Message::decode(CommandId::DELIVER_SM, &body), Ok(message), "{name}");
+    }
+    // A customer's is not guessed at: its fields are what it says.
+    let (message, body) = with_ats(CommandId::SUBMIT_SM, "me@home");
+    assert_ne!(Message::decode(CommandId::SUBMIT_SM, &body), Ok(message));
+}
+
+#[test]
 fn a_text_cut_short_is_taken_from_a_carrier_and_refused_to_a_customer() {
     let mut message = sample(CommandId::DELIVER_SM);
     message.tlvs.clear();

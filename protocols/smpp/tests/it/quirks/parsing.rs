@@ -113,18 +113,22 @@ fn ucs2_may_carry_surrogates_or_an_odd_octet() {
 
 #[test]
 fn garbage_before_a_bind_is_nacked_and_closed() {
-    for garbage in [&b"\r\n"[..], b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"] {
+    for garbage in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"] {
         let mut rig = Rig::new(Role::Smsc);
-        let mut out = rig.bytes(garbage);
-        if garbage.len() < 4 {
-            // Two octets are no length yet. With the bind behind them they are a bad one.
-            let mut bind = Vec::new();
-            Bind::default().encode(&mut bind, 1);
-            out = rig.bytes(&bind);
-        }
-        assert_eq!(out, [Output::Close(CloseReason::BadLength)]);
+        assert_eq!(rig.bytes(garbage), [Output::Close(CloseReason::BadLength)]);
         let nack = (CommandId::GENERIC_NACK, CommandStatus::INVCMDLEN);
         assert_eq!((rig.sent[0].0, rig.sent[0].1), nack);
+    }
+}
+
+#[test]
+fn the_end_of_a_line_before_a_bind_is_passed_over() {
+    let mut bind = Vec::new();
+    Bind::new(BindKind::Transceiver, "client", "secret").encode(&mut bind, 1);
+    for octets in [[&b"\r\n"[..], &bind].concat(), [b"\n", &bind[..]].concat()] {
+        let mut rig = Rig::new(Role::Smsc);
+        let out = rig.bytes(&octets);
+        assert!(matches!(out[..], [Output::BindRequested(_)]), "{out:?}");
     }
 }
 
