@@ -187,6 +187,7 @@ pub async fn boot(
     book.refresh().await?;
     let mut sweeper = carriers::sweeper(&book, &parts);
     sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
+    sweeper.part_receipts = Duration::from_secs(settings.smpp.part_receipts_wait_s);
     let replies = RepliesArgs::new(store.clone(), writer.clone(), admission.clone());
     let scheduler = SchedulerArgs {
         store: store.clone(),

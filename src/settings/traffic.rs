@@ -33,6 +33,7 @@ pub struct Smpp {
     pub reconnect_min_s: u64,
     pub reconnect_max_s: u64,
     pub receipt_timeout_h: u64,
+    pub part_receipts_wait_s: u64,
     pub retry_attempts: u32,
     pub retry_base_ms: u64,
     pub inbound_window: usize,
@@ -65,6 +66,8 @@ impl Smpp {
         let longest = self.reconnect_min_s..=86_400;
         faults.range(self.reconnect_max_s, longest, "smpp", "reconnect_max_s");
         faults.range(self.receipt_timeout_h, 1..=720, "smpp", "receipt_timeout_h");
+        let wait = self.part_receipts_wait_s;
+        faults.range(wait, 1..=604_800, "smpp", "part_receipts_wait_s");
         faults.range(u64::from(self.retry_attempts), 0..=100, "smpp", "retry_attempts");
         faults.range(self.retry_base_ms, 1..=600_000, "smpp", "retry_base_ms");
         faults.range(self.inbound_window as u64, 1..=100_000, "smpp", "inbound_window");

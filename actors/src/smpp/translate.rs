@@ -9,7 +9,8 @@ use model::message::{Encoding, Status};
 use proto_smpp::receipt::{self, State};
 use proto_smpp::segment::Segment;
 use proto_smpp::split::{self, Concat, Part};
-use proto_smpp::{Address, CommandId, Message, MessageView, message_id, text};
+use proto_smpp::text::Alphabet;
+use proto_smpp::{Address, CommandId, Message, MessageView, message_id, text, tlv};
 use sha2::{Digest as _, Sha256};
 use store::lane::{Inbound, InboundPart, Receipt};
 
@@ -98,7 +99,13 @@ pub fn validity(left: Duration) -> Vec<u8> {
 /// An address as the API writes it: international numbers with `+`.
 #[must_use]
 pub fn address(view: proto_smpp::pdu::message::AddressView<'_>) -> String {
-    let text: String = view.text().chars().filter(|c| *c != '\0').collect();
+    // A name in the GSM alphabet writes its @ as 0x00.
+    let text = view.text();
+    let text = if view.ton == 5 {
+        text.trim_end_matches('\0').replace('\0', "@")
+    } else {
+        text.replace('\0', "")
+    };
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if digits && (view.ton == 1 || view.ton == 0 && text.len() > 8) {
         format!("+{text}")
@@ -145,7 +152,18 @@ pub fn inbound(
     carrier_organization: Option<OrgId>,
     view: &MessageView<'_>,
 ) -> Inbound {
-    let (_, body) = view.split_udh();
+    let (_, octets) = view.split_udh();
+    let part = Segment::of(view).map(|segment| InboundPart {
+        reference: segment.reference,
+        total: segment.total,
+        number: segment.number,
+    });
+    let said = said(view, part.is_some());
+    let body = if said.user_data.is_empty() {
+        text::decode(view.data_coding, octets)
+    } else {
+        String::new()
+    };
     let encoding = if view.data_coding & 0x0c == 0x08 { Encoding::Ucs2 } else { Encoding::Gsm7 };
     let raw = view.user_data().to_vec();
     Inbound {
@@ -154,17 +172,41 @@ pub fn inbound(
         from: address(view.source),
         to: address(view.destination),
         // A database may refuse U+0000 in a text; the octets stay in `raw`.
-        body: text::decode(view.data_coding, body).replace('\0', "\u{fffd}"),
+        body: body.replace('\0', "\u{fffd}"),
         encoding,
         from_ton: view.source.ton,
         fingerprint: inbound_fingerprint(view, &raw),
         session: 0,
-        part: Segment::of(view).map(|segment| InboundPart {
-            reference: segment.reference,
-            total: segment.total,
-            number: segment.number,
-        }),
+        part,
+        said,
         raw,
+    }
+}
+
+/// What a PDU says beside its text. Octets that are no text are in it as they came; those of a part
+/// without the header that joins it, for they are joined.
+fn said(view: &MessageView<'_>, is_part: bool) -> Submitted {
+    let binary = text::alphabet(view.data_coding) == Alphabet::Binary;
+    let udhi = proto_smpp::pdu::message::ESM_UDHI;
+    let octets = if is_part { view.split_udh().1 } else { view.user_data() };
+    let mut tlvs = Vec::new();
+    let apart = |tag: u16| {
+        let joins = [tlv::SAR_MSG_REF_NUM, tlv::SAR_TOTAL_SEGMENTS, tlv::SAR_SEGMENT_SEQNUM];
+        tag == tlv::MESSAGE_PAYLOAD || joins.contains(&tag)
+    };
+    for one in tlv::Tlvs::new(view.tlvs).filter(|one| !apart(one.tag)) {
+        tlv::write(&mut tlvs, one.tag, one.value);
+    }
+    Submitted {
+        source: (view.source.ton, view.source.npi),
+        destination: (view.destination.ton, view.destination.npi),
+        esm_class: if is_part { view.esm_class & !udhi } else { view.esm_class },
+        protocol_id: view.protocol_id,
+        data_coding: view.data_coding,
+        service_type: view.service_type.to_vec(),
+        user_data: if binary { octets.to_vec() } else { Vec::new() },
+        tlvs,
+        ..Submitted::default()
     }
 }
 
@@ -294,6 +336,24 @@ mod tests {
         assert_eq!(inbound.body, "a\u{fffd}b");
         assert_eq!(inbound.raw, b"a\0b");
         assert_eq!(inbound.to, "12345");
+    }
+
+    #[test]
+    fn octets_that_are_no_text_are_kept_as_octets_and_tlvs_with_them() {
+        let from = Address::new(1, 1, "14155550123");
+        let mut pdu = Message::new(CommandId::DELIVER_SM, from, Address::new(3, 0, "12345"));
+        (pdu.data_coding, pdu.protocol_id) = (4, 0x41);
+        pdu.short_message = vec![0, 1, 0xFE];
+        pdu.push_tlv(0x1401, b"x");
+        let single = inbound(CarrierId(1), None, &pdu.view());
+        assert_eq!((single.body.as_str(), &single.said.user_data[..]), ("", &[0, 1, 0xFE][..]));
+        assert_eq!((single.said.data_coding, single.said.protocol_id), (4, 0x41));
+        assert_eq!(tlv::find(&single.said.tlvs, 0x1401), Some(&b"x"[..]));
+        pdu.esm_class = proto_smpp::pdu::message::ESM_UDHI;
+        pdu.short_message = b"\x05\0\x03\x07\x03\x02\0\xff".to_vec();
+        let part = inbound(CarrierId(1), None, &pdu.view());
+        assert_eq!((part.said.esm_class, &part.said.user_data[..]), (0, &b"\0\xff"[..]));
+        assert!(part.part.is_some() && part.raw.len() == 8);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub use pass::{Stretch, review};
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long parts wait for their siblings, unless told otherwise.
 const JOIN_PARTS: Duration = Duration::from_secs(600);
+/// How long a long message waits for the receipts of its other parts, unless told otherwise.
+const PART_RECEIPTS: Duration = Duration::from_secs(600);
 
 /// The carriers of the moment, and how long each one's receipts are waited for.
 pub type Watched = Arc<dyn Fn() -> Vec<(CarrierId, Duration)> + Send + Sync>;
@@ -62,12 +64,15 @@ pub struct SweeperArgs {
     pub period: Duration,
     /// How long a part of an inbound message waits for its siblings.
     pub join_parts: Duration,
+    /// How long a message with some parts delivered waits for receipts of the others.
+    pub part_receipts: Duration,
 }
 
 impl SweeperArgs {
     #[must_use]
     pub fn new(store: Store, writer: WriterHandle, carriers: Watched) -> Self {
-        Self { store, writer, carriers, period: PERIOD, join_parts: JOIN_PARTS }
+        let (join_parts, part_receipts) = (JOIN_PARTS, PART_RECEIPTS);
+        Self { store, writer, carriers, period: PERIOD, join_parts, part_receipts }
     }
 }
 

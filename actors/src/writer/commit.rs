@@ -420,6 +420,7 @@ fn append(work: &mut Work, mut more: Work) {
     work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
     work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
     work.join_before = work.join_before.max(more.join_before);
+    work.partly_before = work.partly_before.max(more.partly_before);
 }
 
 /// Takes the second half of each kind away; of a single kind with one item, the other kinds.
@@ -452,12 +453,16 @@ fn halve(work: &mut Work) -> Work {
         forget_keys_before: work.forget_keys_before.take(),
         forget_parked_before: None,
         join_before: None,
+        partly_before: None,
     };
     if second.is_empty() {
         second.forget_parked_before = work.forget_parked_before.take();
     }
     if second.is_empty() {
         second.join_before = work.join_before.take();
+    }
+    if second.is_empty() {
+        second.partly_before = work.partly_before.take();
     }
     second
 }

@@ -291,6 +291,9 @@ impl Lane {
         if let Some(before) = work.join_before {
             self.give_up_joining(before, now, gathered).await?;
         }
+        if let Some(before) = work.partly_before {
+            self.settle_partly(before, now, gathered).await?;
+        }
         self.overdue(&work.overdue, now, gathered).await?;
         self.quarantine(&work.quarantine, now).await?;
         self.move_cursors(&work.smpp_cursors).await?;

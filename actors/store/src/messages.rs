@@ -42,6 +42,8 @@ row! {
         pub parent_id: Option<Vec<u8>>,
         pub template_id: Option<Vec<u8>>,
         pub redacted_at: Option<i64>,
+        /// What the PDU of an inbound message said beside its text.
+        pub said: Option<Vec<u8>>,
     }
 }
 
@@ -140,7 +142,8 @@ macro_rules! select_messages {
                 m.body, m.mccmnc, m.metadata, m.batch_id, m.external_id, m.status_reason,
                 m.error_code, m.carrier_error, m.scheduled_at, m.validity_s,
                 (select p.id from messages p where p.key = m.parent_key) as parent_id,
-                m.template_id, m.redacted_at
+                m.template_id, m.redacted_at,
+                case when m.direction = 2 then m.submitted end as said
             from messages m
             left join carriers c on c.id = m.carrier_id
             left join outbox o on m.status = 1 and o.carrier_id = m.carrier_id

@@ -40,6 +40,7 @@ const STEPS: &[Step] = steps![
     11 "0011" "smpp",
     12 "0012" "carriers",
     13 "0013" "routing",
+    14 "0014" "quirks",
     15 "0015" "interceptors",
 ];
 

@@ -2,6 +2,7 @@
 
 use model::clock::At;
 use model::country::country_of;
+use model::esme::Submitted;
 use model::id::{Kind, PublicId};
 use model::message::{Category, Direction, Encoding, Status};
 use model::money::Micros;
@@ -41,6 +42,29 @@ pub(crate) struct PriceOut {
     currency: &'static str,
 }
 
+/// What the PDU of an inbound message said beside its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PduOut {
+    #[schema(example = 4)]
+    data_coding: u8,
+    esm_class: u8,
+    protocol_id: u8,
+    /// Octets that are no text, in hexadecimal; `body` is null then.
+    #[schema(example = "0001feff")]
+    octets: Option<String>,
+    /// Optional parameters, in their order.
+    tlvs: Vec<TlvOut>,
+}
+
+/// An optional parameter.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TlvOut {
+    #[schema(example = "0x1401")]
+    tag: String,
+    /// In hexadecimal.
+    value: String,
+}
+
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MessageOut {
@@ -55,8 +79,10 @@ pub(crate) struct MessageOut {
     /// The sender the carrier put in the place of `from`.
     from_delivered: Option<String>,
     to: String,
-    /// Null once the retention settings have taken it out.
+    /// Null once the retention settings have taken it out, and of inbound octets that are no text.
     body: Option<String>,
+    /// Of inbound messages.
+    pdu: Option<PduOut>,
     media_urls: Vec<String>,
     /// `scheduled`, `queued`, `sending`, `sent`, `delivered`, `submitted_no_receipt`, `undelivered`, `failed`,
     /// `rejected`, `expired`, `blocked`, `cancelled` or `received`.
@@ -114,6 +140,30 @@ pub(crate) fn status_of(row: &MessageRow) -> Status {
         Some(Status::Queued) if row.intent.is_some() => Status::Sending,
         Some(status) => status,
         None => Status::Queued,
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+impl PduOut {
+    fn of(said: Submitted) -> Self {
+        let mut tlvs = Vec::new();
+        let mut rest = &said.tlvs[..];
+        while let [a, b, c, d, behind @ ..] = rest {
+            let length = usize::from(u16::from_be_bytes([*c, *d]));
+            let Some((value, behind)) = behind.split_at_checked(length) else { break };
+            tlvs.push(TlvOut { tag: format!("0x{a:02x}{b:02x}"), value: hex(value) });
+            rest = behind;
+        }
+        Self {
+            data_coding: said.data_coding,
+            esm_class: said.esm_class,
+            protocol_id: said.protocol_id,
+            octets: (!said.user_data.is_empty()).then(|| hex(&said.user_data)),
+            tlvs,
+        }
     }
 }
 
@@ -185,6 +235,9 @@ impl From<MessageRow> for MessageOut {
                 | Status::Expired
                 | Status::Blocked
         );
+        let said = row.said.as_deref().filter(|_| row.redacted_at.is_none());
+        let pdu = said.and_then(|octets| Submitted::from_octets(0, octets)).map(PduOut::of);
+        let is_text = pdu.as_ref().is_none_or(|pdu| pdu.octets.is_none());
         Self {
             message_id: id.clone(),
             id,
@@ -193,7 +246,8 @@ impl From<MessageRow> for MessageOut {
             from: row.from_addr,
             from_delivered: row.from_delivered,
             to: row.to_addr,
-            body: row.redacted_at.is_none().then_some(row.body),
+            body: (is_text && row.redacted_at.is_none()).then_some(row.body),
+            pdu,
             media_urls: Vec::new(),
             status: status.as_str(),
             status_reason: row.status_reason,
@@ -201,7 +255,11 @@ impl From<MessageRow> for MessageOut {
             error_code: row.error_code,
             carrier_error: row.carrier_error,
             segments: row.segments,
-            encoding: Encoding::from_code(row.encoding).map_or("gsm7", Encoding::as_str),
+            encoding: match Encoding::from_code(row.encoding) {
+                _ if !is_text => "binary",
+                Some(encoding) => encoding.as_str(),
+                None => "gsm7",
+            },
             category: Category::from_code(row.category).map_or("transactional", Category::as_str),
             price: PriceOut {
                 amount: Micros(row.unit_price).times(row.segments).to_string(),

@@ -174,6 +174,12 @@ pub(crate) struct MessageReceivedData {
     status: String,
     test_mode: bool,
     body: String,
+    /// Of what is no text: its octets in hexadecimal, and how its carrier marked them. Left out of
+    /// texts, and of more than 4,096 octets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    octets: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_coding: Option<u8>,
     media_urls: Vec<String>,
     conversation_id: Option<String>,
     contact_id: Option<String>,

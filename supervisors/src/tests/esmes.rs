@@ -416,6 +416,7 @@ async fn inbound_messages_come_to_the_account_whose_number_they_are_for() {
             encoding: model::message::Encoding::Gsm7,
             from_ton: 1,
             raw: Vec::new(),
+            said: model::esme::Submitted::default(),
             fingerprint: [n; 32],
             session: 0,
             part: None,

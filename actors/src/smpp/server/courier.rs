@@ -111,7 +111,7 @@ struct Event {
     seq: i64,
     row: Box<OwedRow>,
     /// PDUs that are not acknowledged yet.
-    open: u32,
+    open: Vec<u8>,
 }
 
 impl Actor for Courier {
@@ -243,14 +243,14 @@ impl CourierState {
             self.args.account = account;
         }
         for row in rows {
-            let count = receipts::pdus(&self.args.account, &row, false).len().min(32);
+            let count = receipts::pdus(&self.args.account, &row, false).len();
             if count == 0 {
                 continue;
             }
             let seq = row.seq;
-            let open = u32::MAX >> (32 - count);
+            let open: Vec<u8> = (0..u8::MAX).take(count).collect();
+            self.ready.extend(open.iter().map(|pdu| Ticket { seq, pdu: *pdu }));
             self.held.push_back(Event { seq, row: Box::new(row), open });
-            self.ready.extend((0..32_u8).take(count).map(|pdu| Ticket { seq, pdu }));
         }
     }
 
@@ -329,14 +329,14 @@ impl CourierState {
 
     fn close(&mut self, ticket: Ticket) {
         if let Ok(at) = self.held.binary_search_by_key(&ticket.seq, |event| event.seq) {
-            self.held[at].open &= !(1 << ticket.pdu);
+            self.held[at].open.retain(|pdu| *pdu != ticket.pdu);
         }
     }
 
     /// Moves the cursor past all that is done.
     fn advance(&mut self) {
         while let Some(first) = self.held.front() {
-            if first.open != 0 {
+            if !first.open.is_empty() {
                 break;
             }
             self.cursor = first.seq;

@@ -17,7 +17,9 @@ use super::accounts::Account;
 /// What an account is owed for one event; nothing, if it did not ask.
 pub(super) fn pdus(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Vec<Message> {
     match EventKind::from_code(row.kind) {
-        Some(EventKind::Received) if account.takes_inbound(&row.to_addr) => inbound(row),
+        Some(EventKind::Received) if account.takes_inbound(&row.to_addr) => {
+            inbound(row, takes_tlvs)
+        }
         Some(EventKind::Delivered | EventKind::Failed | EventKind::Cancelled) => {
             receipt(account, row, takes_tlvs).into_iter().collect()
         }
@@ -89,20 +91,35 @@ fn stamp(at: At) -> Stamp {
     text.get(..19).and_then(Stamp::parse).unwrap_or(none)
 }
 
-/// A message from a handset, in as many parts as it takes.
-fn inbound(row: &OwedRow) -> Vec<Message> {
+/// A message from a handset, in as many parts as it takes. What is no text goes on as it came, and
+/// so do its optional parameters.
+fn inbound(row: &OwedRow, takes_tlvs: bool) -> Vec<Message> {
     let address = |text: &str| match text.strip_prefix('+') {
         Some(digits) => Address::new(1, 1, digits),
         None if text.bytes().all(|b| b.is_ascii_digit()) => Address::new(3, 0, text),
         None => Address::new(5, 0, text),
     };
     let (source, destination) = (address(&row.from_addr), address(&row.to_addr));
+    let said = row.submitted.as_deref().and_then(|octets| Submitted::from_octets(0, octets));
+    let said = said.unwrap_or_default();
+    let tlvs = if takes_tlvs { &said.tlvs[..] } else { &[] };
+    if !said.user_data.is_empty() {
+        let mut message = Message::new(CommandId::DELIVER_SM, source, destination);
+        message.service_type = said.service_type.clone();
+        message.esm_class = said.esm_class & ESM_UDHI;
+        message.protocol_id = said.protocol_id;
+        message.data_coding = said.data_coding;
+        message.tlvs = tlvs.to_vec();
+        message.short_message = said.user_data;
+        return vec![message];
+    }
     let wide = row.encoding == Encoding::Ucs2.code();
     let asked = if wide { split::Encoding::Ucs2 } else { split::Encoding::of(&row.body) };
     let reference = u16::try_from(row.message_key & 0xffff).unwrap_or(0);
-    let Ok(parts) = split::parts(&row.body, asked, Concat::Udh8, reference) else {
-        return Vec::new();
-    };
+    // What takes more than 255 parts goes in one piece.
+    let parts = split::parts(&row.body, asked, Concat::Udh8, reference)
+        .or_else(|_| split::parts(&row.body, asked, Concat::MessagePayload, reference));
+    let Ok(parts) = parts else { return Vec::new() };
     let pdu = |part: split::Part| {
         let mut message = Message::new(CommandId::DELIVER_SM, source.clone(), destination.clone());
         message.data_coding = asked.data_coding();
@@ -110,7 +127,12 @@ fn inbound(row: &OwedRow) -> Vec<Message> {
             message.esm_class = ESM_UDHI;
         }
         message.short_message = part.user_data;
+        message.tlvs = part.tlvs;
         message
     };
-    parts.into_iter().map(pdu).collect()
+    let mut pdus: Vec<Message> = parts.into_iter().map(pdu).collect();
+    if let Some(first) = pdus.first_mut() {
+        first.tlvs.extend_from_slice(tlvs);
+    }
+    pdus
 }

@@ -99,6 +99,7 @@ impl World {
             encoding: Encoding::Gsm7,
             from_ton: 1,
             raw: Vec::new(),
+            said: model::esme::Submitted::default(),
             fingerprint: rand::random(),
             session: 0,
             part: None,

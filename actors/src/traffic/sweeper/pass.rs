@@ -105,6 +105,7 @@ impl Sweep {
             forget_keys_before: Some(now.minus(KEYS_KEPT)),
             forget_parked_before: Some(now.minus(PARKED_KEPT)),
             join_before: Some(now.minus(self.args.join_parts)),
+            partly_before: Some(now.minus(self.args.part_receipts)),
             ..Work::default()
         })
         .await?;

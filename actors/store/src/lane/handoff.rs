@@ -116,7 +116,8 @@ impl Lane {
         self.divert(results, &diverted, now, &mut fates, gathered).await?;
         self.keep_in_doubt(results, &doubts, &mut fates, gathered).await?;
         self.close(results, closings, now, &mut fates, gathered).await?;
-        let early = self.early_receipts(results, &fates, &resolved, now).await?;
+        let mut early = self.early_receipts(results, &fates, &resolved, now).await?;
+        early.extend(self.early_nameless(results, &fates, now).await?);
         Ok((fates, early))
     }
 
@@ -425,7 +426,8 @@ impl<'a> Closing<'a> {
             reason: None,
             error: None,
             carrier_error: None,
-            external_id: Some(external_id),
+            // A carrier that names no message is matched by the addresses.
+            external_id: (!external_id.is_empty()).then_some(external_id),
             submitted,
             parts,
         }

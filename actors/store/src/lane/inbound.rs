@@ -7,6 +7,7 @@
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
+use model::esme::Submitted;
 use model::event::EventKind;
 use model::id::{Kind, PublicId};
 use model::message::{Category, Direction, Encoding, Status};
@@ -20,6 +21,8 @@ use crate::json::quoted;
 
 /// A carrier that lost our acknowledgement with its connection sends again within this time.
 const REPEAT_WINDOW_US: i64 = 10 * 60 * 1_000_000;
+/// More octets than this are told by the message alone, not by its event.
+const OCTETS_TOLD: usize = 4_096;
 const REPLY_WINDOW_US: i64 = 30 * 24 * 3_600 * 1_000_000;
 
 /// A message from a handset, or a part of one, as a carrier delivered it.
@@ -35,6 +38,8 @@ pub struct Inbound {
     pub from_ton: u8,
     /// The PDU's user data as it came.
     pub raw: Vec<u8>,
+    /// What the PDU said beside its text; the octets too, where they are no text.
+    pub said: Submitted,
     /// Equal for a repeat of the same delivery.
     pub fingerprint: [u8; 32],
     /// When the connection it came by was opened. Only what was stored before that can have lost
@@ -132,11 +137,7 @@ impl Lane {
             status: Status::Received,
             detail,
         };
-        let incomplete = (whole.segments < whole.of).then(|| {
-            let (there, all) = (whole.segments, whole.of);
-            format!("{{\"incomplete\":true,\"parts_received\":{there},\"parts_total\":{all}}}")
-        });
-        gathered.events.push(event(EventKind::Received, incomplete));
+        gathered.events.push(event(EventKind::Received, detail(whole)));
         if let Some(answered) = owner.answers {
             let detail = format!("{{\"in_reply_to\":\"{}\"}}", answered.show(Kind::Message));
             gathered.events.push(event(EventKind::Replied, Some(detail)));
@@ -183,6 +184,7 @@ impl Lane {
         now: At,
     ) -> Result<(), StoreError> {
         let item = whole.item;
+        let said = item.said.to_octets();
         let columns = [
             Column::Int(vec![key.0]),
             Column::Blob(vec![id.as_bytes()]),
@@ -199,10 +201,28 @@ impl Lane {
             Column::Text(vec![&item.body]),
             Column::Blob(vec![&item.raw]),
             Column::Int(vec![whole.segments]),
+            Column::Blob(vec![&said]),
         ];
         self.conn.run(&INSERT_INBOUND, &columns).await?;
         Ok(())
     }
+}
+
+/// What its event says beside the text: what is missing of it, or the octets that are no text.
+fn detail(whole: &Whole<'_>) -> Option<String> {
+    let mut fields = Vec::new();
+    if whole.segments < whole.of {
+        let (there, all) = (whole.segments, whole.of);
+        fields
+            .push(format!("\"incomplete\":true,\"parts_received\":{there},\"parts_total\":{all}"));
+    }
+    let octets = &whole.item.said.user_data;
+    if (1..=OCTETS_TOLD).contains(&octets.len()) {
+        let coding = whole.item.said.data_coding;
+        let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        fields.push(format!("\"data_coding\":{coding},\"octets\":\"{hex}\""));
+    }
+    (!fields.is_empty()).then(|| format!("{{{}}}", fields.join(",")))
 }
 
 static INSERT_SEEN: Bulk = Bulk {
@@ -250,14 +270,15 @@ static LAST_WRITER: Bulk = Bulk {
 static INSERT_INBOUND: Bulk = Bulk {
     sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
-            body, raw)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?15, 0, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14)",
+            body, raw, submitted)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?15, 0, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14, ?16)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
-            from_addr, body, raw)
-         select v.k, v.i, v.o, v.d, v.s, v.g, v.e, v.m, 0, v.c, 0, v.n, v.a, v.t, v.f, v.b, v.r
+            from_addr, body, raw, submitted)
+         select v.k, v.i, v.o, v.d, v.s, v.g, v.e, v.m, 0, v.c, 0, v.n, v.a, v.t, v.f, v.b, v.r,
+            v.p
          from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
-            $12::text[], $13::text[], $14::bytea[], $15::bigint[])
-            v (k, i, o, d, s, g, e, c, n, a, t, f, b, r, m)",
+            $12::text[], $13::text[], $14::bytea[], $15::bigint[], $16::bytea[])
+            v (k, i, o, d, s, g, e, c, n, a, t, f, b, r, m, p)",
 };

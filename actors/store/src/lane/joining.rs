@@ -6,6 +6,7 @@
 
 use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
+use model::esme::Submitted;
 use model::message::Encoding;
 
 use super::inbound::{Inbound, InboundFate, InboundPart, Whole};
@@ -95,6 +96,7 @@ impl Lane {
         now: At,
     ) -> Result<u64, StoreError> {
         let mut columns = family.columns();
+        let said = item.said.to_octets();
         columns.extend([
             Column::Int(vec![i64::from(part.number)]),
             Column::MaybeInt(vec![item.carrier_organization.map(|owner| owner.0)]),
@@ -103,6 +105,7 @@ impl Lane {
             Column::Int(vec![now.micros()]),
             Column::Text(vec![&item.body]),
             Column::Blob(vec![&item.raw]),
+            Column::Blob(vec![&said]),
         ]);
         self.conn.run(&KEEP_PART, &columns).await
     }
@@ -137,11 +140,19 @@ impl Lane {
             encoding: Encoding::Gsm7,
             from_ton: 0,
             raw: Vec::new(),
+            said: Submitted::default(),
             fingerprint: [0; 32],
             session: 0,
             part: None,
         };
-        for line in lines {
+        for (at, line) in lines.iter().enumerate() {
+            // Of what came beside the text the first part's counts; octets that are no text add up.
+            let said = Submitted::from_octets(0, &line.blob(6)?).unwrap_or_default();
+            if at == 0 {
+                item.said = said;
+            } else {
+                item.said.user_data.extend_from_slice(&said.user_data);
+            }
             item.carrier_organization = line.maybe_int(1)?.map(OrgId).or(item.carrier_organization);
             if line.int(2)? == Encoding::Ucs2.code() {
                 item.encoding = Encoding::Ucs2;
@@ -158,20 +169,22 @@ impl Lane {
 
 static KEEP_PART: Bulk = Bulk {
     sqlite: "insert into inbound_parts (carrier_id, from_addr, to_addr, reference, total, part,
-            carrier_organization, encoding, from_ton, at, body, raw)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) on conflict do nothing",
+            carrier_organization, encoding, from_ton, at, body, raw, said)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) on conflict do nothing",
     postgres: "insert into inbound_parts (carrier_id, from_addr, to_addr, reference, total, part,
-            carrier_organization, encoding, from_ton, at, body, raw)
+            carrier_organization, encoding, from_ton, at, body, raw, said)
          select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[],
-            $12::bytea[]) on conflict do nothing",
+            $12::bytea[], $13::bytea[]) on conflict do nothing",
 };
 
 static FAMILY: Bulk = Bulk {
-    sqlite: "select part, carrier_organization, encoding, from_ton, body, raw from inbound_parts
+    sqlite: "select part, carrier_organization, encoding, from_ton, body, raw,
+            coalesce(said, x'') from inbound_parts
          where carrier_id = ?1 and from_addr = ?2 and to_addr = ?3 and reference = ?4
          and total = ?5 order by part",
-    postgres: "select p.part, p.carrier_organization, p.encoding, p.from_ton, p.body, p.raw
+    postgres: "select p.part, p.carrier_organization, p.encoding, p.from_ton, p.body, p.raw,
+            coalesce(p.said, ''::bytea)
          from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
             v (c, f, t, r, n)
          join inbound_parts p on p.carrier_id = v.c and p.from_addr = v.f and p.to_addr = v.t

@@ -1,8 +1,12 @@
 //! Receipts: matched to the part they speak of, folded into the message's state, or parked.
 //!
 //! The exact id is looked up first; other readings of it (hex against decimal) only for what is
-//! left, and only where the recipient agrees. The reading that won is remembered per carrier.
-//! Tables: parts, messages, parked, carriers.
+//! left, and only where the recipient agrees. The reading that won is remembered per carrier. Last,
+//! a carrier that names no message in its answers is matched by the addresses, if they mean one
+//! message alone. Tables: parts, messages, parked, carriers.
+
+mod choose;
+mod partly;
 
 use std::collections::HashMap;
 
@@ -60,6 +64,27 @@ pub(crate) struct Matched {
     receipt: Receipt,
 }
 
+/// The parts that the receipts of a batch may speak of.
+#[derive(Default)]
+struct Candidates {
+    best: HashMap<usize, (MessageKey, i64)>,
+    /// Of receipts whose id means several messages: all of them, the newest first.
+    several: HashMap<usize, Vec<(MessageKey, i64)>>,
+}
+
+impl Candidates {
+    fn add(&mut self, at: usize, one: (MessageKey, i64)) {
+        let Some(best) = self.best.get_mut(&at) else {
+            self.best.insert(at, one);
+            return;
+        };
+        let all = self.several.entry(at).or_insert_with(|| vec![*best]);
+        let place = all.partition_point(|known| known.0 > one.0);
+        all.insert(place, one);
+        *best = all[0];
+    }
+}
+
 /// What a message is before and after its receipts.
 struct Folded {
     organization: OrgId,
@@ -88,10 +113,11 @@ impl Lane {
         for found in &matched {
             *gathered.parked.entry(found.receipt.carrier).or_default() -= 1;
         }
-        let known = self.exact(receipts).await?;
+        let mut known = self.exact(receipts).await?;
+        self.prefer(receipts, &mut known).await?;
         let mut missing = Vec::new();
         for (at, receipt) in receipts.iter().enumerate() {
-            match known.get(&at) {
+            match known.best.get(&at) {
                 Some((key, part)) => {
                     let (key, part, receipt) = (*key, *part, receipt.clone());
                     matched.push(Matched { at: Some(at), key, part, receipt });
@@ -101,18 +127,18 @@ impl Lane {
         }
         if !missing.is_empty() {
             let missing = self.other_readings(receipts, missing, &mut matched, gathered).await?;
+            let missing = self.nameless(receipts, missing, &mut matched).await?;
             self.park(receipts, &missing, now, gathered).await?;
         }
-        self.apply(matched, &mut fates, now, gathered).await?;
+        let strangers = self.apply(matched, &mut fates, now, gathered).await?;
+        self.park(receipts, &strangers, now, gathered).await?;
         Ok(fates)
     }
 
-    /// Looks receipts up by their id, read as this carrier's ids have been read so far.
-    async fn exact(
-        &mut self,
-        receipts: &[Receipt],
-    ) -> Result<HashMap<usize, (MessageKey, i64)>, StoreError> {
-        let mut found = HashMap::new();
+    /// Looks receipts up by their id, read as this carrier's ids have been read so far. Ids come
+    /// back after days: the newest message is the first.
+    async fn exact(&mut self, receipts: &[Receipt]) -> Result<Candidates, StoreError> {
+        let mut found = Candidates::default();
         if receipts.is_empty() {
             return Ok(found);
         }
@@ -131,15 +157,9 @@ impl Lane {
             Column::Int(receipts.iter().map(|r| r.carrier.0).collect()),
             Column::Text(ids.iter().map(String::as_str).collect()),
         ];
-        // Ids come back after days: of several messages the newest is meant.
         for line in self.conn.fetch(&PARTS_BY_ID, &columns).await? {
             let at = usize::try_from(line.int(0)?).unwrap_or(usize::MAX);
-            let key = MessageKey(line.int(1)?);
-            let part = line.int(2)?;
-            let best = found.entry(at).or_insert((key, part));
-            if key > best.0 {
-                *best = (key, part);
-            }
+            found.add(at, (MessageKey(line.int(1)?), line.int(2)?));
         }
         Ok(found)
     }
@@ -272,16 +292,18 @@ impl Lane {
         Ok(matched)
     }
 
-    /// Folds all receipts of a message into its state and writes each message once.
+    /// Folds all receipts of a message into its state and writes each message once. Returns those
+    /// that are for somebody else: their message has ended, and another will have its id.
     async fn apply(
         &mut self,
         matched: Vec<Matched>,
         fates: &mut [ReceiptFate],
         now: At,
         gathered: &mut Gathered,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<usize>, StoreError> {
+        let mut strangers = Vec::new();
         if matched.is_empty() {
-            return Ok(());
+            return Ok(strangers);
         }
         let mut keys: Vec<i64> = matched.iter().map(|m| m.key.0).collect();
         keys.sort_unstable();
@@ -295,6 +317,13 @@ impl Lane {
                 return Err(StoreError::Impossible("a part without a message"));
             };
             let before = state.status;
+            if let Some(at) = at
+                && !before.awaits_receipt()
+                && receipt.is_for_another(&state.to)
+            {
+                strangers.push(at);
+                continue;
+            }
             let fate = state.fold(part, &receipt);
             if let Some(at) = at {
                 fates[at] = fate;
@@ -310,7 +339,7 @@ impl Lane {
         let changed: Vec<(&MessageKey, &Folded)> =
             states.iter().filter(|(_, s)| s.changed).collect();
         if changed.is_empty() {
-            return Ok(());
+            return Ok(strangers);
         }
         let columns = [
             Column::Int(changed.iter().map(|(key, _)| key.0).collect()),
@@ -325,14 +354,38 @@ impl Lane {
                 changed.iter().map(|(_, s)| s.error.map(MessageError::as_str)).collect(),
             ),
             Column::MaybeText(changed.iter().map(|(_, s)| s.carrier_error.as_deref()).collect()),
+            Column::MaybeInt(
+                changed.iter().map(|(_, s)| s.is_partly_there().then_some(now.micros())).collect(),
+            ),
         ];
         self.conn.run(&UPDATE_BY_RECEIPT, &columns).await?;
-        Ok(())
+        Ok(strangers)
+    }
+}
+
+impl Receipt {
+    /// True when both of its addresses are another's than the recipient's.
+    fn is_for_another(&self, to: &str) -> bool {
+        !self.source.is_empty()
+            && !self.destination.is_empty()
+            && !same_number(to, &self.source)
+            && !same_number(to, &self.destination)
     }
 }
 
 impl Folded {
-    /// All parts delivered is delivered; the first bad news wins; final states absorb.
+    /// Some of its parts are delivered, and the others have said nothing.
+    fn is_partly_there(&self) -> bool {
+        self.status == Status::Sent && self.delivered_parts != 0
+    }
+
+    /// The first part that is not delivered yet.
+    fn next_part(&self) -> i64 {
+        i64::from(self.delivered_parts.trailing_ones()) + 1
+    }
+
+    /// All parts delivered is delivered; the first bad news wins; final states absorb. Part 0 is
+    /// any: the carrier did not say which.
     fn fold(&mut self, part: i64, receipt: &Receipt) -> ReceiptFate {
         let Some(status) = receipt.status else {
             return ReceiptFate::Noted;
@@ -341,6 +394,7 @@ impl Folded {
             return ReceiptFate::Noted;
         }
         if status == Status::Delivered {
+            let part = if part == 0 { self.next_part() } else { part };
             self.delivered_parts |= 1 << (part - 1).clamp(0, 62);
             self.changed = true;
             let rewritten = !receipt.destination.is_empty()
@@ -373,10 +427,18 @@ impl Folded {
     }
 }
 
-/// True when two addresses are the same number, `+` and leading zeros aside.
+/// True when two addresses are the same number, `+` and leading zeros aside, or one is the other
+/// without its country.
 fn same_number(a: &str, b: &str) -> bool {
-    let bare = |text: &'_ str| -> String { text.trim_start_matches(['+', '0']).to_owned() };
-    a == b || bare(a) == bare(b)
+    const NATIONAL: usize = 7;
+    let bare = |text: &str| -> usize { text.len() - text.trim_start_matches(['+', '0']).len() };
+    let (a, b) = (&a[bare(a)..], &b[bare(b)..]);
+    let national = |short: &str, long: &str| {
+        short.len() >= NATIONAL
+            && short.bytes().all(|b| b.is_ascii_digit())
+            && long.ends_with(short)
+    };
+    a == b || national(a, b) || national(b, a)
 }
 
 fn detail(part: i64, segments: i64, receipt: &Receipt) -> Option<String> {
@@ -486,11 +548,12 @@ static MESSAGE_STATES: Bulk = Bulk {
 
 static UPDATE_BY_RECEIPT: Bulk = Bulk {
     sqlite: "update messages set status = ?2, delivered_parts = ?3, done_at = ?4,
-         from_delivered = ?5, status_reason = ?6, error_code = ?7, carrier_error = ?8
-         where key = ?1",
+         from_delivered = ?5, status_reason = ?6, error_code = ?7, carrier_error = ?8,
+         partly_at = ?9 where key = ?1",
     postgres: "update messages set status = v.s, delivered_parts = v.p, done_at = v.d,
-         from_delivered = v.f, status_reason = v.r, error_code = v.e, carrier_error = v.c
+         from_delivered = v.f, status_reason = v.r, error_code = v.e, carrier_error = v.c,
+         partly_at = v.a
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
-            $6::text[], $7::text[], $8::text[]) v (k, s, p, d, f, r, e, c)
+            $6::text[], $7::text[], $8::text[], $9::bigint[]) v (k, s, p, d, f, r, e, c, a)
          where key = v.k",
 };

@@ -37,6 +37,8 @@ pub struct Work {
     pub smpp_cursors: Vec<SmppCursor>,
     /// Parts of inbound messages older than this wait no longer for their siblings.
     pub join_before: Option<At>,
+    /// Long messages whose last receipt of a part is older than this wait no longer for the others.
+    pub partly_before: Option<At>,
     /// Where the search for missing receipts stands now: lane, carrier, event number.
     pub sweep_cursors: Vec<(i64, CarrierId, i64)>,
 }
@@ -60,6 +62,7 @@ impl Work {
             + usize::from(self.forget_keys_before.is_some())
             + usize::from(self.forget_parked_before.is_some())
             + usize::from(self.join_before.is_some())
+            + usize::from(self.partly_before.is_some())
     }
 
     #[must_use]

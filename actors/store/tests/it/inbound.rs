@@ -15,6 +15,7 @@ pub(crate) fn from_handset(world: &World, fingerprint: u8) -> Inbound {
         encoding: Encoding::Gsm7,
         from_ton: 1,
         raw: b"yes".to_vec(),
+        said: model::esme::Submitted::default(),
         fingerprint: [fingerprint; 32],
         session: model::clock::At::now().micros(),
         part: None,

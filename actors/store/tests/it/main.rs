@@ -12,6 +12,7 @@ mod inbound;
 mod interceptors;
 mod joining;
 mod keywords;
+mod matching;
 mod opt_out;
 mod policies;
 mod protection;
