@@ -90,12 +90,18 @@ pub(crate) async fn account(home: &Home, switch: &Switch) -> Result<Account> {
     Ok(Account { password })
 }
 
-pub(crate) fn welcome(switch: &Switch, data: &str, key: &str, account: &Account) {
+/// Says where everything is. `alone`: there are no carriers but the sandbox.
+pub(crate) fn welcome(switch: &Switch, (data, alone): (&str, bool), key: &str, account: &Account) {
+    let offline = if alone {
+        "Orbit is running, offline. Nothing leaves this machine."
+    } else {
+        "Orbit is running, with the carriers of the settings."
+    };
     let at = switch.http;
     let smpp = switch.smpp.map_or(String::from("off"), |at| at.to_string());
     let password = &account.password;
     println!(
-        "\nOrbit is running, offline. Nothing leaves this machine.\n\n  \
+        "\n{offline}\n\n  \
          REST   http://{at}/api/v1\n  \
          SMPP   {smpp}, system_id {SYSTEM_ID}, password {password}\n  \
          docs   http://{at}/docs\n  \

@@ -1,6 +1,7 @@
 //! `serve`, `dev`, and what is done before them: logs, signals, the way down.
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -32,6 +33,9 @@ pub(crate) struct DevArgs {
     /// Where the data is kept.
     #[arg(long, value_name = "FOLDER", default_value = "./orbit-data")]
     data: String,
+    /// Settings to try, such as a carrier's; what is said here goes before them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Shows what the switch logs, too.
     #[arg(long)]
     verbose: bool,
@@ -61,13 +65,15 @@ pub(crate) async fn dev(args: DevArgs) -> Result<()> {
         set("sandbox.enabled", "true"),
         set("smpp.bind", &free_or_any(&args.smpp_bind)),
     ];
-    let settings = Settings::load(None, crate::settings::environment(), overrides)?;
+    let config = args.config.as_deref();
+    let settings = Settings::load(config, crate::settings::environment(), overrides)?;
+    let alone = settings.carriers.is_empty();
     start_logs(&settings)?;
     let data = home::Home::open(&settings.data.dir)?;
     let switch = start(settings, SandboxLive::Default).await?;
     let key = dev::key(&data, &switch).await?;
     let account = dev::account(&data, &switch).await?;
-    dev::welcome(&switch, &args.data, &key, &account);
+    dev::welcome(&switch, (&args.data, alone), &key, &account);
     let journey = tokio::spawn(dev::follow(switch.store.clone()));
     let ended = until_told(switch).await;
     journey.abort();

@@ -148,6 +148,17 @@ mod tests {
     }
 
     #[test]
+    fn every_quirk_has_its_line_in_the_documentation() {
+        let page = include_str!("../../docs/simulator.md");
+        for quirk in &CATALOG {
+            let mut line = format!("| {} | `{}` | ", quirk.number, quirk.name);
+            let values: Vec<String> = quirk.values.iter().map(|v| format!("`{v}`")).collect();
+            line.push_str(&values.join(", "));
+            assert!(page.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
     fn a_switch_is_read_by_name_or_number_with_its_values_alone() {
         let read = |text: &str| text.parse::<Chosen>();
         let chosen = |number, value: &str| Ok(Chosen { number, value: value.to_owned() });

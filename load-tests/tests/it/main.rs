@@ -26,6 +26,7 @@ mod long;
 mod opt_out;
 mod postgres;
 mod protection;
+mod quirks;
 mod routing;
 mod sandbox;
 mod schemathesis;

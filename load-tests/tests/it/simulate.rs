@@ -49,6 +49,35 @@ async fn a_profile_is_tried_against_the_simulator_and_it_says_what_it_saw() {
 }
 
 #[tokio::test]
+async fn the_development_switch_tries_a_carrier_of_a_settings_file() {
+    let carrier = crate::carriers::smsc(load_tests::peer::smsc::SmscOptions::default());
+    let mut world = World::new("dev-carrier");
+    world.carrier("trial", carrier.address, "");
+    let folder = world.scratch.path().to_owned();
+    let config = folder.join("trial.toml");
+    std::fs::write(&config, world.carriers()).expect("a file");
+    let config = config.display().to_string();
+    let words = ["dev", "--bind", "127.0.0.1:0", "--smpp-bind", "127.0.0.1:0", "--config", &config];
+    let dev = spawn(&folder, &words, "dev");
+    let said = || std::fs::read_to_string(folder.join("dev.out")).unwrap_or_default();
+    let up = wait_until(async || said().contains("Messages show here")).await;
+    assert!(up, "{}", said());
+    assert!(!said().contains("offline"), "{}", said());
+    let value = |name: &str| {
+        let said = said();
+        let line = said.lines().find_map(|line| line.trim().strip_prefix(name).map(str::to_owned));
+        line.expect("it is said").trim().to_owned()
+    };
+    let at = value("REST").trim_start_matches("http://").replace("/api/v1", "");
+    let mut http = crate::http::Http::new(at.parse().expect("an address"), &value("key "));
+    let id = http.text("+14155550123", "through the carrier").await;
+    let message = http.becomes(&id, "delivered").await;
+    assert_eq!(message["carrier_id"], "trial", "{message}");
+    assert_eq!(carrier.stats().submits, 1);
+    drop(dev);
+}
+
+#[tokio::test]
 async fn the_simulator_lists_its_habits_and_knows_no_others() {
     let world = World::new("habits");
     let listed = run(world.scratch.path(), &["simulate", "list", "--json"]).await.json();

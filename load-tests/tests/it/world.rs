@@ -113,17 +113,30 @@ impl World {
 
     /// Adds a carrier; `more` is further lines of its block.
     pub(crate) fn carrier(&mut self, name: &str, at: SocketAddr, more: &str) {
+        self.carrier_as(name, at, ("orbit", PASSWORD));
+        self.carriers.push_str(&format!("{more}\n"));
+    }
+
+    /// Adds a carrier that is bound to by another name and password.
+    pub(crate) fn carrier_as(&mut self, name: &str, at: SocketAddr, who: (&str, &str)) {
         self.carriers.push_str(&format!(
-            "\n[[carriers]]\nname = \"{name}\"\nhost = \"{}\"\nport = {}\nsystem_id = \"orbit\"\n\
-             password = \"{PASSWORD}\"\n{more}\n",
+            "\n[[carriers]]\nname = \"{name}\"\nhost = \"{}\"\nport = {}\nsystem_id = \"{}\"\n\
+             password = \"{}\"\n",
             at.ip(),
-            at.port()
+            at.port(),
+            who.0,
+            who.1
         ));
     }
 
     /// Changes the text of the carriers' blocks, for the next start.
     pub(crate) fn replace_in_carriers(&mut self, from: &str, to: &str) {
         self.carriers = self.carriers.replace(from, to);
+    }
+
+    /// The carriers' blocks of the settings.
+    pub(crate) fn carriers(&self) -> &str {
+        &self.carriers
     }
 
     fn write_settings(&self) -> PathBuf {

@@ -119,7 +119,7 @@ impl Form {
             ReceiptStyle::Tlv
         } else if quirks.has(25) || quirks.has(30) {
             ReceiptStyle::Both
-        } else if [12, 13, 14, 15, 19].iter().any(|number| quirks.has(*number)) {
+        } else if [11, 12, 13, 14, 15, 17, 18, 19, 20, 24].iter().any(|n| quirks.has(*n)) {
             ReceiptStyle::Text
         } else {
             options.receipt_style

@@ -164,6 +164,9 @@ impl Session {
             command if [wire::DELIVER_SM | RESPONSE, DATA_SM | RESPONSE].contains(&command) => {
                 self.delivered(center, header, now);
             }
+            command if command == wire::ENQUIRE_LINK | RESPONSE => {
+                add(&center.counters.enquiries_answered, 1);
+            }
             command if command & RESPONSE != 0 => {}
             _ => {
                 add(&center.counters.unknown_commands, 1);

@@ -38,6 +38,8 @@ counters! {
     refused,
     malformed,
     unknown_commands,
+    /// Answers to its own enquire_link.
+    enquiries_answered,
     receipts_sent,
     receipts_acked,
     /// Receipts and inbound messages that were answered with an error and sent again.
