@@ -80,7 +80,7 @@ async fn habits_of_a_link_cost_no_bind_and_no_message() {
 #[tokio::test]
 async fn lost_and_limited_binds_come_back_and_every_message_goes_once() {
     let mut cases: Vec<Case> = [
-        "bound-already=2",
+        "bound-already=1",
         "nack=to-bind",
         "goodbye=fin",
         "goodbye=rst",
@@ -96,12 +96,12 @@ async fn lost_and_limited_binds_come_back_and_every_message_goes_once() {
     ward.all_deliver(25).await;
     ward.paid(patients * 25).await;
     for (quirks, least) in
-        [("bound-already=2", 2), ("nack=to-bind", 1), ("session-limit=binds:1", 1)]
+        [("bound-already=1", 2), ("nack=to-bind", 1), ("session-limit=binds:1", 1)]
     {
         let refused = wait_until(async || ward.stats(quirks).binds_refused >= least);
         assert!(refused.await, "{quirks}: {:?}", ward.stats(quirks));
     }
-    for quirks in ["goodbye=fin", "goodbye=rst", "session-limit=messages:10", "bound-already=2"] {
+    for quirks in ["goodbye=fin", "goodbye=rst", "session-limit=messages:10", "bound-already=1"] {
         let stats = ward.stats(quirks);
         assert!(stats.drops >= 2 && stats.binds >= 3, "{quirks}: {stats:?}");
     }
