@@ -8,21 +8,20 @@ use serde_json::{Value, json};
 
 use crate::carriers::smsc;
 use crate::http::Http;
-use crate::world::{PASSWORD, World, wait_until};
+use crate::world::{Org, PASSWORD, World, wait_until};
 
 const CREDENTIALS: &str = "/api/v1/messaging/smpp/credentials";
 const CARRIERS: &str = "/api/v1/messaging/smpp/carriers";
 
 /// A switch with a neighbour among its settings, and a client who may bind to this machine.
-async fn world(name: &str, neighbour: &Smsc) -> (World, Http) {
+async fn world(name: &str, neighbour: &Smsc) -> (World, Org) {
     let mut world = World::new(name);
     world.set("smpp.carrier_networks", "[\"127.0.0.0/8\"]");
     world.carrier("neighbour", neighbour.address, "default_sender = \"Orbit\"");
     let org = world.org(name, "10").await;
     world.serve().await;
     world.bound("neighbour", 1).await;
-    let http = world.http(&org.key);
-    (world, http)
+    (world, org)
 }
 
 async fn made(http: &mut Http, path: &str, said: &Value) -> String {
@@ -70,7 +69,8 @@ async fn deleted(http: &mut Http, path: &str) -> u16 {
 #[tokio::test]
 async fn a_carrier_comes_changes_and_goes_and_its_neighbour_does_not_notice() {
     let (neighbour, own) = (smsc(SmscOptions::default()), smsc(SmscOptions::default()));
-    let (mut world, mut http) = world("by-api", &neighbour).await;
+    let (mut world, org) = world("by-api", &neighbour).await;
+    let mut http = world.http(&org.key);
     let (credential, id) = carrier(&mut http, own.address, json!({})).await;
     let standing = stands(&world, &mut http, &credential, "bound").await;
     assert_eq!(standing["carrier_id"], json!(id));
@@ -118,6 +118,7 @@ async fn a_carrier_comes_changes_and_goes_and_its_neighbour_does_not_notice() {
         assert!(!told, "{file}");
     }
     world.serve().await;
+    let mut http = world.http(&org.key);
     stands(&world, &mut http, &credential, "bound").await;
 
     let mut told = Value::Null;
@@ -138,7 +139,8 @@ async fn a_carrier_comes_changes_and_goes_and_its_neighbour_does_not_notice() {
 async fn a_pair_sends_by_one_bind_and_hears_by_the_other() {
     let neighbour = smsc(SmscOptions::default());
     let own = smsc(SmscOptions { receipt_bind: ReceiptBind::Other, ..SmscOptions::default() });
-    let (world, mut http) = world("pair", &neighbour).await;
+    let (world, org) = world("pair", &neighbour).await;
+    let mut http = world.http(&org.key);
     let pair = json!({"bind_mode": "transmitter_receiver"});
     let (credential, _) = carrier(&mut http, own.address, pair).await;
     let standing = stands(&world, &mut http, &credential, "bound").await;
@@ -164,7 +166,8 @@ async fn a_pair_sends_by_one_bind_and_hears_by_the_other() {
 async fn a_wrong_password_is_told_and_another_one_binds_at_once() {
     let neighbour = smsc(SmscOptions::default());
     let own = smsc(SmscOptions::default());
-    let (world, mut http) = world("wrong", &neighbour).await;
+    let (world, org) = world("wrong", &neighbour).await;
+    let mut http = world.http(&org.key);
     let wrong = json!({"password": "wrong"});
     let (credential, id) = carrier(&mut http, own.address, wrong).await;
     let standing = stands(&world, &mut http, &credential, "failed").await;
