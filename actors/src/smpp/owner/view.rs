@@ -166,7 +166,13 @@ impl CarrierView {
     /// Why the last connection ended; empty when none did.
     #[must_use]
     pub fn last_error(&self) -> String {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let said = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !said.is_empty() {
+            return said;
+        }
+        // A bind knows a moment before its owner hears of it.
+        let mut of_binds = self.binds.iter().map(|bind| bind.last_error());
+        of_binds.find(|said| !said.is_empty()).unwrap_or_default()
     }
 
     pub(super) fn set_error(&self, why: &str) {
