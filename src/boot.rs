@@ -26,7 +26,7 @@ use actors::traffic::admission::{Admission, Routes};
 use actors::traffic::guard::Guard;
 use actors::traffic::replies::RepliesArgs;
 use actors::traffic::router::portability::Portability;
-use actors::traffic::router::{Detours, Router};
+use actors::traffic::router::{Detours, Router, SANDBOX, SANDBOX_LIVE};
 use actors::traffic::scheduler::SchedulerArgs;
 use actors::writer::{Limits, Shared, WriterHandle};
 use anyhow::{Context as _, Result};
@@ -162,9 +162,9 @@ pub async fn boot(
     }
     let routes = Routes {
         carriers: Vec::new(),
-        sandbox: test.then(|| ids.get(carriers::SANDBOX).copied()).flatten(),
+        sandbox: test.then(|| ids.get(SANDBOX).copied()).flatten(),
         sandbox_live: (test && live == SandboxLive::Default)
-            .then(|| ids.get(carriers::SANDBOX_LIVE).copied())
+            .then(|| ids.get(SANDBOX_LIVE).copied())
             .flatten(),
         rates: settings.read_rates()?,
         default_sender: settings.senders.default_sender.clone(),

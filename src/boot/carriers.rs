@@ -17,7 +17,7 @@ use actors::smpp::quirks::Quirks;
 use actors::smpp::tls::{Tls, Trust};
 use actors::smpp::translate::{self, Dialect};
 use actors::traffic::router::breaker::Circuit;
-use actors::traffic::router::{CarrierRoute, Detours};
+use actors::traffic::router::{CarrierRoute, Detours, SANDBOX, SANDBOX_LIVE};
 use actors::traffic::sweeper::SweeperArgs;
 use actors::writer::WriterHandle;
 use anyhow::{Context as _, Result, bail};
@@ -41,10 +41,6 @@ use crate::settings::{
     self, BindMode, Carrier, DefaultEncoding, DlrIdFormat, ReceiptMeaning, ReceiptState, Settings,
 };
 
-/// Takes test messages; the recipient's last digit decides.
-pub(super) const SANDBOX: &str = "sandbox";
-/// The same SMSC for live messages, which it delivers.
-pub(super) const SANDBOX_LIVE: &str = "sandbox-live";
 /// A carrier that answers slowly should be fed no more than this by the sandbox's binds.
 const SANDBOX_WINDOW: usize = 200;
 

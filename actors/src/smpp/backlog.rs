@@ -59,6 +59,8 @@ struct Flow {
     /// True while rows above the cursor wait in the store.
     spilled: bool,
     loading: bool,
+    /// Jobs at the front that were looked at and not wanted elsewhere.
+    looked: usize,
 }
 
 impl Backlog {
@@ -133,8 +135,8 @@ impl Backlog {
         }
     }
 
-    /// Takes the jobs that are wanted out of the first `look_at` of each line, the others keep
-    /// their order.
+    /// Takes the jobs that are wanted out of the next `look_at` of each line, the others keep their
+    /// order. Each look begins where the last one ended, so that none is hidden behind others.
     pub fn take_if(
         &mut self,
         look_at: usize,
@@ -142,10 +144,12 @@ impl Backlog {
     ) -> Vec<Arc<Job>> {
         let mut taken = Vec::new();
         for flow in self.classes.iter_mut().flat_map(|class| class.flows.values_mut()) {
-            let first = flow.queue.len().min(look_at);
+            let from = if flow.looked < flow.queue.len() { flow.looked } else { 0 };
+            let stretch = (flow.queue.len() - from).min(look_at);
+            flow.queue.rotate_left(from);
             let kept: Vec<_> = flow
                 .queue
-                .drain(..first)
+                .drain(..stretch)
                 .filter_map(|job| {
                     if wanted(&job) {
                         taken.push(job);
@@ -154,7 +158,9 @@ impl Backlog {
                     Some(job)
                 })
                 .collect();
+            flow.looked = from + kept.len();
             kept.into_iter().rev().for_each(|job| flow.queue.push_front(job));
+            flow.queue.rotate_right(from.min(flow.queue.len()));
         }
         self.in_memory -= taken.len();
         taken

@@ -9,7 +9,7 @@ use model::message::{Category, Encoding};
 use model::money::Micros;
 use model::submission::{self, NewMessage};
 use store::WaitingRow;
-use store::lane::{Fire, OutboxRef};
+use store::lane::{Fire, HandoffResult, OutboxRef, Outcome};
 
 use super::tried::Tried;
 
@@ -23,6 +23,8 @@ pub struct Job {
     pub segments: u8,
     pub unit_price: Micros,
     pub from_ton: u8,
+    /// It goes to the sandbox, and nowhere else.
+    pub test: bool,
     /// Tries that the carrier refused for the time being.
     pub attempts: i64,
     /// Since when, and how often, the carrier has been too busy for it. Not stored: a new life of
@@ -56,6 +58,7 @@ impl Job {
             segments: message.segments,
             unit_price: message.unit_price,
             from_ton: message.from_ton,
+            test: message.test,
             attempts: 0,
             throttled: None,
             tried: Tried::default(),
@@ -89,6 +92,7 @@ impl Job {
             segments: u8::try_from(row.segments).ok()?,
             unit_price: Micros(row.unit_price),
             from_ton: u8::try_from(row.from_ton).ok()?,
+            test: row.test_mode != 0,
             attempts: row.attempts,
             throttled: None,
             tried: Tried::stored(row.tried.as_deref()),
@@ -112,5 +116,18 @@ impl Job {
     #[must_use]
     pub fn row(&self, carrier: CarrierId) -> OutboxRef {
         OutboxRef { carrier, class: self.class(), organization: self.organization, key: self.key }
+    }
+
+    /// What became of it, for the store.
+    #[must_use]
+    pub fn result(&self, carrier: CarrierId, epoch: i64, outcome: Outcome) -> HandoffResult {
+        HandoffResult {
+            row: self.row(carrier),
+            epoch,
+            category: self.category,
+            segments: self.segments,
+            unit_price: self.unit_price,
+            outcome,
+        }
     }
 }

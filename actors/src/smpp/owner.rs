@@ -54,6 +54,8 @@ pub enum OwnerMsg {
     Announced(Vec<Job>),
     /// These came from another carrier, and are stored with us.
     Diverted(Vec<Job>),
+    /// (self) Of what waited here, so many were moved to others.
+    Moved(usize),
     /// These were stopped before we claimed them.
     Cancelled(Vec<OutboxRef>),
     /// A bind of ours can send.
@@ -233,6 +235,7 @@ impl Actor for Owner {
         match message {
             OwnerMsg::Announced(jobs) => state.announced(jobs),
             OwnerMsg::Diverted(jobs) => state.diverted(jobs),
+            OwnerMsg::Moved(moved) => state.moved(moved),
             OwnerMsg::Cancelled(rows) => state.cancelled(&rows),
             OwnerMsg::Up { slot, bind } => state.up(slot, bind),
             OwnerMsg::Down { slot, why, answers } => state.down(&me, slot, &why, answers),

@@ -257,6 +257,7 @@ mod tests {
             segments,
             unit_price: Micros(1),
             from_ton: 5,
+            test: false,
             attempts: 0,
             throttled: None,
             tried: Default::default(),

@@ -45,6 +45,11 @@ use spread::Spread;
 use sticky::Sticky;
 pub(in crate::traffic) use table::Table;
 
+/// The program's own carrier for test messages; the recipient's last digit decides. Its messages may
+/// wait in the store when there is no sandbox any more.
+pub const SANDBOX: &str = "sandbox";
+/// The same SMSC for live messages, which it delivers.
+pub const SANDBOX_LIVE: &str = "sandbox-live";
 /// Carriers that one message is tried at, at most.
 pub const TRIED_MAX: usize = 3;
 

@@ -23,6 +23,7 @@ row! {
         pub segments: i64,
         pub unit_price: i64,
         pub from_ton: i64,
+        pub test_mode: i64,
         pub created_at: i64,
         pub expires_at: Option<i64>,
         pub to_addr: String,
@@ -61,8 +62,8 @@ macro_rules! select_waiting {
             "select o.key, ",
             $place,
             " as place, o.class, o.organization_id, o.due_at, o.attempts, o.intent, o.intent_at,
-                m.id, m.category, m.encoding, m.segments, m.unit_price, m.from_ton, m.created_at,
-                m.expires_at, m.to_addr, m.from_addr, m.body, m.smpp_account_id, m.submitted,
+                m.id, m.category, m.encoding, m.segments, m.unit_price, m.from_ton, m.test_mode,
+                m.created_at, m.expires_at, m.to_addr, m.from_addr, m.body, m.smpp_account_id, m.submitted,
                 o.tried
             from outbox o join messages m on m.key = o.key "
         )

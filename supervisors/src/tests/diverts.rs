@@ -13,7 +13,10 @@ use super::world::{PRICE, Plan, World, profile, until};
 
 /// Carriers in this order of priority, all of them bound.
 async fn world(peers: &[&Peer]) -> World {
-    let names = ["one", "two", "three", "four"];
+    named(&["one", "two", "three", "four"], peers).await
+}
+
+async fn named(names: &[&str], peers: &[&Peer]) -> World {
     let profiles = names.iter().zip(peers).map(|(name, peer)| profile(name, peer)).collect();
     let world = Plan::of(profiles).start().await;
     for peer in peers {
@@ -25,6 +28,14 @@ async fn world(peers: &[&Peer]) -> World {
     }
     world.admission.replace(world.open_routes());
     world
+}
+
+/// The carrier of this name has lost its bind, and gets no other.
+async fn cut(world: &World, name: &str, peer: &Peer) {
+    peer.set_door(Door::Away);
+    peer.hang_up();
+    let view = world.views.find(name).unwrap();
+    until("it is unbound", async || view.bound() == 0).await;
 }
 
 async fn diverts(world: &World, key: model::carrier::MessageKey) -> Vec<String> {
@@ -243,5 +254,88 @@ async fn a_message_waits_for_another_carrier_rather_than_end() {
     world.all(&[key], Status::Sent).await;
     assert_eq!((first.times("text"), second.times("text")), (1, 1));
     world.assert_charged_once(&[key]).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_in_part_stays_though_all_of_it_is_refused_later() {
+    let (first, second) = (Peer::new(), Peer::new());
+    first.answer(|heard, _| if heard == 0 { Act::Ack } else { Act::Status(0x08) });
+    let world = world(&[&first, &second]).await;
+    let mut message = world.message(0, Category::Transactional, &"long ".repeat(40));
+    message.segments = 2;
+    let accepted = world.writer.submit(world.submission(vec![message])).await.unwrap();
+    let store::lane::Accepted::Fresh { first: key, .. } = accepted else { panic!("{accepted:?}") };
+    world.all(&[key], Status::Failed).await;
+    assert!(first.heard().len() > 3, "it was tried again");
+    assert!(second.heard().is_empty() && diverts(&world, key).await.is_empty());
+    world.assert_books().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_message_only_waited_it_may_come_back() {
+    let (first, second) = (Peer::new(), Peer::new());
+    second.answer(|_, _| Act::Keep);
+    let world = world(&[&first, &second]).await;
+    cut(&world, "one", &first).await;
+    let keys = world.send_many(Category::Transactional, 40).await;
+    until("the second has a window", async || second.heard().len() == 10).await;
+    for key in &keys {
+        until("it has moved", async || !diverts(&world, *key).await.is_empty()).await;
+    }
+    first.set_door(Door::Open);
+    let view = world.views.find("one").unwrap();
+    until("the first is back", async || view.bound() == 1).await;
+    cut(&world, "two", &second).await;
+    until("it has those that no bind had", async || first.heard().len() == 30).await;
+    second.answer(|_, _| Act::Ack);
+    second.set_door(Door::Open);
+    world.all(&keys, Status::Sent).await;
+    assert_eq!(first.heard().len(), 30, "what was in doubt stayed with the second");
+    world.assert_charged_once(&keys).await;
+    for name in ["one", "two"] {
+        let view = world.views.find(name).unwrap();
+        until("nothing waits any more", async || view.waiting() == 0).await;
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn test_messages_and_a_sandboxs_go_nowhere_else() {
+    let (first, sandbox, second) = (Peer::new(), Peer::new(), Peer::new());
+    let peers = [&first, &sandbox, &second];
+    let world = named(&["one", "sandbox", "two"], &peers).await;
+    cut(&world, "one", &first).await;
+    cut(&world, "sandbox", &sandbox).await;
+    let mut messages = [(0, "test"), (0, "live"), (1, "of the sandbox")]
+        .map(|(carrier, text)| world.message(carrier, Category::Transactional, text));
+    messages[0].test = true;
+    let accepted = world.writer.submit(world.submission(messages.to_vec())).await.unwrap();
+    let store::lane::Accepted::Fresh { first: key, .. } = accepted else { panic!("{accepted:?}") };
+    let [test, live, of_sandbox] = [0, 1, 2].map(|n| model::carrier::MessageKey(key.0 + n));
+    world.all(&[live], Status::Sent).await;
+    sandbox.set_door(Door::Open);
+    first.set_door(Door::Open);
+    world.all(&[test, of_sandbox], Status::Sent).await;
+    assert_eq!((first.times("test"), second.times("live")), (1, 1));
+    assert_eq!((sandbox.times("of the sandbox"), second.heard().len()), (1, 1));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_paused_and_then_switched_off_gives_up_what_waits() {
+    let (first, second) = (Peer::new(), Peer::new());
+    let world = world(&[&first, &second]).await;
+    world.pause("one", true).await;
+    let view = world.views.find("one").unwrap();
+    until("it is paused", async || view.is_paused()).await;
+    let key = world.send("text").await;
+    let mut routes = world.open_routes();
+    routes.carriers[0].enabled = false;
+    world.admission.replace(routes);
+    world.all(&[key], Status::Sent).await;
+    assert_eq!((first.times("text"), second.times("text")), (0, 1));
+    assert!(diverts(&world, key).await[0].contains("\"carrier_disabled\""));
     world.end().await;
 }

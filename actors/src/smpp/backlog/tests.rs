@@ -16,6 +16,7 @@ fn job(key: i64, organization: i64, category: Category) -> Job {
         segments: 1,
         unit_price: Micros(0),
         from_ton: 5,
+        test: false,
         attempts: 0,
         throttled: None,
         tried: Default::default(),
@@ -234,4 +235,29 @@ fn rows_that_are_gone_are_forgotten() {
     let mut left = keys(&backlog.next(10));
     left.sort_unstable();
     assert_eq!(left, [1, 3, 11, 12]);
+}
+
+#[test]
+fn each_look_begins_where_the_last_one_ended() {
+    let mut backlog = Backlog::new(100, 1_000);
+    for key in 1..=10 {
+        backlog.announce(bulk(key, 1));
+    }
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let taken = backlog.take_if(4, |job| {
+            seen.push(job.key.0);
+            job.key.0 == 9
+        });
+        assert_eq!(taken.len(), usize::from(seen.contains(&9)));
+    }
+    assert_eq!(seen, (1..=10).collect::<Vec<_>>(), "each was looked at once");
+    seen.clear();
+    backlog.take_if(4, |job| {
+        seen.push(job.key.0);
+        false
+    });
+    assert_eq!(seen, [1, 2, 3, 4], "and then again from the front");
+    assert_eq!(backlog.in_memory(), 9);
+    assert_eq!(keys(&backlog.next(20)), [1, 2, 3, 4, 5, 6, 7, 8, 10], "in their order");
 }

@@ -2,8 +2,8 @@
 //! it cannot send.
 //!
 //! Whoever may not be sent twice stays: a message of which any part was taken or may have been, now
-//! or earlier. What waits is claimed first, like what expired, so that nobody else can send it. Here
-//! too: how the carrier stands, told to the router, and the breaker that its answers feed.
+//! or earlier. What waits moves without an intent of ours: no bind ever has it, and a crash leaves it
+//! with the one or the other. Here too: how the carrier stands, told to the router, and the breaker that its answers feed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
 use model::address::SenderKind;
-use model::carrier::{CarrierId, MessageKey};
+use model::carrier::CarrierId;
 use model::clock::At;
 use proto_smpp::CommandStatus;
 use proto_smpp::split::{self, Concat};
 use ractor::ActorRef;
-use store::lane::{Fate, HandoffResult, Outcome};
+use store::lane::{Fate, HandoffResult, Outcome, Work};
 use tokio::time::Instant;
 
 use super::flight::{Conclusion, Flight};
@@ -24,13 +24,17 @@ use super::{OwnerArgs, OwnerMsg, OwnerState};
 use crate::directory::Directory;
 use crate::smpp::job::Job;
 use crate::smpp::status::{self, Elsewhere};
+use crate::smpp::tried::Tried;
 use crate::traffic::router::breaker::Breaker;
 use crate::traffic::router::pulse::Pulse;
-use crate::traffic::router::{Asked, Detours};
+use crate::traffic::router::{Asked, Detours, SANDBOX, SANDBOX_LIVE};
+use crate::writer::Then;
 
+/// Why a message leaves a carrier that had it.
+const REFUSED: &str = "refused";
 /// Between two looks at what waits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Jobs of one organization and class looked at each time.
+/// Jobs of one organization and class looked at each time, and moved in one piece of work.
 const LOOK_AT: usize = 500;
 /// Carriers looked at for one message, those among them that would need other parts.
 const ASK_MAX: usize = 8;
@@ -48,8 +52,6 @@ pub(super) struct Diverting {
     breaker: Breaker,
     /// Since when no bind is up.
     down_since: Option<Instant>,
-    /// On their way to be claimed, to be moved then.
-    leaving: HashMap<MessageKey, Way>,
     look_after: Instant,
     open: Gauge,
     diverted: Counter,
@@ -58,6 +60,7 @@ pub(super) struct Diverting {
 /// Messages that have just moved, for their new owners.
 pub(super) struct Movers {
     directory: Directory,
+    diverted: Counter,
     list: Vec<(usize, CarrierId, Job)>,
 }
 
@@ -73,7 +76,6 @@ impl Diverting {
             pulse,
             breaker: Breaker::new(circuit),
             down_since: Some(Instant::now()),
-            leaving: HashMap::new(),
             look_after: Instant::now(),
             open: gauge!("orbit_circuit_open", "carrier" => label()),
             diverted: counter!("orbit_diverted_total", "carrier" => label()),
@@ -90,18 +92,6 @@ impl Diverting {
         self.pulse.set_paused(paused);
     }
 
-    /// True when this message was claimed to be moved: it is over here.
-    pub(super) fn takes(&mut self, flight: &mut Flight) -> bool {
-        let way = self.leaving.remove(&flight.job.key);
-        flight.leaves = way;
-        flight.settling |= way.is_some();
-        way.is_some()
-    }
-
-    pub(super) fn forget(&mut self, key: MessageKey) {
-        self.leaving.remove(&key);
-    }
-
     /// What to store of a finished round: as concluded, or that the message goes elsewhere.
     pub(super) fn instead(
         &self,
@@ -113,7 +103,7 @@ impl Diverting {
         let tried = flight.job.tried;
         let (way, carrier_error) = match (flight.leaves, flight.refused_alone()) {
             (Some(way), _) => (Some(way), None),
-            (None, Some(refused)) if tried.may_leave() => {
+            (None, Some(refused)) if tried.may_leave(true) => {
                 let vendor = args.profile.vendor_statuses;
                 let over = matches!(conclusion.outcome, Outcome::Ended { .. });
                 let leaves = match status::elsewhere(refused, vendor) {
@@ -123,15 +113,13 @@ impl Diverting {
                     Elsewhere::AtOnce => true,
                 };
                 // Waiting for another is better than the end, and no better than another try.
-                let way = leaves.then(|| way(args, &flight.job, ("refused", !over), now)).flatten();
+                let way = leaves.then(|| way(args, &flight.job, (REFUSED, !over), now)).flatten();
                 (way, Some(status::text(refused)))
             }
             _ => (None, None),
         };
-        let Some(Way { to, reason }) = way else { return conclusion };
-        let tried = tried.leaving(args.carrier).to_string();
-        let outcome = Outcome::Divert { to, tried, reason, carrier_error };
-        Conclusion { outcome, ..conclusion }
+        let Some(way) = way else { return conclusion };
+        Conclusion { outcome: diverts(args, &flight.job, way, carrier_error, false), ..conclusion }
     }
 
     /// Feeds the breaker.
@@ -219,16 +207,56 @@ impl OwnerState {
             }
         }
         self.conclude(me, over);
-        let (args, leaving) = (&self.args, &mut self.diverting.leaving);
+        let (args, mut ways) = (&self.args, Vec::new());
         let jobs = self.backlog.take_if(LOOK_AT, |job| {
             let way = way(args, job, (reason, true), now);
-            way.map(|way| leaving.insert(job.key, way)).is_some()
+            ways.extend(way);
+            way.is_some()
         });
-        self.ask_for(me, jobs);
+        let mut moves = jobs.into_iter().zip(ways);
+        loop {
+            let some: Vec<_> = moves.by_ref().take(LOOK_AT).collect();
+            if some.is_empty() {
+                return;
+            }
+            self.move_waiting(me, some);
+        }
+    }
+
+    /// Has rows moved that nobody has an intent on.
+    fn move_waiting(&self, me: &ActorRef<OwnerMsg>, moves: Vec<(Arc<Job>, Way)>) {
+        let results: Vec<_> = moves
+            .iter()
+            .map(|(job, way)| {
+                let outcome = diverts(&self.args, job, *way, None, true);
+                job.result(self.args.carrier, self.args.epoch, outcome)
+            })
+            .collect();
+        let movers = self.movers(&results, |at| moves.get(at).map(|(job, _)| &**job));
+        let me = me.clone();
+        let then = Then::new(move |done| {
+            let moved = done.results.iter().filter(|f| matches!(f, Fate::Diverted { .. })).count();
+            if let Some(movers) = movers {
+                movers.announce(&done.results);
+            }
+            let _ = me.send_message(OwnerMsg::Moved(moved));
+        });
+        let work = Work { results, ..Work::default() };
+        if self.args.writer.ask(work, then).is_err() {
+            let carrier = &self.args.profile.name;
+            tracing::warn!(%carrier, "no writer to move messages; the next owner reads them again");
+        }
+    }
+
+    /// So many of what waited are another carrier's now. Of the others we are told by who has them.
+    pub(super) fn moved(&mut self, moved: usize) {
+        self.view.add_waiting(-i64::try_from(moved).unwrap_or(0));
     }
 
     fn may_divert(&self) -> bool {
-        self.recovered && self.draining.is_none() && !self.paused
+        // Who is switched off does not come back by going on.
+        let held = self.paused && !self.args.detours.router.is_off(self.args.carrier);
+        self.recovered && self.draining.is_none() && !held
     }
 
     /// How long until there may be something to send elsewhere.
@@ -245,21 +273,21 @@ impl OwnerState {
     }
 
     /// Of these results, the messages that move.
-    pub(super) fn movers(&self, results: &[HandoffResult]) -> Option<Movers> {
+    pub(super) fn movers<'j>(
+        &self,
+        results: &[HandoffResult],
+        job: impl Fn(usize) -> Option<&'j Job>,
+    ) -> Option<Movers> {
         let mut list = Vec::new();
         for (at, result) in results.iter().enumerate() {
-            let Outcome::Divert { to, .. } = &result.outcome else { continue };
-            let Some(flight) = self.flights.get(&result.row.key) else { continue };
-            let mut job = Job::clone(&flight.job);
-            job.tried = job.tried.leaving(self.args.carrier);
+            let Outcome::Divert { to, tried, .. } = &result.outcome else { continue };
+            let Some(mut job) = job(at).cloned() else { continue };
+            job.tried = Tried::stored(Some(tried));
             (job.attempts, job.throttled, job.due_at) = (0, None, At::now());
             list.push((at, *to, job));
         }
-        if list.is_empty() {
-            return None;
-        }
-        self.diverting.diverted.increment(list.len() as u64);
-        Some(Movers { directory: self.args.directory.clone(), list })
+        let (directory, diverted) = (self.args.directory.clone(), self.diverting.diverted.clone());
+        (!list.is_empty()).then_some(Movers { directory, diverted, list })
     }
 
     /// These came from another carrier.
@@ -278,6 +306,7 @@ impl Movers {
         for (at, to, mut job) in self.list {
             if let Some(Fate::Diverted { place }) = fates.get(at) {
                 job.place = *place;
+                self.diverted.increment(1);
                 by_owner.entry(to).or_default().push(job);
             }
         }
@@ -289,6 +318,26 @@ impl Movers {
     }
 }
 
+/// Whether the carrier that a message leaves had it: then it does not come back there.
+fn had(job: &Job, reason: &str) -> bool {
+    reason == REFUSED || job.attempts > 0 || job.throttled.is_some()
+}
+
+/// The result that moves a message.
+fn diverts(
+    args: &OwnerArgs,
+    job: &Job,
+    Way { to, reason }: Way,
+    carrier_error: Option<String>,
+    waiting: bool,
+) -> Outcome {
+    let tried = match had(job, reason) {
+        true => job.tried.leaving(args.carrier),
+        false => job.tried.moving(),
+    };
+    Outcome::Divert { to, tried: tried.to_string(), reason, carrier_error, waiting }
+}
+
 /// Another carrier for this message, in as many parts; one that can send at present, if asked for.
 fn way(
     args: &OwnerArgs,
@@ -297,7 +346,11 @@ fn way(
     now: At,
 ) -> Option<Way> {
     let Detours { router, .. } = &args.detours;
-    if !job.tried.may_leave() || job.expires_at <= now || router.is_sandbox(args.carrier) {
+    // A test message, and all that was given to a sandbox, never goes to people.
+    let sandbox = job.test
+        || router.is_sandbox(args.carrier)
+        || [SANDBOX, SANDBOX_LIVE].contains(&&*args.profile.name);
+    if sandbox || !job.tried.may_leave(had(job, reason)) || job.expires_at <= now {
         return None;
     }
     let mut tried: Vec<CarrierId> = job.tried.carriers().chain([args.carrier]).collect();

@@ -182,7 +182,7 @@ impl Flight {
             Some(status) => self.refusal(status, profile, now),
             None => {
                 let attempts = self.job.attempts;
-                calm(Outcome::Retry { due_at: now, attempts, carrier_error: None })
+                calm(self.again(now, attempts, None))
             }
         }
     }
@@ -200,7 +200,7 @@ impl Flight {
                 } else {
                     let rest = doubled(Duration::from_secs(1), times + 1, Duration::from_secs(60));
                     let (due_at, attempts) = (now.plus(rest), self.job.attempts);
-                    Outcome::Retry { due_at, attempts, carrier_error: said }
+                    self.again(due_at, attempts, said)
                 };
                 Conclusion { outcome, throttled: true }
             }
@@ -210,9 +210,14 @@ impl Flight {
                 }
                 let rest = doubled(profile.retry.base, attempts, Duration::from_secs(60));
                 let due_at = now.plus(rest);
-                calm(Outcome::Retry { due_at, attempts, carrier_error: said })
+                calm(self.again(due_at, attempts, said))
             }
         }
+    }
+
+    fn again(&self, due_at: At, attempts: i64, carrier_error: Option<String>) -> Outcome {
+        // The parts that were taken come a second time, but not from somebody else.
+        Outcome::Retry { due_at, attempts, carrier_error, stays: !self.acked.is_empty() }
     }
 
     fn over(

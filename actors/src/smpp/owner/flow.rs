@@ -136,7 +136,7 @@ impl OwnerState {
             if ours && !self.flights.contains_key(&job.key) {
                 let key = job.key;
                 let mut flight = Flight::new(job, pdus, now);
-                if self.diverting.takes(&mut flight) || flight.expire(now) {
+                if flight.expire(now) {
                     expired.push(key);
                 } else {
                     self.ready.push_back(key);
@@ -144,7 +144,6 @@ impl OwnerState {
                 self.flights.insert(key, flight);
             } else {
                 // Stopped meanwhile, and counted when we were told; or a second copy.
-                self.diverting.forget(job.key);
                 self.outstanding = self.outstanding.saturating_sub(pdus);
                 self.ahead = self.ahead.saturating_sub(pdus);
             }
@@ -265,21 +264,10 @@ impl OwnerState {
             if conclusion.quarantined() {
                 quarantine.push(self.quarantined(key, "message_cannot_be_written"));
             }
-            results.push(self.result(&job, self.args.epoch, conclusion.outcome));
+            results.push(job.result(self.args.carrier, self.args.epoch, conclusion.outcome));
         }
         self.diverting.note(&self.args, said, now);
         self.settle(me, results, quarantine);
-    }
-
-    fn result(&self, job: &Job, epoch: i64, outcome: Outcome) -> HandoffResult {
-        HandoffResult {
-            row: job.row(self.args.carrier),
-            epoch,
-            category: job.category,
-            segments: job.segments,
-            unit_price: job.unit_price,
-            outcome,
-        }
     }
 
     fn settle(
@@ -292,7 +280,11 @@ impl OwnerState {
             self.remember(result);
         }
         let rows: Vec<OutboxRef> = results.iter().map(|result| result.row).collect();
-        let (me, movers) = (me.clone(), self.movers(&results));
+        let movers = self.movers(&results, |at| {
+            let flight = self.flights.get(&results.get(at)?.row.key)?;
+            Some(&flight.job)
+        });
+        let me = me.clone();
         let then = Then::new(move |done| {
             if let Some(movers) = movers {
                 movers.announce(&done.results);
@@ -311,10 +303,13 @@ impl OwnerState {
     fn remember(&mut self, result: &HandoffResult) {
         let key = result.row.key;
         match &result.outcome {
-            Outcome::Retry { due_at, attempts, .. } => {
+            Outcome::Retry { due_at, attempts, stays, .. } => {
                 if let Some(flight) = self.flights.get_mut(&key) {
                     let mut job = Job::clone(&flight.job);
                     (job.due_at, job.attempts) = (*due_at, *attempts);
+                    if *stays {
+                        job.tried.stay();
+                    }
                     flight.job = Arc::new(job);
                 }
             }
@@ -400,7 +395,7 @@ impl OwnerState {
                 job.tried.stay();
                 doubtful.job = Arc::new(job);
                 let (job, epoch) = (doubtful.job.clone(), doubtful.epoch);
-                results.push(self.result(&job, epoch, outcome));
+                results.push(job.result(self.args.carrier, epoch, outcome));
             }
         }
         if !results.is_empty() {
@@ -476,7 +471,7 @@ impl OwnerState {
             submitted: 0,
             parts: Vec::new(),
         };
-        let result = self.result(&job, epoch, outcome);
+        let result = job.result(self.args.carrier, epoch, outcome);
         let quarantine = vec![self.quarantined(key, "message_kills_its_bind")];
         self.settle(me, vec![result], quarantine);
     }

@@ -111,6 +111,10 @@ impl Table {
                 Ok(choice) => return Ok(choice),
                 Err(more) => passed.join(more),
             }
+            // Their own that cover it have all had it: still not the platform's.
+            if passed.holds(Passed::Tried) {
+                break;
+            }
         }
         Err(passed)
     }
@@ -184,8 +188,10 @@ impl Table {
                 Apart::Key(n) => plan.names()[n],
                 Apart::By(by) => by,
             };
-            // Of several only one message a second tries a carrier whose circuit is open.
-            let tries = candidate.standing == Standing::MayTry && survey.among > 1 && !wish.dry;
+            // Of several only one message a second tries a carrier whose circuit is open; and of what
+            // comes from another carrier, where it could wait as well, if there is no other either.
+            let chooses = survey.among > 1 || !wish.tried.is_empty();
+            let tries = candidate.standing == Standing::MayTry && chooses && !wish.dry;
             if tries && may_try && !self.entries[at].pulse.probe(wish.now) {
                 continue;
             }

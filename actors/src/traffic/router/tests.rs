@@ -168,8 +168,32 @@ fn an_organizations_own_carriers_go_first_if_they_cover_it() {
     assert_eq!(way(&router, &wish(US)).map(|w| w.0), Ok(1), "away, it is still theirs");
     assert_eq!(way(&router, &wish("447911123456")).map(|w| w.0), Ok(3));
     let tried = Wish { tried: &[CarrierId(1)], ..wish(US) };
-    assert_eq!(way(&router, &tried).map(|w| w.0), Ok(3));
+    assert_eq!(way(&router, &tried), Err(vec![Passed::Tried]), "nor when theirs had it");
     assert_eq!(way(&router, &Wish { organization: OrgId(9), ..wish(US) }).map(|w| w.0), Ok(3));
+}
+
+#[test]
+fn what_leaves_another_carrier_is_the_probe_or_waits() {
+    let router = router(vec![carrier(1), carrier(2)]);
+    router.pulse(CarrierId(2)).set_open_until(Some(NOW));
+    let asked = |ms: i64, at_present| {
+        let asked = Asked {
+            organization: OWN,
+            to: "+14155550123",
+            from: "Orbit",
+            kind: Some(SenderKind::Alphanumeric),
+            category: Category::Transactional,
+            submitted: None,
+            tried: &[CarrierId(1)],
+            now: At(NOW.0 + ms * 1_000),
+        };
+        router.elsewhere(&asked, at_present).map(|found| found.id.0)
+    };
+    let turns = [asked(0, true), asked(1, true), asked(999, true), asked(1_000, true)];
+    assert_eq!(turns, [Some(2), None, None, Some(2)]);
+    assert_eq!(asked(1_001, false), Some(2), "rather than the end");
+    router.pulse(CarrierId(2)).set_open_until(None);
+    assert_eq!([asked(1_002, true), asked(1_002, true)], [Some(2), Some(2)]);
 }
 
 /// How many of so many recipients went by each carrier.

@@ -153,11 +153,18 @@ pub enum Outcome {
         submitted: u8,
         parts: Vec<PartId>,
     },
-    /// Refused for now, certainly not sent; to be tried again at `due_at`.
-    Retry { due_at: At, attempts: i64, carrier_error: Option<String> },
+    /// Refused for now, certainly not sent; to be tried again at `due_at`. `stays`: some of its parts
+    /// were taken, so that no other carrier may get it.
+    Retry { due_at: At, attempts: i64, carrier_error: Option<String>, stays: bool },
     /// Certainly not accepted, and another carrier takes it; `tried` is what its row keeps of those
-    /// it has left.
-    Divert { to: CarrierId, tried: String, reason: &'static str, carrier_error: Option<String> },
+    /// it has left. `waiting`: it has no intent, and moves only while it has none.
+    Divert {
+        to: CarrierId,
+        tried: String,
+        reason: &'static str,
+        carrier_error: Option<String>,
+        waiting: bool,
+    },
     /// Bytes may have left and no answer came: keep the intent, decide at `due_at`.
     InDoubt { due_at: At },
     /// Decide now: a parked receipt settles it; else send again, or give up waiting.

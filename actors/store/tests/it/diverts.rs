@@ -17,6 +17,7 @@ fn divert(to: CarrierId, tried: &str) -> Outcome {
         tried: tried.to_owned(),
         reason: "refused",
         carrier_error: Some(String::from("0x00000008 ESME_RSYSERR")),
+        waiting: false,
     }
 }
 
@@ -117,6 +118,68 @@ async fn only_who_holds_its_intent_moves_it() {
         assert!(waiting(&world, to).await.is_empty());
         assert_eq!(waiting(&world, world.carrier).await.len(), 1);
         assert_eq!(world.status(closed.key).await, Status::Sent);
+    })
+    .await;
+}
+
+/// The same of what only waits.
+fn on(to: CarrierId) -> Outcome {
+    let (tried, reason) = (String::from("~1"), "carrier_down");
+    Outcome::Divert { to, tried, reason, carrier_error: None, waiting: true }
+}
+
+#[tokio::test]
+async fn what_waits_moves_without_an_intent_and_only_while_nobody_has_one() {
+    each(async |mut world| {
+        let (to, _) = second(&mut world).await;
+        let free = world.accepted(world.message("+14155550123")).await;
+        let claimed = world.accepted(world.message("+14155550124")).await;
+        world.claim(&[claimed]).await;
+        let results = [free, claimed].map(|row| world.result(row, 1, on(to))).to_vec();
+        let done = world.commit(Work { results, ..Work::default() }).await;
+        assert!(matches!(done.results[..], [Fate::Diverted { .. }, Fate::Stale]), "{done:?}");
+        let rows = waiting(&world, to).await;
+        assert_eq!(rows.iter().map(|row| row.key).collect::<Vec<_>>(), [free.key.0]);
+        assert_eq!((rows[0].intent, rows[0].tried.as_deref()), (None, Some("~1")));
+        let later_life = world.epoch + 1;
+        let doubtful = world.store.in_doubt(world.carrier, later_life, 0, 10).await.unwrap();
+        assert_eq!(doubtful.iter().map(|row| row.key).collect::<Vec<_>>(), [claimed.key.0]);
+        // Whose row moved meanwhile has nothing to claim, or to move again.
+        assert_eq!(world.claim(&[free]).await, [false]);
+        let results = vec![world.result(free, 1, on(to))];
+        let done = world.commit(Work { results, ..Work::default() }).await;
+        assert_eq!(done.results, [Fate::Stale]);
+        world.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_taken_in_part_is_marked_to_stay() {
+    each(async |mut world| {
+        let row = world.accepted(world.message("+14155550123")).await;
+        for (stays, tried) in [(false, None), (true, Some("!")), (false, Some("!"))] {
+            assert_eq!(world.claim(&[row]).await, [true]);
+            let due_at = At::now();
+            let outcome = Outcome::Retry { due_at, attempts: 1, carrier_error: None, stays };
+            let result = world.result(row, 1, outcome);
+            let done = world.commit(Work { results: vec![result], ..Work::default() }).await;
+            assert_eq!(done.results, [Fate::Again]);
+            assert_eq!(waiting(&world, world.carrier).await[0].tried.as_deref(), tried);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_waiting_test_message_says_that_it_is_one() {
+    each(async |mut world| {
+        world.accepted(world.message("+14155550123")).await;
+        let mut message = world.message("+14155550124");
+        message.test = true;
+        world.accepted(message).await;
+        let rows = waiting(&world, world.carrier).await;
+        assert_eq!(rows.iter().map(|row| row.test_mode).collect::<Vec<_>>(), [0, 1]);
     })
     .await;
 }

@@ -101,7 +101,7 @@ async fn a_retry_goes_back_without_its_intent() {
         let row = world.accepted(world.message("+14155550123")).await;
         world.claim(&[row]).await;
         let due_at = At::now().plus(Duration::from_secs(9));
-        let outcome = Outcome::Retry { due_at, attempts: 1, carrier_error: None };
+        let outcome = Outcome::Retry { due_at, attempts: 1, carrier_error: None, stays: false };
         let result = world.result(row, 1, outcome);
         let done = world.commit(Work { results: vec![result], ..Work::default() }).await;
         assert_eq!(done.results, [Fate::Again]);

@@ -61,6 +61,7 @@ fn flight(segments: u8, attempts: i64, category: Category) -> Flight {
         segments,
         unit_price: Micros(1),
         from_ton: 5,
+        test: false,
         attempts,
         throttled: None,
         tried: Default::default(),
@@ -227,4 +228,18 @@ fn what_is_in_doubt_is_not_sent_again_after_its_validity() {
         matches!(outcome, Outcome::Resolve { resend: true, .. })
     };
     assert!(resends(At(9)) && !resends(At(10)));
+}
+
+#[test]
+fn what_was_taken_in_part_and_refused_is_for_this_carrier_alone() {
+    for (status, takes, expected) in
+        [(0x58, true, true), (0x08, true, true), (0x58, false, false), (0x08, false, false)]
+    {
+        let mut flight = flight(2, 0, Category::Transactional);
+        flight.note(0, if takes { acked("a") } else { refused(status) });
+        flight.note(1, refused(status));
+        let outcome = flight.conclude(&profile(), At(0)).outcome;
+        let Outcome::Retry { stays, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(stays, expected, "{status}");
+    }
 }
