@@ -121,6 +121,8 @@ pub struct Inner {
     cursors: page::Cursors,
     accounts: Accounts,
     carriers: Book,
+    /// Held while rules change in the store and then in memory, so that both see one order.
+    rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     imports: suppressions::Imports,
     webhooks: webhooks::Rules,
@@ -151,6 +153,7 @@ impl App {
             cursors: page::Cursors::new(parts.cursor_key),
             accounts: parts.accounts,
             carriers: parts.carriers,
+            rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
             imports: suppressions::Imports::new(),
             webhooks: webhooks::Rules::new(parts.webhooks),

@@ -6,7 +6,7 @@
 mod input;
 
 use actors::traffic::admission::SendRequest;
-use actors::traffic::interceptors::{Outcome, Ready};
+use actors::traffic::interceptors::{Outcome, Ready, WEIGHT_MAX};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -105,7 +105,8 @@ pub(crate) async fn list(
     tag = "interceptors", request_body = RuleIn,
     responses(
         (status = 201, description = "Made", body = Envelope<InterceptorOut>),
-        (status = 409, description = "There are 100 already", body = ErrorOut),
+        (status = 409, description = "There are 100 already, or the expressions of all are too large",
+            body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),
@@ -119,11 +120,10 @@ pub(crate) async fn create(
     let id = PublicId::new(caller.call.at());
     let organization = caller.organization;
     let change = InterceptorChange::Create { id, organization, position, rule, most: RULES_MAX };
-    if !changed(&app, change).await? {
+    if !changed(&app, organization, change).await? {
         return Err(ApiError::new(Code::Conflict, "there are as many rules as may be")
             .detail("limit", json!(RULES_MAX)));
     }
-    take_up(&app, organization).await?;
     let row = find(&app, organization, &id.show(Kind::Interceptor)).await?;
     caller.call.answer(StatusCode::CREATED, InterceptorOut::of(&row))
 }
@@ -157,6 +157,7 @@ pub(crate) async fn show(
     responses(
         (status = 200, description = "As it is now", body = Envelope<InterceptorOut>),
         (status = 404, description = "There is no such rule of yours", body = ErrorOut),
+        (status = 409, description = "The expressions of all rules are too large", body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),
@@ -172,10 +173,9 @@ pub(crate) async fn replace(
     find(&app, organization, &id).await?;
     let (position, rule) = RuleIn::parse(&raw)?;
     let change = InterceptorChange::Update { id: number, organization, position, rule };
-    if !changed(&app, change).await? {
+    if !changed(&app, organization, change).await? {
         return Err(unknown());
     }
-    take_up(&app, organization).await?;
     let row = find(&app, organization, &id).await?;
     caller.call.answer(StatusCode::OK, InterceptorOut::of(&row))
 }
@@ -197,10 +197,9 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let (id, organization) = (id_in(&id)?, caller.organization);
-    if !changed(&app, InterceptorChange::Delete { id, organization }).await? {
+    if !changed(&app, organization, InterceptorChange::Delete { id, organization }).await? {
         return Err(unknown());
     }
-    take_up(&app, organization).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -258,7 +257,7 @@ async fn take_up(app: &App, organization: OrgId) -> Result<(), ApiError> {
 /// What was stored was a rule once: another version may have known more of expressions.
 fn ready(row: &InterceptorRow) -> Option<Ready> {
     let rule: Rule = serde_json::from_str(&row.rule).ok()?;
-    Ready::new(rule, Vec::new())
+    Ready::own(rule)
         .inspect_err(|bad| tracing::error!(%bad, id = row.id, "an interceptor cannot be asked"))
         .ok()
 }
@@ -275,9 +274,42 @@ async fn find(app: &App, organization: OrgId, id: &str) -> Result<InterceptorRow
     app.store.interceptor(organization, id_in(id)?).await?.ok_or_else(unknown)
 }
 
-async fn changed(app: &App, change: InterceptorChange) -> Result<bool, ApiError> {
-    let done = app.writer.administer(Admin::Interceptor(Box::new(change))).await?;
-    Ok(done == AdminDone::Interceptor(true))
+/// Stores a change and takes it up, one change after the other; also when the caller leaves.
+async fn changed(
+    app: &App,
+    organization: OrgId,
+    change: InterceptorChange,
+) -> Result<bool, ApiError> {
+    let app = app.clone();
+    let change = async move {
+        let _turn = app.rules_changing.lock().await;
+        weigh(&app, organization, &change).await?;
+        let done = app.writer.administer(Admin::Interceptor(Box::new(change))).await?;
+        take_up(&app, organization).await?;
+        Ok(done == AdminDone::Interceptor(true))
+    };
+    tokio::spawn(change).await.unwrap_or_else(|_| Err(ApiError::internal()))
+}
+
+/// Each message is asked all expressions: they may weigh only so much together.
+async fn weigh(app: &App, owner: OrgId, change: &InterceptorChange) -> Result<(), ApiError> {
+    let (rule, replaced) = match change {
+        InterceptorChange::Create { rule, .. } => (rule, None),
+        InterceptorChange::Update { id, rule, .. } => (rule, Some(id.as_bytes())),
+        InterceptorChange::Delete { .. } => return Ok(()),
+    };
+    let weight = |text: &str| {
+        let rule = serde_json::from_str(text).ok().and_then(|rule| Ready::own(rule).ok());
+        rule.map_or(0, |ready| ready.weight())
+    };
+    let rows = app.store.interceptors(owner, RULES_MAX).await?;
+    let others = rows.iter().filter(|row| replaced.is_none_or(|id| row.public_id != id));
+    let all = others.map(|row| weight(&row.rule)).sum::<usize>() + weight(rule);
+    if all > WEIGHT_MAX {
+        let message = "the expressions of all rules together are too large";
+        return Err(ApiError::new(Code::Conflict, message).detail("limit", json!(WEIGHT_MAX)));
+    }
+    Ok(())
 }
 
 impl InterceptorOut {

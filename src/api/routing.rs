@@ -162,9 +162,7 @@ pub(crate) async fn replace(
     }
     let rules = parse(&app, organization, &raw)?;
     let text = serde_json::to_string(&rules).map_err(|_| ApiError::internal())?;
-    app.writer.administer(Admin::Route { organization, rules: text }).await?;
-    app.admission.router().set_rules(organization, rules);
-    let out = look(&app, organization).await?;
+    let out = in_turn(app, organization, rules, text).await?;
     caller.call.answer(StatusCode::OK, out)
 }
 
@@ -281,6 +279,22 @@ fn simulated(
         now: at.flatten().unwrap_or(now),
     };
     Ok(SimulationOut::from(app.admission.router().simulate(&asked)))
+}
+
+/// Stores the rules and takes them up, one change after the other; also when the caller leaves.
+async fn in_turn(
+    app: App,
+    organization: OrgId,
+    rules: Vec<Rule>,
+    text: String,
+) -> Result<RoutingOut, ApiError> {
+    let change = async move {
+        let _turn = app.rules_changing.lock().await;
+        app.writer.administer(Admin::Route { organization, rules: text }).await?;
+        app.admission.router().set_rules(organization, rules);
+        look(&app, organization).await
+    };
+    tokio::spawn(change).await.unwrap_or_else(|_| Err(ApiError::internal()))
 }
 
 async fn look(app: &App, organization: OrgId) -> Result<RoutingOut, ApiError> {

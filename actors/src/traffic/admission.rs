@@ -135,14 +135,38 @@ impl Admission {
         request: SendRequest,
         now: At,
     ) -> Result<NewMessage, Refusal> {
+        self.checked(organization, request, now, |_| ())
+    }
+
+    /// `settle` has the last word on what the rules made of it.
+    fn checked(
+        &self,
+        organization: OrgId,
+        request: SendRequest,
+        now: At,
+        settle: impl FnOnce(&mut SendRequest),
+    ) -> Result<NewMessage, Refusal> {
         let to = Recipient::parse(&request.to).ok_or_else(bad_recipient)?;
         if !request.test {
             self.guard.check(organization, to.digits(), now)?;
         }
         let mut request = request;
         let route = self.interceptors.apply(organization, to.digits(), &mut request, now)?;
+        settle(&mut request);
         let route = route.as_deref();
         self.router.table().check(organization, to, request, now, (self.router.memory(), route))
+    }
+
+    /// The same of a message that was accepted before: rules may refuse it now or send it another way,
+    /// but its sender stays the one that was answered and stored.
+    pub fn check_again(
+        &self,
+        organization: OrgId,
+        request: SendRequest,
+        now: At,
+    ) -> Result<NewMessage, Refusal> {
+        let from = request.from.clone();
+        self.checked(organization, request, now, |request| request.from = from)
     }
 
     /// The carriers messages may go to, the sandboxes among them.

@@ -21,8 +21,14 @@ use serde_json::{Map, Value, json};
 
 use super::admission::SendRequest;
 
-/// Of a compiled expression, and of what it remembers while it is asked.
+/// Octets of one of the operator's compiled expressions, and of what it remembers while it is asked.
 const COMPILED_MAX: usize = 1024 * 1024;
+/// The same of an organization's: the first that is enough is what the expression weighs.
+const OWN_COMPILED: &[usize] = &[1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16];
+/// And of a list of texts, which has no repetitions and is asked fast.
+const OWN_TEXTS: &[usize] = &[1 << 12, 1 << 14, 1 << 15, 1 << 16, 1 << 17, WEIGHT_MAX];
+/// What all expressions of an organization may weigh: a message is asked each of them.
+pub const WEIGHT_MAX: usize = 256 * 1024;
 const MINUTE_US: i64 = 60 * 1_000_000;
 
 /// The rules; a clone is the same ones. The default are none.
@@ -54,6 +60,7 @@ pub struct Ready {
     categories: Vec<Category>,
     encodings: Vec<Encoding>,
     hours: Option<Hours>,
+    weight: usize,
 }
 
 /// A regular expression that cannot be one here.
@@ -87,12 +94,35 @@ pub struct Block {
 }
 
 impl Ready {
+    /// One of the operator's.
     pub fn new(rule: Rule, organizations: Vec<OrgId>) -> Result<Self, BadPattern> {
+        Self::within(&[COMPILED_MAX], &[COMPILED_MAX], rule, organizations)
+    }
+
+    /// One of an organization's, which may not be as large.
+    pub fn own(rule: Rule) -> Result<Self, BadPattern> {
+        Self::within(OWN_COMPILED, OWN_TEXTS, rule, Vec::new())
+    }
+
+    fn within(
+        sizes: &[usize],
+        of_texts: &[usize],
+        rule: Rule,
+        organizations: Vec<OrgId>,
+    ) -> Result<Self, BadPattern> {
+        let mut weight = 0;
+        let mut pattern = |field, text: &str, any_case| {
+            let sizes = if any_case { of_texts } else { sizes };
+            let (regex, size) = pattern(field, text, any_case, sizes)?;
+            weight += size;
+            Ok(regex)
+        };
         Ok(Self {
             source_regex: pattern("source_regex", &rule.source_regex, false)?,
             text_regex: pattern("text_regex", &rule.text_regex, false)?,
             // One expression finds any of them, and makes no copy of the text.
             text_contains: pattern("text_contains", &any_of(&rule.text_contains), true)?,
+            weight,
             categories: rule.categories.iter().filter_map(|text| Category::parse(text)).collect(),
             encodings: rule.encodings.iter().filter_map(|text| Encoding::parse(text)).collect(),
             hours: Hours::parse(&rule.hours),
@@ -104,6 +134,12 @@ impl Ready {
     #[must_use]
     pub fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// Octets that its expressions are counted as.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.weight
     }
 
     /// The cheap questions first.
@@ -159,14 +195,27 @@ fn any_of(texts: &[String]) -> String {
     texts.iter().map(|text| regex::escape(text)).collect::<Vec<_>>().join("|")
 }
 
-fn pattern(field: &'static str, text: &str, any_case: bool) -> Result<Option<Regex>, BadPattern> {
+/// An expression within the first of these sizes that is enough, and that size.
+fn pattern(
+    field: &'static str,
+    text: &str,
+    any_case: bool,
+    sizes: &[usize],
+) -> Result<(Option<Regex>, usize), BadPattern> {
     if text.is_empty() {
-        return Ok(None);
+        return Ok((None, 0));
     }
+    let most = sizes.last().copied().unwrap_or_default();
     let mut builder = RegexBuilder::new(text);
-    builder.size_limit(COMPILED_MAX).dfa_size_limit(COMPILED_MAX).case_insensitive(any_case);
-    let built = builder.build();
-    built.map(Some).map_err(|error| BadPattern { field, reason: error.to_string() })
+    builder.dfa_size_limit(most).case_insensitive(any_case);
+    for size in sizes {
+        match builder.size_limit(*size).build() {
+            Ok(regex) => return Ok((Some(regex), *size)),
+            Err(regex::Error::CompiledTooBig(_)) if *size < most => {}
+            Err(error) => return Err(BadPattern { field, reason: error.to_string() }),
+        }
+    }
+    Ok((None, 0))
 }
 
 /// What rules look at.

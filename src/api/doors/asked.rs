@@ -56,6 +56,18 @@ impl FromRequest<App> for Asked {
 }
 
 impl Asked {
+    #[cfg(test)]
+    pub(super) fn of(fields: &[(&str, &str)]) -> Self {
+        let field = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+        Self {
+            method: Method::POST,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            headers: HeaderMap::new(),
+            fields: fields.iter().map(field).collect(),
+            body: None,
+        }
+    }
+
     /// The first value of a field.
     pub(super) fn octets(&self, name: &str) -> Option<&[u8]> {
         let found = self.fields.iter().find(|(known, _)| known == name);

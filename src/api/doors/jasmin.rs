@@ -60,6 +60,8 @@ const RATE: &[&str] = &[
 const WHO: &[&str] = &["username", "password"];
 /// Minutes in 35 days.
 const MINUTES_MAX: u64 = 50_400;
+/// Octets of all tags: they are stored with the message.
+const TAGS_MAX: usize = 512;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -288,7 +290,10 @@ fn fits(name: &str, value: &str) -> bool {
         "dlr-url" => value.starts_with("http://") || value.starts_with("https://"),
         "dlr-level" => matches!(value, "1" | "2" | "3"),
         "dlr-method" => value.eq_ignore_ascii_case("get") || value.eq_ignore_ascii_case("post"),
-        "tags" => value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b','),
+        "tags" => {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b',';
+            value.len() <= TAGS_MAX && value.bytes().all(plain)
+        }
         _ => true,
     }
 }
@@ -354,6 +359,7 @@ mod tests {
             ("dlr-level", "1", "4"),
             ("dlr-method", "get", "PUT"),
             ("tags", "a-1,b", "a b"),
+            ("tags", &"t".repeat(TAGS_MAX), &"t".repeat(TAGS_MAX + 1)),
         ] {
             assert!(fits(name, good), "{name} {good}");
             assert!(!fits(name, bad), "{name} {bad}");

@@ -33,6 +33,17 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route(PATH, get(sendsms).post(sendsms))
 }
 
+/// Octets of what goes with each recipient's message, and what is said where there are more.
+const FIELDS_MAX: [(&str, usize, &str); 6] = [
+    ("from", 64, "Sender not allowed, rejected"),
+    ("account", 512, "Account field misformed, rejected"),
+    ("binfo", 512, "BInfo field misformed, rejected"),
+    ("smsc", 64, "SMSC field misformed, rejected"),
+    ("charset", 64, "Charset or body misformed, rejected"),
+    // More than the ten parts of the longest message have.
+    ("text", 8_192, "Text too long, rejected"),
+];
+
 /// A request refused before anything was submitted.
 struct Refused(StatusCode, &'static str);
 
@@ -131,6 +142,11 @@ fn read(asked: &Asked, username: &str) -> Result<Send, Refused> {
     }
     if !to.bytes().all(|octet| NUMBER.contains(&octet)) {
         return Err(bad(DENIED));
+    }
+    for (name, most, text) in FIELDS_MAX {
+        if asked.octets(name).is_some_and(|value| value.len() > most) {
+            return Err(bad(text));
+        }
     }
     let from = asked.text("from").unwrap_or_default().trim().to_owned();
     let udh = asked.octets("udh").filter(|udh| !udh.is_empty()).unwrap_or_default();
@@ -275,6 +291,28 @@ fn refusal(refused: CommandStatus, own_sender: bool) -> (StatusCode, &'static st
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_with_each_message_is_bounded() {
+        let to = "+14155550123 ".repeat(RECIPIENTS_MAX);
+        let base = [("to", to.as_str()), ("text", "hello"), ("dlr-mask", "31")];
+        let with = |name, value: &str| {
+            // The first of a name counts.
+            let fields = [&[(name, value), ("dlr-url", "http://h/")], &base[..]].concat();
+            read(&Asked::of(&fields), "acme").map_err(|Refused(status, text)| (status, text))
+        };
+        for (name, most, said) in FIELDS_MAX {
+            let letter = if name == "charset" { " " } else { "x" };
+            let refused = with(name, &letter.repeat(most + 1)).err();
+            assert_eq!(refused, Some((StatusCode::BAD_REQUEST, said)), "{name}");
+        }
+        for (name, most) in [("account", 512), ("binfo", 512), ("smsc", 64), ("text", 8_192)] {
+            let sent = with(name, &"x".repeat(most)).ok().unwrap();
+            assert_eq!(sent.recipients.len(), RECIPIENTS_MAX, "{name}");
+        }
+        let report = with("account", &"x".repeat(512)).ok().unwrap().report.unwrap();
+        assert_eq!(report.account.len(), 512);
+    }
 
     #[test]
     fn codings_classes_and_indicators_make_a_data_coding() {

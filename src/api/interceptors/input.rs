@@ -135,7 +135,7 @@ impl RuleIn {
         if shown.to_string().contains("\\u0000") {
             faults.push(wrong("name", json!(rule.name)).expected("no U+0000 in any field"));
         }
-        if let Err(bad) = Ready::new(rule, Vec::new()) {
+        if let Err(bad) = Ready::own(rule) {
             faults.push(wrong(bad.field, shown[bad.field].clone()).expected(bad.reason));
         }
         if faults.is_empty() {

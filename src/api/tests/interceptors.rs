@@ -127,3 +127,33 @@ async fn a_trial_says_what_all_rules_would_do_and_sends_nothing() {
     let listed = world.get("/api/v1/messages").await;
     assert!(listed.data().as_array().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn all_expressions_together_are_bounded() {
+    let world = World::new().await;
+    let rule =
+        |n: usize| json!({"name": format!("r{n}"), "text_regex": r"\bwin\s+\w+\b", "tags": ["x"]});
+    let mut ids = Vec::new();
+    let refused = loop {
+        let made = world.post(PATH, &rule(ids.len())).await;
+        if made.status != 201 {
+            break made;
+        }
+        ids.push(made.data()["id"].as_str().unwrap().to_owned());
+    };
+    assert_eq!((refused.status, refused.code()), (409, "CONFLICT"), "{}", refused.body);
+    assert!((2..100).contains(&ids.len()), "{}", ids.len());
+    let kept = world.get(PATH).await.data().as_array().unwrap().len();
+    assert_eq!(kept, ids.len());
+    // One in the place of another counts alone.
+    let path = format!("{PATH}/{}", ids[0]);
+    assert_eq!(world.ask("PUT", &path, &rule(0)).await.status, 200);
+    let small = json!({"name": "small", "text_regex": "casino", "tags": ["x"]});
+    assert_eq!(world.ask("PUT", &path, &small).await.status, 200);
+    let large = json!({"name": "large", "text_regex": r"\w{1,20}", "tags": ["x"]});
+    let large = world.ask("PUT", &path, &large).await;
+    assert_eq!((large.status, large.code()), (422, "VALIDATION_ERROR"));
+    assert_eq!(world.ask("PUT", &path, &rule(0)).await.status, 200);
+    assert_eq!(world.ask("DELETE", &path, None).await.status, 204);
+    make(&world, rule(0)).await;
+}

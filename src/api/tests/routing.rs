@@ -102,3 +102,25 @@ async fn routing_is_changed_with_a_live_key_of_its_scope() {
     let writer = world.key(Mode::Live, "smpp:write").await;
     assert_eq!(put(&writer).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_change_of_rules_waits_until_the_one_before_is_stored_and_in_memory() {
+    let world = World::new().await;
+    let interceptors = "/api/v1/messaging/interceptors";
+    let turn = world.app.rules_changing.lock().await;
+    let rules = json!({"rules": [{"carriers": ["main"]}]});
+    let rule = json!({"name": "tagged", "tags": ["x"]});
+    let look = async {
+        for _ in 0..20 {
+            assert_eq!(world.get(ROUTING).await.data()["rules"], json!([]));
+            assert_eq!(world.get(interceptors).await.data(), &json!([]));
+        }
+        drop(turn);
+    };
+    let put = world.ask("PUT", ROUTING, &rules);
+    let (put, made, ()) = tokio::join!(put, world.post(interceptors, &rule), look);
+    assert_eq!((put.status, made.status), (200, 201), "{} {}", put.body, made.body);
+    let told = world.post(SIMULATE, &json!({"to": "+14155550123"})).await;
+    assert_eq!(told.data()["reason"], "organization_rule", "{}", told.body);
+    assert_eq!(world.get(interceptors).await.data()[0]["name"], "tagged");
+}

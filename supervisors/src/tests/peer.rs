@@ -43,6 +43,7 @@ pub(super) enum Act {
 pub(super) struct Heard {
     pub(super) connection: usize,
     pub(super) text: String,
+    pub(super) source: String,
     pub(super) at: Instant,
 }
 
@@ -316,7 +317,8 @@ impl Line {
             let mut shared = self.peer.lock();
             let act = (shared.rule)(shared.heard.len(), &text);
             let (connection, at) = (self.number, Instant::now());
-            shared.heard.push(Heard { connection, text, at });
+            let source = String::from_utf8_lossy(&message.source.digits).into_owned();
+            shared.heard.push(Heard { connection, text, source, at });
             shared.most_open = shared.most_open.max(self.session.owed());
             act
         };

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use actors::traffic::admission::Routes;
+use actors::traffic::interceptors::Ready;
 use actors::traffic::scheduler::{Passed, SchedulerMsg};
 use model::carrier::MessageKey;
 use model::clock::At;
+use model::interceptor::Rule;
 use model::message::{Category, Status};
 use model::submission::NewMessage;
 use store::TransferKind;
@@ -207,5 +209,19 @@ async fn a_message_expires_while_its_carrier_is_away_or_paused() {
     assert_eq!(peer.heard().len(), 1);
     assert_eq!(world.transfers(away).await, [TransferKind::Hold, TransferKind::Release]);
     until("nothing waits", async || world.waiting() == 0).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_made_later_does_not_change_the_sender_that_was_answered() {
+    let peer = Peer::new();
+    let world = World::of(profile("one", &peer)).await;
+    let name = String::from("named");
+    let rule = Rule { name, sender: String::from("Acme"), ..Rule::default() };
+    world.admission.interceptors().set_operators(vec![Ready::new(rule, Vec::new()).unwrap()]);
+    let scheduled = world.schedule(1, soon()).await;
+    world.all(&scheduled, Status::Sent).await;
+    let heard = peer.heard();
+    assert_eq!(heard.iter().map(|one| one.source.as_str()).collect::<Vec<_>>(), ["Orbit"]);
     world.end().await;
 }

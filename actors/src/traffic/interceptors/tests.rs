@@ -185,6 +185,45 @@ fn expressions_are_bounded_and_take_no_time_that_grows_out_of_hand() {
 }
 
 #[test]
+fn an_organizations_expressions_are_smaller_and_weigh_what_they_take() {
+    let of = |text: &str| Rule { text_regex: text.to_owned(), ..rule("r") };
+    let weight = |rule| Ready::own(rule).unwrap().weight();
+    let large = r"\w{1,20}";
+    assert!(Ready::new(of(large), Vec::new()).is_ok());
+    assert_eq!(Ready::own(of(large)).unwrap_err().field, "text_regex");
+    assert_eq!(weight(rule("plain")), 0);
+    let (small, word) = (weight(of("(?i)casino|free spins")), weight(of(r"\bwin\s+\w+\b")));
+    assert!(0 < small && small < word && word <= 64 * 1024, "{small} {word}");
+    let both = Rule { source_regex: String::from("(?i)casino|free spins"), ..of("[0-9]{4}") };
+    assert!(weight(both) > small);
+    // A full list of words is for everybody.
+    let words = (0..200).map(|n| format!("word number {n}")).collect();
+    let words = Rule { text_contains: words, ..rule("words") };
+    assert!(weight(words.clone()) <= WEIGHT_MAX);
+    let said = SendRequest { body: String::from("a Word Number 117"), ..request() };
+    assert!(matches(words, &said, NOON));
+}
+
+#[test]
+fn a_message_checked_again_keeps_its_sender_whatever_the_rules_say_now() {
+    let carriers = vec![CarrierRoute::new(CarrierId(1), "main")];
+    let rates = Rates::from_csv("prefix,price_micros,mccmnc,valid_from\n1,7900,310260,\n").unwrap();
+    let routes = Routes { carriers, rates, ..Routes::default() };
+    let rules = Interceptors::default();
+    let admission = Admission::new(routes).intercepted(rules.clone());
+    let named = Rule { sender: String::from("+14155550100"), ..rule("named") };
+    rules.set_own(OURS, vec![ready(named)]);
+    let first = admission.check(OURS, request(), NOON).unwrap();
+    assert_eq!((first.from.as_str(), first.from_ton), ("+14155550100", 1));
+    let again = admission.check_again(OURS, request(), NOON).unwrap();
+    assert_eq!((again.from.as_str(), again.from_ton), ("Orbit", 5));
+    let block = Rule { block: String::from("not today"), ..rule("block") };
+    rules.set_own(OURS, vec![ready(block)]);
+    let refused = admission.check_again(OURS, request(), NOON).unwrap_err();
+    assert_eq!(refused.code, Code::BlockedByRule);
+}
+
+#[test]
 fn a_rule_names_a_carrier_that_its_organization_may_use() {
     let route = |name: &str| Rule { route: name.to_owned(), tags: Vec::new(), ..rule(name) };
     let carriers = vec![

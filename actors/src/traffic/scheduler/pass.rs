@@ -206,7 +206,7 @@ impl Firing {
             submitted: Submitted::stored(row.smpp_account_id, row.submitted.as_deref())
                 .map(Arc::new),
         };
-        self.args.admission.check(organization, request, now)
+        self.args.admission.check_again(organization, request, now)
     }
 
     fn is_set_aside(&self, row: &DueRow) -> bool {

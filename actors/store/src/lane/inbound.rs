@@ -147,11 +147,14 @@ impl Lane {
         Ok(InboundFate::Stored(owner.organization))
     }
 
+    /// Who wrote to that number last. An organization's own carrier says nothing to another one: its
+    /// other end may be the organization's, which may write any number as the sender.
     async fn owner(&mut self, item: &Inbound, now: At) -> Result<Option<Owner>, StoreError> {
         let columns = [
             Column::Text(vec![&item.from]),
             Column::Text(vec![&item.to]),
             Column::Int(vec![now.micros() - REPLY_WINDOW_US]),
+            Column::MaybeInt(vec![item.carrier_organization.map(|owner| owner.0)]),
         ];
         let lines = self.conn.fetch(&LAST_WRITER, &columns).await?;
         let Some(line) = lines.first() else {
@@ -259,11 +262,13 @@ static INSERT_SEEN_PART: Bulk = Bulk {
 
 static LAST_WRITER: Bulk = Bulk {
     sqlite: "select organization_id, id from messages where to_addr = ?1 and from_addr = ?2
-         and direction = 1 and from_ton <> 5 and created_at > ?3 order by key desc limit 1",
-    postgres:
-        "select m.organization_id, m.id from unnest($1::text[], $2::text[], $3::bigint[]) v (t, f, a)
+         and direction = 1 and from_ton <> 5 and created_at > ?3
+            and organization_id = coalesce(?4, organization_id) order by key desc limit 1",
+    postgres: "select m.organization_id, m.id from unnest($1::text[], $2::text[], $3::bigint[],
+            $4::bigint[]) v (t, f, a, o)
          join messages m on m.to_addr = v.t and m.from_addr = v.f
          where m.direction = 1 and m.from_ton <> 5 and m.created_at > v.a
+            and m.organization_id = coalesce(v.o, m.organization_id)
          order by m.key desc limit 1",
 };
 

@@ -82,3 +82,28 @@ async fn a_carrier_bound_to_an_organization_gives_it_the_rest() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_organizations_own_carrier_says_nothing_to_another_one() {
+    each(async |mut world| {
+        let mut message = world.message("+14155550123");
+        message.from = String::from("+14155550100");
+        message.from_ton = 1;
+        world.accepted(message).await;
+        let (other, _) = world.organization_with(model::money::Micros(5)).await;
+        let mut forged = from_handset(&world, 5);
+        forged.carrier_organization = Some(other);
+        forged.body = String::from("STOP");
+        let mut own = from_handset(&world, 6);
+        own.carrier_organization = Some(world.organization);
+        let done = world.commit(Work { inbound: vec![forged, own], ..Work::default() }).await;
+        let expected = [InboundFate::Stored(other), InboundFate::Stored(world.organization)];
+        assert_eq!(done.inbound, expected);
+        let filter = store::Filter { direction: Some(2), ..store::Filter::default() };
+        let rows = world.store.messages(world.organization, &filter, i64::MAX, 10).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.body.as_str()).collect::<Vec<_>>(), ["yes"]);
+        let refused = world.submission(vec![world.message("+14155550123")]);
+        assert!(world.accept(vec![refused]).await[0].is_ok(), "nobody opted out of it");
+    })
+    .await;
+}
