@@ -78,8 +78,8 @@ impl Quirks {
 /// short_message, stays as it is.
 fn as_latin1(message: &mut Message) {
     let view = message.view();
-    let (header, body) = view.split_udh();
-    if message.short_message.len() != header.len() + body.len() || body.is_empty() {
+    let (_, body) = view.split_udh();
+    if message.short_message.is_empty() || body.is_empty() {
         return;
     }
     let text = gsm7::decode(body);
