@@ -140,6 +140,20 @@ impl Api {
         Ok(answer)
     }
 
+    /// Makes something; anything but 201 is an error.
+    pub(crate) async fn create(&mut self, path: &str, body: &str) -> Result<Value> {
+        let (status, answer) = self.client.post(path, &self.key, body).await?;
+        ensure!(status == 201, "{path}: {status} {answer}");
+        Ok(answer)
+    }
+
+    /// The price of the newest message.
+    pub(crate) async fn price_of_one(&mut self) -> Result<i64> {
+        let page = self.get("/api/v1/messages?direction=outbound&limit=1").await?;
+        let first = page["data"].as_array().and_then(|items| items.first());
+        Ok(micros(&first.context("no message")?["price"]))
+    }
+
     async fn pages(&mut self, path: &str, mut each: impl FnMut(&Value)) -> Result<()> {
         let mut cursor = String::new();
         for _ in 0..PAGES_MAX {

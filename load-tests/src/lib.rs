@@ -8,6 +8,7 @@
 
 mod api;
 pub mod client;
+mod esme;
 mod generator;
 mod histogram;
 pub mod peer;
@@ -24,7 +25,8 @@ use serde_json::Value;
 use tokio::task::LocalSet;
 
 use scenario::{
-    bare, caps, carrier, crash, http, kannel, schedules, sms, store as store_lane, stream, webhooks,
+    bare, caps, carrier, crash, fair, http, idle, kannel, neighbours, pace, schedules, sms, soak,
+    store as store_lane, storm, stream, transit, webhooks,
 };
 
 #[derive(Parser)]
@@ -44,6 +46,20 @@ enum Scenario {
     Http(http::HttpArgs),
     /// REST send, carrier, receipt and `delivered`, through the switch.
     Sms(sms::SmsArgs),
+    /// SMPP in, carrier, and the receipt back to the one who submitted.
+    Transit(transit::TransitArgs),
+    /// Minutes of transit, and whether memory stays flat.
+    Soak(soak::SoakArgs),
+    /// Thousands of binds within seconds, half of them with a wrong password.
+    Storm(storm::StormArgs),
+    /// Thousands of binds that do nothing, and the memory they cost.
+    Idle(idle::IdleArgs),
+    /// A carrier that flaps, one that never answers, a customer who never reads.
+    Neighbours(neighbours::NeighboursArgs),
+    /// What a carrier sees of its limits while more waits than they let through.
+    Pace(pace::PaceArgs),
+    /// One tenant's backlog, and what another's single messages feel of it.
+    Fair(fair::FairArgs),
     /// Sends, carrier and receipts through Kannel.
     Kannel(kannel::KannelArgs),
     /// Kills the switch under load and counts what is lost or doubled.
@@ -94,6 +110,13 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Bare(args) => bare::run(args).await,
             Scenario::Http(args) => http::run(args).await,
             Scenario::Sms(args) => sms::run(args).await,
+            Scenario::Transit(args) => transit::run(args).await,
+            Scenario::Soak(args) => soak::run(args).await,
+            Scenario::Storm(args) => storm::run(args).await,
+            Scenario::Idle(args) => idle::run(args).await,
+            Scenario::Neighbours(args) => neighbours::run(args).await,
+            Scenario::Pace(args) => pace::run(args).await,
+            Scenario::Fair(args) => fair::run(args).await,
             Scenario::Kannel(args) => kannel::run(args).await,
             Scenario::Crash(args) => crash::run(args).await,
             Scenario::Caps(args) => caps::run(args).await,

@@ -4,6 +4,7 @@
 //! from `schedstat` (nanoseconds) for our own threads; memory is the peak resident set.
 //! A `Child` is killed when dropped, so a failed scenario leaves nothing running.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -121,8 +122,17 @@ fn ticks(stat: &str) -> u64 {
 
 /// Peak resident set in kilobytes.
 pub fn peak_memory_kb(pid: u32) -> u64 {
+    status_kb(pid, "VmHWM:")
+}
+
+/// The resident set in kilobytes.
+pub fn memory_kb(pid: u32) -> u64 {
+    status_kb(pid, "VmRSS:")
+}
+
+fn status_kb(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
     number.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -138,6 +148,20 @@ pub fn thread_cpu_micros(thread: &Path) -> u64 {
     let stat = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
     let nanos = stat.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
     nanos.unwrap_or(0) / 1000
+}
+
+/// CPU time of a process by the names of its threads, a number at a name's end left out.
+pub fn cpu_micros_by_thread(pid: u32) -> BTreeMap<String, u64> {
+    let mut by_name = BTreeMap::new();
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return by_name;
+    };
+    for entry in entries.flatten() {
+        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        let name = name.trim().trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+        *by_name.entry(name.to_owned()).or_default() += thread_cpu_micros(&entry.path());
+    }
+    by_name
 }
 
 /// CPU time of all processes with this name, and their number.

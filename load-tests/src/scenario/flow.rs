@@ -72,20 +72,31 @@ impl Meters {
         CpuMark { at }
     }
 
+    /// What the threads of a process have used, by name; for the difference of two such marks.
+    pub(crate) fn threads(pid: u32) -> CpuMark {
+        CpuMark { at: process::cpu_micros_by_thread(pid) }
+    }
+
     /// Microseconds per message since the mark.
     pub(crate) fn since(&self, mark: &CpuMark, messages: u64) -> BTreeMap<String, f64> {
-        let per_message = |(name, now): (String, u64)| {
-            let before = mark.at.get(&name).copied().unwrap_or(0);
-            let micros = now.saturating_sub(before) as f64 / messages.max(1) as f64;
-            (name, tenths(micros))
-        };
-        self.mark().at.into_iter().map(per_message).collect()
+        self.mark().since(mark, messages)
     }
 
     pub(crate) fn peak_memory_mb(&self) -> BTreeMap<String, f64> {
         let megabytes = |pid| tenths(process::peak_memory_kb(pid) as f64 / 1024.0);
         let each = self.processes.iter();
         each.map(|(name, pid)| ((*name).to_owned(), megabytes(*pid))).collect()
+    }
+}
+
+impl CpuMark {
+    pub(crate) fn since(self, mark: &Self, messages: u64) -> BTreeMap<String, f64> {
+        let per_message = |(name, now): (String, u64)| {
+            let before = mark.at.get(&name).copied().unwrap_or(0);
+            let micros = now.saturating_sub(before) as f64 / messages.max(1) as f64;
+            (name, tenths(micros))
+        };
+        self.at.into_iter().map(per_message).collect()
     }
 }
 
