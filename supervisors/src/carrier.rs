@@ -323,8 +323,9 @@ impl CarrierState {
 
     /// Tells the owner of now, who may not be the one of when it was asked.
     fn paused(&mut self, me: &ActorRef<CarrierMsg>, now: bool, reply: RpcReplyPort<bool>) {
-        if let Some((.., paused)) = &mut self.owned {
+        if let Some((carrier, _, paused)) = &mut self.owned {
             *paused = now;
+            self.args.directory.close_room(*carrier, now);
         }
         if let Some(owner) = &self.owner {
             let _ = owner.send_message(OwnerMsg::Pause { paused: now });

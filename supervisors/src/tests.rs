@@ -13,6 +13,7 @@ mod outage;
 mod pace;
 mod peer;
 mod poison;
+mod room;
 mod schedules;
 mod tls;
 mod world;

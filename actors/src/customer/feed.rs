@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::carrier::OrgId;
+use store::lane::Owed;
 use store::{LoggedRow, Store, StoreError};
 use tokio::sync::broadcast::WeakSender;
 use tokio::sync::broadcast::error::RecvError;
@@ -28,8 +29,21 @@ const PACE: Duration = Duration::from_millis(10);
 const REST: Duration = Duration::from_millis(500);
 
 /// Who wants to know that an organization's log has grown. The writer tells, once per commit.
-#[derive(Debug, Default)]
-pub struct Wakes(RwLock<HashMap<OrgId, watch::Sender<()>>>);
+#[derive(Default)]
+pub struct Wakes {
+    listened: RwLock<HashMap<OrgId, watch::Sender<()>>>,
+    creditors: RwLock<HashMap<OrgId, Vec<Creditor>>>,
+}
+
+/// One who is told what SMPP accounts of an organization are owed: `None` says that the log has to
+/// be looked at. False: it is gone.
+pub type Creditor = Box<dyn Fn(Option<&Owed>) -> bool + Send + Sync>;
+
+impl std::fmt::Debug for Wakes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wakes")
+    }
+}
 
 /// One who is told that an organization's log has grown; many times may be told as one.
 #[derive(Debug)]
@@ -45,7 +59,7 @@ impl Listener {
 impl Wakes {
     /// These organizations have new lines.
     pub fn committed(&self, organizations: &[OrgId]) {
-        let listened = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let listened = self.listened.read().unwrap_or_else(PoisonError::into_inner);
         if listened.is_empty() {
             return;
         }
@@ -56,16 +70,46 @@ impl Wakes {
 
     /// Any of them may have: a commit's outcome was unknown, or a writer began anew.
     pub fn all(&self) {
-        let listened = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let listened = self.listened.read().unwrap_or_else(PoisonError::into_inner);
         listened.values().for_each(|wake| {
             wake.send_replace(());
         });
+        drop(listened);
+        let mut creditors = self.creditors.write().unwrap_or_else(PoisonError::into_inner);
+        creditors.values_mut().for_each(|tell| tell.retain(|tell| tell(None)));
+    }
+
+    /// What a commit owes to SMPP accounts.
+    pub fn owed(&self, owed: &[Owed]) {
+        let mut gone = false;
+        let creditors = self.creditors.read().unwrap_or_else(PoisonError::into_inner);
+        for owed in owed {
+            for tell in creditors.get(&owed.organization).into_iter().flatten() {
+                gone |= !tell(Some(owed));
+            }
+        }
+        drop(creditors);
+        if gone {
+            let mut creditors = self.creditors.write().unwrap_or_else(PoisonError::into_inner);
+            for owed in owed {
+                if let Some(told) = creditors.get_mut(&owed.organization) {
+                    told.retain(|tell| tell(None));
+                }
+            }
+        }
+    }
+
+    /// Is told what accounts of an organization are owed from now on.
+    pub fn tell(&self, organization: OrgId, creditor: Creditor) {
+        let mut creditors = self.creditors.write().unwrap_or_else(PoisonError::into_inner);
+        creditors.retain(|_, told| !told.is_empty());
+        creditors.entry(organization).or_default().push(creditor);
     }
 
     /// Hears of an organization's new lines from now on.
     #[must_use]
     pub fn listen(&self, organization: OrgId) -> Listener {
-        let mut listened = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut listened = self.listened.write().unwrap_or_else(PoisonError::into_inner);
         // Whom nobody listens to any more is forgotten when somebody else begins to.
         listened.retain(|_, wake| wake.receiver_count() > 0);
         let wake = listened.entry(organization).or_insert_with(|| watch::Sender::new(()));

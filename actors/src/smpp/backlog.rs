@@ -166,6 +166,15 @@ impl Backlog {
         taken
     }
 
+    /// A job that was just committed and did not have to wait.
+    pub fn passed(&mut self, job: &Job) {
+        let flow = self.flow(job.class(), job.organization);
+        flow.announced = flow.announced.max(job.place);
+        if !flow.spilled {
+            flow.cursor = flow.cursor.max(job.place);
+        }
+    }
+
     /// A job whose turn has come again. It may be older than the cursor.
     pub fn again(&mut self, job: Arc<Job>) {
         let (class, organization) = (job.class(), job.organization);

@@ -10,6 +10,7 @@ mod divert;
 mod expiry;
 mod flight;
 mod flow;
+mod grant;
 mod loading;
 mod telling;
 mod view;
@@ -56,6 +57,10 @@ pub enum OwnerMsg {
     Diverted(Vec<Job>),
     /// (self) Of what waited here, so many were moved to others.
     Moved(usize),
+    /// These were just committed with an intent of ours, in room that we granted.
+    Intended(Vec<Job>),
+    /// Of the room we granted this much was taken and not used.
+    Unused(usize),
     /// These were stopped before we claimed them.
     Cancelled(Vec<OutboxRef>),
     /// A bind of ours can send.
@@ -128,6 +133,9 @@ pub struct OwnerState {
     ready: VecDeque<MessageKey>,
     /// PDUs of jobs in `ready` or on their way to be claimed: at most one window.
     ahead: usize,
+    /// Parts that may be stored with an intent before we know of them: with `outstanding` two
+    /// windows at most.
+    granted: usize,
     /// To be tried again, by time.
     resting: BinaryHeap<Reverse<(At, i64)>>,
     rested: HashMap<i64, Arc<Job>>,
@@ -155,7 +163,7 @@ pub struct OwnerState {
     diverting: Diverting,
     told: telling::Told,
     view: Arc<CarrierView>,
-    _listed: Listed,
+    listed: Listed,
 }
 
 /// One connection's place.
@@ -193,6 +201,7 @@ impl Actor for Owner {
             outstanding: 0,
             ready: VecDeque::new(),
             ahead: 0,
+            granted: 0,
             resting: BinaryHeap::new(),
             rested: HashMap::new(),
             doubts: BinaryHeap::new(),
@@ -212,7 +221,7 @@ impl Actor for Owner {
             diverting: Diverting::new(&args),
             told: telling::Told::default(),
             view,
-            _listed: args.directory.list(args.carrier, me),
+            listed: args.directory.list((args.carrier, args.epoch, args.paused), me),
             args,
         })
     }
@@ -236,6 +245,8 @@ impl Actor for Owner {
             OwnerMsg::Announced(jobs) => state.announced(jobs),
             OwnerMsg::Diverted(jobs) => state.diverted(jobs),
             OwnerMsg::Moved(moved) => state.moved(moved),
+            OwnerMsg::Intended(jobs) => state.intended(&me, jobs),
+            OwnerMsg::Unused(parts) => state.granted = state.granted.saturating_sub(parts),
             OwnerMsg::Cancelled(rows) => state.cancelled(&rows),
             OwnerMsg::Up { slot, bind } => state.up(slot, bind),
             OwnerMsg::Down { slot, why, answers } => state.down(&me, slot, &why, answers),

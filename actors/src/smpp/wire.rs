@@ -15,8 +15,9 @@ use super::tls::Tls;
 use crate::customer::webhook::guard::Networks;
 use crate::gate::{Gate, Permit};
 
-/// Octets taken from a socket at once.
-const READ_SIZE: usize = 64 * 1024;
+/// Octets taken from a socket at once: few by a bind that says little, more by one that fills them.
+const READ_MIN: usize = 2 * 1024;
+const READ_MAX: usize = 64 * 1024;
 /// Writes that may wait for the socket.
 const WRITES_MAX: usize = 64;
 /// A peer that takes nothing for this long is gone.
@@ -131,7 +132,7 @@ async fn read_all(
     gate: Gate,
     on_read: impl Fn(Vec<u8>, Permit) -> bool,
 ) -> String {
-    let mut buffer = vec![0; READ_SIZE];
+    let mut buffer = vec![0; READ_MIN];
     loop {
         let Some(permit) = gate.wait().await else {
             return String::from("closing");
@@ -141,6 +142,9 @@ async fn read_all(
             Ok(count) => {
                 if !on_read(buffer[..count].to_vec(), permit) {
                     return String::from("closing");
+                }
+                if count == buffer.len() && count < READ_MAX {
+                    buffer = vec![0; (4 * count).min(READ_MAX)];
                 }
             }
             Err(error) => return format!("reading: {error}"),

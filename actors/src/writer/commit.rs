@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::{Batch, Reply, Then, Turn, WriterArgs, WriterMsg};
+use crate::directory::Taken;
 use crate::smpp::job::Job;
 use crate::smpp::owner::OwnerMsg;
 
@@ -165,6 +166,8 @@ impl Committer {
             thens.push((Share::of(&more), then));
             append(&mut work, more);
         }
+        let taken = self.args.carriers.take_room_for(&work.accepts);
+        work.grants = taken.iter().map(|taken| taken.grant).collect();
         let started = Instant::now();
         self.split = false;
         let mut done = match self.commit(&mut work).await {
@@ -188,9 +191,11 @@ impl Committer {
         };
         self.meters.commit.record(started.elapsed().as_secs_f64());
         self.meters.batch.record(number(count));
-        self.args.shared.wakes().committed(&self.lane.take_touched());
+        let wakes = self.args.shared.wakes();
+        wakes.committed(&self.lane.take_touched());
+        wakes.owed(&done.owed);
         self.count(&work, &done);
-        self.announce(work, &done);
+        self.announce(work, &done, taken);
         let mut answers = std::mem::take(&mut done.accepts).into_iter();
         // Answered from a worker of the askers' runtime: waking each from here costs a system call.
         self.askers.spawn(async move {
@@ -269,6 +274,8 @@ impl Committer {
             at: At::now(),
             admin: work.admin.iter().map(|_| AdminDone::Failed).collect(),
             accepts: work.accepts.iter().map(|_| Err(refused.clone())).collect(),
+            intended: Vec::new(),
+            owed: Vec::new(),
             fires: vec![FireFate::Failed; work.fires.len()],
             claims: vec![false; work.claims.len()],
             results: vec![Fate::Stale; work.results.len()],
@@ -281,8 +288,9 @@ impl Committer {
     }
 
     /// Gives the owners what was accepted for them, text and all, so that they need not read it.
-    fn announce(&self, work: Work, done: &Done) {
+    fn announce(&self, work: Work, done: &Done, taken: Vec<Taken>) {
         let mut jobs: HashMap<CarrierId, Vec<Job>> = HashMap::new();
+        let mut intended: HashMap<CarrierId, Vec<Job>> = HashMap::new();
         for (submission, answer) in work.accepts.into_iter().zip(&done.accepts) {
             let Ok(Accepted::Fresh { at, first, refused, later }) = answer else {
                 continue;
@@ -298,6 +306,8 @@ impl Committer {
                 }
                 let carrier = message.carrier;
                 let job = Job::accepted(MessageKey(key), organization, message, *at);
+                let claimed = done.intended.binary_search(&job.key).is_ok();
+                let jobs = if claimed { &mut intended } else { &mut jobs };
                 jobs.entry(carrier).or_default().push(job);
             }
         }
@@ -318,6 +328,13 @@ impl Committer {
                 // A batch fed in halves has numbered its fires and accepts in turn.
                 jobs.sort_by_key(|job| job.place);
                 let _ = owner.send_message(OwnerMsg::Announced(jobs));
+            }
+        }
+        // After the above: an owner takes what passed by its line for the end of the line.
+        for mut taken in taken {
+            if let Some(jobs) = intended.remove(&taken.grant.carrier) {
+                taken.use_up(jobs.iter().map(|job| usize::from(job.segments)).sum());
+                let _ = taken.owner().send_message(OwnerMsg::Intended(jobs));
             }
         }
         self.announce_cancelled(done);
@@ -362,7 +379,8 @@ impl Committer {
             Some(submission.messages.len() - refused.len())
         });
         self.meters.accepted.increment(fresh.sum::<usize>() as u64);
-        self.meters.claims.increment(done.claims.iter().filter(|ours| **ours).count() as u64);
+        let claims = done.claims.iter().filter(|ours| **ours).count() + done.intended.len();
+        self.meters.claims.increment(claims as u64);
         let doubts = done.results.iter().filter(|fate| **fate == Fate::Waiting).count();
         self.meters.in_doubt.increment(doubts as u64);
         let mut fates = [("applied", 0), ("noted", 0), ("parked", 0)];
@@ -406,6 +424,7 @@ pub(super) fn changes_accounts(change: &Admin) -> bool {
 fn append(work: &mut Work, mut more: Work) {
     work.admin.append(&mut more.admin);
     work.accepts.append(&mut more.accepts);
+    work.grants.append(&mut more.grants);
     work.fires.append(&mut more.fires);
     work.claims.append(&mut more.claims);
     work.results.append(&mut more.results);
@@ -436,9 +455,12 @@ fn halve(work: &mut Work) -> Work {
         items.split_off(keep)
     }
     let mut spare = false;
+    // Room is for a batch that is stored as it came.
+    work.grants.clear();
     let mut second = Work {
         admin: half(&mut work.admin, &mut spare),
         accepts: half(&mut work.accepts, &mut spare),
+        grants: Vec::new(),
         fires: half(&mut work.fires, &mut spare),
         claims: half(&mut work.claims, &mut spare),
         results: half(&mut work.results, &mut spare),
@@ -471,6 +493,8 @@ fn join(mut first: Done, second: Done) -> Done {
     first.at = second.at;
     first.admin.extend(second.admin);
     first.accepts.extend(second.accepts);
+    first.intended.extend(second.intended);
+    first.owed.extend(second.owed);
     first.fires.extend(second.fires);
     first.claims.extend(second.claims);
     first.results.extend(second.results);
@@ -492,6 +516,8 @@ fn take(done: &mut Done, share: &Share) -> Done {
         results: done.results.drain(..share.results).collect(),
         receipts: done.receipts.drain(..share.receipts).collect(),
         inbound: done.inbound.drain(..share.inbound).collect(),
+        intended: Vec::new(),
+        owed: Vec::new(),
         blocked: Vec::new(),
         replies_due: false,
         previews: done.previews.drain(..share.previews).collect(),

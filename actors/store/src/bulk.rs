@@ -97,9 +97,14 @@ impl Line {
     }
 
     pub(crate) fn blob(&self, at: usize) -> Result<Vec<u8>, StoreError> {
+        self.maybe_blob(at)?.ok_or_else(|| StoreError::Column(at))
+    }
+
+    pub(crate) fn maybe_blob(&self, at: usize) -> Result<Option<Vec<u8>>, StoreError> {
         match self {
             Self::Sqlite(row) => match row.get(at) {
-                Some(Value::Blob(value)) => Ok(value.clone()),
+                Some(Value::Blob(value)) => Ok(Some(value.clone())),
+                Some(Value::Null) => Ok(None),
                 _ => Err(StoreError::Column(at)),
             },
             Self::Postgres(row) => Ok(row.try_get(at)?),

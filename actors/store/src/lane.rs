@@ -22,6 +22,7 @@ mod inbound;
 mod interceptors;
 mod joining;
 mod keywords;
+mod owed;
 mod policies;
 mod previews;
 mod protection;
@@ -57,6 +58,7 @@ pub use consent::NewConsent;
 pub use fire::{Fire, FireFate};
 pub use inbound::{Inbound, InboundFate, InboundPart};
 pub use interceptors::InterceptorChange;
+pub use owed::Owed;
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use previews::{Foreseen, PreviewAnswer};
 pub use receipts::{Alternatives, Receipt, ReceiptFate};
@@ -69,7 +71,7 @@ pub use webhooks::{
     WebhookDone, WebhookFields,
 };
 pub use work::{
-    AcceptAnswer, Accepted, Claim, Done, Fate, HandoffResult, OutboxRef, Outcome, PartId,
+    AcceptAnswer, Accepted, Claim, Done, Fate, Grant, HandoffResult, OutboxRef, Outcome, PartId,
     Quarantined, Work,
 };
 
@@ -82,9 +84,14 @@ pub struct Lane {
     /// Parked receipts by carrier, so that a result looks for one only where there may be one.
     parked: HashMap<CarrierId, i64>,
     id_rules: HashMap<CarrierId, i64>,
+    /// The epoch of each carrier's owner: an earlier one's grants are void.
+    epochs: HashMap<CarrierId, i64>,
+    /// The last line of each organization's log that is owed to an SMPP account.
+    last_owed: HashMap<OrgId, i64>,
     /// Organizations with frequency caps: nobody else's sends look at any.
     capped: HashSet<OrgId>,
     guards: protection::Guards,
+    swept: gates::Swept,
     minute: gates::Minute,
     /// The hour of an organization's last alert of a kind.
     alerted: HashMap<(OrgId, i64), i64>,
@@ -108,6 +115,10 @@ pub(crate) struct Gathered {
     /// Changes to `Lane::parked` that hold once committed.
     pub(crate) parked: HashMap<CarrierId, i64>,
     pub(crate) id_rules: HashMap<CarrierId, i64>,
+    pub(crate) epochs: HashMap<CarrierId, i64>,
+    pub(crate) intended: Vec<MessageKey>,
+    /// What is known of the messages of `events`, by place: of an SMPP account's, what it is owed.
+    pub(crate) owed: Vec<(usize, Option<owed::OwedMessage>)>,
     /// Whether organizations have frequency caps, once committed.
     pub(crate) capped: HashMap<OrgId, bool>,
     pub(crate) protected: HashMap<OrgId, Overrides>,
@@ -177,6 +188,10 @@ impl Lane {
         for line in conn.fetch(&ID_RULES, &one).await? {
             id_rules.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
+        let mut epochs = HashMap::new();
+        for line in conn.fetch(&EPOCHS, &one).await? {
+            epochs.insert(CarrierId(line.int(0)?), line.int(1)?);
+        }
         let capped = gates::capped(&mut conn).await?;
         let guards = protection::Guards::read(&mut conn, protection).await?;
         let policies = policies::load(&mut conn).await?;
@@ -187,8 +202,11 @@ impl Lane {
             alternatives,
             parked,
             id_rules,
+            epochs,
+            last_owed: HashMap::new(),
             capped,
             guards,
+            swept: gates::Swept::default(),
             minute: gates::Minute::default(),
             alerted: HashMap::new(),
             policies,
@@ -245,6 +263,8 @@ impl Lane {
             *self.parked.entry(carrier).or_default() += change;
         }
         self.id_rules.extend(gathered.id_rules);
+        self.epochs.extend(gathered.epochs);
+        self.last_owed.extend(done.owed.iter().map(|owed| (owed.organization, owed.to)));
         self.guards.own.extend(gathered.protected);
         self.alerted.extend(gathered.alerted);
         self.minute.add(gathered.counted);
@@ -282,7 +302,7 @@ impl Lane {
         gathered: &mut Gathered,
     ) -> Result<Done, StoreError> {
         let admin = self.administer(&work.admin, now, gathered).await?;
-        let accepts = self.accept(&work.accepts, now, gathered).await?;
+        let accepts = self.accept(&work.accepts, &work.grants, now, gathered).await?;
         let fires = self.fire(&work.fires, now, gathered).await?;
         let claims = self.claim(&work.claims, now, gathered).await?;
         let (results, early) = self.results(&work.results, now, gathered).await?;
@@ -300,18 +320,22 @@ impl Lane {
         self.housekeeping(work, now).await?;
         self.forget_hits_of(gathered).await?;
         self.retire(&work.retire, now).await?;
-        self.log(gathered, now).await?;
+        let seqs = self.log(gathered, now).await?;
+        let owed = self.owed(gathered, &seqs, now);
         let blocked = std::mem::take(&mut gathered.blocked);
+        let intended = std::mem::take(&mut gathered.intended);
         let replies_due = gathered.replies_due;
         Ok(Done {
             at: now,
             admin,
             accepts,
+            intended,
             fires,
             claims,
             results,
             receipts,
             inbound,
+            owed,
             blocked,
             replies_due,
             previews: Vec::new(),
@@ -324,8 +348,8 @@ impl Lane {
         self.id << 40 | self.next
     }
 
-    /// Writes the gathered events, transfers and wallets.
-    async fn log(&mut self, gathered: &Gathered, now: At) -> Result<(), StoreError> {
+    /// Writes the gathered events, transfers and wallets; gives the numbers of the events.
+    async fn log(&mut self, gathered: &Gathered, now: At) -> Result<Vec<i64>, StoreError> {
         let wallets: Vec<_> =
             gathered.wallets.iter().filter(|(_, change)| **change != Default::default()).collect();
         if !wallets.is_empty() {
@@ -355,9 +379,10 @@ impl Lane {
             self.conn.run(&INSERT_LEDGER, &columns).await?;
         }
         let events = &gathered.events;
+        let seqs: Vec<i64> = events.iter().map(|_| self.number()).collect();
         if !events.is_empty() {
             let columns = [
-                Column::Int(events.iter().map(|_| self.number()).collect()),
+                Column::Int(seqs.clone()),
                 Column::Int(events.iter().map(|e| e.organization.0).collect()),
                 Column::Int(events.iter().map(|e| e.message.0).collect()),
                 Column::Int(events.iter().map(|e| e.kind.code()).collect()),
@@ -367,7 +392,7 @@ impl Lane {
             ];
             self.conn.run(&INSERT_EVENTS, &columns).await?;
         }
-        Ok(())
+        Ok(seqs)
     }
 
     async fn quarantine(&mut self, items: &[Quarantined], now: At) -> Result<(), StoreError> {
@@ -400,6 +425,11 @@ static PARKED_COUNTS: Bulk = Bulk {
 static ID_RULES: Bulk = Bulk {
     sqlite: "select id, id_rule from carriers where id_rule is not null and ?1 is not null",
     postgres: "select id, id_rule from carriers, unnest($1::bigint[]) where id_rule is not null",
+};
+
+static EPOCHS: Bulk = Bulk {
+    sqlite: "select id, epoch from carriers where ?1 is not null",
+    postgres: "select id, epoch from carriers, unnest($1::bigint[])",
 };
 
 static UPDATE_WALLETS: Bulk = Bulk {

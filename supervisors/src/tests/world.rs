@@ -85,7 +85,7 @@ pub(super) struct World {
     pub(super) writer: WriterHandle,
     pub(super) views: Views,
     pub(super) admission: Admission,
-    directory: Directory,
+    pub(super) directory: Directory,
     pub(super) root: ActorRef<RootMsg>,
     pub(super) organization: OrgId,
     pub(super) customers: CustomersHandle,

@@ -11,7 +11,7 @@ use store::lane::{Claim, Fate, HandoffResult, OutboxRef, Outcome, Quarantined, W
 use tokio::time::Instant;
 
 use super::divert::Said;
-use super::flight::{Doubtful, Flight};
+use super::flight::Doubtful;
 use super::{OwnerMsg, OwnerState, RESTING_MAX, Slot};
 use crate::smpp::bind::{Answer, Answered, BindMsg, Outgoing};
 use crate::smpp::job::Job;
@@ -33,6 +33,7 @@ impl OwnerState {
         self.put_back_unsent(me);
         self.hand_over(me);
         self.claim(me);
+        self.grant();
         self.load_more(me);
         self.finish_draining();
         self.tell_binds();
@@ -48,7 +49,8 @@ impl OwnerState {
     }
 
     fn has_nothing(&self) -> bool {
-        let under_way = self.outstanding > 0 || !self.flights.is_empty();
+        let taken = self.granted > self.listed.room().free();
+        let under_way = self.outstanding > 0 || taken || !self.flights.is_empty();
         let waits = !self.rested.is_empty() || !self.doubted.is_empty();
         self.recovered && !under_way && !waits && self.backlog.is_empty()
     }
@@ -88,8 +90,10 @@ impl OwnerState {
             return;
         }
         let window = self.window();
-        let room =
-            window.saturating_sub(self.ahead).min((2 * window).saturating_sub(self.outstanding));
+        if !self.backlog.is_empty() {
+            self.take_back(0);
+        }
+        let room = self.room().saturating_sub(self.granted);
         // Claims of a few at a time would make small transactions; a quarter of a window will do.
         if room == 0 || room < window / 4 && self.outstanding > 0 {
             return;
@@ -134,14 +138,7 @@ impl OwnerState {
             let pdus = translate::pdus(&job, self.args.profile.concat);
             // Two copies of a job may have been in memory, and both claimed in one transaction.
             if ours && !self.flights.contains_key(&job.key) {
-                let key = job.key;
-                let mut flight = Flight::new(job, pdus, now);
-                if flight.expire(now) {
-                    expired.push(key);
-                } else {
-                    self.ready.push_back(key);
-                }
-                self.flights.insert(key, flight);
+                expired.extend(self.take_off(job, pdus, now));
             } else {
                 // Stopped meanwhile, and counted when we were told; or a second copy.
                 self.outstanding = self.outstanding.saturating_sub(pdus);
@@ -514,7 +511,7 @@ impl OwnerState {
     }
 
     fn finish_draining(&mut self) {
-        if self.draining.is_none() || self.outstanding != 0 {
+        if self.draining.is_none() || self.outstanding + self.granted != 0 {
             return;
         }
         if !self.leaving {

@@ -2,19 +2,19 @@
 //!
 //! Started by the server's supervisor when a bind that receives is there, one per account, and
 //! stopped with the last such bind. What is owed lies in the log; the courier reads on from the
-//! account's cursor, hands PDUs to whichever bind has room, and moves the cursor past what was
-//! acknowledged. Nothing is forgotten before that. When it dies, or the process does, what was
+//! account's cursor, and takes what the writer tells it of once it has caught up. It hands PDUs to
+//! whichever bind has room, and moves the cursor past what was acknowledged. Nothing is forgotten before that. When it dies, or the process does, what was
 //! acknowledged since the cursor was last stored comes again. It never waits for the store or a
 //! peer inside `handle`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, counter};
 use proto_smpp::{CommandStatus, Message};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
-use store::lane::{SmppCursor, Work};
+use store::lane::{Owed, SmppCursor, Work};
 use store::{OwedRow, Store, StoreError};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -22,11 +22,13 @@ use tokio::time::Instant;
 use super::accounts::{Account, Accounts};
 use super::esme::EsmeMsg;
 use super::receipts;
-use crate::customer::feed::{Listener, Wakes};
+use crate::customer::feed::Wakes;
 use crate::writer::{Then, WriterHandle};
 
 /// Events in memory: those that binds have, and those that wait for room.
 const HELD_MAX: usize = 2_000;
+/// Commits that may wait for a read of the log to end; with more the log is read once more.
+const TOLD_MAX: usize = 64;
 /// Events read at once.
 const PAGE: i64 = 500;
 /// The cursor is stored at least this often while it moves.
@@ -48,6 +50,8 @@ pub enum CourierMsg {
     Answered { esme: ActorId, answers: Vec<(Ticket, Option<CommandStatus>)> },
     /// (self) The log may have grown.
     Woken,
+    /// (self) The writer says by what.
+    Told(Owed),
     /// (self) What was read: rows, and up to where the log was looked through.
     Loaded(Result<(Vec<OwedRow>, i64), StoreError>),
     /// (self) A rest is over, or the cursor is due to be stored.
@@ -94,8 +98,9 @@ pub struct CourierState {
     loading: bool,
     /// The log has grown since the last read began.
     more: bool,
+    /// Told of while the log is read.
+    told: VecDeque<Owed>,
     tick: Option<(Instant, AbortHandle)>,
-    wake: AbortHandle,
     delivered: Counter,
     dropped: Counter,
 }
@@ -104,12 +109,12 @@ struct Bind {
     esme: ActorRef<EsmeMsg>,
     window: usize,
     takes_tlvs: bool,
-    has: Vec<Ticket>,
+    has: HashSet<Ticket>,
 }
 
 struct Event {
     seq: i64,
-    row: Box<OwedRow>,
+    row: Arc<OwedRow>,
     /// PDUs that are not acknowledged yet.
     open: Vec<u8>,
 }
@@ -124,8 +129,11 @@ impl Actor for Courier {
         me: ActorRef<CourierMsg>,
         args: CourierArgs,
     ) -> Result<CourierState, ActorProcessingErr> {
-        let listener = args.wakes.listen(args.account.organization);
-        let wake = tokio::spawn(wake(me, listener)).abort_handle();
+        let told = move |owed: Option<&Owed>| {
+            let told = owed.map_or(CourierMsg::Woken, |owed| CourierMsg::Told(owed.clone()));
+            me.send_message(told).is_ok()
+        };
+        args.wakes.tell(args.account.organization, Box::new(told));
         let name = args.account.system_id.clone();
         let count = |outcome: &'static str| counter!("orbit_esme_deliveries_total", "account" => name.clone(), "outcome" => outcome);
         Ok(CourierState {
@@ -139,8 +147,8 @@ impl Actor for Courier {
             storing: None,
             loading: false,
             more: true,
+            told: VecDeque::new(),
             tick: None,
-            wake,
             delivered: count("delivered"),
             dropped: count("refused"),
             args,
@@ -156,11 +164,12 @@ impl Actor for Courier {
         match message {
             CourierMsg::Attach { esme, window, takes_tlvs } => {
                 state.detach(esme.get_id());
-                state.binds.push(Bind { esme, window, takes_tlvs, has: Vec::new() });
+                state.binds.push(Bind { esme, window, takes_tlvs, has: HashSet::new() });
             }
             CourierMsg::Detach { esme } => state.detach(esme),
             CourierMsg::Answered { esme, answers } => state.answered(esme, answers),
             CourierMsg::Woken => state.more = true,
+            CourierMsg::Told(owed) => state.told(owed),
             CourierMsg::Loaded(loaded) => state.loaded(&me, loaded),
             CourierMsg::Tick => state.ticked(),
             CourierMsg::Stored(cursor) => {
@@ -187,16 +196,10 @@ impl Actor for Courier {
 
 impl Drop for CourierState {
     fn drop(&mut self) {
-        self.wake.abort();
         if let Some((_, timer)) = &self.tick {
             timer.abort();
         }
     }
-}
-
-/// Tells the courier that its organization's log has grown, as often as it does.
-async fn wake(me: ActorRef<CourierMsg>, mut listener: Listener) {
-    while listener.changed().await && me.send_message(CourierMsg::Woken).is_ok() {}
 }
 
 impl CourierState {
@@ -243,15 +246,45 @@ impl CourierState {
             self.args.account = account;
         }
         for row in rows {
-            let count = receipts::pdus(&self.args.account, &row, false).len();
-            if count == 0 {
-                continue;
-            }
-            let seq = row.seq;
-            let open: Vec<u8> = (0..u8::MAX).take(count).collect();
-            self.ready.extend(open.iter().map(|pdu| Ticket { seq, pdu: *pdu }));
-            self.held.push_back(Event { seq, row: Box::new(row), open });
+            self.take(Arc::new(row));
         }
+        for owed in std::mem::take(&mut self.told) {
+            self.told(owed);
+        }
+    }
+
+    /// Takes what a commit owes, if nothing owed lies between that and what is known.
+    fn told(&mut self, owed: Owed) {
+        if self.loading && self.told.len() < TOLD_MAX {
+            return self.told.push_back(owed);
+        }
+        let Owed { after, to, rows, .. } = owed;
+        if to <= self.read_to {
+            return;
+        }
+        let follows = after.is_some_and(|after| after <= self.read_to);
+        let room = !self.loading && !self.binds.is_empty() && self.held.len() < HELD_MAX;
+        let Some(rows) = rows.filter(|_| follows && room) else {
+            self.more = true;
+            return;
+        };
+        for row in rows {
+            if row.seq > self.read_to {
+                self.take(row);
+            }
+        }
+        self.read_to = to;
+    }
+
+    fn take(&mut self, row: Arc<OwedRow>) {
+        let count = receipts::count(&self.args.account, &row);
+        if count == 0 {
+            return;
+        }
+        let seq = row.seq;
+        let open: Vec<u8> = (0..u8::MAX).take(count).collect();
+        self.ready.extend(open.iter().map(|pdu| Ticket { seq, pdu: *pdu }));
+        self.held.push_back(Event { seq, row, open });
     }
 
     /// Gives what is ready to binds with room.
@@ -264,7 +297,7 @@ impl CourierState {
             let takes_tlvs = self.binds[at].takes_tlvs;
             match self.pdu(ticket, takes_tlvs) {
                 Some(message) => {
-                    self.binds[at].has.push(ticket);
+                    self.binds[at].has.insert(ticket);
                     given[at].push((ticket, message));
                 }
                 None => {
@@ -294,8 +327,9 @@ impl CourierState {
         let mut over = Vec::new();
         let mut again = Vec::new();
         for (ticket, status) in answers {
-            let Some(at) = bind.has.iter().position(|had| *had == ticket) else { continue };
-            bind.has.swap_remove(at);
+            if !bind.has.remove(&ticket) {
+                continue;
+            }
             match status {
                 Some(status) if status.is_ok() => over.push((ticket, true)),
                 Some(status) if !is_temporary(status) => over.push((ticket, false)),
@@ -320,7 +354,7 @@ impl CourierState {
         let Some(at) = self.binds.iter().position(|bind| bind.esme.get_id() == esme) else {
             return;
         };
-        let mut back = self.binds.swap_remove(at).has;
+        let mut back: Vec<Ticket> = self.binds.swap_remove(at).has.into_iter().collect();
         back.sort_unstable_by_key(|ticket| (ticket.seq, ticket.pdu));
         for ticket in back.into_iter().rev() {
             self.ready.push_front(ticket);

@@ -27,15 +27,29 @@ pub(super) fn pdus(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Vec<Me
     }
 }
 
-fn receipt(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Option<Message> {
+/// How many PDUs that are.
+pub(super) fn count(account: &Account, row: &OwedRow) -> usize {
+    match EventKind::from_code(row.kind) {
+        Some(EventKind::Received) => pdus(account, row, false).len(),
+        Some(EventKind::Delivered | EventKind::Failed | EventKind::Cancelled) => {
+            usize::from(asked_for(account, row).is_some())
+        }
+        _ => 0,
+    }
+}
+
+/// The state to report, if its receipt was asked for by this account.
+fn asked_for(account: &Account, row: &OwedRow) -> Option<(Submitted, State)> {
     if row.smpp_account_id != Some(account.id) {
         return None;
     }
     let submitted = Submitted::from_octets(account.id, row.submitted.as_deref()?)?;
     let state = state_of(Status::from_code(row.status)?)?;
-    if !submitted.wants_receipt(state == State::Delivered) {
-        return None;
-    }
+    submitted.wants_receipt(state == State::Delivered).then_some((submitted, state))
+}
+
+fn receipt(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Option<Message> {
+    let (submitted, state) = asked_for(account, row)?;
     let id = account.id_format.write(row.message_key);
     let said = Written {
         message_id: &id,

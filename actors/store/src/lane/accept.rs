@@ -5,17 +5,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use model::carrier::{MessageKey, OrgId};
+use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
 use model::id::PublicId;
-use model::message::{Direction, Status};
+use model::message::{Category, Direction, Status};
 use model::money::Micros;
 use model::refusal::{Code, Refusal};
 use model::submission::{Credential, Idempotency, NewMessage, Submission};
 
 use super::gates::{Candidate, Gates};
-use super::{AcceptAnswer, Accepted, EventRow, Gathered, Lane, Transfer};
+use super::{AcceptAnswer, Accepted, EventRow, Gathered, Grant, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
@@ -46,6 +46,8 @@ struct NewRow<'a> {
     message: &'a NewMessage,
     /// Stored as `scheduled` for this time: no hold, and no carrier hears of it.
     not_before: Option<At>,
+    /// The epoch of the carrier's owner, who has granted it room.
+    intent: Option<i64>,
 }
 
 impl NewRow<'_> {
@@ -58,6 +60,7 @@ impl Lane {
     pub(super) async fn accept(
         &mut self,
         items: &[Submission],
+        grants: &[Grant],
         now: At,
         gathered: &mut Gathered,
     ) -> Result<Vec<AcceptAnswer>, StoreError> {
@@ -102,6 +105,7 @@ impl Lane {
             answers.push(Some(answer));
         }
         self.forget(&unused).await?;
+        self.intend(&mut rows, grants, gathered);
         self.insert(&rows, now).await?;
         self.keep_batches(items, &answers, now).await?;
         self.close_gates(gates, now, gathered).await?;
@@ -153,12 +157,43 @@ impl Lane {
                 Some(time) => later.push((at, time)),
                 None => gates.keep(candidate, key),
             }
-            rows.push(NewRow { key, item, message, not_before });
+            rows.push(NewRow { key, item, message, not_before, intent: None });
         }
         if refused.len() == item.messages.len() {
             return Accepted::Nothing { refused };
         }
         Accepted::Fresh { at: now, first, refused, later }
+    }
+
+    /// Gives the carriers' room to what goes to them at once: one-time codes first.
+    fn intend(&self, rows: &mut [NewRow<'_>], grants: &[Grant], gathered: &mut Gathered) {
+        let epoch = |grant: &Grant| {
+            let latest = gathered.epochs.get(&grant.carrier);
+            latest.or_else(|| self.epochs.get(&grant.carrier)).copied()
+        };
+        let valid = grants.iter().filter(|grant| epoch(grant) == Some(grant.epoch));
+        let mut left: HashMap<CarrierId, Grant> =
+            valid.map(|grant| (grant.carrier, *grant)).collect();
+        if left.is_empty() {
+            return;
+        }
+        for urgent in [true, false] {
+            for row in rows.iter_mut() {
+                let first = row.message.category == Category::Otp;
+                if first != urgent || row.not_before.is_some() {
+                    continue;
+                }
+                let parts = usize::from(row.message.segments);
+                if let Some(grant) = left.get_mut(&row.message.carrier)
+                    && grant.parts >= parts
+                {
+                    grant.parts -= parts;
+                    row.intent = Some(grant.epoch);
+                }
+            }
+        }
+        let intended = rows.iter().filter(|row| row.intent.is_some());
+        gathered.intended = intended.map(|row| row.key).collect();
     }
 
     /// Stores the new idempotency keys and finds what the known ones stand for.
@@ -337,6 +372,8 @@ impl Lane {
             Column::Int(queued.iter().map(|row| row.item.organization.0).collect()),
             Column::Int(queued.iter().map(|row| row.key.0).collect()),
             Column::Int(vec![now.micros(); queued.len()]),
+            Column::MaybeInt(queued.iter().map(|row| row.intent).collect()),
+            Column::MaybeInt(queued.iter().map(|row| row.intent.map(|_| now.micros())).collect()),
         ];
         self.conn.run(&INSERT_OUTBOX, &columns).await?;
         Ok(())
@@ -472,10 +509,12 @@ static INSERT_MESSAGES: Bulk = Bulk {
 };
 
 static INSERT_OUTBOX: Bulk = Bulk {
-    sqlite: "insert into outbox (carrier_id, class, organization_id, key, due_at, attempts)
-         values (?1, ?2, ?3, ?4, ?5, 0)",
-    postgres: "insert into outbox (carrier_id, class, organization_id, key, due_at, attempts)
-         select v.c, v.l, v.o, v.k, v.d, 0
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-            v (c, l, o, k, d)",
+    sqlite: "insert into outbox
+            (carrier_id, class, organization_id, key, due_at, attempts, intent, intent_at)
+         values (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)",
+    postgres: "insert into outbox
+            (carrier_id, class, organization_id, key, due_at, attempts, intent, intent_at)
+         select v.c, v.l, v.o, v.k, v.d, 0, v.e, v.n
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+            $6::bigint[], $7::bigint[]) v (c, l, o, k, d, e, n)",
 };

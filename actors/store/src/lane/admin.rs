@@ -172,7 +172,13 @@ impl Lane {
                     AdminDone::ToppedUp
                 }
                 Admin::NameCarrier { name } => self.own_carrier(name, 0).await?,
-                Admin::OwnCarrier { name } => self.own_carrier(name, 1).await?,
+                Admin::OwnCarrier { name } => {
+                    let owned = self.own_carrier(name, 1).await?;
+                    if let AdminDone::Carrier { id, epoch, .. } = owned {
+                        gathered.epochs.insert(id, epoch);
+                    }
+                    owned
+                }
                 Admin::PauseCarrier { carrier, paused } => {
                     let at = paused.then_some(now.micros());
                     let columns = [Column::Int(vec![carrier.0]), Column::MaybeInt(vec![at])];

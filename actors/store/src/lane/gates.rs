@@ -26,7 +26,7 @@ use super::{Gathered, Lane};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 
-pub(super) use caps::capped;
+pub(super) use caps::{Swept, capped};
 pub(super) use velocity::{Counted, Minute};
 
 /// One message before the gates.

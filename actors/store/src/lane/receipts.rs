@@ -16,6 +16,7 @@ use model::event::EventKind;
 use model::message::Status;
 use model::refusal::MessageError;
 
+use super::owed::OwedMessage;
 use super::{EventRow, Gathered, Lane};
 use crate::bulk::{Bulk, Column, Line};
 use crate::error::StoreError;
@@ -98,6 +99,16 @@ struct Folded {
     error: Option<MessageError>,
     carrier_error: Option<String>,
     changed: bool,
+    /// What an SMPP account that submitted it is told.
+    submitted: Option<SubmittedBy>,
+}
+
+struct SubmittedBy {
+    account: i64,
+    created_at: i64,
+    body: String,
+    encoding: i64,
+    submitted: Option<Vec<u8>>,
 }
 
 impl Lane {
@@ -334,6 +345,7 @@ impl Lane {
             };
             let detail = detail(part, state.segments, &receipt);
             let organization = state.organization;
+            gathered.owed.push((gathered.events.len(), state.owed()));
             gathered.events.push(EventRow { organization, message: key, kind, status, detail });
         }
         let changed: Vec<(&MessageKey, &Folded)> =
@@ -374,6 +386,21 @@ impl Receipt {
 }
 
 impl Folded {
+    fn owed(&self) -> Option<OwedMessage> {
+        let by = self.submitted.as_ref()?;
+        Some(OwedMessage {
+            created_at: by.created_at,
+            to: self.to.clone(),
+            from: self.from.clone(),
+            body: by.body.clone(),
+            encoding: by.encoding,
+            error_code: self.error.map(|error| error.as_str().to_owned()),
+            carrier_error: self.carrier_error.clone(),
+            account: by.account,
+            submitted: by.submitted.clone(),
+        })
+    }
+
     /// Some of its parts are delivered, and the others have said nothing.
     fn is_partly_there(&self) -> bool {
         self.status == Status::Sent && self.delivered_parts != 0
@@ -471,6 +498,16 @@ fn folded(line: &Line) -> Result<Folded, StoreError> {
         error: None,
         carrier_error: None,
         changed: false,
+        submitted: match line.maybe_int(8)? {
+            None => None,
+            Some(account) => Some(SubmittedBy {
+                account,
+                created_at: line.int(9)?,
+                body: line.text(10)?,
+                encoding: line.int(11)?,
+                submitted: line.maybe_blob(12)?,
+            }),
+        },
     })
 }
 
@@ -540,9 +577,12 @@ static UNPARK: Bulk = Bulk {
 
 static MESSAGE_STATES: Bulk = Bulk {
     sqlite: "select key, organization_id, status, segments, delivered_parts, to_addr, from_addr,
-            from_delivered from messages where key = ?1",
+            from_delivered, smpp_account_id, created_at,
+            case when smpp_account_id is not null then body end, encoding, submitted
+         from messages where key = ?1",
     postgres: "select m.key, m.organization_id, m.status, m.segments, m.delivered_parts,
-            m.to_addr, m.from_addr, m.from_delivered
+            m.to_addr, m.from_addr, m.from_delivered, m.smpp_account_id, m.created_at,
+            case when m.smpp_account_id is not null then m.body end, m.encoding, m.submitted
          from unnest($1::bigint[]) v (k) join messages m on m.key = v.k",
 };
 

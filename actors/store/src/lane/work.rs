@@ -9,7 +9,7 @@ use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
 use super::{
-    Admin, AdminDone, Fire, FireFate, Inbound, InboundFate, Overdue, PreviewAnswer, Receipt,
+    Admin, AdminDone, Fire, FireFate, Inbound, InboundFate, Overdue, Owed, PreviewAnswer, Receipt,
     ReceiptFate, Retire, SmppCursor,
 };
 
@@ -18,6 +18,8 @@ use super::{
 pub struct Work {
     pub admin: Vec<Admin>,
     pub accepts: Vec<Submission>,
+    /// Room at carriers for what is accepted: it is stored with its intent at once.
+    pub grants: Vec<Grant>,
     pub fires: Vec<Fire>,
     pub claims: Vec<Claim>,
     pub results: Vec<HandoffResult>,
@@ -78,12 +80,16 @@ pub struct Done {
     pub at: At,
     pub admin: Vec<AdminDone>,
     pub accepts: Vec<AcceptAnswer>,
+    /// Accepted messages that were stored with an intent, in rising order.
+    pub intended: Vec<MessageKey>,
     pub fires: Vec<FireFate>,
     /// False: the row is gone or somebody else's; do not send.
     pub claims: Vec<bool>,
     pub results: Vec<Fate>,
     pub receipts: Vec<ReceiptFate>,
     pub inbound: Vec<InboundFate>,
+    /// What SMPP accounts are owed.
+    pub owed: Vec<Owed>,
     /// Whose claimed messages ended as blocked instead, each once per message.
     pub blocked: Vec<OrgId>,
     /// Answers to keywords wait to be sent.
@@ -119,6 +125,15 @@ pub struct OutboxRef {
 pub struct Claim {
     pub row: OutboxRef,
     pub epoch: i64,
+}
+
+/// Leave of a carrier's owner to store intents with messages as they are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub carrier: CarrierId,
+    pub epoch: i64,
+    /// Of messages, in all.
+    pub parts: usize,
 }
 
 /// What a carrier made of one message.

@@ -60,6 +60,22 @@ struct Hit {
     message: MessageKey,
 }
 
+impl Hit {
+    fn place(&self) -> (i64, bool, &str) {
+        (self.rule, self.test, &self.address)
+    }
+}
+
+/// Where the sweep of hits goes on: the key of the last one it looked at.
+#[derive(Clone, Default)]
+pub(in crate::lane) struct Swept {
+    rule: i64,
+    test: i64,
+    address: String,
+    accepted_at: i64,
+    message: i64,
+}
+
 impl Rule {
     fn read(line: &Line) -> Result<(OrgId, Self), StoreError> {
         let public_id = <[u8; 16]>::try_from(line.blob(2)?.as_slice())
@@ -240,7 +256,9 @@ impl Lane {
     }
 
     pub(super) async fn close_caps(&mut self, caps: Caps) -> Result<(), StoreError> {
-        let hits = caps.hits;
+        let mut hits = caps.hits;
+        // In the order of the table, so that neighbours share a page.
+        hits.sort_unstable_by(|a, b| a.place().cmp(&b.place()));
         let columns = [
             Column::Int(hits.iter().map(|hit| hit.rule).collect()),
             Column::Int(hits.iter().map(|hit| i64::from(hit.test)).collect()),
@@ -281,14 +299,50 @@ impl Lane {
         self.forget_hits(&keys).await
     }
 
-    /// Drops hits that count no more, a bounded number at a time, and rules that have none left.
+    /// Drops hits that count no more, and rules that have none left. Each time a bounded stretch of
+    /// the table is looked at; after its end the walk begins anew.
     pub(in crate::lane) async fn sweep_hits(&mut self, now: At) -> Result<(), StoreError> {
-        let column = || [Column::Int(vec![now.micros()])];
-        self.conn.run(&SWEEP_HITS, &column()).await?;
-        self.conn.run(&SWEEP_RULES, &column()).await?;
+        let from = &self.swept;
+        let columns = [
+            Column::Int(vec![from.rule]),
+            Column::Int(vec![from.test]),
+            Column::Text(vec![&from.address]),
+            Column::Int(vec![from.accepted_at]),
+            Column::Int(vec![from.message]),
+            Column::Int(vec![now.micros()]),
+        ];
+        let lines = self.conn.fetch(&AGED_HITS, &columns).await?;
+        let mut gone = Vec::new();
+        let mut last = Swept::default();
+        for line in &lines {
+            let hit = Swept {
+                rule: line.int(0)?,
+                test: line.int(1)?,
+                address: line.text(2)?,
+                accepted_at: line.int(3)?,
+                message: line.int(4)?,
+            };
+            if line.int(5)? != 0 {
+                gone.push(hit.clone());
+            }
+            last = hit;
+        }
+        self.swept = if lines.len() < SWEPT_AT_ONCE { Swept::default() } else { last };
+        let columns = [
+            Column::Int(gone.iter().map(|hit| hit.rule).collect()),
+            Column::Int(gone.iter().map(|hit| hit.test).collect()),
+            Column::Text(gone.iter().map(|hit| hit.address.as_str()).collect()),
+            Column::Int(gone.iter().map(|hit| hit.accepted_at).collect()),
+            Column::Int(gone.iter().map(|hit| hit.message).collect()),
+        ];
+        self.conn.run(&DROP_HITS, &columns).await?;
+        self.conn.run(&SWEEP_RULES, &[Column::Int(vec![now.micros()])]).await?;
         Ok(())
     }
 }
+
+/// Hits looked at by one step of the sweep, as its statement says.
+const SWEPT_AT_ONCE: usize = 5_000;
 
 /// The organizations that have rules.
 pub(in crate::lane) async fn capped(conn: &mut Conn) -> Result<HashSet<OrgId>, StoreError> {
@@ -339,25 +393,51 @@ static INSERT_HITS: Bulk = Bulk {
             $6::bigint[])",
 };
 
+// By the table's key as far as the message tells it: the hits of one rule and recipient are few.
 static DELETE_HITS: Bulk = Bulk {
-    sqlite: "delete from cap_hits where message_key = ?1",
-    postgres: "delete from cap_hits where message_key = any($1::bigint[])",
+    sqlite: "delete from cap_hits where message_key = ?1
+            and rule_id in (select r.id from messages m
+               join cap_rules r on r.organization_id = m.organization_id where m.key = ?1)
+            and test_mode = (select m.test_mode from messages m where m.key = ?1)
+            and address = (select m.to_addr from messages m where m.key = ?1)",
+    postgres: "delete from cap_hits h using unnest($1::bigint[]) v (k)
+         join messages m on m.key = v.k
+         join cap_rules r on r.organization_id = m.organization_id
+         where h.rule_id = r.id and h.test_mode = m.test_mode and h.address = m.to_addr
+            and h.message_key = m.key",
 };
 
-// One look at the index by age for each rule; a join would be free to read all hits instead.
-static SWEEP_HITS: Bulk = Bulk {
-    sqlite: "delete from cap_hits where (rule_id, test_mode, address, accepted_at, message_key)
-            in (select h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key
-            from cap_rules r cross join cap_hits h on h.rule_id = r.id and h.accepted_at <= ?1
+static AGED_HITS: Bulk = Bulk {
+    sqlite: "select h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key,
+            h.accepted_at <= ?6
                - case when r.deleted_at is null then r.window_s * 1000000 else 0 end
-            limit 10000)",
-    postgres: "delete from cap_hits where ctid = any(array(
-            select h.ctid from unnest($1::bigint[]) v (n), cap_rules r cross join lateral
-               (select c.ctid from cap_hits c where c.rule_id = r.id and c.accepted_at + 0 <=
-                  cast(extract(epoch from now()) * 1000000 as bigint)
-                  - case when r.deleted_at is null then r.window_s * 1000000 else 0 end
-               order by c.accepted_at + 0 limit 10000) h
-            limit 10000))",
+         from cap_hits h join cap_rules r on r.id = h.rule_id
+         where (h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key)
+            > (?1, ?2, ?3, ?4, ?5)
+         order by h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key limit 5000",
+    postgres: "select h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key,
+            cast(case when h.accepted_at <= cast(extract(epoch from now()) * 1000000 as bigint)
+               - case when r.deleted_at is null then r.window_s * 1000000 else 0 end
+               then 1 else 0 end as bigint)
+         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[],
+            $6::bigint[]) v (r, t, a, n, k, p)
+         cross join lateral (select * from cap_hits c
+            where (c.rule_id, c.test_mode, c.address, c.accepted_at, c.message_key)
+               > (v.r, v.t, v.a, v.n, v.k)
+            order by c.rule_id, c.test_mode, c.address, c.accepted_at, c.message_key
+            limit 5000) h
+         join cap_rules r on r.id = h.rule_id
+         order by h.rule_id, h.test_mode, h.address, h.accepted_at, h.message_key",
+};
+
+static DROP_HITS: Bulk = Bulk {
+    sqlite: "delete from cap_hits where rule_id = ?1 and test_mode = ?2 and address = ?3
+         and accepted_at = ?4 and message_key = ?5",
+    postgres: "delete from cap_hits h
+         using unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])
+            v (r, t, a, n, k)
+         where h.rule_id = v.r and h.test_mode = v.t and h.address = v.a
+            and h.accepted_at = v.n and h.message_key = v.k",
 };
 
 static SWEEP_RULES: Bulk = Bulk {
