@@ -12,17 +12,18 @@ mod flight;
 mod flow;
 mod grant;
 mod loading;
+mod ready;
 mod telling;
 mod view;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use proto_smpp::BindKind;
-use proto_smpp::pacing::Sliding;
+use proto_smpp::pacing::Even;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use store::Store;
 use store::lane::{Fate, OutboxRef};
@@ -40,6 +41,7 @@ use crate::writer::WriterHandle;
 pub use bind_view::{BindStanding, BindView};
 use divert::Diverting;
 use flight::Flight;
+use ready::Ready;
 pub use view::{CarrierView, Views};
 
 /// Jobs of one organization and class kept in memory.
@@ -130,7 +132,7 @@ pub struct OwnerState {
     /// PDUs of `flights`: at most two windows.
     outstanding: usize,
     /// Claimed, waiting for a bind with room.
-    ready: VecDeque<MessageKey>,
+    ready: Ready,
     /// PDUs of jobs in `ready` or on their way to be claimed: at most one window.
     ahead: usize,
     /// Parts that may be stored with an intent before we know of them: with `outstanding` two
@@ -142,7 +144,7 @@ pub struct OwnerState {
     /// In doubt, to be decided, by time.
     doubts: BinaryHeap<Reverse<(At, i64)>>,
     doubted: HashMap<i64, flight::Doubtful>,
-    pacing: Sliding,
+    pacing: Even,
     /// Until when the carrier gets half of what it could take, after it throttled us.
     slow_until: Instant,
     paused: bool,
@@ -199,14 +201,15 @@ impl Actor for Owner {
             slots: args.profile.binds().into_iter().map(Slot::new).collect(),
             flights: HashMap::new(),
             outstanding: 0,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             ahead: 0,
             granted: 0,
             resting: BinaryHeap::new(),
             rested: HashMap::new(),
             doubts: BinaryHeap::new(),
             doubted: HashMap::new(),
-            pacing: spent(args.profile.tps),
+            // An earlier life may have used the second.
+            pacing: Even::spent(args.profile.tps, Instant::now().into_std()),
             slow_until: Instant::now(),
             paused: args.paused,
             draining: None,
@@ -264,13 +267,6 @@ impl Actor for Owner {
         state.go_on(&me);
         Ok(())
     }
-}
-
-/// A pace whose first second is used up: an earlier life may have used it.
-fn spent(tps: usize) -> Sliding {
-    let mut pacing = Sliding::new(tps);
-    pacing.take(Instant::now().into_std(), tps);
-    pacing
 }
 
 impl Drop for OwnerState {

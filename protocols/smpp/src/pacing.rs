@@ -1,19 +1,25 @@
 //! How fast a link may go, and how long to rest after it failed.
 //!
 //! `Sliding` is exact: in any window of one second, wherever it begins, at most N are granted. A
-//! token bucket would let almost 2N through around a pause. `Backoff` doubles from one second to
+//! token bucket would let almost 2N through around a pause. It is for what is sent to us; `Even` is
+//! for what we send, which a peer counts where it arrives. `Backoff` doubles from one second to
 //! sixty; its jitter comes as an argument, so tests can choose it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// The second of [`Even`]: what the way to the peer squeezes together still fits one there.
+const LONG_SECOND: Duration = Duration::from_millis(1_020);
+/// How many stretches of a second may each be taken at once.
+const STRETCHES: usize = 20;
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// At most `limit` grants in any second.
 #[derive(Clone, Debug)]
 pub struct Sliding {
     limit: usize,
+    window: Duration,
     /// How many of `grants` are still inside the second.
     taken: usize,
     /// Moments and how many were granted at each, oldest first.
@@ -29,7 +35,7 @@ pub struct Backoff {
 impl Sliding {
     /// A limit of 0 grants nothing.
     pub fn new(limit: usize) -> Self {
-        Self { limit, taken: 0, grants: VecDeque::new() }
+        Self { limit, window: SECOND, taken: 0, grants: VecDeque::new() }
     }
 
     pub fn limit(&self) -> usize {
@@ -54,13 +60,13 @@ impl Sliding {
             return now;
         }
         if self.limit == 0 {
-            return now + SECOND;
+            return now + self.window;
         }
         // As many must leave the second as stand over the limit less one.
         let mut leave = self.taken + 1 - self.limit;
         for &(at, count) in &self.grants {
             if count >= leave {
-                return at + SECOND;
+                return at + self.window;
             }
             leave -= count;
         }
@@ -83,11 +89,64 @@ impl Sliding {
 
     fn forget(&mut self, now: Instant) {
         while let Some(&(at, count)) = self.grants.front()
-            && now.saturating_duration_since(at) >= SECOND
+            && now.saturating_duration_since(at) >= self.window
         {
             self.taken -= count;
             self.grants.pop_front();
         }
+    }
+}
+
+/// At most `limit` grants in any second, and these spread over it. A peer that counts arrivals sees
+/// no more: grants that stood close to a second's ends would be pushed into one by the way there.
+#[derive(Clone, Debug)]
+pub struct Even {
+    second: Sliding,
+    /// When all that was granted would have left, one after the other.
+    clear_at: Option<Instant>,
+}
+
+impl Even {
+    /// A limit of 0 grants nothing. The first second counts as used up.
+    pub fn spent(limit: usize, now: Instant) -> Self {
+        let mut second = Sliding { window: LONG_SECOND, ..Sliding::new(limit) };
+        second.take(now, limit);
+        Self { second, clear_at: None }
+    }
+
+    /// How far ahead of the clock grants may be.
+    fn slack(&self) -> Duration {
+        self.step() * u32::try_from(self.burst() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn burst(&self) -> usize {
+        (self.second.limit / STRETCHES).max(1)
+    }
+
+    fn step(&self) -> Duration {
+        SECOND / u32::try_from(self.second.limit.max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// When at least one may be taken: `now`, or later.
+    pub fn ready_at(&mut self, now: Instant) -> Instant {
+        let spread = self.clear_at.and_then(|at| at.checked_sub(self.slack()));
+        self.second.ready_at(now).max(spread.unwrap_or(now))
+    }
+
+    /// Takes up to `wanted` and says how many were granted.
+    pub fn take(&mut self, now: Instant, wanted: usize) -> usize {
+        let from = self.clear_at.map_or(now, |at| at.max(now));
+        let ahead = from - now;
+        let Some(left) = self.slack().checked_sub(ahead) else {
+            return 0;
+        };
+        let step = self.step();
+        let spread = usize::try_from(left.as_nanos() / step.as_nanos().max(1)).unwrap_or(0) + 1;
+        let granted = self.second.take(now, wanted.min(spread));
+        if granted > 0 {
+            self.clear_at = Some(from + step * u32::try_from(granted).unwrap_or(u32::MAX));
+        }
+        granted
     }
 }
 
@@ -164,6 +223,43 @@ mod tests {
         pace.set_limit(0);
         assert_eq!(pace.take(start + SECOND * 9, 1), 0);
         assert!(pace.ready_at(start + SECOND * 9) > start + SECOND * 9);
+    }
+
+    #[test]
+    fn an_even_pace_stays_below_its_limit_however_arrivals_are_pushed_together() {
+        for limit in [1, 7, 50, 1_000] {
+            let start = Instant::now();
+            let mut pace = Even::spent(limit, start);
+            let mut arrivals = Vec::new();
+            let mut now = start;
+            let mut seed = 7u32;
+            while now < start + 9 * SECOND {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                now = pace.ready_at(now).max(now) + MS * (seed >> 30);
+                // The way takes up to twenty milliseconds, as it likes.
+                let late = MS * (seed >> 16 & 0xF);
+                arrivals.extend(vec![now + late; pace.take(now, usize::MAX)]);
+            }
+            arrivals.sort_unstable();
+            for window in arrivals.windows(limit + 1) {
+                assert!(window[limit] - window[0] >= SECOND, "{limit}");
+            }
+            let wanted = limit as f64 * 8.0 * 0.9;
+            assert!(arrivals.len() as f64 >= wanted, "{limit}: {}", arrivals.len());
+        }
+    }
+
+    #[test]
+    fn an_even_pace_grants_a_stretch_at_once_and_no_more() {
+        let start = Instant::now();
+        let mut pace = Even::spent(100, start);
+        assert_eq!(pace.take(start + SECOND, 9), 0, "the second before is used up");
+        let now = start + LONG_SECOND;
+        assert_eq!(pace.take(now, 9), 5);
+        assert_eq!(pace.take(now, 9), 0);
+        assert_eq!(pace.ready_at(now), now + 10 * MS);
+        assert_eq!(pace.take(now + 10 * MS, 9), 1);
+        assert_eq!(Even::spent(0, start).take(now, 9), 0);
     }
 
     #[test]

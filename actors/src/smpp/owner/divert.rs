@@ -195,7 +195,7 @@ impl OwnerState {
         let now = At::now();
         let Some(reason) = self.diverting.cause(&self.args, now) else { return };
         let mut over = Vec::new();
-        for key in &self.ready {
+        for key in self.ready.iter() {
             let Some(flight) = self.flights.get_mut(key).filter(|flight| flight.is_untouched())
             else {
                 continue;

@@ -45,7 +45,7 @@ impl OwnerState {
         }
         self.expire_after = Instant::now() + EVERY;
         let mut claimed = Vec::new();
-        for key in &self.ready {
+        for key in self.ready.iter() {
             if self.flights.get_mut(key).is_some_and(|flight| flight.expire(now)) {
                 claimed.push(*key);
             }

@@ -89,13 +89,12 @@ impl OwnerState {
         if self.paused || self.draining.is_some() || self.resting.len() >= RESTING_MAX {
             return;
         }
-        let window = self.window();
         if !self.backlog.is_empty() {
             self.take_back(0);
         }
         let room = self.room().saturating_sub(self.granted);
         // Claims of a few at a time would make small transactions; a quarter of a window will do.
-        if room == 0 || room < window / 4 && self.outstanding > 0 {
+        if room == 0 || room < self.window_ahead() / 4 && self.outstanding > 0 {
             return;
         }
         let jobs = self.backlog.next(room);
@@ -152,7 +151,7 @@ impl OwnerState {
     fn hand_over(&mut self, me: &ActorRef<OwnerMsg>) {
         let mut batches: Vec<Vec<Outgoing>> = self.slots.iter().map(|_| Vec::new()).collect();
         let (mut now, wall, mut expired) = (None, At::now(), Vec::new());
-        while let Some(key) = self.ready.front().copied() {
+        while let Some(key) = self.ready.front() {
             let Some(flight) = self.flights.get_mut(&key).filter(|flight| !flight.settling) else {
                 self.ready.pop_front();
                 continue;
@@ -223,7 +222,7 @@ impl OwnerState {
             if unsent {
                 self.ahead += 1;
                 if flight.unsent.count_ones() == 1 {
-                    self.ready.push_back(key);
+                    self.ready.push(&flight.job);
                 }
             }
             if !flight.is_open() && !flight.settling {
@@ -501,7 +500,7 @@ impl OwnerState {
             return;
         }
         let mut unsent = Vec::new();
-        for key in &self.ready {
+        for key in self.ready.iter() {
             if let Some(flight) = self.flights.get_mut(key).filter(|flight| flight.is_untouched()) {
                 flight.settling = true;
                 unsent.push(*key);

@@ -19,8 +19,17 @@ impl OwnerState {
     /// What may be claimed or granted: at most a window ahead, two windows in all.
     pub(super) fn room(&self) -> usize {
         let window = self.window();
-        let ahead = window.saturating_sub(self.ahead);
+        let ahead = self.window_ahead().saturating_sub(self.ahead);
         ahead.min((2 * window).saturating_sub(self.outstanding))
+    }
+
+    /// What may wait with an intent: a window, and of a slow carrier no more than it takes in a
+    /// while, so that what comes later and goes first is not kept behind it.
+    pub(super) fn window_ahead(&self) -> usize {
+        match self.args.profile.tps {
+            0 => self.window(),
+            tps => self.window().min((tps / 5).max(10)),
+        }
     }
 
     /// Grants what room there is, or takes back what is too much now.
@@ -69,7 +78,7 @@ impl OwnerState {
         let mut flight = Flight::new(job, pdus, now);
         let ends = flight.expire(now);
         if !ends {
-            self.ready.push_back(key);
+            self.ready.push(&flight.job);
         }
         self.flights.insert(key, flight);
         ends.then_some(key)
