@@ -14,6 +14,7 @@ mod socket;
 
 use model::api_key::Mode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 pub use carriers::CarrierRequest;
 pub use desk::Desk;
@@ -52,6 +53,9 @@ pub enum Request {
         /// None: one is made.
         password: Option<String>,
         mode: String,
+        /// As the API takes them; what is left out is as usual.
+        #[serde(default)]
+        fields: Map<String, Value>,
     },
     ListSmppAccounts,
     /// The operator's rules on messages, and those of an organization.
@@ -65,6 +69,26 @@ pub enum Request {
     /// Of the platform's carriers.
     Carrier {
         request: CarrierRequest,
+    },
+    ShowSmppAccount {
+        system_id: String,
+    },
+    /// Changes what is given, as the API takes it.
+    SetSmppAccount {
+        system_id: String,
+        fields: Map<String, Value>,
+    },
+    /// Another password, shown once.
+    RotateSmppPassword {
+        system_id: String,
+    },
+    RemoveSmppAccount {
+        system_id: String,
+    },
+    /// The pace of an organization's SMPP accounts that have none of their own.
+    LimitOrganization {
+        organization_id: String,
+        smpp_tps: i64,
     },
     Queues,
     Pause {

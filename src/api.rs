@@ -54,10 +54,14 @@ use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use doors::{jasmin_router, kannel_router};
+pub(crate) use error::ApiError;
 pub(crate) use interceptors::load as load_interceptors;
 pub use openapi::document;
 pub use serve::{Handle, TlsFiles, serve};
-pub(crate) use smpp::{defaults as smpp_defaults, new_password as new_smpp_password};
+pub(crate) use smpp::{
+    AccountIn as SmppAccountIn, AccountOut as SmppAccountOut, AccountPatch as SmppAccountPatch,
+    defaults as smpp_defaults, new_password as new_smpp_password,
+};
 
 use crate::carriers::Book;
 use crate::settings::{Compatibility, Events, Http, Profile, Retention, Schedules, Webhooks};

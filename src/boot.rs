@@ -199,7 +199,7 @@ pub async fn boot(
     let feed = Feed::new(store.clone(), writer.wakes());
     let customers = CustomersHandle::default();
     let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
-    let esme_accounts = esmes::accounts(&settings.smpp, home.secret(SMPP_KEY)?, &store).await?;
+    let esme_accounts = esmes::accounts(&settings, home.secret(SMPP_KEY)?, &store).await?;
     let esmes = esmes::server(
         &settings,
         esme_accounts.clone(),

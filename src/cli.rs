@@ -9,6 +9,7 @@ mod send;
 mod sender;
 mod serve;
 mod simulate;
+mod smpp;
 mod tail;
 
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ enum Command {
     Topup(desk::TopUpArgs),
     /// What customers bind as.
     #[command(subcommand)]
-    Smpp(desk::SmppCommand),
+    Smpp(smpp::SmppCommand),
     /// Rules on messages: which there are, and what they would do.
     #[command(subcommand)]
     Interceptor(interceptor::InterceptorCommand),
@@ -143,7 +144,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Org(command) => desk::org(command).await,
         Command::Key(command) => desk::key(command).await,
         Command::Topup(args) => desk::top_up(args).await,
-        Command::Smpp(command) => desk::smpp(command).await,
+        Command::Smpp(command) => smpp::run(command).await,
         Command::Interceptor(command) => interceptor::run(command).await,
         Command::Carrier(command) => carrier::run(command).await,
         Command::Send(args) => send::send(args).await,

@@ -35,7 +35,7 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 pub struct Desk {
     pub(super) store: Store,
     pub(super) writer: WriterHandle,
-    root: Option<ActorRef<RootMsg>>,
+    pub(super) root: Option<ActorRef<RootMsg>>,
     views: Views,
     pub(super) accounts: Accounts,
     pub(super) interceptors: Interceptors,
@@ -97,8 +97,8 @@ impl Desk {
             Request::TopUp { organization_id, usd, note } => {
                 self.top_up(&organization_id, &usd, note).await
             }
-            Request::AddSmppAccount { organization_id, system_id, password, mode } => {
-                let asked = smpp::Asked { organization_id, system_id, password, mode };
+            Request::AddSmppAccount { organization_id, system_id, password, mode, fields } => {
+                let asked = smpp::Asked { organization_id, system_id, password, mode, fields };
                 smpp::add(self, asked).await
             }
             Request::ListSmppAccounts => smpp::list(&self.store).await,
@@ -107,6 +107,15 @@ impl Desk {
             }
             Request::TestInterceptors { trial } => interceptors::test(self, trial).await,
             Request::Carrier { request } => carriers::answer(self, request).await,
+            Request::ShowSmppAccount { system_id } => smpp::show(self, &system_id).await,
+            Request::SetSmppAccount { system_id, fields } => {
+                smpp::set(self, &system_id, &fields).await
+            }
+            Request::RotateSmppPassword { system_id } => smpp::rotate(self, &system_id).await,
+            Request::RemoveSmppAccount { system_id } => smpp::remove(self, &system_id).await,
+            Request::LimitOrganization { organization_id, smpp_tps } => {
+                smpp::limit(self, &organization_id, smpp_tps).await
+            }
             Request::Queues => Ok(self.views.all().iter().map(|view| queue(view)).collect()),
             Request::Pause { carrier, paused } => self.pause(carrier, paused).await,
             Request::Drain { carrier } => self.drain(carrier).await,
@@ -151,6 +160,7 @@ impl Desk {
                 "organization_id": id_text(&row.public_id, Kind::Organization),
                 "name": row.name,
                 "is_sandbox": row.is_sandbox != 0,
+                "smpp_tps": row.smpp_tps,
                 "created_at": At(row.created_at).iso(),
             })
         });

@@ -5,6 +5,7 @@
 
 mod input;
 
+use actors::smpp::server::accounts::Accounts;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -30,7 +31,8 @@ use super::error::{ApiError, ErrorOut};
 use super::messages::id_of;
 use super::page::{LIMIT_DEFAULT, List, Pagination, Query};
 
-use input::{AccountDoc, AccountIn, AccountPatch};
+use input::AccountDoc;
+pub(crate) use input::{AccountIn, AccountPatch};
 
 /// Letters and digits that are not taken for one another.
 const PASSWORD_LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -57,7 +59,8 @@ pub(crate) struct AccountOut {
     /// `transmitter`, `receiver`, `transceiver`.
     bind_types: Vec<&'static str>,
     max_binds: i64,
-    /// Messages in any second, over all its binds; 0 for no limit.
+    /// Messages in any second, over all its binds; 0: as all such accounts of the organization
+    /// together may, if the operator set a limit.
     tps: i64,
     /// Requests that may be unanswered on one bind, in each direction.
     window_size: i64,
@@ -74,6 +77,10 @@ pub(crate) struct AccountOut {
     /// Numbers, or prefixes that end with `*`; empty for all of the organization.
     inbound_numbers: Value,
     once_by_reference: bool,
+    /// Answers to binds that speak SMPP 5.0 say how busy the switch is.
+    congestion_state: bool,
+    /// What happens on the way is told, where a submit asks for it.
+    intermediate_receipts: bool,
     /// `enabled` or `disabled`.
     status: &'static str,
     /// Connections bound now.
@@ -122,7 +129,7 @@ pub(crate) async fn list(
     let last = rows.last().filter(|_| has_more).map(|row| row.id);
     let seal = |last| app.cursors.seal(List::SmppAccounts, organization, last, now);
     let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
-    let data = rows.iter().map(|row| AccountOut::of(&app, row)).collect();
+    let data = rows.iter().map(|row| AccountOut::of(&app.accounts, row)).collect();
     caller.call.page(data, pagination)
 }
 
@@ -156,7 +163,7 @@ pub(crate) async fn create(
         return Err(ApiError::new(Code::Conflict, "this system_id is taken")
             .detail("field", Value::from("system_id")));
     }
-    let account = AccountOut::of(&app, &taken_up(&app, &caller, id, false).await?);
+    let account = AccountOut::of(&app.accounts, &taken_up(&app, &caller, id, false).await?);
     let out = AccountWithPasswordOut { account, password };
     secret(caller.call.answer(StatusCode::CREATED, out)?)
 }
@@ -177,7 +184,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let row = find(&app, &caller, &id).await?;
-    caller.call.answer(StatusCode::OK, AccountOut::of(&app, &row))
+    caller.call.answer(StatusCode::OK, AccountOut::of(&app.accounts, &row))
 }
 
 /// Changes what is given, and asks the account's binds to come again.
@@ -208,7 +215,7 @@ pub(crate) async fn update(
         return Err(Refusal::new(Code::Conflict, message).into());
     }
     let row = taken_up(&app, &caller, id, true).await?;
-    caller.call.answer(StatusCode::OK, AccountOut::of(&app, &row))
+    caller.call.answer(StatusCode::OK, AccountOut::of(&app.accounts, &row))
 }
 
 /// Deletes an account. Its binds are closed; what it is owed is not delivered any more.
@@ -256,7 +263,7 @@ pub(crate) async fn rotate(
     let password_mac = app.accounts.mac(&row.system_id, &password);
     let organization = caller.organization;
     changed(&app, SmppChange::SetPassword { id, organization, password_mac }).await?;
-    let account = AccountOut::of(&app, &taken_up(&app, &caller, id, true).await?);
+    let account = AccountOut::of(&app.accounts, &taken_up(&app, &caller, id, true).await?);
     let out = AccountWithPasswordOut { account, password };
     secret(caller.call.answer(StatusCode::OK, out)?)
 }
@@ -319,7 +326,7 @@ fn secret(mut response: Response) -> Result<Response, ApiError> {
 }
 
 impl AccountOut {
-    fn of(app: &App, row: &SmppAccountRow) -> Self {
+    pub(crate) fn of(accounts: &Accounts, row: &SmppAccountRow) -> Self {
         let list = |text: &str| serde_json::from_str(text).unwrap_or(Value::Array(Vec::new()));
         let types = BindType::ALL.iter().filter(|kind| row.bind_types & kind.code() != 0);
         Self {
@@ -340,8 +347,10 @@ impl AccountOut {
             id_format: IdFormat::from_code(row.id_format).map_or("decimal", IdFormat::as_str),
             inbound_numbers: list(&row.inbound_numbers),
             once_by_reference: row.once_by_reference != 0,
+            congestion_state: row.congestion_state != 0,
+            intermediate_receipts: row.intermediate_receipts != 0,
             status: if row.disabled_at.is_some() { "disabled" } else { "enabled" },
-            binds: app.accounts.find(&row.system_id).map_or(0, |account| account.binds()),
+            binds: accounts.find(&row.system_id).map_or(0, |account| account.binds()),
             created_at: At(row.created_at).iso(),
             updated_at: At(row.updated_at).iso(),
         }
@@ -365,6 +374,8 @@ pub(crate) fn defaults(test: bool) -> SmppSettings {
         id_format: IdFormat::Decimal.code(),
         inbound_numbers: String::from("[]"),
         once_by_reference: false,
+        congestion_state: false,
+        intermediate_receipts: false,
         disabled: false,
     }
 }

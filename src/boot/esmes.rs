@@ -34,13 +34,19 @@ pub(super) struct Server {
 }
 
 /// Accounts as they are stored, under this data folder's key.
-pub(crate) async fn accounts(smpp: &Smpp, key: [u8; 32], store: &Store) -> Result<Accounts> {
+pub(crate) async fn accounts(
+    settings: &Settings,
+    key: [u8; 32],
+    store: &Store,
+) -> Result<Accounts> {
+    let smpp = &settings.smpp;
     let rule = Rule {
         tries: smpp.lockout_tries,
         within: Duration::from_secs(smpp.lockout_within_s),
         shut: Duration::from_secs(smpp.lockout_s),
     };
-    let accounts = Accounts::new(key, rule);
+    let ahead_max = Duration::from_secs(settings.schedules.ahead_max_days * 86_400);
+    let accounts = Accounts::with_ahead(key, rule, ahead_max);
     let mut after = 0;
     loop {
         let rows = store.all_smpp_accounts(after, PAGE).await?;
@@ -73,6 +79,7 @@ pub(super) fn server(
         doors: Arc::new(doors),
         places: Places::new(Limits {
             connections_max: smpp.connections_max,
+            per_address_max: smpp.per_address_max,
             unbound_per_address_max: smpp.unbound_per_address_max,
         }),
         accounts,

@@ -39,6 +39,17 @@ pub(crate) enum OrgCommand {
     },
     /// Lists organizations.
     List(Common),
+    /// Sets what an organization may do at most.
+    Limit {
+        /// `org_…`
+        #[arg(long)]
+        organization: String,
+        /// Messages in any second over all its SMPP accounts whose own `tps` is 0; 0: no limit.
+        #[arg(long, value_name = "N")]
+        smpp_tps: i64,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 #[derive(Subcommand)]
@@ -66,29 +77,6 @@ pub(crate) enum KeyCommand {
         #[command(flatten)]
         common: Common,
     },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum SmppCommand {
-    /// Makes an account; its password is shown once.
-    Add {
-        /// `org_…`
-        #[arg(long)]
-        organization: String,
-        /// What the ESME binds as: 1 to 15 characters.
-        #[arg(long)]
-        system_id: String,
-        /// 4 to 64 characters; made when left out.
-        #[arg(long)]
-        password: Option<String>,
-        /// `live` or `test`.
-        #[arg(long, default_value = "live")]
-        mode: String,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Lists accounts.
-    List(Common),
 }
 
 #[derive(Args)]
@@ -145,6 +133,9 @@ pub(crate) async fn org(command: OrgCommand) -> Result<()> {
             print(&common, Request::CreateOrganization { name, credit_usd, sandbox }).await
         }
         OrgCommand::List(common) => print(&common, Request::ListOrganizations).await,
+        OrgCommand::Limit { organization: organization_id, smpp_tps, common } => {
+            print(&common, Request::LimitOrganization { organization_id, smpp_tps }).await
+        }
     }
 }
 
@@ -157,17 +148,6 @@ pub(crate) async fn key(command: KeyCommand) -> Result<()> {
         KeyCommand::Revoke { key_id, common } => {
             print(&common, Request::RevokeKey { key_id }).await
         }
-    }
-}
-
-pub(crate) async fn smpp(command: SmppCommand) -> Result<()> {
-    match command {
-        SmppCommand::Add { organization, system_id, password, mode, common } => {
-            let organization_id = organization;
-            print(&common, Request::AddSmppAccount { organization_id, system_id, password, mode })
-                .await
-        }
-        SmppCommand::List(common) => print(&common, Request::ListSmppAccounts).await,
     }
 }
 
@@ -230,7 +210,7 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     };
     let (writer, ended) = Actor::spawn(None, Writer, args).await?;
     let key = home.secret(SMPP_KEY)?;
-    let accounts = accounts(&settings.smpp, key, &store).await?;
+    let accounts = accounts(settings, key, &store).await?;
     let writer_handle = WriterHandle::new(shared);
     let desk = Desk::new(store.clone(), writer_handle.clone(), None, Views::default(), accounts);
     let mut desk = desk.intercepted(interceptors::load(settings, &store).await?);

@@ -23,6 +23,7 @@ pub struct Smpp {
     #[serde(deserialize_with = "some_text")]
     pub tls_key: Option<String>,
     pub connections_max: usize,
+    pub per_address_max: usize,
     pub unbound_per_address_max: usize,
     pub lockout_tries: u32,
     pub lockout_within_s: u64,
@@ -54,6 +55,7 @@ impl Smpp {
         faults.unless(files || self.tls_bind.is_none(), "smpp", "tls_bind", expected);
         let many = 1..=1_000_000;
         faults.range(self.connections_max as u64, many.clone(), "smpp", "connections_max");
+        faults.range(self.per_address_max as u64, many.clone(), "smpp", "per_address_max");
         let key = "unbound_per_address_max";
         faults.range(self.unbound_per_address_max as u64, many, "smpp", key);
         faults.range(u64::from(self.lockout_tries), 0..=1_000_000, "smpp", "lockout_tries");

@@ -9,7 +9,7 @@
 //! all connections close, and customers bind again.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actors::customer::feed::Wakes;
@@ -166,11 +166,16 @@ impl EsmesState {
         }
         let Accepted { halves, address, place, unbound } = accepted;
         let supervisor = me.clone();
+        // Who never binds is among the unbound until the socket is closed.
+        let unbound = Arc::new(Mutex::new(Some(unbound)));
+        let held = Arc::clone(&unbound);
         let args = EsmeArgs {
             halves,
             address,
-            place: Box::new(place),
-            on_bound: Box::new(move || drop(unbound)),
+            place: Box::new((place, held)),
+            on_bound: Box::new(move || {
+                unbound.lock().unwrap_or_else(PoisonError::into_inner).take();
+            }),
             accounts: self.args.accounts.clone(),
             admission: self.args.admission.clone(),
             writer: self.args.writer.clone(),

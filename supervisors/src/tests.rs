@@ -9,6 +9,8 @@ mod diverts;
 mod doubt;
 mod drain;
 mod esmes;
+mod esmes_asking;
+mod esmes_coming;
 mod outage;
 mod pace;
 mod peer;

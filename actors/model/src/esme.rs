@@ -135,6 +135,12 @@ impl Submitted {
         })
     }
 
+    /// True when it asks for what happens on the way (SMPP 3.4 §5.2.17, intermediate notification).
+    #[must_use]
+    pub fn wants_steps(&self) -> bool {
+        self.registered_delivery & 0b1_0000 != 0
+    }
+
     /// True when a receipt of this outcome was asked for (SMPP 3.4 §5.2.17).
     #[must_use]
     pub fn wants_receipt(&self, delivered: bool) -> bool {

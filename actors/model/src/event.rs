@@ -43,9 +43,9 @@ coded! {
         WalletLow = 124 "wallet_low",
         /// A sender was approved or rejected for a country.
         SenderIdUpdated = 130 "sender_id_updated",
-        /// A carrier of the organization can take messages.
+        /// A carrier of the organization can take messages, or a customer's system has bound.
         BindUp = 140 "bind_up",
-        /// None of its binds is up.
+        /// None of its binds is up; or that bind has ended.
         BindDown = 141 "bind_down",
         /// The password of a credential was shown.
         CredentialRevealed = 142 "credential_revealed",

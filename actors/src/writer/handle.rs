@@ -300,6 +300,18 @@ impl WriterHandle {
         self.shared.permits_in_use()
     }
 
+    /// How busy the way in is for an organization, 0 to 99: what waits to be stored, or for its
+    /// carriers, of what may.
+    #[must_use]
+    pub fn load_percent(&self, organization: OrgId) -> u8 {
+        let shared = &self.shared;
+        let waiting = shared.backlog(organization).load(Ordering::Relaxed).max(0);
+        let backlog = waiting.saturating_mul(100) / shared.backlog_max.max(1);
+        let gate = shared.gate.in_use().saturating_mul(100) / shared.gate.size().max(1);
+        let gate = i64::try_from(gate).unwrap_or(i64::MAX);
+        u8::try_from(backlog.max(gate).clamp(0, 99)).unwrap_or(99)
+    }
+
     /// Who wants to know that an organization's log has grown.
     #[must_use]
     pub fn wakes(&self) -> Arc<Wakes> {

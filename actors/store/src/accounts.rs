@@ -27,6 +27,8 @@ row! {
         pub public_id: Vec<u8>,
         pub name: String,
         pub is_sandbox: i64,
+        /// Of its SMPP accounts that have no pace of their own; 0 is no limit.
+        pub smpp_tps: i64,
         pub created_at: i64,
     }
 }
@@ -71,13 +73,13 @@ impl Store {
     }
 
     pub async fn organization(&self, id: PublicId) -> Result<Option<OrganizationRow>, StoreError> {
-        let sql = "select id, public_id, name, is_sandbox, created_at from organizations
+        let sql = "select id, public_id, name, is_sandbox, smpp_tps, created_at from organizations
             where public_id = $1";
         Ok(sqlx::query_as(sql).bind(&id.as_bytes()[..]).fetch_optional(self.engine()).await?)
     }
 
     pub async fn organizations(&self, limit: i64) -> Result<Vec<OrganizationRow>, StoreError> {
-        let sql = "select id, public_id, name, is_sandbox, created_at from organizations
+        let sql = "select id, public_id, name, is_sandbox, smpp_tps, created_at from organizations
             order by id limit $1";
         Ok(sqlx::query_as(sql).bind(limit).fetch_all(self.engine()).await?)
     }

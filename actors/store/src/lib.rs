@@ -49,7 +49,7 @@ pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountry
 pub use retention::{AgedLine, AgedMessage, AgedRow};
 pub use routing::RoutingRow;
 pub use schedules::{ChangeRow, DueRow, KeyedRow, Mark};
-pub use smpp::{AskedRow, OwedRow, SmppAccountRow};
+pub use smpp::{AskedRow, OwedRow, SmppAccountRow, SubmittedRow};
 pub use sweeps::SweepRow;
 pub use templates::{TemplateFilter, TemplateRow};
 pub use webhooks::{AttemptRow, DeliveryRow, LogRange, LoggedEvent, PendingRow, WebhookRow};

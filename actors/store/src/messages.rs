@@ -44,6 +44,8 @@ row! {
         pub redacted_at: Option<i64>,
         /// What the PDU of an inbound message said beside its text.
         pub said: Option<Vec<u8>>,
+        /// How the account that submitted it writes ids; of messages that came by SMPP.
+        pub smpp_id_format: Option<i64>,
     }
 }
 
@@ -143,7 +145,9 @@ macro_rules! select_messages {
                 m.error_code, m.carrier_error, m.scheduled_at, m.validity_s,
                 (select p.id from messages p where p.key = m.parent_key) as parent_id,
                 m.template_id, m.redacted_at,
-                case when m.direction = 2 then m.submitted end as said
+                case when m.direction = 2 then m.submitted end as said,
+                case when m.smpp_account_id is not null then coalesce((select a.id_format
+                    from smpp_accounts a where a.id = m.smpp_account_id), 1) end as smpp_id_format
             from messages m
             left join carriers c on c.id = m.carrier_id
             left join outbox o on m.status = 1 and o.carrier_id = m.carrier_id

@@ -43,6 +43,7 @@ const STEPS: &[Step] = steps![
     14 "0014" "quirks",
     15 "0015" "interceptors",
     17 "0017" "lean_hits",
+    16 "0016" "esme",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -5,6 +5,7 @@ use model::carrier::OrgId;
 use model::id::PublicId;
 
 use crate::error::StoreError;
+use crate::schedules::ChangeRow;
 use crate::{Store, row};
 
 row! {
@@ -29,12 +30,16 @@ row! {
         pub id_format: i64,
         pub inbound_numbers: String,
         pub once_by_reference: i64,
+        pub congestion_state: i64,
+        pub intermediate_receipts: i64,
         pub cursor: i64,
         pub created_at: i64,
         pub updated_at: i64,
         pub disabled_at: Option<i64>,
         pub suspended_at: Option<i64>,
         pub is_sandbox: i64,
+        /// The organization's pace, for an account that has none of its own.
+        pub organization_tps: i64,
     }
 }
 
@@ -55,6 +60,14 @@ row! {
         pub error_code: Option<String>,
         pub carrier_error: Option<String>,
         pub smpp_account_id: Option<i64>,
+        pub submitted: Option<Vec<u8>>,
+    }
+}
+
+row! {
+    /// A message of an account that no carrier was handed yet, or that one has just begun on.
+    pub struct SubmittedRow {
+        pub key: i64,
         pub submitted: Option<Vec<u8>>,
     }
 }
@@ -85,10 +98,28 @@ macro_rules! select_accounts {
             "select a.id, a.public_id, a.organization_id, a.system_id, a.password_mac, a.name,
                 a.allowed_ips, a.bind_types, a.max_binds, a.tps, a.window_size, a.test_mode,
                 a.category, a.default_sender, a.allowed_senders, a.receipt_format, a.id_format,
-                a.inbound_numbers, a.once_by_reference, a.cursor, a.created_at, a.updated_at,
-                a.disabled_at, o.suspended_at, o.is_sandbox
+                a.inbound_numbers, a.once_by_reference, a.congestion_state,
+                a.intermediate_receipts, a.cursor, a.created_at,
+                a.updated_at, a.disabled_at, o.suspended_at, o.is_sandbox,
+                o.smpp_tps as organization_tps
             from smpp_accounts a join organizations o on o.id = a.organization_id ",
             $rest
+        )
+    };
+}
+
+/// The columns of [`OwedRow`], with one more condition.
+macro_rules! select_owed {
+    ($and:literal) => {
+        concat!(
+            "select e.seq, e.at, e.kind, e.status, e.message_key, m.created_at, m.to_addr,
+                m.from_addr, m.body, m.encoding, m.error_code, m.carrier_error,
+                m.smpp_account_id, m.submitted
+            from events e join messages m on m.key = e.message_key
+            where e.organization_id = $1 and e.seq > $2
+                and (m.smpp_account_id = $3 or e.kind = 8) ",
+            $and,
+            " order by e.seq limit $4"
         )
     };
 }
@@ -138,28 +169,27 @@ impl Store {
     }
 
     /// What an account may be owed above `after`, oldest first: kinds 6, 7 and 10 are ends of its
-    /// messages, 8 is an inbound message.
+    /// messages, 8 is an inbound message; with `steps` also 2 and 4, what happens on the way to
+    /// those whose registered_delivery asks for it (bit 0x10).
     pub async fn owed(
         &self,
         account: i64,
         organization: OrgId,
         after: i64,
+        steps: bool,
         limit: i64,
     ) -> Result<Vec<OwedRow>, StoreError> {
-        let sql = "select e.seq, e.at, e.kind, e.status, e.message_key, m.created_at, m.to_addr,
-                m.from_addr, m.body, m.encoding, m.error_code, m.carrier_error,
-                m.smpp_account_id, m.submitted
-            from events e join messages m on m.key = e.message_key
-            where e.organization_id = $1 and e.seq > $2 and e.kind in (6, 7, 8, 10)
-                and (m.smpp_account_id = $3 or e.kind = 8)
-            order by e.seq limit $4";
-        Ok(sqlx::query_as(sql)
-            .bind(organization.0)
-            .bind(after)
-            .bind(account)
-            .bind(limit)
-            .fetch_all(self.engine())
-            .await?)
+        let sql = if steps {
+            select_owed!(
+                "and (e.kind in (6, 7, 8, 10) or e.kind in (2, 4)
+                        and substr(m.submitted, 1, 1) >= $5 and substr(m.submitted, 1, 1) < $6)"
+            )
+        } else {
+            select_owed!("and e.kind in (6, 7, 8, 10)")
+        };
+        let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(account).bind(limit);
+        let query = if steps { query.bind(vec![0x10_u8]).bind(vec![0x20_u8]) } else { query };
+        Ok(query.fetch_all(self.engine()).await?)
     }
 
     /// A message that an account submitted, by its number.
@@ -167,6 +197,53 @@ impl Store {
         let sql = "select key, id, status, done_at, from_addr, to_addr, error_code from messages
             where key = $1 and smpp_account_id = $2";
         Ok(sqlx::query_as(sql).bind(key).bind(account).fetch_optional(self.engine()).await?)
+    }
+
+    /// The same with all that a change of it needs.
+    pub async fn asked_to_change(
+        &self,
+        account: i64,
+        key: i64,
+    ) -> Result<Option<ChangeRow>, StoreError> {
+        let sql = "select key, id, direction, status, category, encoding, test_mode, created_at,
+                to_addr, from_addr, body, metadata, webhook_url, template_id, scheduled_at,
+                validity_s, redacted_at, coalesce(edits, 0) as edits, smpp_account_id, submitted
+            from messages where key = $1 and smpp_account_id = $2";
+        Ok(sqlx::query_as(sql).bind(key).bind(account).fetch_optional(self.engine()).await?)
+    }
+
+    /// What an account has waiting from one address to another, scheduled or for its carrier:
+    /// looks at no more than `looked` of either kind, and gives at most `limit`.
+    pub async fn waiting_between(
+        &self,
+        (account, organization): (i64, OrgId),
+        (from, to): (&str, &str),
+        looked: i64,
+        limit: i64,
+    ) -> Result<Vec<SubmittedRow>, StoreError> {
+        // The keys of the outbox lead, each found by its index; so does the schedule.
+        let sql = "select m.key, m.submitted from messages m join (
+                select key from (select o.key from carriers c
+                    cross join (select 0 as l union all select 1 as l) x
+                    join outbox o on o.carrier_id = c.id and o.class = x.l
+                        and o.organization_id = $1 and o.intent is null limit $2) q
+                union all
+                select key from (select s.key from messages s
+                    where s.status = 13 and s.organization_id = $3 limit $4) t) w on w.key = m.key
+            where m.smpp_account_id = $5 and m.from_addr = $6 and m.to_addr = $7
+                and m.status in (1, 13)
+            order by m.key limit $8";
+        Ok(sqlx::query_as(sql)
+            .bind(organization.0)
+            .bind(looked)
+            .bind(organization.0)
+            .bind(looked)
+            .bind(account)
+            .bind(from)
+            .bind(to)
+            .bind(limit)
+            .fetch_all(self.engine())
+            .await?)
     }
 
     /// The number of a message by its id.

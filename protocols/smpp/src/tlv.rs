@@ -28,6 +28,8 @@ pub const MESSAGE_PAYLOAD: u16 = 0x0424;
 pub const DELIVERY_FAILURE_REASON: u16 = 0x0425;
 pub const MORE_MESSAGES_TO_SEND: u16 = 0x0426;
 pub const MESSAGE_STATE: u16 = 0x0427;
+/// SMPP 5.0 section 4.8.4.18.
+pub const CONGESTION_STATE: u16 = 0x0428;
 pub const USSD_SERVICE_OP: u16 = 0x0501;
 pub const DISPLAY_TIME: u16 = 0x1201;
 pub const SMS_SIGNAL: u16 = 0x1203;

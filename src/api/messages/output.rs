@@ -2,7 +2,7 @@
 
 use model::clock::At;
 use model::country::country_of;
-use model::esme::Submitted;
+use model::esme::{IdFormat, Submitted};
 use model::id::{Kind, PublicId};
 use model::message::{Category, Direction, Encoding, Status};
 use model::money::Micros;
@@ -107,6 +107,10 @@ pub(crate) struct MessageOut {
     external_id: Option<String>,
     /// The same as `external_id`.
     provider_id: Option<String>,
+    /// The `message_id` of `submit_sm_resp` and of receipts, as its account writes ids; of messages
+    /// that came by SMPP.
+    #[schema(example = "1000017")]
+    smpp_id: Option<String>,
     template_id: Option<String>,
     campaign_id: Option<String>,
     batch_id: Option<String>,
@@ -270,6 +274,9 @@ impl From<MessageRow> for MessageOut {
             carrier_id: row.carrier,
             provider_id: row.external_id.clone(),
             external_id: row.external_id,
+            smpp_id: row
+                .smpp_id_format
+                .map(|code| IdFormat::from_code(code).unwrap_or(IdFormat::Decimal).write(row.key)),
             template_id: row.template_id.map(|id| id_of(Kind::Template, &id)),
             campaign_id: None,
             batch_id: row.batch_id.map(|batch| id_of(Kind::Batch, &batch)),

@@ -41,7 +41,7 @@ pub(crate) struct AccountPatch {
     bind_types: Option<Vec<String>>,
     /// 1 to 1000.
     max_binds: Option<i64>,
-    /// 0 to 100000; 0 for no limit.
+    /// 0 to 100000; 0: the organization's limit, if it has one.
     tps: Option<i64>,
     /// 1 to 10000.
     window_size: Option<i64>,
@@ -59,6 +59,10 @@ pub(crate) struct AccountPatch {
     inbound_numbers: Option<Vec<String>>,
     /// A repeated user_message_reference to the same number is the same message for a day.
     once_by_reference: Option<bool>,
+    /// To binds that speak SMPP 5.0, each answer says how busy the switch is.
+    congestion_state: Option<bool>,
+    /// Receipts of what happens on the way, to submits that ask for them (registered_delivery 0x10).
+    intermediate_receipts: Option<bool>,
     /// `enabled` or `disabled`.
     status: Option<String>,
 }
@@ -72,9 +76,12 @@ pub(crate) struct AccountIn {
 
 impl AccountIn {
     pub(crate) fn parse(raw: &[u8], test: bool) -> Result<Self, ApiError> {
-        let map: Map<String, Value> = body::parse(raw, &[])?;
+        Self::read(&body::parse(raw, &[])?, test)
+    }
+
+    pub(crate) fn read(map: &Map<String, Value>, test: bool) -> Result<Self, ApiError> {
         let mut settings = super::defaults(test);
-        let mut reader = Reader { map: &map, faults: Vec::new() };
+        let mut reader = Reader { map, faults: Vec::new() };
         reader.read(&mut settings);
         let system_id = reader.text("system_id", 15);
         if system_id.is_none()
@@ -103,11 +110,37 @@ impl AccountIn {
 }
 
 impl AccountPatch {
+    /// What can be changed.
+    pub(crate) const FIELDS: &[&str] = &[
+        "name",
+        "allowed_ips",
+        "bind_types",
+        "max_binds",
+        "tps",
+        "window_size",
+        "category",
+        "default_sender",
+        "allowed_senders",
+        "receipt_format",
+        "id_format",
+        "inbound_numbers",
+        "once_by_reference",
+        "congestion_state",
+        "intermediate_receipts",
+        "status",
+    ];
+
     /// What the account is with what is said laid over it.
     pub(crate) fn apply(raw: &[u8], row: &SmppAccountRow) -> Result<SmppSettings, ApiError> {
-        let map: Map<String, Value> = body::parse(raw, &[])?;
+        Self::lay(&body::parse(raw, &[])?, row)
+    }
+
+    pub(crate) fn lay(
+        map: &Map<String, Value>,
+        row: &SmppAccountRow,
+    ) -> Result<SmppSettings, ApiError> {
         let mut settings = settings_of(row);
-        let mut reader = Reader { map: &map, faults: Vec::new() };
+        let mut reader = Reader { map, faults: Vec::new() };
         reader.read(&mut settings);
         if reader.faults.is_empty() { Ok(settings) } else { Err(ApiError::faults(reader.faults)) }
     }
@@ -129,6 +162,8 @@ fn settings_of(row: &SmppAccountRow) -> SmppSettings {
         id_format: row.id_format,
         inbound_numbers: row.inbound_numbers.clone(),
         once_by_reference: row.once_by_reference != 0,
+        congestion_state: row.congestion_state != 0,
+        intermediate_receipts: row.intermediate_receipts != 0,
         disabled: row.disabled_at.is_some(),
     }
 }
@@ -182,10 +217,16 @@ impl Reader<'_> {
             }
             Some(other) => self.fault("default_sender", other.clone(), "a sender, or null"),
         }
-        match self.map.get("once_by_reference") {
+        self.flag("once_by_reference", &mut settings.once_by_reference);
+        self.flag("congestion_state", &mut settings.congestion_state);
+        self.flag("intermediate_receipts", &mut settings.intermediate_receipts);
+    }
+
+    fn flag(&mut self, field: &'static str, into: &mut bool) {
+        match self.map.get(field) {
             None | Some(Value::Null) => {}
-            Some(Value::Bool(once)) => settings.once_by_reference = *once,
-            Some(other) => self.fault("once_by_reference", other.clone(), "true or false"),
+            Some(Value::Bool(value)) => *into = *value,
+            Some(other) => self.fault(field, other.clone(), "true or false"),
         }
     }
 

@@ -293,3 +293,73 @@ async fn each_bad_field_is_named_and_no_password_is_repeated() {
     assert_eq!(world.get(&path).await.data(), &before);
     assert_eq!(world.get(ACCOUNTS).await.data().as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn of_two_changes_at_once_one_is_told_to_read_again() {
+    let world = World::new().await;
+    let made = world.account("acme").await;
+    let path = path_of(&made);
+    let change = |field: &str, value: Value| {
+        let body = Body::from(json!({ field: value }).to_string());
+        let request = Request::builder().method("PATCH").uri(&path).header("x-api-key", &world.key);
+        world.call(request.header("content-type", "application/json").body(body).unwrap())
+    };
+    let (one, two) = tokio::join!(change("name", json!("one")), change("tps", json!(7)));
+    let shown = world.get(&path).await;
+    for (answer, field, value) in [(&one, "name", json!("one")), (&two, "tps", json!(7))] {
+        match answer.status {
+            200 => assert_eq!(shown.data()[field], value, "what was answered is kept"),
+            409 => assert_eq!(answer.code(), "CONFLICT"),
+            other => panic!("{other}: {}", answer.body),
+        }
+    }
+    assert!(one.status == 200 || two.status == 200);
+}
+
+#[tokio::test]
+async fn the_operator_makes_changes_shows_and_removes_accounts() {
+    let world = World::new().await;
+    let accounts = world.app.accounts.clone();
+    let desk = crate::admin::Desk::new(
+        world.store.clone(),
+        world.handle.clone(),
+        None,
+        Default::default(),
+        accounts,
+    );
+    let ask = async |request: Value| {
+        let request = serde_json::from_value(request).unwrap();
+        desk.answer(request).await.map_err(|refusal| refusal.message.into_owned())
+    };
+    let organization = ask(json!({"do": "list_organizations"})).await.unwrap();
+    let organization = organization[0]["organization_id"].as_str().unwrap().to_owned();
+    let add = |fields: Value| {
+        json!({"do": "add_smpp_account", "organization_id": organization, "system_id": "acme",
+            "password": null, "mode": "live", "fields": fields})
+    };
+    let wrong = ask(add(json!({"tps": -1}))).await.unwrap_err();
+    assert!(wrong.contains("tps must be 0 to 100000"), "{wrong}");
+    let made = ask(add(json!({"tps": 9, "id_format": "hex"}))).await.unwrap();
+    let password = made["password"].as_str().unwrap().to_owned();
+    assert_eq!(world.binds("acme", &password), Ok(()));
+    let named = |what: &str| json!({"do": what, "system_id": "acme"});
+    let shown = ask(named("show_smpp_account")).await.unwrap();
+    assert_eq!((&shown["tps"], &shown["id_format"]), (&json!(9), &json!("hex")));
+    let set =
+        |fields: Value| json!({"do": "set_smpp_account", "system_id": "acme", "fields": fields});
+    let wrong = ask(set(json!({"speed": 1}))).await.unwrap_err();
+    assert!(wrong.contains("no field speed"), "{wrong}");
+    let set = ask(set(json!({"status": "disabled", "congestion_state": true}))).await.unwrap();
+    assert_eq!((&set["status"], &set["congestion_state"]), (&json!("disabled"), &json!(true)));
+    assert!(world.binds("acme", &password).is_err());
+    let rotated = ask(named("rotate_smpp_password")).await.unwrap();
+    assert_ne!(rotated["password"].as_str().unwrap(), password);
+    let limit = |tps: i64| json!({"do": "limit_organization", "organization_id": organization, "smpp_tps": tps});
+    assert_eq!(ask(limit(50)).await.unwrap()["smpp_tps"], 50);
+    assert!(ask(limit(-1)).await.is_err());
+    let listed = ask(json!({"do": "list_organizations"})).await.unwrap();
+    assert_eq!(listed[0]["smpp_tps"], 50);
+    assert_eq!(ask(named("remove_smpp_account")).await.unwrap()["removed"], true);
+    assert!(ask(named("show_smpp_account")).await.is_err());
+    assert_eq!(world.get(ACCOUNTS).await.data(), &json!([]));
+}

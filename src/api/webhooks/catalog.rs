@@ -92,6 +92,7 @@ pub(crate) enum EventData {
     Sender(SenderIdData),
     Bind(BindData),
     Credential(CredentialData),
+    CustomerBind(SmppBindData),
 }
 
 /// Of `message.created`.
@@ -292,6 +293,20 @@ pub(crate) struct CredentialData {
     credential_id: String,
     /// The API key that was used.
     by: String,
+}
+
+/// Of `smpp.bind_up` and `smpp.bind_down` too: a customer's system has bound, or left. At most 30 a minute are told of an account.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SmppBindData {
+    #[schema(example = "sma_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    account_id: String,
+    system_id: String,
+    /// `transmitter`, `receiver` or `transceiver`.
+    bind_type: String,
+    /// Where it came from.
+    address: String,
+    /// Why it ended; of `smpp.bind_down` only.
+    reason: Option<String>,
 }
 
 #[cfg(test)]

@@ -30,15 +30,15 @@ use crate::esmes::{Door, EsmesArgs, EsmesMsg, EsmesSupervisor};
 use crate::restart::Policy;
 
 /// The server in front of a world.
-struct Server {
-    address: std::net::SocketAddr,
-    accounts: Accounts,
-    esmes: ActorRef<EsmesMsg>,
+pub(super) struct Server {
+    pub(super) address: std::net::SocketAddr,
+    pub(super) accounts: Accounts,
+    pub(super) esmes: ActorRef<EsmesMsg>,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    async fn start(world: &World) -> Self {
+    pub(super) async fn start(world: &World) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -49,7 +49,11 @@ impl Server {
         let routes = Routes { carriers: vec![route], rates, ..Routes::default() };
         let args = EsmesArgs {
             doors: Arc::new(vec![Door { listener, tls: None }]),
-            places: Places::new(Limits { connections_max: 100, unbound_per_address_max: 50 }),
+            places: Places::new(Limits {
+                connections_max: 100,
+                per_address_max: 100,
+                unbound_per_address_max: 50,
+            }),
             accounts: accounts.clone(),
             admission: Admission::new(routes),
             writer: world.writer.clone(),
@@ -62,7 +66,12 @@ impl Server {
         Self { address, accounts, esmes, task }
     }
 
-    async fn account(&self, world: &World, name: &str, change: impl FnOnce(&mut SmppSettings)) {
+    pub(super) async fn account(
+        &self,
+        world: &World,
+        name: &str,
+        change: impl FnOnce(&mut SmppSettings),
+    ) {
         let mut settings = SmppSettings {
             name: String::from("test"),
             allowed_ips: String::from("[]"),
@@ -77,8 +86,7 @@ impl Server {
             receipt_format: 3,
             id_format: 1,
             inbound_numbers: String::from("[]"),
-            once_by_reference: false,
-            disabled: false,
+            ..SmppSettings::default()
         };
         change(&mut settings);
         let create = SmppChange::Create {
@@ -94,25 +102,30 @@ impl Server {
         self.accounts.put(&row);
     }
 
-    fn find(&self, name: &str) -> Arc<Account> {
+    pub(super) fn find(&self, name: &str) -> Arc<Account> {
         self.accounts.find(name).unwrap()
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.esmes.stop(None);
         self.task.await.unwrap();
     }
 }
 
 /// A customer's client.
-struct Client {
-    stream: TcpStream,
-    session: Session<u32>,
+pub(super) struct Client {
+    pub(super) stream: TcpStream,
+    pub(super) session: Session<u32>,
     outputs: VecDeque<Output<u32>>,
 }
 
 impl Client {
-    async fn connect(server: &Server, kind: BindKind, name: &str, password: &str) -> Self {
+    pub(super) async fn connect(
+        server: &Server,
+        kind: BindKind,
+        name: &str,
+        password: &str,
+    ) -> Self {
         let stream = TcpStream::connect(server.address).await.unwrap();
         let role = Role::Esme(Bind::new(kind, name, password));
         let settings = Settings { window: 1_000, ..Settings::default() };
@@ -122,13 +135,13 @@ impl Client {
         client
     }
 
-    async fn bound(server: &Server, kind: BindKind, name: &str) -> Self {
+    pub(super) async fn bound(server: &Server, kind: BindKind, name: &str) -> Self {
         let mut client = Self::connect(server, kind, name, "secret").await;
         assert_eq!(client.next().await, Output::Bound);
         client
     }
 
-    async fn step(&mut self, input: Input<'_, u32>) {
+    pub(super) async fn step(&mut self, input: Input<'_, u32>) {
         let mut outputs = Vec::new();
         self.session.step(now(), input, &mut outputs);
         for output in outputs {
@@ -140,7 +153,7 @@ impl Client {
     }
 
     /// The next thing that comes of what the server sends.
-    async fn next(&mut self) -> Output<u32> {
+    pub(super) async fn next(&mut self) -> Output<u32> {
         let mut buffer = vec![0; 64 * 1024];
         while self.outputs.is_empty() {
             let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer));
@@ -151,11 +164,11 @@ impl Client {
         self.outputs.pop_front().unwrap()
     }
 
-    async fn submit(&mut self, text: &str, tag: u32) {
+    pub(super) async fn submit(&mut self, text: &str, tag: u32) {
         self.step(Input::Submit { message: &message(text), tag }).await;
     }
 
-    async fn answered(&mut self) -> (u32, CommandStatus, String) {
+    pub(super) async fn answered(&mut self) -> (u32, CommandStatus, String) {
         loop {
             if let Output::Answered { tag, status, message_id } = self.next().await {
                 return (tag, status, String::from_utf8(message_id).unwrap());
@@ -164,13 +177,13 @@ impl Client {
     }
 
     /// The next message that is brought, acknowledged.
-    async fn brought(&mut self) -> Message {
+    pub(super) async fn brought(&mut self) -> Message {
         let (message, sequence) = self.brought_unanswered().await;
         self.acknowledge(sequence, CommandStatus::OK).await;
         message
     }
 
-    async fn brought_unanswered(&mut self) -> (Message, u32) {
+    pub(super) async fn brought_unanswered(&mut self) -> (Message, u32) {
         loop {
             if let Output::Request { sequence, message, .. } = self.next().await {
                 return (message, sequence);
@@ -178,17 +191,17 @@ impl Client {
         }
     }
 
-    async fn acknowledge(&mut self, sequence: u32, status: CommandStatus) {
+    pub(super) async fn acknowledge(&mut self, sequence: u32, status: CommandStatus) {
         let command = CommandId::DELIVER_SM;
         self.step(Input::Answer { command, sequence, status, message_id: b"" }).await;
     }
 }
 
-fn now() -> std::time::Instant {
+pub(super) fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn message(text: &str) -> Message {
+pub(super) fn message(text: &str) -> Message {
     let (from, to) = (Address::new(5, 0, "Orbit"), Address::new(1, 1, "14155550123"));
     let mut message = Message::new(CommandId::SUBMIT_SM, from, to);
     message.short_message = text.as_bytes().to_vec();
@@ -196,7 +209,7 @@ fn message(text: &str) -> Message {
     message
 }
 
-fn text_of(message: &Message) -> String {
+pub(super) fn text_of(message: &Message) -> String {
     String::from_utf8_lossy(&message.short_message).into_owned()
 }
 
@@ -431,7 +444,7 @@ async fn inbound_messages_come_to_the_account_whose_number_they_are_for() {
 }
 
 /// Asks about an earlier message; the status and body of the answer.
-async fn ask(client: &mut Client, ask: Ask) -> (u32, Vec<u8>) {
+pub(super) async fn ask(client: &mut Client, ask: Ask) -> (u32, Vec<u8>) {
     let mut octets = Vec::new();
     ask.encode(&mut octets, 70);
     client.stream.write_all(&octets).await.unwrap();

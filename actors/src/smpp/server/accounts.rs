@@ -5,15 +5,16 @@
 //! database nothing. Passwords are compared as HMAC-SHA-256 under a key of the data folder: no
 //! slow hash for each bind, and a stolen database alone does not help to guess them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use model::carrier::OrgId;
 use model::esme::{BindType, IdFormat, ReceiptFormat};
+use model::id::PublicId;
 use model::message::Category;
 use model::network::Network;
 use proto_smpp::pacing::Sliding;
@@ -28,7 +29,10 @@ use super::status;
 #[derive(Debug)]
 pub struct Account {
     pub id: i64,
+    pub public_id: PublicId,
     pub organization: OrgId,
+    /// When it was changed last: what is older is not taken any more.
+    changed_at: i64,
     pub system_id: String,
     /// The same, to be shared.
     pub name: Arc<str>,
@@ -45,7 +49,17 @@ pub struct Account {
     pub id_format: IdFormat,
     inbound_numbers: Vec<String>,
     pub once_by_reference: bool,
+    /// How far ahead its messages may be scheduled.
+    pub ahead_max: Duration,
+    /// It is told how busy the switch is, if its bind speaks SMPP 5.0.
+    pub congestion_state: bool,
+    /// It is told of what happens on the way, where a submit asks for it.
+    pub intermediate_receipts: bool,
+    /// Live inbound messages are its own.
+    takes_inbound: bool,
     enabled: bool,
+    /// Of all accounts of its organization that have no pace of their own.
+    common_pace: Option<Arc<Mutex<Sliding>>>,
     shared: Arc<Shared>,
 }
 
@@ -56,7 +70,17 @@ struct Shared {
     pace: Mutex<Sliding>,
     /// Events up to this one were delivered, or are not owed. The store has it a little later.
     cursor: AtomicI64,
+    /// How many of its comings and goings were told in this minute.
+    told: Mutex<(Option<Instant>, u32)>,
+    /// Held by who looks through all that waits.
+    searching: tokio::sync::Mutex<()>,
 }
+
+/// How far ahead messages may be scheduled, where nobody says.
+const AHEAD_MAX: Duration = Duration::from_secs(35 * 86_400);
+/// Comings and goings that are told in a minute.
+const TOLD_MAX: u32 = 30;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A bind's place in its account; given back when dropped.
 #[derive(Debug)]
@@ -75,7 +99,11 @@ pub struct Accounts(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     key: [u8; 32],
+    ahead_max: Duration,
     by_name: RwLock<HashMap<String, Arc<Account>>>,
+    /// Deleted since the start: who read one of them just before does not bring it back.
+    gone: Mutex<HashSet<i64>>,
+    paces: Mutex<HashMap<OrgId, Arc<Mutex<Sliding>>>>,
     lockout: Mutex<Lockout>,
 }
 
@@ -91,8 +119,15 @@ pub struct Asking<'a> {
 impl Accounts {
     #[must_use]
     pub fn new(key: [u8; 32], rule: Rule) -> Self {
+        Self::with_ahead(key, rule, AHEAD_MAX)
+    }
+
+    /// The same, whose messages may be scheduled so far ahead.
+    #[must_use]
+    pub fn with_ahead(key: [u8; 32], rule: Rule, ahead_max: Duration) -> Self {
         let lockout = Mutex::new(Lockout::new(rule));
-        Self(Arc::new(Inner { key, by_name: RwLock::default(), lockout }))
+        let (by_name, gone, paces) = (RwLock::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { key, ahead_max, by_name, gone, paces, lockout }))
     }
 
     /// How a password is stored.
@@ -104,27 +139,37 @@ impl Accounts {
         }
     }
 
-    /// Takes an account as the table has it now.
+    /// Takes an account as the table has it now; one that was read before a later change is not
+    /// taken, however late it comes.
     pub fn put(&self, row: &SmppAccountRow) {
+        let common = self.0.common_pace(row);
         let mut by_name = self.0.by_name.write().unwrap_or_else(PoisonError::into_inner);
-        let tps = usize::try_from(row.tps).unwrap_or(0);
+        let gone = self.0.gone.lock().unwrap_or_else(PoisonError::into_inner);
         let known = by_name.values().find(|known| known.id == row.id).cloned();
+        let later = known.as_ref().is_some_and(|known| known.changed_at > row.updated_at);
+        if later || gone.contains(&row.id) {
+            return;
+        }
+        let tps = usize::try_from(row.tps).unwrap_or(0);
         let shared = match &known {
             Some(known) => Arc::clone(&known.shared),
-            None => {
-                let (binds, pace) = (AtomicUsize::new(0), Mutex::new(Sliding::new(tps)));
-                Arc::new(Shared { binds, pace, cursor: AtomicI64::new(row.cursor) })
-            }
+            None => Arc::new(Shared::new(tps, row.cursor)),
         };
         shared.pace.lock().unwrap_or_else(PoisonError::into_inner).set_limit(tps);
         if let Some(known) = known {
             by_name.remove(&known.system_id);
         }
-        by_name.insert(row.system_id.clone(), Arc::new(Account::of(row, shared)));
+        let mut account = Account::of(row, shared, common.filter(|_| tps == 0));
+        account.ahead_max = self.0.ahead_max;
+        by_name.insert(row.system_id.clone(), Arc::new(account));
     }
 
     pub fn remove(&self, system_id: &str) {
-        self.0.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(system_id);
+        let mut by_name = self.0.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = by_name.remove(system_id) {
+            let mut gone = self.0.gone.lock().unwrap_or_else(PoisonError::into_inner);
+            gone.insert(account.id);
+        }
     }
 
     #[must_use]
@@ -195,7 +240,29 @@ impl Accounts {
     }
 }
 
+impl Shared {
+    fn new(tps: usize, cursor: i64) -> Self {
+        Self {
+            binds: AtomicUsize::new(0),
+            pace: Mutex::new(Sliding::new(tps)),
+            cursor: AtomicI64::new(cursor),
+            told: Mutex::default(),
+            searching: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
 impl Inner {
+    /// The pace of an organization's accounts together, as its row says it.
+    fn common_pace(&self, row: &SmppAccountRow) -> Option<Arc<Mutex<Sliding>>> {
+        let limit = usize::try_from(row.organization_tps).unwrap_or(0);
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Mutex::new(Sliding::new(limit)));
+        let pace = paces.entry(OrgId(row.organization_id)).or_insert_with(fresh);
+        pace.lock().unwrap_or_else(PoisonError::into_inner).set_limit(limit);
+        Some(Arc::clone(pace))
+    }
+
     fn hmac(&self, system_id: &str, password: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         // Lengths keep "ab"+"c" and "a"+"bc" apart.
@@ -207,11 +274,19 @@ impl Inner {
 }
 
 impl Account {
-    fn of(row: &SmppAccountRow, shared: Arc<Shared>) -> Self {
+    fn of(
+        row: &SmppAccountRow,
+        shared: Arc<Shared>,
+        common_pace: Option<Arc<Mutex<Sliding>>>,
+    ) -> Self {
         let list = |text: &str| -> Vec<String> { serde_json::from_str(text).unwrap_or_default() };
         let networks = list(&row.allowed_ips);
         Self {
             id: row.id,
+            public_id: PublicId::from_bytes(
+                row.public_id.as_slice().try_into().unwrap_or_default(),
+            ),
+            changed_at: row.updated_at,
             organization: OrgId(row.organization_id),
             system_id: row.system_id.clone(),
             name: Arc::from(row.system_id.as_str()),
@@ -229,7 +304,12 @@ impl Account {
             id_format: IdFormat::from_code(row.id_format).unwrap_or(IdFormat::Decimal),
             inbound_numbers: list(&row.inbound_numbers),
             once_by_reference: row.once_by_reference != 0,
+            ahead_max: AHEAD_MAX,
+            congestion_state: row.congestion_state != 0,
+            intermediate_receipts: row.intermediate_receipts != 0,
+            takes_inbound: row.test_mode == 0 || row.is_sandbox != 0,
             enabled: row.disabled_at.is_none() && row.suspended_at.is_none(),
+            common_pace,
             shared,
         }
     }
@@ -263,7 +343,8 @@ impl Account {
 
     /// How many of `wanted` submits the account may make now; the rest is throttled.
     pub fn pace(&self, now: Instant, wanted: usize) -> usize {
-        let mut pace = self.shared.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = self.common_pace.as_ref().map_or(&self.shared.pace, |common| common);
+        let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
         if pace.limit() == 0 { wanted } else { pace.take(now, wanted) }
     }
 
@@ -282,6 +363,21 @@ impl Account {
         self.shared.binds.load(Ordering::Acquire)
     }
 
+    /// Whether one more of its comings and goings may be told.
+    pub(super) fn may_tell(&self, now: Instant) -> bool {
+        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.0.is_none_or(|since| now.saturating_duration_since(since) >= MINUTE) {
+            *told = (Some(now), 0);
+        }
+        told.1 += 1;
+        told.1 <= TOLD_MAX
+    }
+
+    /// The turn of who looks through all that waits.
+    pub(super) async fn searching(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.searching.lock().await
+    }
+
     /// `None` is the switch's default, which is none of those that an account lists.
     #[must_use]
     pub fn may_send_from(&self, sender: Option<&str>) -> bool {
@@ -289,13 +385,15 @@ impl Account {
         allowed.is_empty() || sender.is_some_and(|sender| allowed.iter().any(|one| one == sender))
     }
 
-    /// Whether inbound messages to this number are this account's.
+    /// Whether inbound messages to this number are this account's; a test account of an
+    /// organization that is live gets none.
     #[must_use]
     pub fn takes_inbound(&self, to: &str) -> bool {
-        self.inbound_numbers.is_empty()
-            || self.inbound_numbers.iter().any(|one| match one.strip_suffix('*') {
-                Some(prefix) => to.starts_with(prefix),
-                None => to == one,
-            })
+        let names = |one: &String| match one.strip_suffix('*') {
+            Some(prefix) => to.starts_with(prefix),
+            None => to == one,
+        };
+        self.takes_inbound
+            && (self.inbound_numbers.is_empty() || self.inbound_numbers.iter().any(names))
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::accounts::{Account, Accounts};
 use super::esme::EsmeMsg;
 use super::receipts;
-use crate::customer::feed::Wakes;
+use crate::customer::feed::{Listener, Wakes};
 use crate::writer::{Then, WriterHandle};
 
 /// Events in memory: those that binds have, and those that wait for room.
@@ -101,6 +101,7 @@ pub struct CourierState {
     /// Told of while the log is read.
     told: VecDeque<Owed>,
     tick: Option<(Instant, AbortHandle)>,
+    wake: Option<AbortHandle>,
     delivered: Counter,
     dropped: Counter,
 }
@@ -129,11 +130,17 @@ impl Actor for Courier {
         me: ActorRef<CourierMsg>,
         args: CourierArgs,
     ) -> Result<CourierState, ActorProcessingErr> {
+        let to = me.clone();
         let told = move |owed: Option<&Owed>| {
             let told = owed.map_or(CourierMsg::Woken, |owed| CourierMsg::Told(owed.clone()));
-            me.send_message(told).is_ok()
+            to.send_message(told).is_ok()
         };
         args.wakes.tell(args.account.organization, Box::new(told));
+        // Steps on the way are not told: who wants them looks at the log whenever it grows.
+        let wake = args.account.intermediate_receipts.then(|| {
+            let listener = args.wakes.listen(args.account.organization);
+            tokio::spawn(wake(me, listener)).abort_handle()
+        });
         let name = args.account.system_id.clone();
         let count = |outcome: &'static str| counter!("orbit_esme_deliveries_total", "account" => name.clone(), "outcome" => outcome);
         Ok(CourierState {
@@ -149,6 +156,7 @@ impl Actor for Courier {
             more: true,
             told: VecDeque::new(),
             tick: None,
+            wake,
             delivered: count("delivered"),
             dropped: count("refused"),
             args,
@@ -196,10 +204,18 @@ impl Actor for Courier {
 
 impl Drop for CourierState {
     fn drop(&mut self) {
+        if let Some(wake) = &self.wake {
+            wake.abort();
+        }
         if let Some((_, timer)) = &self.tick {
             timer.abort();
         }
     }
+}
+
+/// Tells the courier that its organization's log has grown, as often as it does.
+async fn wake(me: ActorRef<CourierMsg>, mut listener: Listener) {
+    while listener.changed().await && me.send_message(CourierMsg::Woken).is_ok() {}
 }
 
 impl CourierState {
@@ -255,6 +271,10 @@ impl CourierState {
 
     /// Takes what a commit owes, if nothing owed lies between that and what is known.
     fn told(&mut self, owed: Owed) {
+        if self.wake.is_some() {
+            self.more = true;
+            return;
+        }
         if self.loading && self.told.len() < TOLD_MAX {
             return self.told.push_back(owed);
         }
@@ -431,9 +451,10 @@ async fn read(
     account: &Account,
     after: i64,
 ) -> Result<(Vec<OwedRow>, i64), StoreError> {
+    let steps = account.intermediate_receipts;
     // First, so that nothing between the two reads is passed over.
     let newest = store.newest_of(account.organization).await?;
-    let rows = store.owed(account.id, account.organization, after, PAGE).await?;
+    let rows = store.owed(account.id, account.organization, after, steps, PAGE).await?;
     let last = rows.last().map_or(after, |row| row.seq);
     let whole = (rows.len() as i64) < PAGE;
     Ok((rows, if whole { last.max(newest) } else { last }))

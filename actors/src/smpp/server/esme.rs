@@ -10,13 +10,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::counter;
 use model::clock::At;
 use model::submission::{Credential, Submission};
 use proto_smpp::pdu::multi::{Destination, Multi, Unsuccessful};
 use proto_smpp::{
-    Address, Bind, CloseReason, CommandId, CommandStatus, Input, Message, Output, Role, Session,
-    Settings,
+    Address, Bind, BindKind, CloseReason, CommandId, CommandStatus, Input, Message, Output, Role,
+    Session, Settings,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use store::lane::{AcceptAnswer, Accepted};
@@ -32,8 +32,11 @@ use crate::traffic::admission::Admission;
 use crate::writer::WriterHandle;
 
 mod answers;
+mod presence;
+mod questions;
 
 use answers::{Answer, Pending};
+use presence::Presence;
 
 /// Reads of the socket that may wait to be looked at.
 const READS_MAX: usize = 4;
@@ -102,32 +105,10 @@ pub struct EsmeState {
     /// Permits of reads whose requests wait for answers: while held, reading stops.
     held: Vec<Permit>,
     account: Option<(Arc<Account>, Seat)>,
+    /// Tells of the bind while it lasts, and of its end however it comes.
+    presence: Option<Presence>,
     courier: Option<ActorRef<CourierMsg>>,
     tick: Option<(Instant, AbortHandle)>,
-    meters: Option<Meters>,
-}
-
-struct Meters {
-    accepted: Counter,
-    refused: Counter,
-    throttled: Counter,
-    binds: Gauge,
-}
-
-impl Meters {
-    fn new(account: &Account) -> Self {
-        let submits = |outcome: &'static str| {
-            let account = account.system_id.clone();
-            counter!("orbit_esme_submits_total", "account" => account, "outcome" => outcome)
-        };
-        let account = account.system_id.clone();
-        Self {
-            accepted: submits("accepted"),
-            refused: submits("refused"),
-            throttled: submits("throttled"),
-            binds: gauge!("orbit_esme_binds", "account" => account),
-        }
-    }
 }
 
 impl Actor for Esme {
@@ -164,9 +145,9 @@ impl Actor for Esme {
             wire,
             held: Vec::new(),
             account: None,
+            presence: None,
             courier: None,
             tick: None,
-            meters: None,
         })
     }
 
@@ -206,9 +187,6 @@ impl Drop for EsmeState {
         if let Some((_, timer)) = &self.tick {
             timer.abort();
         }
-        if let (Some(meters), Some(_)) = (&self.meters, &self.account) {
-            meters.binds.decrement(1.0);
-        }
     }
 }
 
@@ -234,11 +212,17 @@ impl EsmeState {
     }
 
     fn answer(&mut self, me: &ActorRef<EsmeMsg>, answers: &[Answer]) {
-        if let Some(meters) = &self.meters {
+        if let Some((account, _)) = &self.account
+            && account.congestion_state
+        {
+            let load = self.writer.load_percent(account.organization);
+            self.session.set_congestion(Some(load));
+        }
+        if let Some(presence) = &self.presence {
             let submits = answers.iter().filter(|answer| answer.is_of_submit());
             let (good, bad): (Vec<_>, Vec<_>) = submits.partition(|a| a.status().is_ok());
-            meters.accepted.increment(good.len() as u64);
-            meters.refused.increment(bad.len() as u64);
+            presence.accepted.increment(good.len() as u64);
+            presence.refused.increment(bad.len() as u64);
         }
         self.step(me, answers.iter().map(Answer::input).collect());
         self.read_on();
@@ -317,9 +301,6 @@ impl EsmeState {
         match self.accounts.admit(&asking, now()) {
             Ok((account, seat)) => {
                 self.session.set_window(account.window_size);
-                let meters = Meters::new(&account);
-                meters.binds.increment(1.0);
-                self.meters = Some(meters);
                 self.account = Some((account, seat));
                 Input::Accept
             }
@@ -340,6 +321,9 @@ impl EsmeState {
         let (system_id, address) = (&account.system_id, self.address);
         tracing::info!(account = %system_id, %address, "an ESME is bound");
         let account = Arc::clone(account);
+        let kind = self.session.bind().map_or("", |bind| kind_name(bind.kind));
+        let writer = self.writer.clone();
+        self.presence = Some(Presence::begin(&account, kind, address, writer));
         (self.bound)(Bound { account, esme: me.clone(), receives: self.receives() });
     }
 
@@ -355,9 +339,9 @@ impl EsmeState {
         let wanted = pending.wanted();
         let mut granted = account.pace(now(), wanted);
         if granted < wanted
-            && let Some(meters) = &self.meters
+            && let Some(presence) = &self.presence
         {
-            meters.throttled.increment((wanted - granted) as u64);
+            presence.throttled.increment((wanted - granted) as u64);
         }
         for (command, sequence, message) in &pending.messages {
             if granted == 0 {
@@ -379,8 +363,14 @@ impl EsmeState {
         }
         batch.send(me, &self.writer, &self.store);
         if !pending.asked.is_empty() {
-            let (writer, store) = (self.writer.clone(), self.store.clone());
-            answers::look_up(me.clone(), writer, store, account, pending.asked);
+            let desk = questions::Desk {
+                writer: self.writer.clone(),
+                store: self.store.clone(),
+                admission: self.admission.clone(),
+                account,
+                speaks_50: self.session.bind().is_some_and(Bind::speaks_50),
+            };
+            questions::look_up(me.clone(), desk, pending.asked);
         }
     }
 
@@ -433,6 +423,9 @@ impl EsmeState {
             let (account, address) = (&account.system_id, self.address);
             tracing::info!(%account, %address, reason, "an ESME is gone");
         }
+        if let Some(presence) = &mut self.presence {
+            presence.ends(reason);
+        }
         if let Some(courier) = self.courier.take() {
             let _ = courier.send_message(CourierMsg::Detach { esme: me.get_id() });
         }
@@ -451,6 +444,14 @@ impl EsmeState {
         let rest = due.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let timer = me.send_after(rest, || EsmeMsg::Tick);
         self.tick = Some((due, timer.abort_handle()));
+    }
+}
+
+fn kind_name(kind: BindKind) -> &'static str {
+    match kind {
+        BindKind::Transmitter => "transmitter",
+        BindKind::Receiver => "receiver",
+        BindKind::Transceiver => "transceiver",
     }
 }
 

@@ -26,6 +26,8 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub connections_max: usize,
+    /// Of one address, bound or not.
+    pub per_address_max: usize,
     /// Of one address, that have not bound yet.
     pub unbound_per_address_max: usize,
 }
@@ -34,24 +36,47 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub struct Places {
     all: Arc<Semaphore>,
-    unbound: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    unbound_max: usize,
+    addresses: Arc<Mutex<HashMap<IpAddr, Taken>>>,
+    limits: Limits,
+}
+
+/// What one address has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    all: usize,
+    unbound: usize,
+}
+
+/// A connection's place: among all, and among those of its address. Given back when dropped.
+#[derive(Debug)]
+pub struct Place {
+    _all: OwnedSemaphorePermit,
+    _own: Own,
 }
 
 /// A connection's place among the unbound of its address; given back when dropped.
 #[derive(Debug)]
-pub struct Unbound {
-    unbound: Arc<Mutex<HashMap<IpAddr, usize>>>,
+pub struct Unbound(#[expect(dead_code, reason = "held until dropped")] Own);
+
+/// One of the two that are counted by address.
+#[derive(Debug)]
+struct Own {
+    addresses: Arc<Mutex<HashMap<IpAddr, Taken>>>,
     address: IpAddr,
+    unbound: bool,
 }
 
-impl Drop for Unbound {
+impl Drop for Own {
     fn drop(&mut self) {
-        let mut unbound = self.unbound.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = unbound.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                unbound.remove(&self.address);
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = addresses.get_mut(&self.address) {
+            if self.unbound {
+                taken.unbound -= 1;
+            } else {
+                taken.all -= 1;
+            }
+            if taken.all == 0 && taken.unbound == 0 {
+                addresses.remove(&self.address);
             }
         }
     }
@@ -61,30 +86,32 @@ impl Drop for Unbound {
 pub struct Accepted {
     pub halves: (ReadHalf, WriteHalf),
     pub address: IpAddr,
-    pub place: OwnedSemaphorePermit,
+    pub place: Place,
     pub unbound: Unbound,
 }
 
 impl Places {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(limits.connections_max)),
-            unbound: Arc::default(),
-            unbound_max: limits.unbound_per_address_max,
-        }
+        let all = Arc::new(Semaphore::new(limits.connections_max));
+        Self { all, addresses: Arc::default(), limits }
     }
 
-    fn take(&self, address: IpAddr) -> Option<(OwnedSemaphorePermit, Unbound)> {
-        let place = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let mut unbound = self.unbound.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = unbound.entry(address).or_default();
-        if *count >= self.unbound_max {
+    /// A place for a connection from or to this address.
+    #[must_use]
+    pub fn take(&self, address: IpAddr) -> Option<(Place, Unbound)> {
+        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = addresses.get(&address).copied().unwrap_or_default();
+        let full = taken.all >= self.limits.per_address_max
+            || taken.unbound >= self.limits.unbound_per_address_max;
+        if full {
             return None;
         }
-        *count += 1;
-        drop(unbound);
-        Some((place, Unbound { unbound: Arc::clone(&self.unbound), address }))
+        addresses.insert(address, Taken { all: taken.all + 1, unbound: taken.unbound + 1 });
+        drop(addresses);
+        let own = |unbound| Own { addresses: Arc::clone(&self.addresses), address, unbound };
+        Some((Place { _all: all, _own: own(false) }, Unbound(own(true))))
     }
 }
 
@@ -146,21 +173,39 @@ async fn open(
 mod tests {
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
     #[test]
     fn the_unbound_of_one_address_take_no_more_than_their_places() {
-        let limits = Limits { connections_max: 5, unbound_per_address_max: 2 };
+        let limits = Limits { connections_max: 5, per_address_max: 5, unbound_per_address_max: 2 };
         let places = Places::new(limits);
-        let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let first = places.take(here).unwrap();
-        let (second_place, second_unbound) = places.take(here).unwrap();
-        assert!(places.take(here).is_none());
-        let _other = places.take(there).unwrap();
+        let first = places.take(HERE).unwrap();
+        let (second_place, second_unbound) = places.take(HERE).unwrap();
+        assert!(places.take(HERE).is_none());
+        let _other = places.take(THERE).unwrap();
         drop(second_unbound);
-        let _third = places.take(here).unwrap();
-        let _other = places.take(there).unwrap();
+        let _third = places.take(HERE).unwrap();
+        let _other = places.take(THERE).unwrap();
         assert!(places.take([10, 0, 0, 3].into()).is_none(), "five in all");
         drop((first, second_place));
         assert!(places.take([10, 0, 0, 3].into()).is_some());
-        assert_eq!(places.unbound.lock().unwrap().len(), 2);
+        assert_eq!(places.addresses.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn one_address_does_not_hold_all_places_bound_or_not() {
+        let limits = Limits { connections_max: 5, per_address_max: 3, unbound_per_address_max: 2 };
+        let places = Places::new(limits);
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let (place, unbound) = places.take(HERE).unwrap();
+            drop(unbound);
+            held.push(place);
+        }
+        assert!(places.take(HERE).is_none(), "three are its most");
+        let _other = places.take(THERE).unwrap();
+        held.pop();
+        assert!(places.take(HERE).is_some());
     }
 }

@@ -6,7 +6,7 @@ use model::clock::At;
 use model::esme::{ReceiptFormat, Submitted};
 use model::event::EventKind;
 use model::message::{Encoding, Status};
-use proto_smpp::pdu::message::ESM_UDHI;
+use proto_smpp::pdu::message::{ESM_INTERMEDIATE, ESM_UDHI};
 use proto_smpp::receipt::{self, Stamp, State, Written};
 use proto_smpp::split::{self, Concat};
 use proto_smpp::{Address, CommandId, Message};
@@ -20,9 +20,7 @@ pub(super) fn pdus(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Vec<Me
         Some(EventKind::Received) if account.takes_inbound(&row.to_addr) => {
             inbound(row, takes_tlvs)
         }
-        Some(EventKind::Delivered | EventKind::Failed | EventKind::Cancelled) => {
-            receipt(account, row, takes_tlvs).into_iter().collect()
-        }
+        Some(kind) if is_reported(kind) => receipt(account, row, takes_tlvs).into_iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -31,11 +29,15 @@ pub(super) fn pdus(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Vec<Me
 pub(super) fn count(account: &Account, row: &OwedRow) -> usize {
     match EventKind::from_code(row.kind) {
         Some(EventKind::Received) => pdus(account, row, false).len(),
-        Some(EventKind::Delivered | EventKind::Failed | EventKind::Cancelled) => {
-            usize::from(asked_for(account, row).is_some())
-        }
+        Some(kind) if is_reported(kind) => usize::from(asked_for(account, row).is_some()),
         _ => 0,
     }
+}
+
+/// Ends of messages, and steps on the way to them.
+fn is_reported(kind: EventKind) -> bool {
+    use EventKind::{Cancelled, Delivered, Failed, Retried, Sent};
+    matches!(kind, Delivered | Failed | Cancelled | Sent | Retried)
 }
 
 /// The state to report, if its receipt was asked for by this account.
@@ -45,7 +47,11 @@ fn asked_for(account: &Account, row: &OwedRow) -> Option<(Submitted, State)> {
     }
     let submitted = Submitted::from_octets(account.id, row.submitted.as_deref()?)?;
     let state = state_of(Status::from_code(row.status)?)?;
-    submitted.wants_receipt(state == State::Delivered).then_some((submitted, state))
+    let wanted = match state {
+        State::Enroute => account.intermediate_receipts && submitted.wants_steps(),
+        state => submitted.wants_receipt(state == State::Delivered),
+    };
+    wanted.then_some((submitted, state))
 }
 
 fn receipt(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Option<Message> {
@@ -65,6 +71,9 @@ fn receipt(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Option<Message
     let sender = Address::new(source.0, source.1, plain(&row.from_addr));
     let recipient = Address::new(destination.0, destination.1, plain(&row.to_addr));
     let mut message = receipt::write(&said, &sender, &recipient);
+    if state == State::Enroute {
+        message.esm_class = ESM_INTERMEDIATE;
+    }
     if said.tlvs && account.receipt_format == ReceiptFormat::Tlv {
         message.short_message.clear();
     }

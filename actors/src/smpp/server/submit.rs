@@ -6,14 +6,14 @@
 //! reaches a carrier that others share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use model::clock::At;
 use model::esme::Submitted;
-use model::message::Encoding;
+use model::message::{Category, Encoding};
 use model::refusal::Refusal;
 use model::submission::{Idempotency, NewMessage, SendOptions};
 use proto_smpp::pdu::EncodeError;
+use proto_smpp::pdu::manage::Replace;
 use proto_smpp::pdu::message::ESM_UDHI;
 use proto_smpp::text::{Alphabet, alphabet};
 use proto_smpp::{Address, CommandStatus, Message, Time, segment, text, tlv};
@@ -33,7 +33,6 @@ const OPTIONAL_PART_MAX: usize = 1_024;
 
 const VALIDITY_MIN_S: u64 = 60;
 const VALIDITY_MAX_S: u64 = 172_800;
-const SCHEDULE_MAX: Duration = Duration::from_secs(35 * 86_400);
 
 /// What goes on to a carrier of the optional part; the rest concerns us alone, or nobody.
 const PASSED_ON: &[u16] = &[
@@ -58,6 +57,18 @@ pub(super) struct Read {
     pub(super) idempotency: Option<Idempotency>,
 }
 
+/// A scheduled message as it stands, for its replacement.
+pub(super) struct Kept<'a> {
+    pub(super) to: &'a str,
+    pub(super) from: &'a str,
+    pub(super) body: &'a str,
+    pub(super) encoding: i64,
+    pub(super) category: i64,
+    pub(super) scheduled_at: Option<At>,
+    pub(super) validity_s: Option<i64>,
+    pub(super) submitted: Submitted,
+}
+
 /// Reads one message for one destination.
 pub(super) fn read(
     account: &Account,
@@ -80,12 +91,8 @@ pub(super) fn read_noted(
 ) -> Result<Read, CommandStatus> {
     check(message, destination)?;
     let view = message.view();
-    let data = view.user_data();
-    let (header, body) = match message.esm_class & ESM_UDHI {
-        0 => (&[][..], data),
-        _ => segment::split_udh(data).ok_or(CommandStatus::INVESMCLASS)?,
-    };
-    let (scheduled_at, validity_s) = times(message, now)?;
+    let (user_data, body) = worded(message.esm_class, message.data_coding, view.user_data())?;
+    let (scheduled_at, validity_s) = times(&message.schedule, &message.validity, account, now)?;
     let submitted = Submitted {
         account: account.id,
         registered_delivery: message.registered_delivery,
@@ -95,19 +102,13 @@ pub(super) fn read_noted(
         protocol_id: message.protocol_id,
         data_coding: message.data_coding,
         service_type: message.service_type.clone(),
-        user_data: if fits_one_part(message.data_coding, header, body) {
-            data.to_vec()
-        } else if header.is_empty() && alphabet(message.data_coding) != Alphabet::Binary {
-            Vec::new()
-        } else {
-            return Err(CommandStatus::INVMSGLEN);
-        },
+        user_data,
         tlvs: passed_on(&message.tlvs),
     };
     let request = SendRequest {
         to: recipient(destination)?,
         from: sender(account, &message.source)?,
-        body: text::decode(message.data_coding, body).replace('\0', "\u{fffd}"),
+        body,
         encoding: (!submitted.user_data.is_empty()).then(|| encoding(message.data_coding)),
         category: account.category,
         account: Some(Arc::clone(&account.name)),
@@ -120,6 +121,83 @@ pub(super) fn read_noted(
     ready.options = SendOptions { scheduled_at, validity_s, ..ready.options };
     let idempotency = reference(account, message, &ready.to);
     Ok(Read { message: ready, idempotency })
+}
+
+/// A scheduled message with what replace_sm says laid over it (SMPP 3.4 §4.10): a time or a text
+/// that is not given stays. The text comes as the first one did, in its data_coding, with a header
+/// if that had one.
+pub(super) fn replaced(
+    account: &Account,
+    admission: &Admission,
+    replace: &Replace,
+    kept: Kept<'_>,
+    now: At,
+) -> Result<NewMessage, CommandStatus> {
+    if replace.default_message_id != 0 {
+        return Err(CommandStatus::INVDFTMSGID);
+    }
+    let payload = tlv::find(&replace.tlvs, tlv::MESSAGE_PAYLOAD).unwrap_or_default();
+    let given = if replace.short_message.is_empty() { payload } else { &replace.short_message };
+    if given.len() > TEXT_MAX {
+        return Err(CommandStatus::INVMSGLEN);
+    }
+    let registered_delivery = replace.registered_delivery;
+    let mut submitted = Submitted { registered_delivery, ..kept.submitted };
+    let mut body = kept.body.to_owned();
+    if !given.is_empty() {
+        (submitted.user_data, body) = worded(submitted.esm_class, submitted.data_coding, given)?;
+    }
+    let (scheduled_at, _) = times(&replace.schedule, &[], account, now)?;
+    // A time that is past means now; without one it stays.
+    let scheduled_at = match (scheduled_at, replace.schedule.is_empty()) {
+        (Some(at), _) => at,
+        (None, true) => kept.scheduled_at.unwrap_or(now),
+        (None, false) => now,
+    };
+    let validity_s = if replace.validity.is_empty() {
+        kept.validity_s.and_then(|seconds| u32::try_from(seconds).ok())
+    } else {
+        let until = later(&replace.validity, now).ok_or(CommandStatus::INVEXPIRY)?;
+        Some(lasting(until, scheduled_at)?)
+    };
+    let as_octets = !submitted.user_data.is_empty();
+    let coded = if as_octets { Some(encoding(submitted.data_coding)) } else { None };
+    let request = SendRequest {
+        to: kept.to.to_owned(),
+        from: Some(kept.from.to_owned()),
+        body,
+        encoding: coded.or(if given.is_empty() {
+            Encoding::from_code(kept.encoding)
+        } else {
+            None
+        }),
+        category: Category::from_code(kept.category).unwrap_or(account.category),
+        account: Some(Arc::clone(&account.name)),
+        metadata: None,
+        test: account.test,
+        submitted: Some(Arc::new(submitted)),
+    };
+    let checked = admission.check(account.organization, request, now);
+    let mut ready = checked.map_err(|refusal: Refusal| status::of(&refusal))?;
+    let scheduled_at = Some(scheduled_at);
+    ready.options = SendOptions { scheduled_at, validity_s, ..ready.options };
+    Ok(ready)
+}
+
+/// The octets that go on as they came, none if it is split again; and the text that they say.
+fn worded(esm_class: u8, data_coding: u8, data: &[u8]) -> Result<(Vec<u8>, String), CommandStatus> {
+    let (header, body) = match esm_class & ESM_UDHI {
+        0 => (&[][..], data),
+        _ => segment::split_udh(data).ok_or(CommandStatus::INVESMCLASS)?,
+    };
+    let octets = if fits_one_part(data_coding, header, body) {
+        data.to_vec()
+    } else if header.is_empty() && alphabet(data_coding) != Alphabet::Binary {
+        Vec::new()
+    } else {
+        return Err(CommandStatus::INVMSGLEN);
+    };
+    Ok((octets, text::decode(data_coding, body).replace('\0', "\u{fffd}")))
 }
 
 /// The lengths of the book, and what we do not do.
@@ -167,7 +245,7 @@ fn encoding(data_coding: u8) -> Encoding {
 }
 
 /// International numbers, with `+`, `00` or nothing before them.
-fn recipient(address: &Address) -> Result<String, CommandStatus> {
+pub(super) fn recipient(address: &Address) -> Result<String, CommandStatus> {
     let text = address.text();
     let digits = text.strip_prefix('+').unwrap_or(&text);
     let digits = match (address.ton, digits.strip_prefix("00")) {
@@ -183,7 +261,10 @@ fn recipient(address: &Address) -> Result<String, CommandStatus> {
 }
 
 /// The sender as the product writes it; `None` asks for the default.
-fn sender(account: &Account, address: &Address) -> Result<Option<String>, CommandStatus> {
+pub(super) fn sender(
+    account: &Account,
+    address: &Address,
+) -> Result<Option<String>, CommandStatus> {
     let text = address.text();
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let sender = if text.is_empty() {
@@ -201,34 +282,44 @@ fn sender(account: &Account, address: &Address) -> Result<Option<String>, Comman
 }
 
 /// When it may go, and how long it may be tried from then on.
-fn times(message: &Message, now: At) -> Result<(Option<At>, Option<u32>), CommandStatus> {
-    let later = |text: &[u8]| -> Option<At> {
-        match Time::parse(text)? {
-            Time::At(seconds) => Some(At(seconds.saturating_mul(1_000_000))),
-            Time::In(length) => Some(now.plus(length)),
-        }
-    };
-    let scheduled = if message.schedule.is_empty() {
+fn times(
+    schedule: &[u8],
+    validity: &[u8],
+    account: &Account,
+    now: At,
+) -> Result<(Option<At>, Option<u32>), CommandStatus> {
+    let scheduled = if schedule.is_empty() {
         None
     } else {
-        let at = later(&message.schedule).ok_or(CommandStatus::INVSCHED)?;
-        if at > now.plus(SCHEDULE_MAX) {
+        let at = later(schedule, now).ok_or(CommandStatus::INVSCHED)?;
+        if at > now.plus(account.ahead_max) {
             return Err(CommandStatus::INVSCHED);
         }
         Some(at).filter(|at| *at > now)
     };
-    let validity = if message.validity.is_empty() {
+    let validity = if validity.is_empty() {
         None
     } else {
-        let until = later(&message.validity).ok_or(CommandStatus::INVEXPIRY)?;
-        let from = scheduled.unwrap_or(now);
-        if until <= from {
-            return Err(CommandStatus::INVEXPIRY);
-        }
-        let seconds = until.since(from).as_secs().clamp(VALIDITY_MIN_S, VALIDITY_MAX_S);
-        u32::try_from(seconds).ok()
+        let until = later(validity, now).ok_or(CommandStatus::INVEXPIRY)?;
+        Some(lasting(until, scheduled.unwrap_or(now))?)
     };
     Ok((scheduled, validity))
+}
+
+fn later(text: &[u8], now: At) -> Option<At> {
+    match Time::parse(text)? {
+        Time::At(seconds) => Some(At(seconds.saturating_mul(1_000_000))),
+        Time::In(length) => Some(now.plus(length)),
+    }
+}
+
+/// Seconds from one moment to its end.
+fn lasting(until: At, from: At) -> Result<u32, CommandStatus> {
+    if until <= from {
+        return Err(CommandStatus::INVEXPIRY);
+    }
+    let seconds = until.since(from).as_secs().clamp(VALIDITY_MIN_S, VALIDITY_MAX_S);
+    u32::try_from(seconds).map_err(|_| CommandStatus::INVEXPIRY)
 }
 
 fn passed_on(tlvs: &[u8]) -> Vec<u8> {

@@ -74,7 +74,7 @@ pub enum Admin {
         kind: EventKind,
         detail: String,
     },
-    /// An event of an organization, with its data as JSON.
+    /// An event of an organization, with its data as JSON; who tells it bounds how many.
     Tell {
         organization: OrgId,
         kind: EventKind,

@@ -1,4 +1,4 @@
-//! Customers' SMPP accounts, as they change. Table: smpp_accounts.
+//! Customers' SMPP accounts, as they change. Tables: smpp_accounts; organizations, for their pace.
 //!
 //! Rare, so one statement a row, but for the cursors: each commit may move many of them.
 
@@ -11,7 +11,7 @@ use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 
 /// All that can be set of an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SmppSettings {
     pub name: String,
     /// JSON list.
@@ -30,6 +30,8 @@ pub struct SmppSettings {
     /// JSON list.
     pub inbound_numbers: String,
     pub once_by_reference: bool,
+    pub congestion_state: bool,
+    pub intermediate_receipts: bool,
     pub disabled: bool,
 }
 
@@ -58,6 +60,11 @@ pub enum SmppChange {
     Delete {
         id: PublicId,
         organization: OrgId,
+    },
+    /// The pace of an organization's accounts that have none of their own; 0 is no limit.
+    SetPace {
+        organization: OrgId,
+        tps: i64,
     },
 }
 
@@ -114,6 +121,10 @@ impl Lane {
                     [Column::Blob(vec![id.as_bytes()]), Column::Int(vec![organization.0])];
                 self.conn.run(&DELETE_ACCOUNT, &columns).await?
             }
+            SmppChange::SetPace { organization, tps } => {
+                let columns = [Column::Int(vec![organization.0]), Column::Int(vec![*tps])];
+                self.conn.run(&SET_PACE, &columns).await?
+            }
         };
         Ok(touched > 0)
     }
@@ -145,6 +156,8 @@ impl SmppSettings {
             Column::Int(vec![self.id_format]),
             Column::Text(vec![&self.inbound_numbers]),
             Column::Int(vec![i64::from(self.once_by_reference)]),
+            Column::Int(vec![i64::from(self.congestion_state)]),
+            Column::Int(vec![i64::from(self.intermediate_receipts)]),
             Column::Int(vec![now.micros()]),
             Column::MaybeInt(vec![self.disabled.then_some(now.micros())]),
         ]
@@ -155,21 +168,23 @@ static INSERT_ACCOUNT: Bulk = Bulk {
     sqlite: "insert into smpp_accounts (id, public_id, organization_id, system_id, password_mac,
             name, allowed_ips, bind_types, max_binds, tps, window_size, test_mode, category,
             default_sender, allowed_senders, receipt_format, id_format, inbound_numbers,
-            once_by_reference, cursor, created_at, updated_at, disabled_at)
+            once_by_reference, congestion_state, intermediate_receipts, cursor, created_at, updated_at, disabled_at)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-            ?19, (select coalesce(max(seq), 0) from events), ?20, ?20, ?21)
+            ?19, ?20, ?21, (select coalesce(max(seq), 0) from events), ?22, ?22, ?23)
          on conflict (system_id) do nothing",
     postgres: "insert into smpp_accounts (id, public_id, organization_id, system_id, password_mac,
             name, allowed_ips, bind_types, max_binds, tps, window_size, test_mode, category,
             default_sender, allowed_senders, receipt_format, id_format, inbound_numbers,
-            once_by_reference, cursor, created_at, updated_at, disabled_at)
+            once_by_reference, congestion_state, intermediate_receipts, cursor, created_at, updated_at, disabled_at)
          select v.i, v.p, v.o, v.s, v.m, v.n, v.ip, v.bt, v.mb, v.tps, v.w, v.t, v.c, v.ds, v.as_,
-            v.rf, v.f, v.inb, v.once, (select coalesce(max(seq), 0) from events), v.at, v.at, v.d
+            v.rf, v.f, v.inb, v.once, v.cs, v.ir,
+            (select coalesce(max(seq), 0) from events), v.at, v.at, v.d
          from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::bytea[], $6::text[],
             $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
             $13::bigint[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::text[],
-            $19::bigint[], $20::bigint[], $21::bigint[])
-            v (i, p, o, s, m, n, ip, bt, mb, tps, w, t, c, ds, as_, rf, f, inb, once, at, d)
+            $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[])
+            v (i, p, o, s, m, n, ip, bt, mb, tps, w, t, c, ds, as_, rf, f, inb, once, cs, ir, at,
+               d)
          on conflict (system_id) do nothing",
 };
 
@@ -177,18 +192,20 @@ static UPDATE_ACCOUNT: Bulk = Bulk {
     sqlite: "update smpp_accounts set name = ?4, allowed_ips = ?5, bind_types = ?6,
             max_binds = ?7, tps = ?8, window_size = ?9, test_mode = ?10, category = ?11,
             default_sender = ?12, allowed_senders = ?13, receipt_format = ?14, id_format = ?15,
-            inbound_numbers = ?16, once_by_reference = ?17, updated_at = ?18, disabled_at = ?19
+            inbound_numbers = ?16, once_by_reference = ?17, congestion_state = ?18,
+            intermediate_receipts = ?19, updated_at = ?20, disabled_at = ?21
          where public_id = ?1 and organization_id = ?2 and updated_at = ?3",
     postgres: "update smpp_accounts a set name = v.n, allowed_ips = v.ip, bind_types = v.bt,
             max_binds = v.mb, tps = v.tps, window_size = v.w, test_mode = v.t, category = v.c,
             default_sender = v.ds, allowed_senders = v.as_, receipt_format = v.rf,
             id_format = v.f, inbound_numbers = v.inb, once_by_reference = v.once,
+            congestion_state = v.cs, intermediate_receipts = v.ir,
             updated_at = v.at, disabled_at = v.d
          from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[],
             $13::text[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::bigint[],
-            $19::bigint[])
-            v (p, o, seen, n, ip, bt, mb, tps, w, t, c, ds, as_, rf, f, inb, once, at, d)
+            $19::bigint[], $20::bigint[], $21::bigint[])
+            v (p, o, seen, n, ip, bt, mb, tps, w, t, c, ds, as_, rf, f, inb, once, cs, ir, at, d)
          where a.public_id = v.p and a.organization_id = v.o and a.updated_at = v.seen",
 };
 
@@ -205,6 +222,12 @@ static DELETE_ACCOUNT: Bulk = Bulk {
     sqlite: "delete from smpp_accounts where public_id = ?1 and organization_id = ?2",
     postgres: "delete from smpp_accounts where (public_id, organization_id) in
          (select * from unnest($1::bytea[], $2::bigint[]))",
+};
+
+static SET_PACE: Bulk = Bulk {
+    sqlite: "update organizations set smpp_tps = ?2 where id = ?1",
+    postgres: "update organizations o set smpp_tps = v.t
+         from unnest($1::bigint[], $2::bigint[]) v (o, t) where o.id = v.o",
 };
 
 static MOVE_CURSORS: Bulk = Bulk {

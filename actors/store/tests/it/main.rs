@@ -23,6 +23,7 @@ mod retention;
 mod roles;
 mod schedules;
 mod schema;
+mod smpp;
 mod templates;
 mod webhooks;
 mod world;

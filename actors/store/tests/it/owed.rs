@@ -28,6 +28,7 @@ async fn account(world: &mut World) -> i64 {
         inbound_numbers: String::from("[]"),
         once_by_reference: false,
         disabled: false,
+        ..SmppSettings::default()
     };
     let create = SmppChange::Create {
         id: PublicId::new(At::now()),

@@ -11,6 +11,8 @@ use crate::{CommandId, CommandStatus, frame, text, tlv};
 
 /// SMPP 3.4, as `interface_version` writes it.
 pub const VERSION_34: u8 = 0x34;
+/// SMPP 5.0.
+pub const VERSION_50: u8 = 0x50;
 
 /// Which ways messages may go on a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,6 +128,11 @@ impl Bind {
     /// Whether TLVs may be sent to this peer (SMPP 3.4 §3.3: not below 0x34).
     pub fn takes_tlvs(&self) -> bool {
         self.interface_version >= VERSION_34
+    }
+
+    /// Whether this peer knows what 5.0 adds.
+    pub fn speaks_50(&self) -> bool {
+        self.interface_version >= VERSION_50
     }
 }
 

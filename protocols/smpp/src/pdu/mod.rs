@@ -7,6 +7,7 @@ pub mod bind;
 pub mod manage;
 pub mod message;
 pub mod multi;
+pub mod notify;
 pub mod response;
 
 use thiserror::Error;

@@ -98,6 +98,17 @@ pub fn encode_response(
     message_id: &[u8],
     unsuccessful: &[Unsuccessful],
 ) {
+    encode_response_with(out, status, sequence, (message_id, unsuccessful), &[]);
+}
+
+/// The same with optional parameters at its end; without a body there are none.
+pub fn encode_response_with(
+    out: &mut Vec<u8>,
+    status: CommandStatus,
+    sequence: u32,
+    (message_id, unsuccessful): (&[u8], &[Unsuccessful]),
+    tlvs: &[u8],
+) {
     let start = frame::begin(out, CommandId::SUBMIT_MULTI.response(), status, sequence);
     if status.is_ok() || !message_id.is_empty() || !unsuccessful.is_empty() {
         put_cstring(out, message_id);
@@ -107,6 +118,7 @@ pub fn encode_response(
             one.address.view().write(out);
             out.extend_from_slice(&one.status.0.to_be_bytes());
         }
+        out.extend_from_slice(tlvs);
     }
     frame::finish(out, start);
 }

@@ -31,10 +31,28 @@ pub fn encode(
     sequence: u32,
     message_id: &[u8],
 ) {
+    encode_with(out, command, status, sequence, message_id, &[]);
+}
+
+/// The same with optional parameters behind the id; without a body there are none.
+pub fn encode_with(
+    out: &mut Vec<u8>,
+    command: CommandId,
+    status: CommandStatus,
+    sequence: u32,
+    message_id: &[u8],
+    tlvs: &[u8],
+) {
     let start = frame::begin(out, command.response(), status, sequence);
     match command.request() {
-        CommandId::DELIVER_SM => out.push(0),
-        _ if status.is_ok() || !message_id.is_empty() => put_cstring(out, message_id),
+        CommandId::DELIVER_SM => {
+            out.push(0);
+            out.extend_from_slice(tlvs);
+        }
+        _ if status.is_ok() || !message_id.is_empty() => {
+            put_cstring(out, message_id);
+            out.extend_from_slice(tlvs);
+        }
         _ => {}
     }
     frame::finish(out, start);

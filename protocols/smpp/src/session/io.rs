@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::pdu::manage::{Ask, QueryResponse};
 use crate::pdu::multi::{Multi, Unsuccessful};
+use crate::pdu::notify::{Alert, Outbind};
 use crate::window::LAST_SEQUENCE;
 use crate::{Bind, CommandId, CommandStatus, Message, frame};
 
@@ -59,6 +60,10 @@ pub enum Input<'a, T> {
         message_id: &'a [u8],
         unsuccessful: &'a [Unsuccessful],
     },
+    /// SMSC: we have called the ESME, which shall bind now. Before its bind only.
+    Outbind(&'a Outbind),
+    /// SMSC: a subscriber can be reached again. To a bind that receives only.
+    Alert(&'a Alert),
     /// End in good order.
     Unbind,
     /// The deadline has passed.

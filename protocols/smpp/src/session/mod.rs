@@ -17,10 +17,11 @@ pub use io::{CloseReason, Input, Output, Role, Settings, Stats};
 use std::time::{Duration, Instant};
 
 use crate::frame::{self, Frames};
+use crate::pdu::notify::{Alert, Outbind};
 use crate::pdu::{bind, multi, response};
 use crate::timers::{Due, Timers};
 use crate::window::{Window, next_sequence};
-use crate::{Bind, BindKind, CommandId, CommandStatus, Message};
+use crate::{Bind, BindKind, CommandId, CommandStatus, Message, tlv};
 
 /// The machine. `T` is whatever the owner wants back with each outcome.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ pub struct Session<T> {
     held: Vec<u8>,
     /// Requests handed out and not answered yet.
     owed: usize,
+    congestion: Option<u8>,
     stats: Stats,
     last_step: Instant,
 }
@@ -105,6 +107,7 @@ impl<T> Session<T> {
             peer_version: None,
             held: Vec::new(),
             owed: 0,
+            congestion: None,
             stats: Stats::default(),
             last_step: now,
             role,
@@ -153,7 +156,9 @@ impl<T> Session<T> {
             Input::Accept => self.accept(&mut step),
             Input::Refuse(status) => self.refuse(&mut step, status),
             Input::Answer { command, sequence, status, message_id } => {
-                response::encode(step.wire, command, status, sequence, message_id);
+                let tlvs = self.congestion_tlv();
+                let wire = &mut *step.wire;
+                response::encode_with(wire, command, status, sequence, message_id, &tlvs);
                 self.answered(&mut step);
             }
             Input::AnswerAsked { command, sequence, status } => {
@@ -165,9 +170,12 @@ impl<T> Session<T> {
                 self.answered(&mut step);
             }
             Input::AnswerMulti { sequence, status, message_id, unsuccessful } => {
-                multi::encode_response(step.wire, status, sequence, message_id, unsuccessful);
+                let (tlvs, told) = (self.congestion_tlv(), (message_id, unsuccessful));
+                multi::encode_response_with(step.wire, status, sequence, told, &tlvs);
                 self.answered(&mut step);
             }
+            Input::Outbind(outbind) => self.outbind(&mut step, outbind),
+            Input::Alert(alert) => self.alert(&mut step, alert),
             Input::Unbind => self.unbind(&mut step),
             Input::Tick => self.tick(&mut step),
         }
@@ -196,6 +204,12 @@ impl<T> Session<T> {
     /// Allows so many of our requests in flight from now on: an SMSC learns who binds only then.
     pub fn set_window(&mut self, window: usize) {
         self.window.set_capacity(window);
+    }
+
+    /// SMSC: says with each answer to a submit how busy we are, 0 to 99, if the peer speaks 5.0
+    /// (5.0 section 4.8.4.18). `None` says nothing.
+    pub fn set_congestion(&mut self, congestion: Option<u8>) {
+        self.congestion = congestion.map(|state| state.min(99));
     }
 
     /// How many messages may be submitted now.
@@ -286,13 +300,42 @@ impl<T> Session<T> {
         };
         let Some(bind) = &self.peer else { return };
         // The version is a TLV, and peers before 3.4 know none.
-        let version = bind.takes_tlvs().then_some(bind::VERSION_34);
+        let ours = if bind.speaks_50() { bind::VERSION_50 } else { bind::VERSION_34 };
+        let version = bind.takes_tlvs().then_some(ours);
         let (kind, name) = (bind.kind, &bind.system_id);
         bind::encode_response(step.wire, kind, CommandStatus::OK, sequence, name, version);
         self.stats.pdus_sent += 1;
         self.become_bound(step);
         let held = std::mem::take(&mut self.held);
         self.bytes(step, &held);
+    }
+
+    /// Calls the ESME on the line that we opened (SMPP 3.4 §2.2.1): it has the time of a bind.
+    fn outbind(&mut self, step: &mut Step<'_, T>, outbind: &Outbind) {
+        if self.role == Role::Smsc && matches!(self.state, State::Open { .. }) {
+            outbind.encode(step.wire, self.sequence);
+            self.sequence = next_sequence(self.sequence);
+            self.stats.pdus_sent += 1;
+        }
+    }
+
+    /// Has no response, so it takes no place in the window.
+    fn alert(&mut self, step: &mut Step<'_, T>, alert: &Alert) {
+        let receives = self.bind().is_some_and(|bind| bind.kind.receives());
+        if self.role == Role::Smsc && self.state == State::Bound && receives {
+            alert.encode(step.wire, self.sequence);
+            self.sequence = next_sequence(self.sequence);
+            self.stats.pdus_sent += 1;
+        }
+    }
+
+    fn congestion_tlv(&self) -> Vec<u8> {
+        let speaks = self.role == Role::Smsc && self.bind().is_some_and(Bind::speaks_50);
+        let mut out = Vec::new();
+        if let Some(state) = self.congestion.filter(|_| speaks) {
+            tlv::write(&mut out, tlv::CONGESTION_STATE, &[state]);
+        }
+        out
     }
 
     /// One of the peer's requests has its answer. The last one lets a parting peer go.

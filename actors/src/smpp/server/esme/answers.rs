@@ -1,23 +1,15 @@
 //! What an ESME is answered, and how its submits are gathered for one commit.
 
-use std::sync::Arc;
-
-use metrics::counter;
-use model::carrier::MessageKey;
 use model::esme::IdFormat;
-use model::message::Status;
 use model::submission::Submission;
-use proto_smpp::pdu::manage::{Ask, Cancel, QueryResponse};
+use proto_smpp::pdu::manage::{Ask, QueryResponse};
 use proto_smpp::pdu::multi::{Multi, Unsuccessful};
-use proto_smpp::{Address, CommandId, CommandStatus, Input, Message, Time};
+use proto_smpp::{Address, CommandId, CommandStatus, Input, Message};
 use ractor::ActorRef;
-use store::lane::{AcceptAnswer, Admin, AdminDone, CancelFate};
-use store::{AskedRow, Store};
+use store::Store;
+use store::lane::AcceptAnswer;
 
-use super::super::accounts::Account;
 use super::super::courier::Ticket;
-use super::super::receipts::state_of;
-use super::super::status;
 use super::{EsmeMsg, Told, told};
 use crate::writer::WriterHandle;
 
@@ -247,94 +239,4 @@ fn refusal(command: CommandId, sequence: u32, status: CommandStatus) -> Answer {
         return Answer::Multi { sequence, status, message_id, unsuccessful };
     }
     Answer::Submit { command, sequence, status, message_id: String::new() }
-}
-
-/// Answers what is asked about earlier messages, away from the mailbox.
-pub(super) fn look_up(
-    me: ActorRef<EsmeMsg>,
-    writer: WriterHandle,
-    store: Store,
-    account: Arc<Account>,
-    asked: Vec<(u32, Box<Ask>)>,
-) {
-    counter!("orbit_esme_questions_total").increment(asked.len() as u64);
-    tokio::spawn(async move {
-        let mut answers = Vec::with_capacity(asked.len());
-        for (sequence, ask) in asked {
-            let plain = |command, status| Answer::Asked { command, sequence, status };
-            answers.push(match *ask {
-                Ask::Query(query) => {
-                    let found = find(&store, &account, &query.message_id, &query.source).await;
-                    match found {
-                        Ok(row) => state(sequence, query.message_id, &row),
-                        Err(status) => plain(CommandId::QUERY_SM, status),
-                    }
-                }
-                Ask::Cancel(cancel) => {
-                    let done = stop(&store, &writer, &account, &cancel).await;
-                    plain(CommandId::CANCEL_SM, done.err().unwrap_or(CommandStatus::OK))
-                }
-                Ask::Replace(_) => plain(CommandId::REPLACE_SM, CommandStatus::REPLACEFAIL),
-            });
-        }
-        let _ = me.send_message(EsmeMsg::Answers(answers));
-    });
-}
-
-/// Stops one message that has not begun to leave (SMPP 3.4 §4.9). Many at once, by their addresses
-/// alone, are not stopped: the answer could not say which were.
-async fn stop(
-    store: &Store,
-    writer: &WriterHandle,
-    account: &Account,
-    cancel: &Cancel,
-) -> Result<(), CommandStatus> {
-    let row = find(store, account, &cancel.message_id, &cancel.source).await?;
-    let given = cancel.destination.text();
-    let same = row.to_addr.trim_start_matches('+') == given.trim_start_matches('+');
-    if !given.is_empty() && !same {
-        return Err(CommandStatus::INVDSTADR);
-    }
-    let (organization, messages) = (account.organization, vec![MessageKey(row.key)]);
-    match writer.administer(Admin::Cancel { organization, messages }).await {
-        Ok(AdminDone::Cancelled(fates)) => match fates[..] {
-            [CancelFate::Cancelled { .. }] => Ok(()),
-            _ => Err(CommandStatus::CANCELFAIL),
-        },
-        Ok(_) => Err(CommandStatus::SYSERR),
-        Err(refusal) => Err(status::of(&refusal)),
-    }
-}
-
-/// The account's own message of this id, from this sender (SMPP 3.4 §4.8.1: it must match).
-async fn find(
-    store: &Store,
-    account: &Account,
-    id: &[u8],
-    source: &Address,
-) -> Result<AskedRow, CommandStatus> {
-    let text = std::str::from_utf8(id).map_err(|_| CommandStatus::INVMSGID)?;
-    let number = account.id_format.read(text).ok_or(CommandStatus::INVMSGID)?;
-    match store.asked(account.id, number).await {
-        Ok(Some(row)) => {
-            let given = source.text();
-            let same = row.from_addr.trim_start_matches('+') == given.trim_start_matches('+');
-            if given.is_empty() || same { Ok(row) } else { Err(CommandStatus::INVSRCADR) }
-        }
-        Ok(None) => Err(CommandStatus::INVMSGID),
-        Err(error) => {
-            tracing::warn!(%error, "a question of an ESME cannot be answered");
-            Err(CommandStatus::QUERYFAIL)
-        }
-    }
-}
-
-fn state(sequence: u32, message_id: Vec<u8>, row: &AskedRow) -> Answer {
-    let Some(state) = Status::from_code(row.status).and_then(state_of) else {
-        let (command, status) = (CommandId::QUERY_SM, CommandStatus::QUERYFAIL);
-        return Answer::Asked { command, sequence, status };
-    };
-    let done = row.done_at.filter(|_| state.is_final());
-    let final_date = done.map_or(String::new(), |at| Time::write(at / 1_000_000));
-    Answer::Query { sequence, message_id, final_date, state: state.code() }
 }

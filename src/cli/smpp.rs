@@ -1,0 +1,136 @@
+//! `orbit smpp`: what customers bind as.
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::Common;
+use super::desk::print;
+use crate::admin::Request;
+
+/// Fields whose value is a list.
+const LISTS: &[&str] = &["allowed_ips", "bind_types", "allowed_senders", "inbound_numbers"];
+/// Fields whose value is text, whatever it looks like.
+const TEXTS: &[&str] = &["name", "default_sender"];
+
+#[derive(Subcommand)]
+pub(crate) enum SmppCommand {
+    /// Makes an account; its password is shown once.
+    Add {
+        /// `org_…`
+        #[arg(long)]
+        organization: String,
+        /// What the ESME binds as: 1 to 15 characters.
+        #[arg(long)]
+        system_id: String,
+        /// 4 to 64 characters; made when left out.
+        #[arg(long)]
+        password: Option<String>,
+        /// `live` or `test`.
+        #[arg(long, default_value = "live")]
+        mode: String,
+        /// Fields as the API names them: `tps=50`, `allowed_ips=10.0.0.0/8,192.0.2.1`.
+        #[arg(value_name = "FIELD=VALUE")]
+        fields: Vec<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Lists accounts.
+    List(Common),
+    /// Shows an account.
+    Show(Named),
+    /// Changes fields of an account; its binds are asked to come again.
+    Set {
+        system_id: String,
+        /// As the API names them: `tps=50`, `allowed_ips=10.0.0.0/8,192.0.2.1`; `null` for none.
+        #[arg(required = true, value_name = "FIELD=VALUE")]
+        fields: Vec<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Gives an account another password, shown once.
+    Rotate(Named),
+    /// Lets an account in no more; what it is owed waits.
+    Disable(Named),
+    /// Lets a disabled account in again.
+    Enable(Named),
+    /// Removes an account for good; what it is owed is not delivered.
+    Remove(Named),
+}
+
+#[derive(Args)]
+pub(crate) struct Named {
+    system_id: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(crate) async fn run(command: SmppCommand) -> Result<()> {
+    let status = |named: Named, status: &str| {
+        let fields = Map::from_iter([(String::from("status"), json!(status))]);
+        (named.common, Request::SetSmppAccount { system_id: named.system_id, fields })
+    };
+    let (common, request) = match command {
+        SmppCommand::Add { organization, system_id, password, mode, fields, common } => {
+            let (organization_id, fields) = (organization, read(&fields)?);
+            let request =
+                Request::AddSmppAccount { organization_id, system_id, password, mode, fields };
+            (common, request)
+        }
+        SmppCommand::List(common) => (common, Request::ListSmppAccounts),
+        SmppCommand::Show(Named { system_id, common }) => {
+            (common, Request::ShowSmppAccount { system_id })
+        }
+        SmppCommand::Set { system_id, fields, common } => {
+            (common, Request::SetSmppAccount { system_id, fields: read(&fields)? })
+        }
+        SmppCommand::Rotate(Named { system_id, common }) => {
+            (common, Request::RotateSmppPassword { system_id })
+        }
+        SmppCommand::Disable(named) => status(named, "disabled"),
+        SmppCommand::Enable(named) => status(named, "enabled"),
+        SmppCommand::Remove(Named { system_id, common }) => {
+            (common, Request::RemoveSmppAccount { system_id })
+        }
+    };
+    print(&common, request).await
+}
+
+/// `field=value`, as JSON.
+fn read(fields: &[String]) -> Result<Map<String, Value>> {
+    let mut map = Map::new();
+    for field in fields {
+        let Some((name, value)) = field.split_once('=') else {
+            bail!("{field} is not FIELD=VALUE, as tps=50");
+        };
+        let value = match value {
+            "null" => Value::Null,
+            list if LISTS.contains(&name) => {
+                list.split(',').filter(|item| !item.is_empty()).map(|item| json!(item)).collect()
+            }
+            text if TEXTS.contains(&name) => json!(text),
+            "true" | "false" => json!(value == "true"),
+            number => number.parse::<i64>().map_or_else(|_| json!(number), |number| json!(number)),
+        };
+        map.insert(name.to_owned(), value);
+    }
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_as_the_api_takes_them() {
+        let given = ["tps=50", "allowed_ips=10.0.0.0/8,192.0.2.1", "bind_types=", "name=7"];
+        let given = given.into_iter().chain(["default_sender=null", "once_by_reference=true"]);
+        let given: Vec<String> = given.chain(["id_format=hex"]).map(String::from).collect();
+        let expected = json!({
+            "tps": 50, "allowed_ips": ["10.0.0.0/8", "192.0.2.1"], "bind_types": [], "name": "7",
+            "default_sender": null, "once_by_reference": true, "id_format": "hex",
+        });
+        assert_eq!(Value::Object(read(&given).unwrap()), expected);
+        assert!(read(&[String::from("tps")]).is_err());
+    }
+}
