@@ -356,8 +356,11 @@ pub fn split_join(data: &[u8]) {
     assert_eq!(joined, text, "nothing is lost");
 }
 
+/// What a target is: it takes any octets.
+pub type Target = fn(&[u8]);
+
 /// The targets by name.
-pub const ALL: [(&str, fn(&[u8])); 6] = [
+pub const ALL: [(&str, Target); 6] = [
     ("from_smsc", from_smsc),
     ("from_esme", from_esme),
     ("session_client", session_client),

@@ -3,8 +3,11 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proto_smpp::pdu::bind::{self, BindResponse};
 use proto_smpp::pdu::manage::{Ask, Cancel, Query, QueryResponse, Replace};
 use proto_smpp::pdu::multi::{self, DESTINATIONS_MAX, Destination, Multi, Unsuccessful};
+use proto_smpp::pdu::notify::{Alert, Outbind};
+use proto_smpp::pdu::response::{self, Response};
 use proto_smpp::{Address, Bind, BindKind, CommandId, CommandStatus, Message};
 
 /// A C-octet string's content: anything but NUL.
@@ -147,6 +150,55 @@ proptest! {
         let mut out = Vec::new();
         sent.encode(&mut out, 1);
         prop_assert_eq!(Bind::decode(CommandId::BIND_RECEIVER, &out[16..]), Ok(sent));
+    }
+
+    #[test]
+    fn a_call_and_an_alert_read_back_as_they_were_written(
+        (name, password) in ("[ -~]{0,15}", "[ -~]{0,8}"),
+        (source, esme, tlvs) in (address(), address(), tlvs()),
+    ) {
+        let sent = Outbind { system_id: name, password };
+        let mut out = Vec::new();
+        sent.encode(&mut out, 1);
+        prop_assert_eq!(Outbind::decode(&out[16..]), Ok(sent));
+        let sent = Alert { source, esme, tlvs };
+        out.clear();
+        sent.encode(&mut out, 1);
+        prop_assert_eq!(Alert::decode(&out[16..]), Ok(sent));
+    }
+
+    #[test]
+    fn an_answer_reads_back_as_it_was_written(
+        (id, tlvs, state, error) in (text(65), tlvs(), any::<u8>(), any::<u8>()),
+        date in "([0-9]{15}\\+)?",
+    ) {
+        for command in [CommandId::SUBMIT_SM, CommandId::DATA_SM] {
+            let mut out = Vec::new();
+            response::encode_with(&mut out, command, CommandStatus::OK, 1, &id, &tlvs);
+            let read = Response::parse(&out[16..]);
+            prop_assert_eq!((read.message_id, read.tlvs), (&id[..], &tlvs[..]));
+        }
+        let sent = QueryResponse {
+            message_id: &id,
+            final_date: date.as_bytes(),
+            message_state: state,
+            error_code: error,
+        };
+        let mut out = Vec::new();
+        sent.encode(&mut out, 1);
+        prop_assert_eq!(QueryResponse::parse(&out[16..]), Ok(sent));
+    }
+
+    #[test]
+    fn a_binds_answer_reads_back_as_it_was_written(name in "[ -~]{0,15}", version in any::<u8>()) {
+        for kind in [BindKind::Transmitter, BindKind::Receiver, BindKind::Transceiver] {
+            let mut out = Vec::new();
+            let ok = CommandStatus::OK;
+            bind::encode_response(&mut out, kind, ok, 1, &name, Some(version));
+            let read = BindResponse::parse(&out[16..]);
+            prop_assert_eq!(read.system_id, name.as_bytes());
+            prop_assert_eq!(read.interface_version(), Some(version));
+        }
     }
 
     #[test]

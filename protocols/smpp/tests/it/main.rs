@@ -4,6 +4,7 @@
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test begins at some moment"))]
 
 mod borders;
+mod corpus;
 mod garbage;
 mod laws;
 mod link;

@@ -202,3 +202,51 @@ fn both_name_the_same_numbers() {
         assert_eq!(u32::from(theirs), ours.0, "{ours}");
     }
 }
+
+#[test]
+fn they_read_our_questions_our_calls_and_one_text_to_many() {
+    use proto_smpp::Address;
+    use proto_smpp::pdu::manage::{Ask, Cancel, Query, QueryResponse, Replace};
+    use proto_smpp::pdu::multi::{Destination, Multi};
+    use proto_smpp::pdu::notify::{Alert, Outbind};
+    let (us, them) = (Address::new(5, 0, "Orbit"), Address::new(1, 1, "447700900123"));
+    let id = || b"1000017".to_vec();
+    let asks = [
+        Ask::Query(Query { message_id: id(), source: us.clone() }),
+        Ask::Cancel(Cancel {
+            service_type: b"CMT".to_vec(),
+            message_id: Vec::new(),
+            source: us.clone(),
+            destination: them.clone(),
+        }),
+        Ask::Replace(Replace {
+            message_id: id(),
+            source: us.clone(),
+            validity: b"000002000000000R".to_vec(),
+            registered_delivery: 1,
+            short_message: b"other words".to_vec(),
+            ..Replace::default()
+        }),
+    ];
+    for ask in asks {
+        let mut wire = Vec::new();
+        ask.encode(&mut wire, 5);
+        let back = written_by_them(&theirs(&wire));
+        assert_eq!(back, wire, "{ask:?}");
+    }
+    let mut wires = vec![Vec::new(); 4];
+    let outbind = Outbind { system_id: "smsc".into(), password: "secret08".into() };
+    outbind.encode(&mut wires[0], 6);
+    let mut alert = Alert { source: them.clone(), esme: us.clone(), tlvs: Vec::new() };
+    tlv::write(&mut alert.tlvs, tlv::MS_AVAILABILITY_STATUS, &[0]);
+    alert.encode(&mut wires[1], 7);
+    let message = Message { source: us, short_message: b"hello".to_vec(), ..Message::default() };
+    let destinations = vec![Destination::Address(them), Destination::List(b"friends".to_vec())];
+    Multi { destinations, message }.encode(&mut wires[2], 8);
+    let (message_id, final_date) = (&b"1000017"[..], &b"261128120000000+"[..]);
+    let state = QueryResponse { message_id, final_date, message_state: 2, error_code: 0 };
+    state.encode(&mut wires[3], 9);
+    for wire in wires {
+        assert_eq!(written_by_them(&theirs(&wire)), wire);
+    }
+}
