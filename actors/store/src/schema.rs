@@ -42,8 +42,8 @@ const STEPS: &[Step] = steps![
     13 "0013" "routing",
     14 "0014" "quirks",
     15 "0015" "interceptors",
-    17 "0017" "lean_hits",
     16 "0016" "esme",
+    17 "0017" "lean_hits",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

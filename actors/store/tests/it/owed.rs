@@ -84,7 +84,8 @@ async fn a_receipt_tells_what_the_log_says() {
             let [owed] = &done.owed[..] else { panic!("{:?}", done.owed) };
             assert_eq!((owed.organization, owed.after), (world.organization, last));
             let after = last.unwrap_or(0);
-            let read = world.store.owed(account, world.organization, after, 10).await.unwrap();
+            let read =
+                world.store.owed(account, world.organization, after, false, 10).await.unwrap();
             let told = owed.rows.as_ref().unwrap();
             assert_eq!(told.len(), 1);
             assert_eq!(format!("{:?}", told[0]), format!("{:?}", read[0]));
