@@ -121,7 +121,7 @@ async fn what_does_not_fit_is_named_and_nothing_is_made() {
         ("host", json!("")),
         ("port", json!(0)),
         ("port", json!(65_536)),
-        ("system_id", json!("sixteen-letters-")),
+        ("system_id", json!("s".repeat(65))),
         ("password", json!("é")),
         ("password", json!("x".repeat(65))),
         ("password", Value::Null),
