@@ -53,8 +53,14 @@ async fn an_ended_message_goes_with_its_history_and_parts() {
         let lines = world.store.aged_lines(0, 100).await.unwrap();
         assert!(lines.iter().all(|line| line.message_key == kept.key.0), "{lines:?}");
         // Its parts are gone too: a late receipt finds nothing, and waits as an orphan.
-        for (id, orphan) in [("a1", true), ("b1", true), ("b3", true), ("a2", false)] {
-            let receipts = vec![world.receipt(id, Some(Status::Undelivered))];
+        for (id, to, orphan) in [
+            ("a1", "+14155550123", true),
+            ("b1", "+14155550125", true),
+            ("b3", "+14155550125", true),
+            ("a2", "+14155550124", false),
+        ] {
+            let receipt = world.receipt(id, Some(Status::Undelivered));
+            let receipts = vec![store::lane::Receipt { source: to.to_owned(), ..receipt }];
             let fate = world.commit(Work { receipts, ..Work::default() }).await.receipts.remove(0);
             assert_eq!(fate == store::lane::ReceiptFate::Parked, orphan, "{id}");
         }
