@@ -1,0 +1,28 @@
+//! SIP (RFC 3261 and what has grown on it): the wire, without sockets, tasks or a clock.
+//!
+//! message      an index over the octets of one message; checks, edits, answers
+//! uri          SIP, SIPS and tel URIs, others kept as they are
+//! header       values of headers, read when asked for
+//! grammar      the few rules of the text that all of these share
+//!
+//! The rule everywhere: what a peer sends never panics, nothing is counted or kept without a
+//! limit, and what we do not change leaves as it came, octet for octet. Values hold slices of the
+//! message (`Bytes`), so reading one copies nothing and it outlives the message if it must.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
+
+mod grammar;
+pub mod header;
+mod limits;
+pub mod message;
+mod method;
+mod name;
+mod status;
+pub mod uri;
+
+pub use grammar::ValueError;
+pub use limits::Limits;
+pub use message::{Defect, Message, Refused};
+pub use method::Method;
+pub use name::{Field, Name};
+pub use status::StatusCode;
+pub use uri::Uri;

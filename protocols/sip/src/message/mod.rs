@@ -1,0 +1,257 @@
+//! One message: its octets, and an index that says where each header stands, RFC 3261 §7.
+//!
+//! parse     octets to the index; bad ones still give what an answer needs
+//! defect    what can be wrong, and the status that says so
+//! check     values that every element must understand, before a request is served
+//!
+//! `Message::parse` takes one whole message. On streams `frame` finds where one ends.
+
+mod check;
+mod defect;
+mod parse;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use defect::{Defect, Refused};
+
+use crate::grammar::{Cuts, Span, ValueError};
+use crate::header::{CSeq, NameAddr, Value, Via};
+use crate::{Field, Method, Name, StatusCode, Uri};
+
+/// A request or a response that could be read.
+#[derive(Clone)]
+pub struct Message {
+    raw: Bytes,
+    start: Start,
+    lines: Vec<Line>,
+    /// Where the headers begin: behind the start line.
+    head: u32,
+    /// Where the empty line begins.
+    head_end: u32,
+    body: Span,
+}
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    Request { method: Method, uri: Bytes },
+    Response { status: StatusCode, reason: Bytes },
+}
+
+/// Where one header stands: its name, its value without white space around it, its end.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start: u32,
+    name_end: u32,
+    value: Span,
+    /// Behind the line's end.
+    end: u32,
+    name: Name,
+    /// The value goes over several lines.
+    folded: bool,
+}
+
+/// One header of a message.
+#[derive(Clone, Copy)]
+pub struct Header<'a> {
+    message: &'a Message,
+    line: &'a Line,
+}
+
+impl<'a> Header<'a> {
+    pub fn name(self) -> Name {
+        self.line.name
+    }
+
+    /// The name as it came.
+    pub fn name_text(self) -> &'a [u8] {
+        Span { start: self.line.start, end: self.line.name_end }.of(&self.message.raw)
+    }
+
+    /// The value as it came, with its folds.
+    pub fn raw(self) -> &'a [u8] {
+        self.line.value.of(&self.message.raw)
+    }
+
+    /// The value on one line: each fold is a space.
+    pub fn text(self) -> Cow<'a, [u8]> {
+        if self.line.folded { Cow::Owned(unfold(self.raw())) } else { Cow::Borrowed(self.raw()) }
+    }
+
+    /// The same as a slice of the message, to keep.
+    pub fn value(self) -> Bytes {
+        match self.text() {
+            Cow::Owned(text) => Bytes::from(text),
+            Cow::Borrowed(_) => self.message.raw.slice(self.line.value.range()),
+        }
+    }
+}
+
+impl fmt::Debug for Header<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = String::from_utf8_lossy(self.name_text());
+        write!(f, "{name}: {}", String::from_utf8_lossy(&self.text()))
+    }
+}
+
+impl Message {
+    /// All octets, as they came.
+    pub fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// The headers with their line ends, from behind the start line up to the empty line.
+    pub fn header_block(&self) -> &[u8] {
+        Span { start: self.head, end: self.head_end }.of(&self.raw)
+    }
+
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// The method of a request.
+    pub fn method(&self) -> Option<&Method> {
+        match &self.start {
+            Start::Request { method, .. } => Some(method),
+            Start::Response { .. } => None,
+        }
+    }
+
+    /// The status of a response.
+    pub fn status(&self) -> Option<StatusCode> {
+        match &self.start {
+            Start::Response { status, .. } => Some(*status),
+            Start::Request { .. } => None,
+        }
+    }
+
+    pub fn is_request(&self) -> bool {
+        self.method().is_some()
+    }
+
+    /// The Request-URI, read.
+    pub fn uri(&self) -> Result<Uri, ValueError> {
+        match &self.start {
+            Start::Request { uri, .. } => Uri::parse(uri),
+            Start::Response { .. } => {
+                Err(ValueError { what: "Request-URI", why: "a response has none", at: 0 })
+            }
+        }
+    }
+
+    pub fn headers(&self) -> impl DoubleEndedIterator<Item = Header<'_>> {
+        self.lines.iter().map(|line| Header { message: self, line })
+    }
+
+    /// All headers of one name, in their order.
+    pub fn all<'a>(&'a self, field: impl Into<Field<'a>>) -> impl Iterator<Item = Header<'a>> {
+        self.all_of(field.into())
+    }
+
+    fn all_of<'a>(&'a self, field: Field<'a>) -> impl Iterator<Item = Header<'a>> {
+        self.headers().filter(move |header| field.is(header.name(), header.name_text()))
+    }
+
+    pub fn first<'a>(&'a self, field: impl Into<Field<'a>>) -> Option<Header<'a>> {
+        self.all(field).next()
+    }
+
+    pub fn has<'a>(&'a self, field: impl Into<Field<'a>>) -> bool {
+        self.first(field).is_some()
+    }
+
+    /// The body: what Content-Length says, or in its absence all that is there.
+    pub fn body(&self) -> &[u8] {
+        self.body.of(&self.raw)
+    }
+
+    /// The body as a slice of the message, to keep.
+    pub fn body_bytes(&self) -> Bytes {
+        self.raw.slice(self.body.range())
+    }
+
+    /// The value of a header that stands once, read.
+    pub fn value<'a, V: Value>(
+        &'a self,
+        field: impl Into<Field<'a>>,
+    ) -> Result<Option<V>, ValueError> {
+        self.first(field).map(|header| V::parse(&header.value())).transpose()
+    }
+
+    /// All values of a header that is a list, over all its lines, read one by one.
+    pub fn list<'a, V: Value>(
+        &'a self,
+        field: impl Into<Field<'a>>,
+    ) -> impl Iterator<Item = Result<V, ValueError>> {
+        self.all(field).map(Header::value).flat_map(|text| {
+            let mut cuts = Cuts::default();
+            std::iter::from_fn(move || {
+                let span = cuts.next(&text)?;
+                Some(V::parse(&text.slice(span.range())))
+            })
+        })
+    }
+
+    /// The first Via: who sent it to us, or for a response, whom we sent it as.
+    pub fn via(&self) -> Result<Via, ValueError> {
+        self.first_of(Name::Via, "Via")
+    }
+
+    pub fn from(&self) -> Result<NameAddr, ValueError> {
+        self.needed(Name::From, "From")
+    }
+
+    pub fn to(&self) -> Result<NameAddr, ValueError> {
+        self.needed(Name::To, "To")
+    }
+
+    pub fn cseq(&self) -> Result<CSeq, ValueError> {
+        self.needed(Name::CSeq, "CSeq")
+    }
+
+    /// The Call-ID; empty when there is none, which `parse` refuses.
+    pub fn call_id(&self) -> Bytes {
+        self.first(Name::CallId).map(Header::value).unwrap_or_default()
+    }
+
+    fn needed<V: Value>(&self, name: Name, what: &'static str) -> Result<V, ValueError> {
+        self.value(name)?.ok_or(ValueError { what, why: "it is missing", at: 0 })
+    }
+
+    fn first_of<V: Value>(&self, name: Name, what: &'static str) -> Result<V, ValueError> {
+        let header = self.first(name).ok_or(ValueError { what, why: "it is missing", at: 0 })?;
+        let text = header.value();
+        let span = Cuts::default().next(&text).unwrap_or_default();
+        V::parse(&text.slice(span.range()))
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Message");
+        out.field("start", &self.start);
+        out.field("headers", &self.headers().collect::<Vec<_>>());
+        out.field("body", &self.body().len()).finish()
+    }
+}
+
+/// A value on one line: each line end and the white space after it is one space.
+fn unfold(raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len());
+    let mut octets = raw.iter().copied().peekable();
+    while let Some(octet) = octets.next() {
+        if octet != b'\r' {
+            out.push(octet);
+            continue;
+        }
+        while octets.next_if(|octet| matches!(octet, b'\n' | b'\r' | b' ' | b'\t')).is_some() {}
+        out.push(b' ');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
