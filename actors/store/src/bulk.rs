@@ -4,6 +4,9 @@
 //! statement, row by row, no thread to cross and no copy to bind. PostgreSQL gets arrays and
 //! `unnest`: one round trip for all rows. Both texts stand side by side.
 
+use std::io;
+use std::time::Duration;
+
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -56,7 +59,8 @@ impl Column<'_> {
 /// The writer's connection. Statements on SQLite block: a lane lives where that does no harm.
 pub(crate) enum Conn {
     Sqlite(rusqlite::Connection),
-    Postgres(PgConnection),
+    /// With how long its server may take to answer.
+    Postgres(PgConnection, Duration),
 }
 
 /// A row of either database, read by position.
@@ -119,8 +123,8 @@ impl Conn {
             Self::Sqlite(conn) => {
                 conn.prepare_cached(sql)?.execute([])?;
             }
-            Self::Postgres(conn) => {
-                sqlx::query(sql).execute(conn).await?;
+            Self::Postgres(conn, wait) => {
+                answered(*wait, sqlx::query(sql).execute(conn)).await?;
             }
         }
         Ok(())
@@ -164,9 +168,9 @@ impl Conn {
                 }
                 Ok(touched)
             }
-            Self::Postgres(conn) => {
+            Self::Postgres(conn, wait) => {
                 let query = bind_arrays(sqlx::query(bulk.postgres), columns);
-                Ok(query.execute(conn).await?.rows_affected())
+                Ok(answered(*wait, query.execute(conn)).await?.rows_affected())
             }
         }
     }
@@ -196,13 +200,30 @@ impl Conn {
                 }
                 Ok(lines)
             }
-            Self::Postgres(conn) => {
+            Self::Postgres(conn, wait) => {
                 let query = bind_arrays(sqlx::query(bulk.postgres), columns);
-                let rows = query.fetch_all(conn).await?;
+                let rows = answered(*wait, query.fetch_all(conn)).await?;
                 Ok(rows.into_iter().map(Line::Postgres).collect())
             }
         }
     }
+}
+
+/// What a server says, or that it says nothing. A server that vanished without a word closes no
+/// connection; what it was asked for may be done or not, and the connection is of no more use.
+async fn answered<T>(
+    wait: Duration,
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(wait, asked).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(StoreError::Unknown(Box::new(silent(wait)))),
+    }
+}
+
+pub(crate) fn silent(wait: Duration) -> StoreError {
+    let said = format!("the database did not answer within {} s", wait.as_secs_f64());
+    StoreError::Database(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, said)))
 }
 
 fn length(columns: &[Column<'_>]) -> usize {

@@ -14,7 +14,7 @@ pub enum StoreError {
     /// A column of another type than our statements select.
     #[error("column {0} of a row is not what was selected")]
     Column(usize),
-    /// COMMIT was sent and its outcome is not known.
+    /// COMMIT was sent and its outcome is not known, or the server has fallen silent.
     #[error("the outcome of a commit is unknown: {0}")]
     Unknown(Box<StoreError>),
     /// A row that our own rules make impossible.

@@ -12,6 +12,7 @@ mod blocked;
 mod caps;
 mod carriers;
 mod change;
+mod claims;
 mod compliance;
 mod consent;
 mod divert;
@@ -252,7 +253,10 @@ impl Lane {
         let done = match self.write(work, now, &mut gathered).await {
             Ok(done) => done,
             Err(error) => {
-                self.conn.abandon().await;
+                // A server that has fallen silent would be waited for once more.
+                if !matches!(error, StoreError::Unknown(_)) {
+                    self.conn.abandon().await;
+                }
                 return Err(error);
             }
         };
@@ -291,6 +295,7 @@ impl Lane {
                 self.conn.abandon().await;
                 error
             }
+            (_, StoreError::Unknown(_)) => error,
             _ => StoreError::Unknown(Box::new(error)),
         }
     }

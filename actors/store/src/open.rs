@@ -13,19 +13,22 @@ use model::carrier::OrgId;
 use model::protection::Protection;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{
     Any, AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Transaction,
 };
 
-use crate::bulk::Conn;
+use crate::bulk::{Conn, silent};
 use crate::error::StoreError;
 use crate::lane::{Alternatives, Lane};
 use crate::schema;
 
 /// One number per product, so that other programs' advisory locks do not meet ours.
 const SERVE_LOCK: i64 = 0x4f52_4249_5401;
+
+/// How long the writer waits for PostgreSQL: longer than its statements may take there.
+const ANSWER_WAIT: Duration = Duration::from_secs(40);
 
 /// How long a connection waits for another one's lock on a SQLite file.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -37,6 +40,8 @@ pub struct Options {
     pub url: String,
     pub readers_max: u32,
     pub reader_wait: Duration,
+    /// How long PostgreSQL may leave the writer without an answer.
+    pub answer_wait: Duration,
     /// Pages of the write-ahead log after which SQLite copies it into the database.
     pub sqlite_checkpoint_pages: u32,
     /// What guards organizations that set nothing themselves.
@@ -50,6 +55,7 @@ impl Options {
             url: url.to_owned(),
             readers_max: 4,
             reader_wait: Duration::from_secs(5),
+            answer_wait: ANSWER_WAIT,
             sqlite_checkpoint_pages: 2_000,
             protection: Protection::default(),
         }
@@ -181,32 +187,9 @@ impl Store {
         exclusive: bool,
     ) -> Result<Lane, StoreError> {
         let conn = if self.postgres {
-            let mut conn = PgConnectOptions::from_str(&self.options.url)?
-                .application_name("orbit lane")
-                .statement_cache_capacity(500)
-                .connect()
-                .await?;
-            if exclusive {
-                let sql = "select pg_try_advisory_lock($1)";
-                let free: bool =
-                    sqlx::query_scalar(sql).bind(SERVE_LOCK).fetch_one(&mut conn).await?;
-                if !free {
-                    let whose = String::from("its advisory lock is held on this database");
-                    return Err(StoreError::InUse(whose));
-                }
-            }
-            for sql in [
-                "set role orbit_engine",
-                "set enable_seqscan = off",
-                "set enable_hashjoin = off",
-                "set enable_mergejoin = off",
-                "set jit = off",
-                "set plan_cache_mode = force_generic_plan",
-                "set statement_timeout = '30s'",
-            ] {
-                conn.execute(sql).await?;
-            }
-            Conn::Postgres(conn)
+            let wait = self.options.answer_wait;
+            let conn = tokio::time::timeout(wait, self.writing(exclusive)).await;
+            Conn::Postgres(conn.map_err(|_| silent(wait))??, wait)
         } else {
             let conn = rusqlite::Connection::open(self.options.sqlite_path()?)?;
             conn.set_prepared_statement_cache_capacity(300);
@@ -224,6 +207,39 @@ impl Store {
             Conn::Sqlite(conn)
         };
         Lane::open(conn, alternatives, self.options.protection.clone()).await
+    }
+
+    /// The writer's connection to PostgreSQL.
+    async fn writing(&self, exclusive: bool) -> Result<PgConnection, StoreError> {
+        let mut conn = PgConnectOptions::from_str(&self.options.url)?
+            .application_name("orbit lane")
+            .statement_cache_capacity(500)
+            .connect()
+            .await?;
+        if exclusive {
+            let sql = "select pg_try_advisory_lock($1)";
+            let free: bool = sqlx::query_scalar(sql).bind(SERVE_LOCK).fetch_one(&mut conn).await?;
+            if !free {
+                let whose = String::from("its advisory lock is held on this database");
+                return Err(StoreError::InUse(whose));
+            }
+        }
+        for sql in [
+            "set role orbit_engine",
+            "set enable_seqscan = off",
+            "set enable_hashjoin = off",
+            "set enable_mergejoin = off",
+            "set jit = off",
+            "set plan_cache_mode = force_generic_plan",
+            "set statement_timeout = '30s'",
+            // A server that we seem to have vanished from lets go of the lock within a minute.
+            "set tcp_keepalives_idle = 30",
+            "set tcp_keepalives_interval = 10",
+            "set tcp_keepalives_count = 3",
+        ] {
+            conn.execute(sql).await?;
+        }
+        Ok(conn)
     }
 
     /// Closes the pools once their last query is done.

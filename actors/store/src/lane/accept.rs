@@ -167,10 +167,7 @@ impl Lane {
 
     /// Gives the carriers' room to what goes to them at once: one-time codes first.
     fn intend(&self, rows: &mut [NewRow<'_>], grants: &[Grant], gathered: &mut Gathered) {
-        let epoch = |grant: &Grant| {
-            let latest = gathered.epochs.get(&grant.carrier);
-            latest.or_else(|| self.epochs.get(&grant.carrier)).copied()
-        };
+        let epoch = |grant: &Grant| self.epoch_of(grant.carrier, gathered);
         let valid = grants.iter().filter(|grant| epoch(grant) == Some(grant.epoch));
         let mut left: HashMap<CarrierId, Grant> =
             valid.map(|grant| (grant.carrier, *grant)).collect();

@@ -31,7 +31,7 @@ impl Lane {
         if which.is_empty() {
             return Ok(());
         }
-        let movable = self.movable(results, which).await?;
+        let mut movable = self.movable(results, which).await?;
         let mut rows = Vec::new();
         let (mut carriers, mut places, mut tries) = (Vec::new(), Vec::new(), Vec::new());
         for at in which {
@@ -39,7 +39,7 @@ impl Lane {
             let Outcome::Divert { to, tried, reason, carrier_error, .. } = &result.outcome else {
                 continue;
             };
-            if !movable.contains(&result.row.key.0) {
+            if !movable.remove(&(result.row.key.0, intent(result))) {
                 fates[*at] = Fate::Stale;
                 continue;
             }
@@ -80,18 +80,19 @@ impl Lane {
         Ok(())
     }
 
-    /// Which of these rows still have the intent, or have none, as their result says.
+    /// Which of these rows still have the intent, or have none, as their result says. Each is good
+    /// for one result.
     async fn movable(
         &mut self,
         results: &[HandoffResult],
         which: &[usize],
-    ) -> Result<HashSet<i64>, StoreError> {
+    ) -> Result<HashSet<(i64, Option<i64>)>, StoreError> {
         let rows: Vec<OutboxRef> = which.iter().map(|at| results[*at].row).collect();
         let [carriers, classes, organizations, keys] = columns_of(&rows);
         let intents = Column::MaybeInt(which.iter().map(|at| intent(&results[*at])).collect());
         let columns = [carriers, classes, organizations, keys, intents];
         let lines = self.conn.fetch(&MOVABLE, &columns).await?;
-        lines.iter().map(|line| line.int(0)).collect()
+        lines.iter().map(|line| Ok((line.int(0)?, line.maybe_int(1)?))).collect()
     }
 
     /// What goes again after having been in doubt, or taken in part, stays with its carrier:
@@ -123,9 +124,9 @@ fn intent(result: &HandoffResult) -> Option<i64> {
 }
 
 static MOVABLE: Bulk = Bulk {
-    sqlite: "select key from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
+    sqlite: "select key, intent from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
          and key = ?4 and intent is ?5",
-    postgres: "select o.key
+    postgres: "select o.key, o.intent
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
             v (c, l, o, k, e)
          join outbox o on o.carrier_id = v.c and o.class = v.l and o.organization_id = v.o

@@ -1,4 +1,4 @@
-//! Hand-off to a carrier: the intent before bytes leave, the result after the answer.
+//! Hand-off to a carrier, what follows the intent (`claims.rs`): the result after the answer.
 //!
 //! A result counts only while its outbox row carries our intent, so it is settled exactly once.
 //! Tables: outbox, messages, parts, parked; transfers and events are gathered.
@@ -12,12 +12,15 @@ use model::message::Status;
 use model::refusal::MessageError;
 
 use super::receipts::Matched;
-use super::work::{Claim, Fate, HandoffResult, OutboxRef, Outcome, PartId};
+use super::work::{Fate, HandoffResult, OutboxRef, Outcome, PartId};
 use super::{EventRow, Gathered, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::json::quoted;
 use crate::ledger::TransferKind;
+
+/// A message's key, and the epoch whose intent is on its row.
+type Intent = (i64, i64);
 
 /// How a message stands once its outbox row is gone.
 struct Closing<'a> {
@@ -32,36 +35,6 @@ struct Closing<'a> {
 }
 
 impl Lane {
-    pub(super) async fn claim(
-        &mut self,
-        claims: &[Claim],
-        now: At,
-        gathered: &mut Gathered,
-    ) -> Result<Vec<bool>, StoreError> {
-        if claims.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.block_opted_out(claims, now, gathered).await?;
-        let rows: Vec<OutboxRef> = claims.iter().map(|c| c.row).collect();
-        let [carriers, classes, organizations, keys] = columns_of(&rows);
-        let epochs = Column::Int(claims.iter().map(|c| c.epoch).collect());
-        let columns = [
-            carriers,
-            classes,
-            organizations,
-            keys,
-            epochs,
-            Column::Int(vec![now.micros(); claims.len()]),
-        ];
-        let claimed = self.conn.run(&CLAIM, &columns).await?;
-        if claimed == claims.len() as u64 {
-            return Ok(vec![true; claims.len()]);
-        }
-        let lines = self.conn.fetch(&CLAIMED, &columns).await?;
-        let ours = lines.iter().map(|l| l.int(0)).collect::<Result<HashSet<i64>, _>>()?;
-        Ok(claims.iter().map(|c| ours.contains(&c.row.key.0)).collect())
-    }
-
     /// Settles results. Also answers the parked receipts that turn out to belong to them.
     pub(super) async fn results(
         &mut self,
@@ -186,10 +159,10 @@ impl Lane {
             Column::Int(again.iter().map(|(_, due, _)| due.micros()).collect()),
             Column::Int(again.iter().map(|(.., attempts)| *attempts).collect()),
         ];
-        let ours = self.ours(results, again.iter().map(|(at, ..)| *at)).await?;
+        let mut ours = self.ours(results, again.iter().map(|(at, ..)| *at)).await?;
         self.conn.run(&PUT_BACK, &columns).await?;
         for (at, _, attempts) in again {
-            if !ours.contains(&results[*at].row.key.0) {
+            if !ours.remove(&intent_of(&results[*at])) {
                 fates[*at] = Fate::Stale;
                 continue;
             }
@@ -226,10 +199,10 @@ impl Lane {
             Column::Int(doubts.iter().map(|(at, _)| results[*at].epoch).collect()),
             Column::Int(doubts.iter().map(|(_, due)| due.micros()).collect()),
         ];
-        let ours = self.ours(results, doubts.iter().map(|(at, _)| *at)).await?;
+        let mut ours = self.ours(results, doubts.iter().map(|(at, _)| *at)).await?;
         self.conn.run(&KEEP_IN_DOUBT, &columns).await?;
         for (at, _) in doubts {
-            if !ours.contains(&results[*at].row.key.0) {
+            if !ours.remove(&intent_of(&results[*at])) {
                 fates[*at] = Fate::Stale;
                 continue;
             }
@@ -240,19 +213,20 @@ impl Lane {
         Ok(())
     }
 
-    /// Which of these results still hold their outbox row.
-    pub(super) async fn ours(
+    /// Which intents of these results are still on their outbox rows. Each is good for one result:
+    /// whoever uses one takes it out.
+    async fn ours(
         &mut self,
         results: &[HandoffResult],
         which: impl Iterator<Item = usize>,
-    ) -> Result<HashSet<i64>, StoreError> {
+    ) -> Result<HashSet<Intent>, StoreError> {
         let which: Vec<usize> = which.collect();
         let rows: Vec<OutboxRef> = which.iter().map(|at| results[*at].row).collect();
         let [carriers, classes, organizations, keys] = columns_of(&rows);
         let epochs = Column::Int(which.iter().map(|at| results[*at].epoch).collect());
         let columns = [carriers, classes, organizations, keys, epochs];
         let lines = self.conn.fetch(&STILL_OURS, &columns).await?;
-        lines.iter().map(|line| line.int(0)).collect()
+        lines.iter().map(|line| Ok((line.int(0)?, line.int(1)?))).collect()
     }
 
     async fn close(
@@ -267,9 +241,9 @@ impl Lane {
             return Ok(());
         }
         let held = self.delete_rows(results, &closings).await?;
-        if let Some(held) = held {
+        if let Some(mut held) = held {
             closings.retain(|closing| {
-                let ours = held.contains(&results[closing.at].row.key.0);
+                let ours = held.remove(&intent_of(&results[closing.at]));
                 if !ours {
                     fates[closing.at] = Fate::Stale;
                 }
@@ -290,7 +264,7 @@ impl Lane {
         &mut self,
         results: &[HandoffResult],
         closings: &[Closing<'_>],
-    ) -> Result<Option<HashSet<i64>>, StoreError> {
+    ) -> Result<Option<HashSet<Intent>>, StoreError> {
         let rows: Vec<OutboxRef> = closings.iter().map(|c| results[c.at].row).collect();
         let [carriers, classes, organizations, keys] = columns_of(&rows);
         let epochs = Column::Int(closings.iter().map(|c| results[c.at].epoch).collect());
@@ -469,6 +443,10 @@ impl<'a> Closing<'a> {
     }
 }
 
+fn intent_of(result: &HandoffResult) -> Intent {
+    (result.row.key.0, result.epoch)
+}
+
 /// The parts of a message that have no id of their own, a bit each.
 fn implied_parts(segments: u8, parts: &[PartId]) -> i64 {
     let bit = |part: u8| 1_i64 << part.saturating_sub(1).min(62);
@@ -500,30 +478,10 @@ pub(super) fn columns_of(rows: &[OutboxRef]) -> [Column<'static>; 4] {
     ]
 }
 
-static CLAIM: Bulk = Bulk {
-    sqlite: "update outbox set intent = ?5, intent_at = ?6 where carrier_id = ?1 and class = ?2
-         and organization_id = ?3 and key = ?4 and intent is null",
-    postgres: "update outbox set intent = v.e, intent_at = v.n
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-            $6::bigint[]) v (c, l, o, k, e, n)
-         where carrier_id = v.c and class = v.l and organization_id = v.o and key = v.k
-         and intent is null",
-};
-
-static CLAIMED: Bulk = Bulk {
-    sqlite: "select key from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
-         and key = ?4 and intent = ?5 and intent_at = ?6",
-    postgres: "select o.key
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-            $6::bigint[]) v (c, l, o, k, e, n)
-         join outbox o on o.carrier_id = v.c and o.class = v.l and o.organization_id = v.o
-         and o.key = v.k where o.intent = v.e and o.intent_at = v.n",
-};
-
 static STILL_OURS: Bulk = Bulk {
-    sqlite: "select key from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
+    sqlite: "select key, intent from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
          and key = ?4 and intent = ?5",
-    postgres: "select o.key
+    postgres: "select o.key, o.intent
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
             v (c, l, o, k, e)
          join outbox o on o.carrier_id = v.c and o.class = v.l and o.organization_id = v.o

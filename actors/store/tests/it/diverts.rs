@@ -72,6 +72,23 @@ async fn a_diverted_message_waits_for_the_other_carrier_behind_what_came_before(
 }
 
 #[tokio::test]
+async fn a_row_moves_once_however_often_that_is_said_at_once() {
+    each(async |mut world| {
+        let (to, _) = second(&mut world).await;
+        let row = world.accepted(world.message("+14155550123")).await;
+        assert_eq!(world.claim(&[row]).await, [true]);
+        let results = vec![world.result(row, 1, divert(to, "1")); 2];
+        let done = world.commit(Work { results, ..Work::default() }).await;
+        let [Fate::Diverted { place }, Fate::Stale] = done.results[..] else { panic!("{done:?}") };
+        assert_eq!(waiting(&world, to).await[0].place, place);
+        let events = world.store.events(world.organization, row.key, 0, 10).await.unwrap();
+        let moves = events.iter().filter(|row| row.kind == EventKind::Diverted.code());
+        assert_eq!(moves.count(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn it_is_held_and_settled_once_whoever_delivers_it() {
     each(async |mut world| {
         let (to, epoch) = second(&mut world).await;

@@ -6,7 +6,7 @@ use model::clock::At;
 use model::message::Status;
 use model::refusal::MessageError;
 use store::TransferKind;
-use store::lane::{Claim, Fate, Outcome, Work};
+use store::lane::{Admin, Claim, Fate, Outcome, Work};
 
 use crate::world::{each, sent};
 
@@ -66,6 +66,80 @@ async fn the_owner_of_another_epoch_settles_nothing() {
         let done = world.commit(Work { results: vec![result], ..Work::default() }).await;
         assert_eq!(done.results, [Fate::Stale]);
         assert_eq!(world.status(row.key).await, Status::Queued);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_owner_that_was_followed_claims_nothing() {
+    each(async |mut world| {
+        let old = world.accepted(world.message("+14155550123")).await;
+        let other = world.own("other").await;
+        let mut elsewhere = world.message("+14155550124");
+        elsewhere.carrier = other.0;
+        let elsewhere = world.accepted(elsewhere).await;
+        let (_, epoch) = world.own("main").await;
+        let late = Claim { row: old, epoch: world.epoch };
+        let good = Claim { row: elsewhere, epoch: other.1 };
+        let claims = vec![late, good];
+        let done = world.commit(Work { claims, ..Work::default() }).await;
+        assert_eq!(done.claims, [false, true]);
+        world.epoch = epoch;
+        assert_eq!(world.claim(&[old]).await, [true]);
+        // In the transaction that made another one its owner, too.
+        let next = world.accepted(world.message("+14155550125")).await;
+        let admin = vec![Admin::OwnCarrier { name: String::from("main") }];
+        let claims = vec![Claim { row: next, epoch }];
+        let done = world.commit(Work { admin, claims, ..Work::default() }).await;
+        assert_eq!(done.claims, [false]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_results_for_one_row_the_first_alone_counts() {
+    each(async |mut world| {
+        let refused = || Outcome::Ended {
+            status: Status::Rejected,
+            reason: None,
+            error: Some(MessageError::InvalidRecipient),
+            carrier_error: None,
+            submitted: 0,
+            parts: Vec::new(),
+        };
+        let later =
+            |stays| Outcome::Retry { due_at: At::now(), attempts: 1, carrier_error: None, stays };
+        let twice = [
+            (sent(&["abc"]), refused(), [Fate::Closed, Fate::Stale], (999_000, 0)),
+            (refused(), sent(&["def"]), [Fate::Closed, Fate::Stale], (999_000, 0)),
+            (later(true), later(false), [Fate::Again, Fate::Stale], (998_000, 1_000)),
+            (later(true), sent(&["ghi"]), [Fate::Again, Fate::Stale], (997_000, 2_000)),
+        ];
+        for (first, second, fates, wallet) in twice {
+            let row = world.accepted(world.message("+14155550123")).await;
+            world.claim(&[row]).await;
+            let results = vec![world.result(row, 1, first), world.result(row, 1, second)];
+            let done = world.commit(Work { results, ..Work::default() }).await;
+            assert_eq!(done.results, fates);
+            assert_eq!(world.wallet().await, wallet);
+            world.assert_books().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_intent_of_one_epoch_is_no_other_epochs() {
+    each(async |mut world| {
+        let row = world.accepted(world.message("+14155550123")).await;
+        world.claim(&[row]).await;
+        let mut stranger = world.result(row, 1, sent(&["abc"]));
+        stranger.epoch += 1;
+        let results = vec![stranger, world.result(row, 1, sent(&["def"]))];
+        let done = world.commit(Work { results, ..Work::default() }).await;
+        assert_eq!(done.results, [Fate::Stale, Fate::Closed]);
+        assert_eq!(world.wallet().await, (999_000, 0));
+        world.assert_books().await;
     })
     .await;
 }

@@ -23,6 +23,7 @@ mod retention;
 mod roles;
 mod schedules;
 mod schema;
+mod silence;
 mod smpp;
 mod templates;
 mod webhooks;
