@@ -3,9 +3,10 @@
 //! Pure: no clock, no store. One-time codes go before all else; within a class organizations take
 //! turns by deficit round robin, so that one tenant's million does not delay another's one. A queue
 //! that is full stops taking payloads and remembers that rows wait in the store; it reads them
-//! there, by place, once it has room.
+//! there, by place, once it has room. What is asked at each step costs the same however many
+//! organizations there are: those with nothing to say are not looked at, and soon forgotten.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use model::carrier::OrgId;
@@ -34,6 +35,8 @@ pub struct Backlog {
     per_flow_max: usize,
     in_memory: usize,
     in_memory_max: usize,
+    /// Stretches that are being read.
+    loading: usize,
     /// True until what an earlier life left is known: a row taken before would hide older ones.
     unread: bool,
     /// No job in memory expires before this.
@@ -45,6 +48,8 @@ struct Class {
     flows: BTreeMap<OrgId, Flow>,
     /// Organizations with something in memory, in turn.
     turns: VecDeque<OrgId>,
+    /// Organizations with rows in the store of which none are being read.
+    spilled: BTreeSet<OrgId>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +76,7 @@ impl Backlog {
             per_flow_max: per_flow_max.max(1),
             in_memory: 0,
             in_memory_max: in_memory_max.max(1),
+            loading: 0,
             unread: false,
             soonest: At(i64::MAX),
         }
@@ -97,29 +103,33 @@ impl Backlog {
     /// True when nothing waits, here or in the store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let mut flows = self.classes.iter().flat_map(|class| class.flows.values());
-        !self.unread && self.in_memory == 0 && !flows.any(|flow| flow.spilled || flow.loading)
+        let spilled = self.classes.iter().any(|class| !class.spilled.is_empty());
+        !self.unread && self.in_memory == 0 && self.loading == 0 && !spilled
     }
 
     /// Rows of an earlier life wait in the store.
     pub fn stored(&mut self, class: i64, organization: OrgId) {
-        self.flow(class, organization).spilled = true;
+        self.class(class).spill(organization);
     }
 
     /// A job that was just committed. Places of one organization and class come in rising order.
     pub fn announce(&mut self, job: Job) {
-        let full = self.unread || self.in_memory >= self.in_memory_max;
+        let unread = self.unread;
+        let full = unread || self.in_memory >= self.in_memory_max;
         let most = self.per_flow_max;
         let (class, organization, place) = (job.class(), job.organization, job.place);
         let flow = self.flow(class, organization);
         flow.announced = flow.announced.max(place);
+        if flow.cursor == 0 && !flow.spilled && !unread {
+            // New, or forgotten: nothing of its waits in the store before this.
+            flow.cursor = place - 1;
+        }
         if place <= flow.cursor {
             // Read from the store before its announcement arrived.
             return;
         }
         if flow.spilled || full || flow.queue.len() >= most {
-            flow.spilled = true;
-            return;
+            return self.class(class).spill(organization);
         }
         flow.cursor = place;
         self.push(class, organization, Arc::new(job));
@@ -168,7 +178,8 @@ impl Backlog {
 
     /// A job that was just committed and did not have to wait.
     pub fn passed(&mut self, job: &Job) {
-        let flow = self.flow(job.class(), job.organization);
+        // Of one that was forgotten all is known to have passed: its next ones come behind this.
+        let Some(flow) = self.class(job.class()).flows.get_mut(&job.organization) else { return };
         flow.announced = flow.announced.max(job.place);
         if !flow.spilled {
             flow.cursor = flow.cursor.max(job.place);
@@ -199,7 +210,8 @@ impl Backlog {
             gone.entry((row.class, row.organization)).or_default().insert(row.key.0);
         }
         for ((class, organization), keys) in gone {
-            let queue = &mut self.flow(class, organization).queue;
+            let flow = self.class(class).flows.get_mut(&organization);
+            let Some(Flow { queue, .. }) = flow else { continue };
             let before = queue.len();
             queue.retain(|job| !keys.contains(&job.key.0));
             let removed = before - queue.len();
@@ -239,19 +251,25 @@ impl Backlog {
     pub fn loads(&mut self) -> Vec<Load> {
         let mut loads = Vec::new();
         let mut room = self.in_memory_max.saturating_sub(self.in_memory);
-        for (class, flows) in (0_i64..).zip(&mut self.classes) {
-            for (organization, flow) in &mut flows.flows {
-                let wanted = self.per_flow_max.saturating_sub(flow.queue.len()).min(room);
-                let low = flow.queue.len() <= self.per_flow_max / 2;
-                if !flow.spilled || flow.loading || !low || wanted == 0 {
-                    continue;
+        let most = self.per_flow_max;
+        for (class, Class { flows, spilled, .. }) in (0_i64..).zip(&mut self.classes) {
+            if room == 0 {
+                break;
+            }
+            spilled.retain(|organization| {
+                let Some(flow) = flows.get_mut(organization) else { return false };
+                let wanted = most.saturating_sub(flow.queue.len()).min(room);
+                if flow.queue.len() > most / 2 || wanted == 0 {
+                    return true;
                 }
                 flow.loading = true;
                 room -= wanted;
                 let (organization, after) = (*organization, flow.cursor);
                 loads.push(Load { class, organization, after, limit: wanted });
-            }
+                false
+            });
         }
+        self.loading += loads.len();
         loads
     }
 
@@ -273,36 +291,73 @@ impl Backlog {
             }
         }
         let flow = self.flow(class, organization);
-        flow.loading = false;
         // A row may have been committed after the read and announced before this: read again then.
-        flow.spilled = !complete || flow.announced > flow.cursor;
+        let more = !complete || flow.announced > flow.cursor;
+        self.read(class, organization, more);
         later
     }
 
     /// A stretch could not be read; it will be asked for again.
     pub fn load_failed(&mut self, load: Load) {
-        self.flow(load.class, load.organization).loading = false;
+        self.read(load.class, load.organization, true);
+    }
+
+    /// A read is over; whether more rows wait in the store.
+    fn read(&mut self, class: i64, organization: OrgId, more: bool) {
+        self.loading = self.loading.saturating_sub(1);
+        let class = self.class(class);
+        let flow = class.flows.entry(organization).or_default();
+        (flow.loading, flow.spilled) = (false, false);
+        if more {
+            class.spill(organization);
+        } else {
+            class.forget(organization);
+        }
+    }
+
+    fn class(&mut self, class: i64) -> &mut Class {
+        let at = usize::try_from(class).unwrap_or(CLASSES - 1).min(CLASSES - 1);
+        &mut self.classes[at]
     }
 
     fn flow(&mut self, class: i64, organization: OrgId) -> &mut Flow {
-        let class = usize::try_from(class).unwrap_or(CLASSES - 1).min(CLASSES - 1);
-        self.classes[class].flows.entry(organization).or_default()
+        self.class(class).flows.entry(organization).or_default()
     }
 
     fn push(&mut self, class: i64, organization: OrgId, job: Arc<Job>) {
-        let at = usize::try_from(class).unwrap_or(CLASSES - 1).min(CLASSES - 1);
         self.soonest = self.soonest.min(job.expires_at);
-        let flow = self.flow(class, organization);
+        let Class { flows, turns, .. } = self.class(class);
+        let flow = flows.entry(organization).or_default();
         flow.queue.push_back(job);
         if !flow.in_turn {
             flow.in_turn = true;
-            self.classes[at].turns.push_back(organization);
+            turns.push_back(organization);
         }
         self.in_memory += 1;
     }
 }
 
 impl Class {
+    /// Rows of an organization wait in the store.
+    fn spill(&mut self, organization: OrgId) {
+        let flow = self.flows.entry(organization).or_default();
+        flow.spilled = true;
+        if !flow.loading {
+            self.spilled.insert(organization);
+        }
+    }
+
+    /// Forgets an organization that has nothing here, if no row that was read ahead of its
+    /// announcement must be known when that comes.
+    fn forget(&mut self, organization: OrgId) {
+        let idle = |flow: &Flow| {
+            flow.queue.is_empty() && !flow.in_turn && !flow.spilled && flow.cursor <= flow.announced
+        };
+        if self.flows.get(&organization).is_some_and(idle) {
+            self.flows.remove(&organization);
+        }
+    }
+
     fn next(&mut self, left: &mut usize, taken: &mut Vec<Arc<Job>>) {
         while *left > 0
             && let Some(organization) = self.turns.front().copied()
@@ -327,6 +382,7 @@ impl Class {
                 flow.deficit = 0;
                 flow.in_turn = false;
                 self.turns.pop_front();
+                self.forget(organization);
             } else if flow.deficit == 0 {
                 self.turns.rotate_left(1);
             }

@@ -102,6 +102,33 @@ async fn a_pdu_that_kills_its_reader_twice_is_set_aside_and_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_from_an_address_longer_than_any_does_not_come_to_the_writer() {
+    let peer = Peer::new();
+    let world = World::of(profile("one", &peer)).await;
+    let long = "17".repeat(1_500);
+    for (source, destination) in [(long.as_str(), "12345"), ("14155550123", long.as_str())] {
+        let (source, destination) = (Address::new(1, 1, source), Address::new(3, 0, destination));
+        let mut message = Message::new(CommandId::DELIVER_SM, source, destination);
+        message.esm_class = 0x40;
+        message.short_message = b"\x05\0\x03\x07\x02\x01hi".to_vec();
+        peer.insist(message);
+    }
+    until("both are acknowledged", async || {
+        let taken = peer.acknowledged();
+        [0, 1].iter().all(|number| taken.contains(&(*number, CommandStatus::OK)))
+    })
+    .await;
+    let rows = quarantine(&world).await;
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        assert_eq!(row.reason, "inbound_address_too_long");
+        assert!(row.item.contains("\"user_data\":\"0500030702016869\""), "{}", row.item);
+        assert!(row.item.contains(&"3137".repeat(1_500)));
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_batch_that_fails_only_the_item_at_fault_is_set_aside() {
     let peer = Peer::new();
     let world = World::of(profile("one", &peer)).await;

@@ -261,3 +261,53 @@ fn each_look_begins_where_the_last_one_ended() {
     assert_eq!(backlog.in_memory(), 9);
     assert_eq!(keys(&backlog.next(20)), [1, 2, 3, 4, 5, 6, 7, 8, 10], "in their order");
 }
+
+#[test]
+fn an_organization_with_nothing_here_is_forgotten_and_comes_back() {
+    let mut backlog = Backlog::new(4, 1_000);
+    for organization in 1..=50 {
+        backlog.announce(bulk(organization, organization));
+    }
+    assert_eq!(backlog.next(100).len(), 50);
+    backlog.passed(&bulk(60, 1));
+    assert!(backlog.is_empty() && backlog.classes.iter().all(|class| class.flows.is_empty()));
+    for key in 61..=66 {
+        backlog.announce(bulk(key, 1));
+    }
+    assert_eq!(keys(&backlog.next(10)), [61, 62, 63, 64]);
+    assert!(!backlog.is_empty(), "two wait in the store");
+    let load = backlog.loads()[0];
+    assert!(!backlog.is_empty(), "and are being read");
+    assert_eq!(load.after, 64);
+    backlog.loaded(load, vec![bulk(65, 1), bulk(66, 1)], At(1));
+    assert_eq!(keys(&backlog.next(10)), [65, 66]);
+    assert!(backlog.is_empty() && backlog.classes.iter().all(|class| class.flows.is_empty()));
+}
+
+#[test]
+fn a_row_read_ahead_of_its_announcement_is_not_forgotten() {
+    let mut backlog = Backlog::new(4, 1_000);
+    backlog.stored(1, OrgId(1));
+    let load = backlog.loads()[0];
+    backlog.loaded(load, vec![bulk(8, 1), bulk(9, 1)], At(1));
+    assert_eq!(keys(&backlog.next(10)), [8, 9]);
+    backlog.announce(bulk(8, 1));
+    backlog.announce(bulk(9, 1));
+    assert!(backlog.next(10).is_empty() && backlog.is_empty(), "neither goes twice");
+}
+
+#[test]
+fn who_was_forgotten_is_read_from_where_it_came_back() {
+    let mut backlog = Backlog::new(4, 4);
+    backlog.announce(bulk(1, 1));
+    assert_eq!(keys(&backlog.next(10)), [1]);
+    for key in 2..=5 {
+        backlog.announce(bulk(key, 2));
+    }
+    // One that was put back goes first, and says nothing of what waits in the store.
+    backlog.again(Arc::new(bulk(1, 1)));
+    backlog.announce(bulk(10, 1));
+    assert_eq!(backlog.next(10).len(), 5);
+    let load = backlog.loads()[0];
+    assert_eq!((load.organization, load.after), (OrgId(1), 9));
+}

@@ -1,6 +1,6 @@
 //! What a carrier sends us: receipts and messages from handsets, stored before acknowledged.
 
-use proto_smpp::{CommandId, CommandStatus, Input, Message, receipt};
+use proto_smpp::{CommandId, CommandStatus, Input, Message, MessageView, receipt};
 use ractor::ActorRef;
 use store::lane::{Quarantined, Work};
 
@@ -9,6 +9,10 @@ use crate::gate::Permit;
 use crate::smpp::hand::Item;
 use crate::smpp::translate;
 use crate::writer::Then;
+
+/// Octets of the longest address there is, that of data_sm (SMPP 3.4 §4.7.1). A database keeps
+/// addresses in its indexes, and those take no rows of any size.
+const ADDRESS_MAX: usize = 64;
 
 impl BindState {
     pub(super) fn read(&mut self, me: &ActorRef<BindMsg>, octets: &[u8], permit: Permit) {
@@ -85,6 +89,13 @@ impl BindState {
             let mut receipt = (self.args.profile.dialect.receipt)(carrier, &view);
             self.args.profile.quirks.read(&view, &mut receipt);
             work.receipts.push(receipt);
+        } else if has_long_address(&view) {
+            work.quarantine.push(Quarantined {
+                carrier: Some(carrier),
+                message: None,
+                reason: String::from("inbound_address_too_long"),
+                item: in_octets(&view),
+            });
         } else {
             let owner = self.args.profile.organization;
             let mut inbound = (self.args.profile.dialect.inbound)(carrier, owner, &view);
@@ -122,4 +133,19 @@ impl BindState {
         self.step(me, inputs);
         self.read_on();
     }
+}
+
+fn has_long_address(view: &MessageView<'_>) -> bool {
+    [view.source, view.destination].iter().any(|address| address.digits.len() > ADDRESS_MAX)
+}
+
+/// A PDU for people to look at: whom it is from and to, and what it says, in hex.
+fn in_octets(view: &MessageView<'_>) -> String {
+    let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    format!(
+        "{{\"from\":\"{}\",\"to\":\"{}\",\"user_data\":\"{}\"}}",
+        hex(view.source.digits),
+        hex(view.destination.digits),
+        hex(view.user_data())
+    )
 }
