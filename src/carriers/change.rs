@@ -136,20 +136,26 @@ impl Book {
         id: PublicId,
         by: &str,
     ) -> Result<String, Refused> {
-        // What does not open is said before the one right to see it is used up.
-        let sealed = self.0.store.sealed_password(whose, id).await?;
-        let Some(sealed) = sealed else { return Err(no_credential().into()) };
-        let Some(password) = self.0.vault.open(id, &sealed) else {
-            let message = "the password does not open under this key; set another one";
-            return Err(Refusal::new(Code::Conflict, message).into());
-        };
-        let by = by.to_owned();
-        let change = CarrierChange::Reveal { id, organization: whose, by };
-        said_of(self.change(change).await?)?;
-        if whose.is_none() {
-            tracing::warn!(credential = %id.show(Kind::SmppCredential), "a password was shown");
+        for _ in 0..TRIES {
+            // What does not open is said before the one right to see it is used up.
+            let sealed = self.0.store.sealed_password(whose, id).await?;
+            let Some(sealed) = sealed else { return Err(no_credential().into()) };
+            let Some(password) = self.0.vault.open(id, &sealed) else {
+                let message = "the password does not open under this key; set another one";
+                return Err(Refusal::new(Code::Conflict, message).into());
+            };
+            let by = by.to_owned();
+            let change = CarrierChange::Reveal { id, organization: whose, by, sealed };
+            let done = self.change(change).await?;
+            if done != CarrierDone::Stale {
+                said_of(done)?;
+                if whose.is_none() {
+                    tracing::warn!(credential = %id.show(Kind::SmppCredential), "a password was shown");
+                }
+                return Ok(password);
+            }
         }
-        Ok(password)
+        Err(said_of(CarrierDone::Stale).err().map_or_else(|| Refused(Vec::new()), Refused::one))
     }
 
     pub(crate) async fn delete_credential(

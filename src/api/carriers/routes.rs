@@ -22,6 +22,7 @@ use crate::carriers::Filed;
 use crate::carriers::change::no_carrier;
 use crate::carriers::form::{self, Fields};
 use crate::carriers::show::whole;
+use crate::settings::Carrier;
 
 /// The text of a test message that has none.
 const TEST_TEXT: &str = "Test message";
@@ -158,7 +159,7 @@ pub(crate) async fn delete(
         (status = 202, description = "Stored, and queued", body = Envelope<AcceptedOut>),
         (status = 402, description = "The balance does not cover it", body = ErrorOut),
         (status = 404, description = "There is no such carrier of yours", body = ErrorOut),
-        (status = 409, description = "The carrier is disabled", body = ErrorOut),
+        (status = 409, description = "The carrier is disabled, or cannot be run", body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),
@@ -174,7 +175,7 @@ pub(crate) async fn test(
     let id = id(Kind::Carrier, &text, no_carrier)?;
     let organization = Some(caller.organization);
     let (number, carrier, enabled) = if let Some(filed) = filed(&app, &caller, id) {
-        (filed.id, Some(filed.carrier.clone()), true)
+        (filed.id, Some(filed.carrier.clone()), filed.carrier.enabled)
     } else {
         let row = app.carriers.carrier(organization, id).await?;
         (model::carrier::CarrierId(row.carrier_id), whole(&row), row.disabled_at.is_none())
@@ -195,7 +196,9 @@ pub(crate) async fn test(
         submitted: None,
         account: None,
     };
-    let through = carrier.as_ref().filter(|_| enabled);
+    // Its account may be one that cannot be run: its password does not open.
+    let runs = |carrier: &&Carrier| enabled && app.carriers.fault(&carrier.name).is_none();
+    let through = carrier.as_ref().filter(runs);
     let through = through.and_then(|c| app.carriers.through(number, c, organization));
     let Some(through) = through else {
         return Err(Refusal::new(Code::Conflict, "the carrier is not running here").into());

@@ -213,6 +213,45 @@ async fn a_carrier_takes_messages_when_made_and_no_more_when_disabled() {
 }
 
 #[tokio::test]
+async fn a_carrier_that_cannot_run_sends_no_test_message() {
+    let mut world = World::new().await;
+    let test = json!({"to": "+14155550123", "from": "Acme"});
+    let tested = async |world: &World, path: &str| {
+        let answer = world.post(&format!("{path}/test"), &test).await;
+        (answer.status, answer.code().to_owned())
+    };
+    let refused = (409, String::from("CONFLICT"));
+
+    let credential = world.credential().await;
+    let path = at(CARRIERS, &world.carrier(&credential, json!({})).await);
+    assert_eq!(world.post(&format!("{path}/test"), &test).await.status, 202);
+    let id = model::id::PublicId::parse(model::id::Kind::SmppCredential, id_in(&credential));
+    let change = store::lane::CarrierChange::SetPassword {
+        id: id.unwrap(),
+        organization: Some(world.organization),
+        password: b"sealed under another key".to_vec(),
+        revealed: false,
+        by: String::from("key_1"),
+    };
+    world.handle.administer(Admin::Carrier(Box::new(change))).await.unwrap();
+    world.app.carriers.changed().await;
+    assert_eq!(world.get(&path).await.data()["status"], "failed");
+    assert_eq!(tested(&world, &path).await, refused, "its password does not open");
+
+    let off = "name = \"off\"\nhost = \"h\"\nsystem_id = \"s\"\npassword = \"p\"\nenabled = false";
+    let filed = Filed {
+        id: CarrierId(77),
+        carrier: config_of(off),
+        organization: Some(world.organization),
+    };
+    let path = format!("{CARRIERS}/{}", filed.carrier_id().show(model::id::Kind::Carrier));
+    world.app = world.app_with(vec![filed]);
+    world.router = router(world.app.clone());
+    assert_eq!(world.get(&path).await.data()["enabled"], false);
+    assert_eq!(tested(&world, &path).await, refused, "the settings file disables it");
+}
+
+#[tokio::test]
 async fn what_is_in_use_is_not_deleted_nor_taken_twice() {
     let world = World::new().await;
     let (first, second) = (world.credential().await, world.credential().await);

@@ -51,6 +51,8 @@ pub enum CarrierChange {
         organization: Option<OrgId>,
         /// Who asked: the id of a key.
         by: String,
+        /// What would be shown: another password set meanwhile keeps its own right to be seen.
+        sealed: Vec<u8>,
     },
     DeleteCredential {
         id: PublicId,
@@ -139,18 +141,23 @@ impl Lane {
                 }
                 Ok(if touched > 0 { CarrierDone::Done } else { CarrierDone::Missing })
             }
-            CarrierChange::Reveal { id, organization, by } => {
+            CarrierChange::Reveal { id, organization, by, sealed } => {
                 let columns = [
                     Column::Blob(vec![id.as_bytes()]),
                     whose(*organization),
                     Column::Int(vec![now.micros()]),
+                    Column::Blob(vec![sealed]),
                 ];
                 if self.conn.run(&REVEAL, &columns).await? > 0 {
                     audit(EventKind::CredentialRevealed, *organization, *id, by, gathered);
                     return Ok(AdminDone::CarrierChanged(CarrierDone::Done));
                 }
-                let known = self.credential(*id, *organization).await?.is_some();
-                Ok(if known { CarrierDone::Revealed } else { CarrierDone::Missing })
+                let found = self.conn.fetch(&FIND_SHOWN, &columns[..2]).await?;
+                Ok(match found.first().map(|line| line.int(0)).transpose()? {
+                    None => CarrierDone::Missing,
+                    Some(0) => CarrierDone::Stale,
+                    Some(_) => CarrierDone::Revealed,
+                })
             }
             CarrierChange::DeleteCredential { id, organization } => {
                 let Some(credential) = self.credential(*id, *organization).await? else {
@@ -369,11 +376,20 @@ static SET_PASSWORD: Bulk = Bulk {
 
 static REVEAL: Bulk = Bulk {
     sqlite: "update smpp_credentials set revealed_at = ?3
-         where public_id = ?1 and organization_id is ?2 and revealed_at is null",
+         where public_id = ?1 and organization_id is ?2 and revealed_at is null
+            and password = ?4",
     postgres: "update smpp_credentials c set revealed_at = v.at
-         from unnest($1::bytea[], $2::bigint[], $3::bigint[]) v (p, o, at)
+         from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bytea[]) v (p, o, at, s)
          where c.public_id = v.p and c.organization_id is not distinct from v.o
-            and c.revealed_at is null",
+            and c.revealed_at is null and c.password = v.s",
+};
+
+static FIND_SHOWN: Bulk = Bulk {
+    sqlite: "select coalesce(revealed_at, 0) from smpp_credentials
+         where public_id = ?1 and organization_id is ?2",
+    postgres: "select coalesce(c.revealed_at, 0) from unnest($1::bytea[], $2::bigint[]) v (p, o)
+         join smpp_credentials c
+            on c.public_id = v.p and c.organization_id is not distinct from v.o",
 };
 
 static FIND_CREDENTIAL: Bulk = Bulk {

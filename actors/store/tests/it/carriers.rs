@@ -155,11 +155,13 @@ async fn a_password_is_revealed_once_and_the_log_says_by_whom() {
         let own = Some(world.organization);
         let credential = world.credential(own).await;
         let (other, _) = world.organization_with(Micros(1)).await;
-        let reveal = |organization| CarrierChange::Reveal {
+        let seen = |organization, sealed: &[u8]| CarrierChange::Reveal {
             id: credential,
             organization,
             by: String::from("key_\"1"),
+            sealed: sealed.to_vec(),
         };
+        let reveal = |organization| seen(organization, b"sealed");
         assert_eq!(world.alter(reveal(Some(other))).await, CarrierDone::Missing);
         assert_eq!(world.alter(reveal(None)).await, CarrierDone::Missing);
         assert_eq!(world.alter(reveal(own)).await, CarrierDone::Done);
@@ -176,7 +178,8 @@ async fn a_password_is_revealed_once_and_the_log_says_by_whom() {
         assert_eq!(sealed.as_deref(), Some(&b"other"[..]));
         assert_eq!(world.store.sealed_password(Some(other), credential).await.unwrap(), None);
         assert_eq!(world.store.sealed_password(None, credential).await.unwrap(), None);
-        assert_eq!(world.alter(reveal(own)).await, CarrierDone::Done);
+        assert_eq!(world.alter(reveal(own)).await, CarrierDone::Stale, "the old one, read before");
+        assert_eq!(world.alter(seen(own, b"other")).await, CarrierDone::Done);
 
         let log = world.store.log_of(world.organization, 0, 100).await.unwrap();
         let told = |kind: EventKind| log.iter().filter(|row| row.kind == kind.code()).count();
