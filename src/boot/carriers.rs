@@ -380,6 +380,7 @@ fn timers(settings: &Settings) -> Timers {
     Timers {
         enquire_link: Duration::from_secs(smpp.enquire_link_s),
         response: Duration::from_secs(smpp.response_timeout_s),
+        write: Duration::from_secs(smpp.write_timeout_s),
         bind: Duration::from_secs(smpp.bind_timeout_s),
         reconnect_min: Duration::from_secs(smpp.reconnect_min_s),
         reconnect_max: Duration::from_secs(smpp.reconnect_max_s),

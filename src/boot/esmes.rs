@@ -23,6 +23,8 @@ use crate::settings::{Settings, Smpp};
 
 /// Accounts read at once.
 const PAGE: i64 = 500;
+/// A courier that failed too often rests for so long.
+const COURIER_REST: Duration = Duration::from_secs(60);
 /// An ESME's PDU: a text of message_payload and what stands around it.
 const PDU_MAX: usize = 8 * 1024;
 
@@ -95,7 +97,9 @@ pub(super) fn server(
             bind_timeout: Duration::from_secs(smpp.bind_timeout_s),
             max_pdu: PDU_MAX,
         },
+        write_patience: Duration::from_secs(smpp.write_timeout_s),
         policy: Policy::WORKER,
+        courier_rest: COURIER_REST,
     };
     Ok(Server { args, plain, tls })
 }

@@ -30,6 +30,7 @@ pub struct Smpp {
     pub lockout_s: u64,
     pub enquire_link_s: u64,
     pub response_timeout_s: u64,
+    pub write_timeout_s: u64,
     pub bind_timeout_s: u64,
     pub reconnect_min_s: u64,
     pub reconnect_max_s: u64,
@@ -63,6 +64,7 @@ impl Smpp {
         faults.range(self.lockout_s, 1..=86_400, "smpp", "lockout_s");
         faults.range(self.enquire_link_s, 1..=3_600, "smpp", "enquire_link_s");
         faults.range(self.response_timeout_s, 1..=600, "smpp", "response_timeout_s");
+        faults.range(self.write_timeout_s, 1..=600, "smpp", "write_timeout_s");
         faults.range(self.bind_timeout_s, 1..=600, "smpp", "bind_timeout_s");
         faults.range(self.reconnect_min_s, 1..=3_600, "smpp", "reconnect_min_s");
         let longest = self.reconnect_min_s..=86_400;

@@ -60,7 +60,11 @@ pub struct EsmesArgs {
     pub store: Store,
     pub wakes: Arc<Wakes>,
     pub settings: Settings,
+    /// An ESME that takes nothing of what it is sent for so long is gone.
+    pub write_patience: Duration,
     pub policy: Policy,
+    /// Of a courier that failed more often than the policy allows.
+    pub courier_rest: Duration,
 }
 
 /// The behaviour.
@@ -181,6 +185,7 @@ impl EsmesState {
             writer: self.args.writer.clone(),
             store: self.args.store.clone(),
             settings: self.args.settings.clone(),
+            write_patience: self.args.write_patience,
             bound: Box::new(move |bound| {
                 let _ = supervisor.send_message(EsmesMsg::Bound(bound));
             }),
@@ -249,7 +254,7 @@ impl EsmesState {
         counter!("orbit_restarts_total", "actor" => "courier", "carrier" => "").increment(1);
         let log = self.logs.entry(id).or_default();
         // One account's courier that fails again and again rests longer; nobody else notices.
-        let rest = log.next(&self.args.policy, Instant::now()).unwrap_or(Duration::from_secs(60));
+        let rest = log.next(&self.args.policy, Instant::now()).unwrap_or(self.args.courier_rest);
         tracing::warn!(account = id, why, rest_ms = rest.as_millis(), "a courier failed");
         self.couriers.insert(id, Post::Resting);
         me.send_after(rest, move || EsmesMsg::Restart { account: id });
@@ -257,12 +262,8 @@ impl EsmesState {
 
     fn died(&mut self, me: &ActorRef<EsmesMsg>, child: ActorId, failure: Option<&str>) {
         if let Some(id) = self.names.remove(&child) {
-            match failure {
-                Some(why) => self.rest(me, id, why),
-                None => {
-                    self.couriers.remove(&id);
-                }
-            }
+            // One that may go is not in the names any more.
+            self.rest(me, id, failure.unwrap_or("it ended"));
             return;
         }
         let Some(member) = self.esmes.remove(&child) else { return };

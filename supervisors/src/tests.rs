@@ -11,6 +11,7 @@ mod drain;
 mod esmes;
 mod esmes_asking;
 mod esmes_coming;
+mod esmes_limits;
 mod outage;
 mod pace;
 mod peer;

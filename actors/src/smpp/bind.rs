@@ -29,7 +29,7 @@ use super::job::Job;
 use super::owner::{BindView, OwnerMsg};
 use super::profile::{Profile, Timers};
 use super::translate;
-use super::wire::{self, ReadHalf, Wire, WriteHalf};
+use super::wire::{self, Line, ReadHalf, Wire, WriteHalf};
 use crate::gate::{Gate, Permit};
 use crate::writer::WriterHandle;
 
@@ -257,9 +257,13 @@ impl BindState {
         self.session = At::now().micros();
         let life = self.life;
         let (reads, ends) = (me.clone(), me.clone());
-        let wire = Wire::start(
+        let line = Line {
             halves,
-            Gate::new(READS_MAX),
+            gate: Gate::new(READS_MAX),
+            write_patience: self.args.profile.timers.write,
+        };
+        let wire = Wire::start(
+            line,
             move |octets, permit| {
                 reads.send_message(BindMsg::Read { life, octets, permit }).is_ok()
             },

@@ -116,6 +116,8 @@ impl Profile {
 pub struct Timers {
     pub enquire_link: Duration,
     pub response: Duration,
+    /// A carrier that takes nothing of what it is sent for so long is gone.
+    pub write: Duration,
     pub bind: Duration,
     pub reconnect_min: Duration,
     pub reconnect_max: Duration,

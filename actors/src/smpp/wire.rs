@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::profile::Endpoint;
 use super::tls::Tls;
@@ -20,8 +21,6 @@ const READ_MIN: usize = 2 * 1024;
 const READ_MAX: usize = 64 * 1024;
 /// Writes that may wait for the socket.
 const WRITES_MAX: usize = 64;
-/// A peer that takes nothing for this long is gone.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 pub type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
@@ -91,16 +90,23 @@ impl Drop for Wire {
 /// The peer does not read, or is gone.
 pub(super) struct Stuck;
 
+/// What a connection's tasks work with.
+pub(super) struct Line {
+    pub(super) halves: (ReadHalf, WriteHalf),
+    pub(super) gate: Gate,
+    /// A peer that takes no octet of what it is sent for so long is gone.
+    pub(super) write_patience: Duration,
+}
+
 impl Wire {
     /// Starts reading and writing. `on_read` takes what came with the permit that it costs;
     /// `on_end` is told once why either direction ended.
     pub(super) fn start(
-        halves: (ReadHalf, WriteHalf),
-        gate: Gate,
+        line: Line,
         on_read: impl Fn(Vec<u8>, Permit) -> bool + Send + 'static,
         on_end: impl Fn(String) + Clone + Send + 'static,
     ) -> Self {
-        let (read, write) = halves;
+        let Line { halves: (read, write), gate, write_patience } = line;
         let (writes, queue) = mpsc::channel(WRITES_MAX);
         let ended = on_end.clone();
         let reader = tokio::spawn(async move {
@@ -108,7 +114,7 @@ impl Wire {
             ended(why);
         });
         let writer = tokio::spawn(async move {
-            let why = write_all(write, queue).await;
+            let why = write_all(write, queue, write_patience).await;
             on_end(why);
         });
         let writes = Some(writes);
@@ -153,21 +159,104 @@ async fn read_all(
 }
 
 /// One write takes all that waits.
-async fn write_all(mut write: WriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -> String {
+async fn write_all(
+    mut write: WriteHalf,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    patience: Duration,
+) -> String {
+    let mut last_words: Option<Instant> = None;
     while let Some(mut octets) = queue.recv().await {
         while let Ok(mut more) = queue.try_recv() {
             octets.append(&mut more);
         }
-        let writing = async {
-            write.write_all(&octets).await?;
-            // TLS may hold back what it was given.
-            write.flush().await
-        };
-        match tokio::time::timeout(WRITE_PATIENCE, writing).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return format!("writing: {error}"),
-            Err(_) => return String::from("writing: the peer reads nothing"),
+        let is_last = || queue.is_closed();
+        if let Err(why) = write_out(&mut write, &octets, patience, (is_last, &mut last_words)).await
+        {
+            return why;
         }
     }
     String::from("closing")
+}
+
+/// Writes all, as long as the peer goes on taking some of it within each `patience`. What is left
+/// when the connection is over has that time in all.
+async fn write_out(
+    write: &mut WriteHalf,
+    mut octets: &[u8],
+    patience: Duration,
+    (is_last, last_words): (impl Fn() -> bool, &mut Option<Instant>),
+) -> Result<(), String> {
+    loop {
+        if is_last() && last_words.get_or_insert_with(Instant::now).elapsed() >= patience {
+            return Err(String::from("writing: the peer reads too slowly"));
+        }
+        let writing = async {
+            if octets.is_empty() {
+                // TLS may hold back what it was given.
+                return write.flush().await.map(|()| 0);
+            }
+            write.write(octets).await
+        };
+        match tokio::time::timeout(patience, writing).await {
+            Ok(Ok(0)) if octets.is_empty() => return Ok(()),
+            Ok(Ok(0)) => return Err(String::from("writing: the connection takes nothing more")),
+            Ok(Ok(taken)) => octets = &octets[taken..],
+            Ok(Err(error)) => return Err(format!("writing: {error}")),
+            Err(_) => return Err(String::from("writing: the peer reads nothing")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piped(patience: Duration) -> (Wire, tokio::io::DuplexStream, mpsc::Receiver<String>) {
+        let (ours, theirs) = tokio::io::duplex(64);
+        let (read, write) = tokio::io::split(ours);
+        let (ended, ends) = mpsc::channel(2);
+        let line = Line {
+            halves: (Box::new(read), Box::new(write)),
+            gate: Gate::new(4),
+            write_patience: patience,
+        };
+        let wire = Wire::start(
+            line,
+            |_, _| true,
+            move |why| {
+                let _ = ended.try_send(why);
+            },
+        );
+        (wire, theirs, ends)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_gone_after_its_patience_and_one_that_is_slow_is_not() {
+        let patience = Duration::from_secs(30);
+        let (wire, _theirs, mut ends) = piped(patience);
+        let begun = tokio::time::Instant::now();
+        assert!(wire.write(vec![7; 1_000]).is_ok());
+        assert_eq!(ends.recv().await.unwrap(), "writing: the peer reads nothing");
+        assert_eq!(begun.elapsed().as_secs(), 30);
+
+        let (wire, mut theirs, mut ends) = piped(patience);
+        assert!(wire.write(vec![7; 1_000]).is_ok());
+        let mut some = [0; 50];
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_secs(20)).await;
+            theirs.read_exact(&mut some).await.unwrap();
+        }
+        assert!(ends.try_recv().is_err(), "four hundred seconds, and all of it");
+
+        let (mut wire, mut theirs, mut ends) = piped(patience);
+        assert!(wire.write(vec![7; 1_000]).is_ok());
+        theirs.read_exact(&mut some).await.unwrap();
+        wire.finish();
+        let mut read = 0;
+        while ends.try_recv().is_err() {
+            tokio::time::advance(Duration::from_secs(20)).await;
+            read += theirs.read(&mut some).await.unwrap();
+        }
+        assert!(read < 400, "{read}: what is over is over");
+    }
 }

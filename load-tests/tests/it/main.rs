@@ -2,7 +2,7 @@
 //!
 //! world ─ a switch as a process, with a folder of its own (`ORBIT_BIN` names another program)
 //! http ─ what a client sees · scripted ─ a carrier that does what a test says
-//! hook ─ a receiver of webhooks · tools ─ programs of others that judge
+//! esme ─ a customer's system · hook ─ a receiver of webhooks · tools ─ programs of others that judge
 //! one file per promise
 //!
 //! The program is the one beside this test: `cargo build --workspace --bins` makes it.
@@ -14,6 +14,7 @@ mod crash;
 mod desk;
 mod dev;
 mod doors;
+mod esme;
 mod garbage;
 mod hook;
 mod http;
@@ -27,6 +28,7 @@ mod opt_out;
 mod postgres;
 mod protection;
 mod quirks;
+mod refusals;
 mod routing;
 mod sandbox;
 mod schemathesis;

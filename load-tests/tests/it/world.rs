@@ -261,6 +261,15 @@ impl World {
         String::from_utf8_lossy(&octets).into_owned()
     }
 
+    /// Where customers bind, as the newest start says.
+    pub(crate) fn door(&self) -> SocketAddr {
+        let log = self.log();
+        let line = log.lines().rfind(|line| line.contains("customers bind here"));
+        let words = line.expect("it says so").split_whitespace();
+        let mut addresses = words.filter_map(|word| word.strip_prefix("smpp=")?.parse().ok());
+        addresses.next().expect("an address")
+    }
+
     pub(crate) fn last_words(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().rev().take(30).collect();

@@ -21,7 +21,7 @@ use proto_smpp::{
 use ractor::{Actor, ActorRef};
 use store::lane::{Admin, AdminDone, Inbound, SmppChange, SmppSettings, Work};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::peer::{Act, Peer};
@@ -39,15 +39,23 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(world: &World) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
+        Self::start_as(world, |_| {}).await
+    }
+
+    /// With other settings than the usual ones.
+    pub(super) async fn start_as(world: &World, change: impl FnOnce(&mut EsmesArgs)) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // So that who does not read is soon felt.
+        socket.set_send_buffer_size(16 * 1024).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(100).unwrap().into_std().unwrap();
         let address = listener.local_addr().unwrap();
         let s = Duration::from_secs;
         let accounts = Accounts::new([7; 32], Rule { tries: 5, within: s(60), shut: s(60) });
         let route = CarrierRoute::new(world.carrier(0), "one");
         let rates = Rates::from_csv("prefix,price_micros,mccmnc,valid_from\n1,1000,,\n").unwrap();
         let routes = Routes { carriers: vec![route], rates, ..Routes::default() };
-        let args = EsmesArgs {
+        let mut args = EsmesArgs {
             doors: Arc::new(vec![Door { listener, tls: None }]),
             places: Places::new(Limits {
                 connections_max: 100,
@@ -60,8 +68,11 @@ impl Server {
             store: world.store.clone(),
             wakes: world.writer.wakes(),
             settings: Settings { response_timeout: s(30), ..Settings::default() },
+            write_patience: s(30),
             policy: Policy::WORKER,
+            courier_rest: s(60),
         };
+        change(&mut args);
         let (esmes, task) = Actor::spawn(None, EsmesSupervisor, args).await.unwrap();
         Self { address, accounts, esmes, task }
     }
@@ -127,7 +138,12 @@ impl Client {
         password: &str,
     ) -> Self {
         let stream = TcpStream::connect(server.address).await.unwrap();
-        let role = Role::Esme(Bind::new(kind, name, password));
+        Self::over(stream, Bind::new(kind, name, password)).await
+    }
+
+    /// Binds on this connection.
+    pub(super) async fn over(stream: TcpStream, bind: Bind) -> Self {
+        let role = Role::Esme(bind);
         let settings = Settings { window: 1_000, ..Settings::default() };
         let session = Session::new(role, settings, now());
         let mut client = Self { stream, session, outputs: VecDeque::new() };

@@ -119,6 +119,7 @@ pub(super) fn profile(name: &str, peer: &Peer) -> Profile {
         timers: Timers {
             enquire_link: s(60),
             response: s(60),
+            write: s(30),
             bind: s(60),
             reconnect_min: ms(5),
             reconnect_max: ms(20),

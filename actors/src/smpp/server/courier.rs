@@ -61,7 +61,7 @@ pub enum CourierMsg {
 }
 
 /// One PDU of one event: the event's number and the PDU's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
     pub seq: i64,
     pub pdu: u8,
@@ -374,10 +374,16 @@ impl CourierState {
         let Some(at) = self.binds.iter().position(|bind| bind.esme.get_id() == esme) else {
             return;
         };
-        let mut back: Vec<Ticket> = self.binds.swap_remove(at).has.into_iter().collect();
-        back.sort_unstable_by_key(|ticket| (ticket.seq, ticket.pdu));
-        for ticket in back.into_iter().rev() {
-            self.ready.push_front(ticket);
+        let back = self.binds.swap_remove(at).has;
+        self.put_back(back);
+    }
+
+    /// What was handed out and did not arrive is ready again, in its old place.
+    fn put_back(&mut self, tickets: impl IntoIterator<Item = Ticket>) {
+        let known = self.ready.len();
+        self.ready.extend(tickets);
+        if self.ready.len() > known {
+            self.ready.make_contiguous().sort_unstable();
         }
     }
 
@@ -405,12 +411,14 @@ impl CourierState {
     fn ticked(&mut self) {
         self.tick = None;
         let now = Instant::now();
+        let mut rested = Vec::new();
         for (ticket, (at, _)) in &mut self.resting {
             if at.is_some_and(|at| at <= now) {
                 *at = None;
-                self.ready.push_back(*ticket);
+                rested.push(*ticket);
             }
         }
+        self.put_back(rested);
     }
 
     fn moved(&self) -> Work {

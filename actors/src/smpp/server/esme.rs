@@ -7,7 +7,7 @@
 //! drop; what was stored stays stored, and what it had to deliver goes to another bind.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::counter;
@@ -27,7 +27,7 @@ use super::accounts::{Account, Accounts, Asking, Seat};
 use super::courier::{CourierMsg, Ticket};
 use super::{status, submit};
 use crate::gate::{Gate, Permit};
-use crate::smpp::wire::{ReadHalf, Wire, WriteHalf};
+use crate::smpp::wire::{Line, ReadHalf, Wire, WriteHalf};
 use crate::traffic::admission::Admission;
 use crate::writer::WriterHandle;
 
@@ -88,6 +88,7 @@ pub struct EsmeArgs {
     pub writer: WriterHandle,
     pub store: store::Store,
     pub settings: Settings,
+    pub write_patience: Duration,
     /// Tells the supervisor of a bind.
     pub bound: Box<dyn Fn(Bound) + Send + Sync>,
 }
@@ -104,7 +105,10 @@ pub struct EsmeState {
     wire: Wire,
     /// Permits of reads whose requests wait for answers: while held, reading stops.
     held: Vec<Permit>,
-    account: Option<(Arc<Account>, Seat)>,
+    account: Option<Arc<Account>>,
+    /// Its place among the account's binds. The socket's tasks hold it too: it is free when this
+    /// is over and the socket is closed.
+    seat: Arc<OnceLock<Seat>>,
     /// Tells of the bind while it lasts, and of its end however it comes.
     presence: Option<Presence>,
     courier: Option<ActorRef<CourierMsg>>,
@@ -122,13 +126,18 @@ impl Actor for Esme {
         args: EsmeArgs,
     ) -> Result<EsmeState, ActorProcessingErr> {
         let (reads, ends) = (me.clone(), me.clone());
-        let place = Arc::new(args.place);
+        let seat = Arc::new(OnceLock::new());
+        let place = Arc::new((args.place, Arc::clone(&seat)));
+        let line = Line {
+            halves: args.halves,
+            gate: Gate::new(READS_MAX),
+            write_patience: args.write_patience,
+        };
         let wire = Wire::start(
-            args.halves,
-            Gate::new(READS_MAX),
+            line,
             move |octets, permit| reads.send_message(EsmeMsg::Read { octets, permit }).is_ok(),
             move |reason| {
-                // The reader and the writer hold the place: it is free when both are gone.
+                // The reader and the writer hold the places: they are free when both are gone.
                 let _ = &place;
                 let _ = ends.send_message(EsmeMsg::Ended(reason));
             },
@@ -145,6 +154,7 @@ impl Actor for Esme {
             wire,
             held: Vec::new(),
             account: None,
+            seat,
             presence: None,
             courier: None,
             tick: None,
@@ -199,7 +209,7 @@ impl EsmeState {
     }
 
     fn read_on(&mut self) {
-        let window = self.account.as_ref().map_or(1, |(account, _)| account.window_size);
+        let window = self.account.as_ref().map_or(1, |account| account.window_size);
         if self.session.owed() < window {
             self.held.clear();
         }
@@ -212,7 +222,7 @@ impl EsmeState {
     }
 
     fn answer(&mut self, me: &ActorRef<EsmeMsg>, answers: &[Answer]) {
-        if let Some((account, _)) = &self.account
+        if let Some(account) = &self.account
             && account.congestion_state
         {
             let load = self.writer.load_percent(account.organization);
@@ -237,7 +247,7 @@ impl EsmeState {
     }
 
     fn receives(&self) -> Option<Receives> {
-        let (account, _) = self.account.as_ref()?;
+        let account = self.account.as_ref()?;
         let bind = self.session.bind().filter(|bind| bind.kind.receives())?;
         Some(Receives { window: account.window_size, takes_tlvs: bind.takes_tlvs() })
     }
@@ -301,7 +311,9 @@ impl EsmeState {
         match self.accounts.admit(&asking, now()) {
             Ok((account, seat)) => {
                 self.session.set_window(account.window_size);
-                self.account = Some((account, seat));
+                self.account = Some(account);
+                // A session asks for one bind alone.
+                let _ = self.seat.set(seat);
                 Input::Accept
             }
             Err(status) => {
@@ -317,7 +329,7 @@ impl EsmeState {
         if let Some(on_bound) = self.on_bound.take() {
             on_bound();
         }
-        let Some((account, _)) = &self.account else { return };
+        let Some(account) = &self.account else { return };
         let (system_id, address) = (&account.system_id, self.address);
         tracing::info!(account = %system_id, %address, "an ESME is bound");
         let account = Arc::clone(account);
@@ -332,7 +344,7 @@ impl EsmeState {
         if pending.is_empty() {
             return;
         }
-        let Some((account, _)) = &self.account else { return };
+        let Some(account) = &self.account else { return };
         let account = Arc::clone(account);
         let now_at = At::now();
         let mut batch = answers::Batch::new(account.id_format);
@@ -419,7 +431,7 @@ impl EsmeState {
     }
 
     fn end(&mut self, me: &ActorRef<EsmeMsg>, reason: &str) {
-        if let Some((account, _)) = &self.account {
+        if let Some(account) = &self.account {
             let (account, address) = (&account.system_id, self.address);
             tracing::info!(%account, %address, reason, "an ESME is gone");
         }

@@ -1,35 +1,26 @@
 //! The same habits in customers' systems: what our own side of the wire makes of them.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use load_tests::peer::smsc::wire::{
-    self, Address, BIND_TRANSCEIVER, DELIVER_SM, Deliver, Delivery, ENQUIRE_LINK, Frame,
-    GENERIC_NACK, Header, RESPONSE, SUBMIT_SM,
+    self, Address, BIND_TRANSCEIVER, Deliver, Delivery, ENQUIRE_LINK, GENERIC_NACK, RESPONSE,
+    SUBMIT_SM,
 };
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::OURS;
+use crate::esme::{self, Esme};
 use crate::http::Http;
 use crate::scripted::{Polite, Scripted};
 use crate::world::World;
 
 const ACCOUNTS: &str = "/api/v1/smpp/accounts";
-const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Desk {
     world: World,
     carrier: Scripted,
     http: Http,
     password: String,
-}
-
-/// A customer's system, by hand.
-struct Esme {
-    stream: TcpStream,
-    input: Vec<u8>,
 }
 
 impl Desk {
@@ -50,90 +41,24 @@ impl Desk {
     }
 
     fn door(&self) -> SocketAddr {
-        let log = self.world.log();
-        let line = log.lines().find(|line| line.contains("customers bind here"));
-        let words = line.expect("it says so").split_whitespace();
-        let mut addresses = words.filter_map(|word| word.strip_prefix("smpp=")?.parse().ok());
-        addresses.next().expect("an address")
+        self.world.door()
     }
 
     async fn connect(&self) -> Esme {
-        let stream = TcpStream::connect(self.door()).await.expect("it listens");
-        stream.set_nodelay(true).expect("a socket");
-        Esme { stream, input: Vec::new() }
+        Esme::connect(self.door()).await
     }
 
     async fn bound(&self) -> Esme {
-        let mut esme = self.connect().await;
-        esme.write(&bind("odd", &self.password, 0x34)).await;
-        let (header, _) = esme.next().await.expect("an answer");
-        assert_eq!((header.command, header.status), (BIND_TRANSCEIVER | RESPONSE, wire::OK));
-        esme
-    }
-}
-
-impl Esme {
-    async fn write(&mut self, octets: &[u8]) {
-        // A door that was shut is seen by what is read.
-        let _ = self.stream.write_all(octets).await;
-    }
-
-    /// The next PDU; `None` when the connection has ended.
-    async fn next(&mut self) -> Option<(Header, Vec<u8>)> {
-        loop {
-            if let Frame::Whole(header, body) = wire::frame(&self.input) {
-                let body = body.to_vec();
-                self.input.drain(..header.length);
-                return Some((header, body));
-            }
-            let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await;
-            if read.expect("in time").unwrap_or(0) == 0 {
-                return None;
-            }
-        }
-    }
-
-    /// The next delivery, acknowledged.
-    async fn brought(&mut self) -> (Header, Vec<u8>) {
-        loop {
-            let (header, body) = self.next().await.expect("a delivery");
-            if header.command == DELIVER_SM {
-                let mut out = Vec::new();
-                wire::put(&mut out, DELIVER_SM | RESPONSE, wire::OK, header.sequence, |out| {
-                    out.push(0);
-                });
-                self.write(&out).await;
-                return (header, body);
-            }
-        }
-    }
-
-    async fn answers_enquire_link(&mut self) {
-        let mut out = Vec::new();
-        wire::put(&mut out, ENQUIRE_LINK, wire::OK, 4711, |_| {});
-        self.write(&out).await;
-        let (header, _) = self.next().await.expect("it lives");
-        assert_eq!((header.command, header.sequence), (ENQUIRE_LINK | RESPONSE, 4711));
+        Esme::bound(self.door(), "odd", &self.password).await
     }
 }
 
 fn bind(name: &str, password: &str, version: u8) -> Vec<u8> {
-    let mut out = Vec::new();
-    wire::put(&mut out, BIND_TRANSCEIVER, wire::OK, 1, |out| {
-        out.extend_from_slice(format!("{name}\0{password}\0\0").as_bytes());
-        out.extend_from_slice(&[version, 0, 0, 0]);
-    });
-    out
+    esme::bind(BIND_TRANSCEIVER, name, password, version)
 }
 
 fn submit(sequence: u32, text: &str, registered: u8) -> Vec<u8> {
-    let mut out = Vec::new();
-    wire::put(&mut out, SUBMIT_SM, wire::OK, sequence, |out| {
-        out.extend_from_slice(b"\0\x05\0Orbit\0\x01\x0114155550123\0");
-        out.extend_from_slice(&[0, 0, 0, 0, 0, registered, 0, 0, 0, text.len() as u8]);
-        out.extend_from_slice(text.as_bytes());
-    });
-    out
+    esme::Submit { text: text.as_bytes(), registered, ..esme::Submit::default() }.octets(sequence)
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ fn profile() -> Profile {
         timers: Timers {
             enquire_link: second,
             response: second,
+            write: second,
             bind: second,
             reconnect_min: second,
             reconnect_max: second,
