@@ -14,6 +14,7 @@ mod esmes_coming;
 mod esmes_limits;
 mod outage;
 mod pace;
+mod parts;
 mod peer;
 mod poison;
 mod room;

@@ -69,6 +69,60 @@ pub struct Submitted {
     pub tlvs: Vec<u8>,
 }
 
+/// Which part of a text a submit is, when its sender has cut the text itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// What the parts of one text share: their reference, its kind, and how many they are.
+    pub text: u64,
+    /// From 1.
+    pub number: u8,
+}
+
+impl Part {
+    fn of(kind: u64, reference: u16, total: u8, number: u8) -> Option<Self> {
+        let text = kind << 32 | u64::from(reference) << 8 | u64::from(total);
+        (total > 1 && (1..=total).contains(&number)).then_some(Self { text, number })
+    }
+
+    /// By the user data header (3GPP TS 23.040 §9.2.3.24.1 and §9.2.3.24.8).
+    fn of_header(user_data: &[u8]) -> Option<Self> {
+        let (length, header) = user_data.split_first()?;
+        let mut header = header.get(..usize::from(*length))?;
+        while let [kind, length, rest @ ..] = header {
+            let content = rest.get(..usize::from(*length))?;
+            match (kind, content) {
+                (0x00, [reference, total, number]) => {
+                    return Self::of(0, u16::from(*reference), *total, *number);
+                }
+                (0x08, [high, low, total, number]) => {
+                    return Self::of(1, u16::from_be_bytes([*high, *low]), *total, *number);
+                }
+                _ => header = &rest[content.len()..],
+            }
+        }
+        None
+    }
+
+    /// By the optional parameters (SMPP 3.4 §5.3.2.22 to §5.3.2.24).
+    fn of_tlvs(mut tlvs: &[u8]) -> Option<Self> {
+        let (mut reference, mut total, mut number) = (None, None, None);
+        while let [a, b, c, d, rest @ ..] = tlvs {
+            let length = usize::from(u16::from_be_bytes([*c, *d]));
+            let (value, behind) = rest.split_at_checked(length)?;
+            match (u16::from_be_bytes([*a, *b]), value) {
+                (0x020C, [high, low]) => reference = Some(u16::from_be_bytes([*high, *low])),
+                (0x020E, [count]) => total = Some(*count),
+                (0x020F, [place]) => number = Some(*place),
+                _ => {}
+            }
+            tlvs = behind;
+        }
+        Self::of(2, reference?, total?, number?)
+    }
+}
+
+/// The bit of `esm_class` that says that the text begins with a header (SMPP 3.4 §5.2.12).
+const UDHI: u8 = 0x40;
 /// Octets of a stored [`Submitted`] before its lists.
 const FIXED: usize = 8;
 
@@ -102,6 +156,18 @@ impl Submitted {
     #[must_use]
     pub fn stored(account: Option<i64>, octets: Option<&[u8]>) -> Option<Self> {
         Self::from_octets(account?, octets?)
+    }
+
+    /// Which part of a longer text it is. What does not go on as it came is a text of its own.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        if self.user_data.is_empty() {
+            return None;
+        }
+        if self.esm_class & UDHI == 0 {
+            return Part::of_tlvs(&self.tlvs);
+        }
+        Part::of_header(&self.user_data)
     }
 
     /// The same of a text that was changed since: it leaves as text, not as it came.
@@ -175,6 +241,35 @@ mod tests {
         assert_eq!(Submitted::from_octets(7, &octets), Some(whole));
         for cut in 0..octets.len() {
             assert_eq!(Submitted::from_octets(7, &octets[..cut]), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_known_by_its_header_or_its_parameters() {
+        let of = |esm_class, user_data: &[u8], tlvs: &[u8]| {
+            let (user_data, tlvs) = (user_data.to_vec(), tlvs.to_vec());
+            Submitted { esm_class, user_data, tlvs, ..Submitted::default() }.part()
+        };
+        let header = |octets: &[u8]| of(0x40, octets, &[]);
+        let first = header(&[5, 0, 3, 9, 2, 1, b'a']).unwrap();
+        let second = header(&[5, 0, 3, 9, 2, 2, b'b']).unwrap();
+        assert_eq!((first.text, first.number, second.number), (second.text, 1, 2));
+        assert_ne!(header(&[5, 0, 3, 8, 2, 1, b'a']).unwrap().text, first.text);
+        let wide = header(&[9, 5, 1, 0, 8, 4, 0, 9, 2, 1, b'a']).unwrap();
+        let sar = [2, 4, 0, 1, 9, 2, 0x0C, 0, 2, 0, 9, 2, 0x0E, 0, 1, 2, 2, 0x0F, 0, 1, 2];
+        let by_parameters = of(0, b"a", &sar).unwrap();
+        let texts = [first.text, wide.text, by_parameters.text];
+        assert!(texts[0] != texts[1] && texts[1] != texts[2] && texts[0] != texts[2]);
+        assert_eq!(by_parameters.number, 2);
+        assert_eq!(of(0, &[5, 0, 3, 9, 2, 1, b'a'], &[]), None, "no header");
+        assert_eq!(of(0, b"", &sar), None, "it is split again");
+        for cut in 0..sar.len() {
+            assert_eq!(of(0, b"a", &sar[..cut]), None, "{cut}");
+        }
+        let alone = [[5, 0, 3, 9, 1, 1], [5, 0, 3, 9, 2, 0], [5, 0, 3, 9, 2, 3]];
+        let broken = [&[][..], &[9, 0, 3, 9, 2, 1], &[5, 0, 9, 9, 2, 1], &[2, 0, 0], &[1, 0]];
+        for none in alone.iter().map(|octets| &octets[..]).chain(broken) {
+            assert_eq!(header(none), None, "{none:?}");
         }
     }
 

@@ -24,7 +24,7 @@ use proto_smpp::split::{self, Concat};
 
 use super::guard::Guard;
 use super::interceptors::Interceptors;
-use super::router::{Choice, Memory, Router, Table, Wish, long_message};
+use super::router::{Choice, Memory, Router, Table, Wish, text_of};
 
 pub use super::router::CarrierRoute;
 pub use estimate::Estimate;
@@ -217,7 +217,7 @@ impl Table {
             category: request.category,
             mccmnc: mccmnc.as_deref(),
             network,
-            long: request.submitted.as_deref().and_then(long_message),
+            text: request.submitted.as_deref().and_then(|s| text_of(to.digits(), s)),
             tried: &[],
             dry: false,
             now,
@@ -228,6 +228,9 @@ impl Table {
             }
             _ => self.route(&wish, request.test, memory),
         };
+        if let (Some(text), Some(_), Ok(named)) = (wish.text, route, &choice) {
+            memory.follow(text, named.id, now);
+        }
         let carrier = choice.as_ref().ok().and_then(|choice| choice.carrier);
         let measured = if request.is_one_part() {
             (request.encoding.unwrap_or(Encoding::Gsm7), 1)

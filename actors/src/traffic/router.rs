@@ -8,19 +8,20 @@
 //! spread    shares by weight that hold exactly
 //! simulate  the same without an effect, and what became of each carrier
 //! sticky    who was written to by which carrier before
+//! texts     which carrier has a text whose parts come one by one
 //!
 //! Shared by all that accept and by the carriers' owners; no actor. Asking takes one read lock for
 //! the time of a pointer's copy, and never waits. It keeps nothing that could be lost with it.
 
 pub mod breaker;
 mod choose;
-mod long;
 pub mod portability;
 pub mod pulse;
 pub mod simulate;
 mod spread;
 mod sticky;
 mod table;
+mod texts;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -38,12 +39,13 @@ use proto_smpp::split::Concat;
 
 use super::admission::Routes;
 use breaker::Circuit;
-pub(in crate::traffic) use long::long_message;
 use portability::{Known, Portability};
 use pulse::{Pulse, Pulses};
 use spread::Spread;
 use sticky::Sticky;
 pub(in crate::traffic) use table::Table;
+use texts::Texts;
+pub(in crate::traffic) use texts::text_of;
 
 /// The program's own carrier for test messages; the recipient's last digit decides. Its messages may
 /// wait in the store when there is no sandbox any more.
@@ -118,8 +120,8 @@ pub struct Wish<'a> {
     pub category: Category,
     pub mccmnc: Option<&'a str>,
     pub network: NetworkSource,
-    /// Names the long message of which this is one part: all its parts go one way.
-    pub long: Option<u64>,
+    /// Names the text of which this is one part: all its parts go one way.
+    pub text: Option<u64>,
     /// Carriers not to be asked again.
     pub tried: &'a [CarrierId],
     /// Asked without an effect.
@@ -189,10 +191,16 @@ pub(in crate::traffic) struct Memory {
     pulses: Pulses,
     spread: Spread,
     sticky: Sticky,
+    texts: Texts,
     portability: OnceLock<Portability>,
 }
 
 impl Memory {
+    /// The other parts of a text are to follow this one, whoever chose its carrier.
+    pub(in crate::traffic) fn follow(&self, text: u64, carrier: CarrierId, now: At) {
+        self.texts.keep(text, carrier, now);
+    }
+
     /// Which network a number is of, and who says so. What is not remembered is asked for in the
     /// background, unless it is only tried out.
     pub(in crate::traffic) fn network(
@@ -314,7 +322,16 @@ impl Router {
     #[must_use]
     pub fn elsewhere(&self, asked: &Asked<'_>, now: bool) -> Option<Found> {
         let table = self.table();
-        let digits = asked.to.strip_prefix('+').unwrap_or(asked.to);
+        let digits = digits_of(asked.to);
+        let text = asked.submitted.and_then(|submitted| text_of(digits, submitted));
+        let holder = text.and_then(|text| self.0.memory.texts.find(text, asked.now));
+        let stays = holder.is_some_and(|(carrier, has)| {
+            // Who takes no messages any more never sends the rest.
+            has && asked.tried.contains(&carrier) && !self.is_off(carrier)
+        });
+        if stays {
+            return None;
+        }
         let rate = table.routes.rates.find(digits, asked.now);
         let planned = rate.and_then(|rate| rate.mccmnc.as_deref());
         let (mccmnc, network) = self.0.memory.network(digits, planned, asked.now, false);
@@ -325,7 +342,7 @@ impl Router {
             category: asked.category,
             mccmnc: mccmnc.as_deref(),
             network,
-            long: asked.submitted.and_then(long_message),
+            text,
             tried: asked.tried,
             dry: false,
             now: asked.now,
@@ -333,6 +350,26 @@ impl Router {
         let choice = table.way(&wish, &self.0.memory).ok()?;
         let carrier = choice.carrier.filter(|_| choice.can_send || !now)?;
         Some(Found { id: carrier.id, concat: carrier.concat })
+    }
+
+    /// The carrier of a part's text, and whether it has some of it.
+    #[must_use]
+    pub fn holder(&self, to: &str, submitted: &Submitted, now: At) -> Option<(CarrierId, bool)> {
+        self.0.memory.texts.find(text_of(digits_of(to), submitted)?, now)
+    }
+
+    /// A bind of this carrier is handed a message: if it is a part of a text, the text stays there.
+    pub fn handed(&self, carrier: CarrierId, to: &str, submitted: &Submitted, now: At) {
+        if let Some(text) = text_of(digits_of(to), submitted) {
+            self.0.memory.texts.handed(text, carrier, now);
+        }
+    }
+
+    /// What this carrier was handed it has certainly not taken.
+    pub fn refused(&self, carrier: CarrierId, to: &str, submitted: &Submitted, now: At) {
+        if let Some(text) = text_of(digits_of(to), submitted) {
+            self.0.memory.texts.refused(text, carrier, now);
+        }
     }
 
     /// What a carrier's breaker goes by.
@@ -365,6 +402,10 @@ impl Router {
     pub(in crate::traffic) fn memory(&self) -> &Memory {
         &self.0.memory
     }
+}
+
+fn digits_of(number: &str) -> &str {
+    number.strip_prefix('+').unwrap_or(number)
 }
 
 #[cfg(test)]

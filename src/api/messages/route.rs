@@ -53,7 +53,8 @@ pub(crate) struct FailoverOut {
     at: String,
     from: Option<String>,
     to: Option<String>,
-    /// `refused`, `carrier_down`, `circuit_open` or `carrier_disabled`.
+    /// `refused`, `carrier_down`, `circuit_open`, `carrier_disabled`, or `text`: the other parts of its
+    /// text went there.
     #[schema(example = "refused")]
     reason: String,
     /// The status that the first carrier answered.

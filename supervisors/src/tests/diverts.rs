@@ -12,7 +12,7 @@ use super::peer::{Act, Door, Peer, delivered};
 use super::world::{PRICE, Plan, World, profile, until};
 
 /// Carriers in this order of priority, all of them bound.
-async fn world(peers: &[&Peer]) -> World {
+pub(super) async fn world(peers: &[&Peer]) -> World {
     named(&["one", "two", "three", "four"], peers).await
 }
 
@@ -31,14 +31,14 @@ async fn named(names: &[&str], peers: &[&Peer]) -> World {
 }
 
 /// The carrier of this name has lost its bind, and gets no other.
-async fn cut(world: &World, name: &str, peer: &Peer) {
+pub(super) async fn cut(world: &World, name: &str, peer: &Peer) {
     peer.set_door(Door::Away);
     peer.hang_up();
     let view = world.views.find(name).unwrap();
     until("it is unbound", async || view.bound() == 0).await;
 }
 
-async fn diverts(world: &World, key: model::carrier::MessageKey) -> Vec<String> {
+pub(super) async fn diverts(world: &World, key: model::carrier::MessageKey) -> Vec<String> {
     let events = world.events(key).await;
     let diverted = events.iter().filter(|event| event.kind == EventKind::Diverted.code());
     diverted.filter_map(|event| event.detail.clone()).collect()

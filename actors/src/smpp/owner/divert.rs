@@ -2,7 +2,7 @@
 //! it cannot send.
 //!
 //! Whoever may not be sent twice stays: a message of which any part was taken or may have been, now
-//! or earlier. What waits moves without an intent of ours: no bind ever has it, and a crash leaves it
+//! or earlier; and so do the other parts of a text that its customer has cut. What waits moves without an intent of ours: no bind ever has it, and a crash leaves it
 //! with the one or the other. Here too: how the carrier stands, told to the router, and the breaker that its answers feed.
 
 use std::collections::HashMap;
@@ -32,6 +32,8 @@ use crate::writer::Then;
 
 /// Why a message leaves a carrier that had it.
 const REFUSED: &str = "refused";
+/// The other parts of its text went there.
+const ITS_TEXT: &str = "text";
 /// Between two looks at what waits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Jobs of one organization and class looked at each time, and moved in one piece of work.
@@ -315,6 +317,35 @@ impl Movers {
                 let _ = owner.send_message(OwnerMsg::Diverted(jobs));
             }
         }
+    }
+}
+
+/// The way of a part to the carrier that has its text, if that is another one.
+pub(super) fn to_its_text(args: &OwnerArgs, flight: &Flight, now: At) -> Option<Way> {
+    let submitted = flight.job.submitted.as_deref().filter(|_| flight.slot.is_none())?;
+    let (holder, has) = args.detours.router.holder(&flight.job.to, submitted, now)?;
+    if holder == args.carrier {
+        return None;
+    }
+    way(args, &flight.job, (ITS_TEXT, !has), now).filter(|way| way.to == holder)
+}
+
+/// A bind is about to be given a message for the first time.
+pub(super) fn handed(args: &OwnerArgs, flight: &Flight, now: At) {
+    if flight.slot.is_none()
+        && let Some(submitted) = flight.job.submitted.as_deref()
+    {
+        args.detours.router.handed(args.carrier, &flight.job.to, submitted, now);
+    }
+}
+
+/// What a bind was given, if nothing of it can have been taken: other parts of its text may leave.
+pub(super) fn not_taken(args: &OwnerArgs, flight: &Flight, now: At) {
+    if flight.slot.is_some()
+        && flight.is_certainly_not_taken()
+        && let Some(submitted) = flight.job.submitted.as_deref()
+    {
+        args.detours.router.refused(args.carrier, &flight.job.to, submitted, now);
     }
 }
 

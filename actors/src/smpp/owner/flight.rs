@@ -145,13 +145,18 @@ impl Flight {
         self.unanswered != 0
     }
 
+    /// Nothing of it was taken, or can have been.
+    pub(super) fn is_certainly_not_taken(&self) -> bool {
+        self.acked.is_empty() && self.unanswered == 0 && self.waiting == 0
+    }
+
     pub(super) fn refused(&self) -> Option<CommandStatus> {
         self.refused
     }
 
     /// The refusal of a message of which nothing was taken, or can have been.
     pub(super) fn refused_alone(&self) -> Option<CommandStatus> {
-        let certain = self.acked.is_empty() && self.unanswered == 0 && self.waiting == 0;
+        let certain = self.is_certainly_not_taken();
         self.refused.filter(|_| certain && !self.expired && !self.impossible)
     }
 
@@ -260,6 +265,15 @@ fn calm(outcome: Outcome) -> Conclusion {
 
 fn mask(total: usize) -> u32 {
     u32::try_from((1_u64 << total.min(32)) - 1).unwrap_or(u32::MAX)
+}
+
+/// The lowest `count` bits of a mask.
+pub(super) fn lowest(mask: u32, count: usize) -> u32 {
+    let mut left = mask;
+    for _ in 0..count {
+        left &= left.wrapping_sub(1);
+    }
+    mask & !left
 }
 
 /// `base` for the first try, twice as long for each further, to a limit.

@@ -10,8 +10,8 @@ use ractor::{ActorRef, RpcReplyPort};
 use store::lane::{Claim, Fate, HandoffResult, OutboxRef, Outcome, Quarantined, Work};
 use tokio::time::Instant;
 
-use super::divert::Said;
-use super::flight::Doubtful;
+use super::divert::{self, Said};
+use super::flight::{Doubtful, lowest};
 use super::{OwnerMsg, OwnerState, RESTING_MAX, Slot};
 use crate::smpp::bind::{Answer, Answered, BindMsg, Outgoing};
 use crate::smpp::job::Job;
@@ -150,7 +150,7 @@ impl OwnerState {
     /// Gives ready messages to binds with room, within the carrier's pace.
     fn hand_over(&mut self, me: &ActorRef<OwnerMsg>) {
         let mut batches: Vec<Vec<Outgoing>> = self.slots.iter().map(|_| Vec::new()).collect();
-        let (mut now, wall, mut expired) = (None, At::now(), Vec::new());
+        let (mut now, wall, mut over) = (None, At::now(), Vec::new());
         while let Some(key) = self.ready.front() {
             let Some(flight) = self.flights.get_mut(&key).filter(|flight| !flight.settling) else {
                 self.ready.pop_front();
@@ -158,7 +158,13 @@ impl OwnerState {
             };
             if flight.expire(wall) {
                 self.ready.pop_front();
-                expired.push(key);
+                over.push(key);
+                continue;
+            }
+            if let Some(way) = divert::to_its_text(&self.args, flight, wall) {
+                (flight.leaves, flight.settling) = (Some(way), true);
+                self.ready.pop_front();
+                over.push(key);
                 continue;
             }
             let wanted = flight.unsent.count_ones() as usize;
@@ -177,6 +183,7 @@ impl OwnerState {
             if count == 0 {
                 break;
             }
+            divert::handed(&self.args, flight, wall);
             let pdus = lowest(flight.unsent, count);
             flight.unsent &= !pdus;
             flight.waiting |= pdus;
@@ -198,7 +205,7 @@ impl OwnerState {
                 self.slot_lost(me, at);
             }
         }
-        self.conclude(me, expired);
+        self.conclude(me, over);
     }
 
     pub(super) fn answered(
@@ -241,6 +248,9 @@ impl OwnerState {
         let now = At::now();
         let mut results = Vec::with_capacity(over.len());
         let (mut quarantine, mut said) = (Vec::new(), Said::default());
+        for flight in over.iter().filter_map(|key| self.flights.get(key)) {
+            divert::not_taken(&self.args, flight, now);
+        }
         for key in over {
             let Some(flight) = self.flights.get_mut(&key) else {
                 continue;
@@ -565,26 +575,4 @@ fn roomiest(slots: &mut [Slot], bound: Option<usize>) -> Option<(usize, &mut Slo
         .enumerate()
         .filter(|(at, slot)| slot.up && slot.room > 0 && bound.is_none_or(|bound| bound == *at))
         .max_by_key(|(_, slot)| slot.room)
-}
-
-/// The lowest `count` bits of a mask.
-fn lowest(mask: u32, count: usize) -> u32 {
-    let mut left = mask;
-    for _ in 0..count {
-        left &= left.wrapping_sub(1);
-    }
-    mask & !left
-}
-
-#[cfg(test)]
-mod tests {
-    use super::lowest;
-
-    #[test]
-    fn the_lowest_bits_go_first() {
-        assert_eq!(lowest(0b1011_0100, 2), 0b0001_0100);
-        assert_eq!(lowest(0b1, 5), 0b1);
-        assert_eq!(lowest(u32::MAX, 32), u32::MAX);
-        assert_eq!(lowest(0, 1), 0);
-    }
 }

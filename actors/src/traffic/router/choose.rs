@@ -3,7 +3,7 @@
 //! An organization's own carriers that cover the destination, else the platform's. Filters:
 //! enabled, coverage, kind of sender, not tried yet. Those that can send now go before those that
 //! cannot. Then the longest prefix, priority, cost, quality; among equals who was taken for this
-//! recipient before, else shares by weight. An organization's own rule that matches takes the place
+//! recipient before, else shares by weight. The parts of one text go by one carrier. An organization's own rule that matches takes the place
 //! of all that: its carriers, in its order.
 
 use model::address::SenderKind;
@@ -297,35 +297,52 @@ impl Table {
             .second
             .and_then(|second| (0..best.len()).find(|n| second[*n] != best[*n]))
             .map_or(Apart::Nothing, Apart::Key);
-        let sticks = survey.equals > 1 || wish.long.is_some() && survey.among > 1;
-        if !sticks {
+        if let Some(text) = wish.text.filter(|_| survey.among > 1) {
+            return self.with_its_text(text, (walk, look), wish, memory, survey);
+        }
+        if survey.equals == 1 {
             let found = self.find(walk, look, &|_, candidate| candidate.key == best);
             return found.map(|(at, candidate)| (at, candidate, by));
         }
         let sender = wish.sender.map_or("", |(sender, _)| sender);
-        let pair = Pair::of(wish.organization, sender, wish.digits, wish.long);
+        let pair = Pair::of(wish.organization, sender, wish.digits);
         let before = memory.sticky.find(pair);
         let kept = before.and_then(|id| {
             self.find(walk, look, &|at, candidate| {
-                let same = candidate.key == best;
-                // The parts of a long message stay together as long as their carrier can send.
-                let together = wish.long.is_some() && candidate.key[0] == 0;
-                self.routes.carriers[at].id == id && (same || together)
+                self.routes.carriers[at].id == id && candidate.key == best
             })
         });
         if let Some((at, candidate)) = kept {
             return Some((at, candidate, Apart::By(By::Sticky)));
         }
-        let (at, candidate, by) = if survey.equals > 1 {
-            let set = survey.set.wrapping_add(wish.organization.0.unsigned_abs());
-            let place = memory.spread.next(set, survey.weights);
-            let (at, candidate) = self.at_place(walk, look, best, place)?;
-            (at, candidate, Apart::By(By::Weight))
-        } else {
-            let (at, candidate) = self.find(walk, look, &|_, candidate| candidate.key == best)?;
-            (at, candidate, by)
-        };
+        let set = survey.set.wrapping_add(wish.organization.0.unsigned_abs());
+        let place = memory.spread.next(set, survey.weights);
+        let (at, candidate) = self.at_place(walk, look, best, place)?;
         memory.sticky.keep(pair, self.routes.carriers[at].id);
+        Some((at, candidate, Apart::By(By::Weight)))
+    }
+
+    /// The carrier of a text's other parts, while it can send or once it has some of them; else the
+    /// first of the best, for them too.
+    fn with_its_text(
+        &self,
+        text: u64,
+        (walk, look): (&Walk<'_>, &dyn Fn(usize) -> Result<Candidate, Passed>),
+        wish: &Wish<'_>,
+        memory: &Memory,
+        survey: &Survey,
+    ) -> Option<(usize, Candidate, Apart)> {
+        let kept = memory.texts.find(text, wish.now).and_then(|(id, has)| {
+            self.find(walk, look, &|at, candidate| {
+                self.routes.carriers[at].id == id && (has || candidate.key[0] == 0)
+            })
+        });
+        if let Some((at, candidate)) = kept {
+            return Some((at, candidate, Apart::By(By::Sticky)));
+        }
+        let alone = Wish { text: None, ..*wish };
+        let (at, candidate, by) = self.first(walk, look, &alone, memory, survey)?;
+        memory.texts.keep(text, self.routes.carriers[at].id, wish.now);
         Some((at, candidate, by))
     }
 

@@ -9,7 +9,7 @@ use model::route::{NetworkSource, Passed, RouteNote};
 
 use super::choose::Plan;
 use super::pulse::Standing;
-use super::{Asked, Memory, Router, TRIED_MAX, Wish, long_message};
+use super::{Asked, Memory, Router, TRIED_MAX, Wish, digits_of, text_of};
 
 /// A way as it would be taken now.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Router {
     #[must_use]
     pub fn simulate(&self, asked: &Asked<'_>) -> Simulation {
         let (table, memory) = (self.table(), Memory::default());
-        let digits = asked.to.strip_prefix('+').unwrap_or(asked.to);
+        let digits = digits_of(asked.to);
         let rate = table.routes.rates.find(digits, asked.now);
         let mut tried: Vec<CarrierId> = asked.tried.to_vec();
         let planned = rate.and_then(|rate| rate.mccmnc.as_deref());
@@ -83,7 +83,7 @@ impl Router {
             category: asked.category,
             mccmnc: mccmnc.as_deref(),
             network,
-            long: asked.submitted.and_then(long_message),
+            text: asked.submitted.and_then(|submitted| text_of(digits, submitted)),
             tried: asked.tried,
             dry: true,
             now: asked.now,

@@ -17,14 +17,14 @@ const CARRIER_MASK: u64 = (1 << CARRIER_BITS) - 1;
 
 pub(super) struct Sticky(Box<[AtomicU64]>);
 
-/// What is kept together: an organization's sender and recipient, or a long message of theirs.
+/// What is kept together: an organization's sender and a recipient.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair(u64);
 
 impl Pair {
-    pub(super) fn of(organization: OrgId, sender: &str, digits: &str, long: Option<u64>) -> Self {
+    pub(super) fn of(organization: OrgId, sender: &str, digits: &str) -> Self {
         let mut hasher = DefaultHasher::new();
-        (organization, sender, digits, long).hash(&mut hasher);
+        (organization, sender, digits).hash(&mut hasher);
         Self(hasher.finish())
     }
 
@@ -67,16 +67,16 @@ mod tests {
     #[test]
     fn a_pair_is_found_again_and_no_other() {
         let sticky = Sticky::default();
-        let pair = |org, from, long| Pair::of(OrgId(org), from, "14155550123", long);
-        assert_eq!(sticky.find(pair(1, "Orbit", None)), None);
-        sticky.keep(pair(1, "Orbit", None), CarrierId(7));
-        assert_eq!(sticky.find(pair(1, "Orbit", None)), Some(CarrierId(7)));
-        for other in [pair(2, "Orbit", None), pair(1, "12345", None), pair(1, "Orbit", Some(1))] {
+        let pair = |org, from| Pair::of(OrgId(org), from, "14155550123");
+        assert_eq!(sticky.find(pair(1, "Orbit")), None);
+        sticky.keep(pair(1, "Orbit"), CarrierId(7));
+        assert_eq!(sticky.find(pair(1, "Orbit")), Some(CarrierId(7)));
+        for other in [pair(2, "Orbit"), pair(1, "12345")] {
             assert_eq!(sticky.find(other), None);
         }
-        sticky.keep(pair(1, "Orbit", None), CarrierId(8));
-        assert_eq!(sticky.find(pair(1, "Orbit", None)), Some(CarrierId(8)));
-        sticky.keep(pair(3, "x", None), CarrierId(1 << 40));
-        assert_eq!(sticky.find(pair(3, "x", None)), None, "a number too long to keep");
+        sticky.keep(pair(1, "Orbit"), CarrierId(8));
+        assert_eq!(sticky.find(pair(1, "Orbit")), Some(CarrierId(8)));
+        sticky.keep(pair(3, "x"), CarrierId(1 << 40));
+        assert_eq!(sticky.find(pair(3, "x")), None, "a number too long to keep");
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn wish(digits: &str) -> Wish<'_> {
         category: Category::Transactional,
         mccmnc: None,
         network: NetworkSource::Plan,
-        long: None,
+        text: None,
         tried: &[],
         dry: false,
         now: NOW,
@@ -244,10 +244,15 @@ fn a_recipient_keeps_its_carrier_while_that_can_send() {
 fn the_parts_of_a_long_message_go_one_way_though_a_better_carrier_comes_back() {
     let router = router(vec![CarrierRoute { priority: 9, ..carrier(1) }, carrier(2)]);
     router.pulse(CarrierId(1)).set_bound(0);
-    let part = |long| way(&router, &Wish { long: Some(long), ..wish(US) }).map(|w| w.0);
+    let part = |text| way(&router, &Wish { text: Some(text), ..wish(US) }).map(|w| w.0);
     assert_eq!(part(1), Ok(2));
     router.pulse(CarrierId(1)).set_bound(1);
     assert_eq!([part(1), part(2)], [Ok(2), Ok(1)]);
     router.pulse(CarrierId(2)).set_bound(0);
+    assert_eq!(part(1), Ok(1), "nobody has any of it");
+    router.0.memory.texts.handed(1, CarrierId(2), NOW);
+    assert_eq!(part(1), Ok(2), "it waits for who has some of it");
+    let off = CarrierRoute { enabled: false, ..carrier(2) };
+    router.replace(Routes { carriers: vec![carrier(1), off], ..Routes::default() });
     assert_eq!(part(1), Ok(1), "rather apart than not at all");
 }

@@ -121,6 +121,7 @@ impl Lane {
             cost: message.hold(),
             scheduled_at: None,
             bypass_opt_out: message.options.bypass_opt_out,
+            submitted: message.options.submitted.as_deref(),
         };
         let candidates: Vec<Candidate<'_>> = going.iter().map(candidate).collect();
         let mut gates = self.open_gates(&candidates, now).await?;

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 
 use model::carrier::{MessageKey, OrgId};
 use model::clock::At;
+use model::esme::Submitted;
 use model::message::Category;
 use model::money::Micros;
 use model::refusal::Refusal;
@@ -44,6 +45,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) scheduled_at: Option<At>,
     /// See [`SendOptions::bypass_opt_out`](model::submission::SendOptions::bypass_opt_out).
     pub(crate) bypass_opt_out: bool,
+    /// What it said beside its text, if it came by SMPP.
+    pub(crate) submitted: Option<&'a Submitted>,
 }
 
 impl<'a> Candidate<'a> {
@@ -57,6 +60,7 @@ impl<'a> Candidate<'a> {
             cost: message.hold(),
             scheduled_at: message.options.scheduled_at,
             bypass_opt_out: message.options.bypass_opt_out,
+            submitted: message.options.submitted.as_deref(),
         }
     }
 }

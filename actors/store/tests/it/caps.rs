@@ -1,7 +1,10 @@
 //! Frequency caps: exact under any batching, one clock, one count, and given back when unsent.
 
+use std::sync::Arc;
+
 use model::carrier::OrgId;
 use model::clock::At;
+use model::esme::Submitted;
 use model::id::PublicId;
 use model::message::{Category, Status};
 use model::money::Micros;
@@ -362,6 +365,141 @@ async fn the_next_life_of_the_writer_knows_the_rules() {
         assert_eq!(let_in(&mut world, 1).await, 1);
         world.lane = world.store.lane(readings, false).await.unwrap();
         assert_eq!(let_in(&mut world, 5).await, 1);
+    })
+    .await;
+}
+
+/// A part of a text, as an ESME submits it: by reference, number of parts, and place.
+fn part(world: &World, (reference, total, number): (u8, u8, u8)) -> NewMessage {
+    let submitted = Submitted {
+        account: 7,
+        esm_class: 0x40,
+        user_data: vec![5, 0, 3, reference, total, number, b'x'],
+        ..Submitted::default()
+    };
+    saying(marketing(world, TO), submitted)
+}
+
+fn saying(mut message: NewMessage, submitted: Submitted) -> NewMessage {
+    message.options.submitted = Some(Arc::new(submitted));
+    message
+}
+
+#[tokio::test]
+async fn the_parts_of_a_text_count_as_one_message() {
+    each(async |mut world| {
+        create(&mut world, cap(2, HOUR_S)).await;
+        let wide = NewCap { category: Some(Category::Marketing), ..cap(9, 24 * HOUR_S) };
+        create(&mut world, wide).await;
+        // One after the other, and in any order; then in one batch.
+        for number in [2, 1, 3] {
+            let message = part(&world, (9, 3, number));
+            assert_eq!(offer(&mut world, vec![message]).await, [true], "{number}");
+        }
+        let next = [1, 2, 3].map(|number| part(&world, (10, 3, number))).to_vec();
+        assert_eq!(offer(&mut world, next).await, [true; 3]);
+        let third = [1, 2, 3].map(|number| part(&world, (11, 3, number))).to_vec();
+        assert_eq!(offer(&mut world, third).await, [false; 3]);
+        assert_eq!(let_in(&mut world, 1).await, 0);
+        assert_eq!(times(&world).await.len(), 4, "two of each rule");
+        let standings = world.store.cap_standings(world.organization, TO, false, At::now());
+        let counts: Vec<_> = standings.await.unwrap().iter().map(|one| one.count).collect();
+        assert_eq!(counts, [2, 2]);
+        world.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reference_used_again_hides_no_message() {
+    each(async |mut world| {
+        create(&mut world, cap(3, HOUR_S)).await;
+        // Three texts of one reference, their first parts at once, and a fourth.
+        let firsts = (0..4).map(|_| part(&world, (1, 2, 1))).collect();
+        assert_eq!(offer(&mut world, firsts).await, [true, true, true, false]);
+        let seconds = (0..4).map(|_| part(&world, (1, 2, 2))).collect();
+        assert_eq!(offer(&mut world, seconds).await, [true, true, true, false]);
+        assert_eq!(times(&world).await.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parts_of_other_texts_and_parts_that_come_late_count_anew() {
+    each(async |mut world| {
+        create(&mut world, cap(10, HOUR_S)).await;
+        let sar = |number: u8| Submitted {
+            account: 7,
+            user_data: vec![b'x'],
+            tlvs: vec![2, 0x0C, 0, 2, 0, 9, 2, 0x0E, 0, 1, 2, 2, 0x0F, 0, 1, number],
+            ..Submitted::default()
+        };
+        let by_another = |mut message: NewMessage| {
+            let submitted = message.options.submitted.as_deref().cloned().unwrap();
+            message.options.submitted = Some(Arc::new(Submitted { account: 8, ..submitted }));
+            message
+        };
+        let second = || part(&world, (9, 2, 2));
+        let messages = vec![
+            part(&world, (9, 2, 1)),
+            NewMessage { from: String::from("Other"), ..second() },
+            NewMessage { to: String::from("+14155550199"), ..second() },
+            by_another(second()),
+            part(&world, (9, 3, 2)),
+            part(&world, (9, 1, 1)),
+            saying(marketing(&world, TO), sar(1)),
+            saying(marketing(&world, TO), sar(2)),
+        ];
+        assert_eq!(offer(&mut world, messages).await, [true; 8]);
+        assert_eq!(times(&world).await.len(), 7, "the last two are one text");
+        age(&world, 1, 601).await;
+        let late = vec![part(&world, (9, 2, 2))];
+        assert_eq!(offer(&mut world, late).await, [true]);
+        assert_eq!(times(&world).await.len(), 8);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_part_that_is_not_paid_for_begins_no_text_and_joins_none() {
+    each(async |mut world| {
+        create(&mut world, cap(1, HOUR_S)).await;
+        let dear = |part| NewMessage { unit_price: Micros(2_000_000), ..part };
+        let part = |number| part(&world, (9, 3, number));
+        let messages = vec![dear(part(1)), part(2), dear(part(3)), part(3), part(1), part(2)];
+        let items = messages.into_iter().map(|message| world.submission(vec![message])).collect();
+        let answers = world.accept(items).await;
+        let codes: Vec<_> = answers.iter().map(|a| a.as_ref().err().map(|r| r.code)).collect();
+        let (poor, cap) = (Some(Code::BalanceTooLow), Some(Code::FrequencyCapExceeded));
+        assert_eq!(codes, [poor, None, poor, None, None, cap]);
+        assert_eq!(times(&world).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_called_off_after_one_part_counts_no_more() {
+    each(async |mut world| {
+        create(&mut world, cap(1, HOUR_S)).await;
+        for (parts, left) in [(1, 0), (2, 1)] {
+            let mut rows = Vec::new();
+            for number in 1..=parts {
+                let message = part(&world, (9, 3, number));
+                rows.push(world.accepted(message).await);
+            }
+            world.claim(&rows).await;
+            let blocked = || Outcome::Ended {
+                status: Status::Blocked,
+                reason: None,
+                error: None,
+                carrier_error: None,
+                submitted: 0,
+                parts: Vec::new(),
+            };
+            let results = rows.iter().map(|row| world.result(*row, 1, blocked())).collect();
+            world.commit(Work { results, ..Work::default() }).await;
+            assert_eq!(times(&world).await.len(), left, "{parts} parts");
+        }
     })
     .await;
 }

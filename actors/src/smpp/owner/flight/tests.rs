@@ -244,3 +244,11 @@ fn what_was_taken_in_part_and_refused_is_for_this_carrier_alone() {
         assert_eq!(stays, expected, "{status}");
     }
 }
+
+#[test]
+fn the_lowest_bits_go_first() {
+    assert_eq!(lowest(0b1011_0100, 2), 0b0001_0100);
+    assert_eq!(lowest(0b1, 5), 0b1);
+    assert_eq!(lowest(u32::MAX, 32), u32::MAX);
+    assert_eq!(lowest(0, 1), 0);
+}

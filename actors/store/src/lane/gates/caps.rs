@@ -4,8 +4,11 @@
 //! locked in order of id: whoever else accepts for the same rule waits for this commit, so what is
 //! counted next is all there is. Then one statement finds, for each rule and address of the batch,
 //! the hits that could stand in the way; the rest is decided in memory in order of arrival. A
-//! message is let in when every rule that covers it has room, and only then takes from any.
+//! message is let in when every rule that covers it has room, and only then takes from any. The parts
+//! of a text that were submitted one by one share a hit (`texts`).
 //! Tables: cap_rules, cap_hits.
+
+mod texts;
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +18,7 @@ use model::id::{Kind, PublicId};
 use model::message::{Category, Status};
 use model::refusal::{Code, Detail, Refusal};
 
+use self::texts::{Piece, Texts};
 use super::super::{Gathered, Lane};
 use super::Candidate;
 use crate::bulk::{Bulk, Column, Conn, Line};
@@ -27,6 +31,7 @@ pub(crate) struct Caps {
     rules: HashMap<OrgId, Vec<Rule>>,
     /// By rule and test mode, then by address.
     tallies: HashMap<(i64, bool), HashMap<String, Tally>>,
+    texts: Texts,
     hits: Vec<Hit>,
 }
 
@@ -125,8 +130,10 @@ impl Caps {
             return Ok(());
         };
         let covering = || rules.iter().filter(|rule| rule.covers(candidate.category));
+        let piece = Piece::of(candidate);
+        let needs_room = |rule: &&Rule| !self.texts.knows(rule.id, candidate, piece);
         let now = self.now;
-        let full = covering().filter_map(|rule| {
+        let full = covering().filter(needs_room).filter_map(|rule| {
             let tally = self.tallies.get(&(rule.id, candidate.test))?.get(candidate.to)?;
             Some((rule.full_until(tally, now)?, rule))
         });
@@ -135,7 +142,9 @@ impl Caps {
             return Err(rule.refusal(until));
         }
         for rule in covering() {
-            count(&mut self.tallies, rule, candidate, 1);
+            if !self.texts.join(rule.id, candidate, piece) {
+                count(&mut self.tallies, rule, candidate, 1);
+            }
         }
         Ok(())
     }
@@ -143,15 +152,22 @@ impl Caps {
     /// Gives back what a pass took.
     pub(super) fn undo(&mut self, candidate: &Candidate<'_>) {
         let rules = self.rules.get(&candidate.organization).into_iter().flatten();
+        let piece = Piece::of(candidate);
         for rule in rules.filter(|rule| rule.covers(candidate.category)) {
-            count(&mut self.tallies, rule, candidate, -1);
+            if !self.texts.leave(rule.id, candidate, piece) {
+                count(&mut self.tallies, rule, candidate, -1);
+            }
         }
     }
 
     /// Notes the hits of a message let in.
     pub(super) fn keep(&mut self, candidate: &Candidate<'_>, message: MessageKey) {
         let rules = self.rules.get(&candidate.organization).into_iter().flatten();
+        let piece = Piece::of(candidate);
         for rule in rules.filter(|rule| rule.covers(candidate.category)) {
+            if self.texts.shares(rule.id, candidate, (piece, message)) {
+                continue;
+            }
             self.hits.push(Hit {
                 rule: rule.id,
                 organization: candidate.organization,
@@ -204,7 +220,9 @@ impl Lane {
         }
         for candidate in asking {
             let rules = caps.rules.get(&candidate.organization).into_iter().flatten();
+            let piece = Piece::of(candidate);
             for rule in rules.filter(|rule| rule.covers(candidate.category)) {
+                caps.texts.expect(rule.id, candidate, piece);
                 let addresses = caps.tallies.entry((rule.id, candidate.test)).or_default();
                 match addresses.get_mut(candidate.to) {
                     Some(tally) => tally.offered += 1,
@@ -216,6 +234,7 @@ impl Lane {
             }
         }
         self.read_hits(&mut caps).await?;
+        caps.texts.read(&mut self.conn, caps.now).await?;
         Ok(caps)
     }
 
@@ -268,7 +287,7 @@ impl Lane {
             Column::Int(hits.iter().map(|hit| hit.organization.0).collect()),
         ];
         self.conn.run(&INSERT_HITS, &columns).await?;
-        Ok(())
+        caps.texts.write(&mut self.conn, caps.now).await
     }
 
     /// Gives the hits back of messages that end without having been sent. Whatever ends a message
@@ -393,18 +412,21 @@ static INSERT_HITS: Bulk = Bulk {
             $6::bigint[])",
 };
 
-// By the table's key as far as the message tells it: the hits of one rule and recipient are few.
+// By the table's key as far as the message tells it: the hits of one rule and recipient are few. A
+// text of which more than one part came stays counted.
 static DELETE_HITS: Bulk = Bulk {
     sqlite: "delete from cap_hits where message_key = ?1
             and rule_id in (select r.id from messages m
                join cap_rules r on r.organization_id = m.organization_id where m.key = ?1)
             and test_mode = (select m.test_mode from messages m where m.key = ?1)
-            and address = (select m.to_addr from messages m where m.key = ?1)",
+            and address = (select m.to_addr from messages m where m.key = ?1)
+            and (parts is null or parts & (parts - 1) = 0)",
     postgres: "delete from cap_hits h using unnest($1::bigint[]) v (k)
          join messages m on m.key = v.k
          join cap_rules r on r.organization_id = m.organization_id
          where h.rule_id = r.id and h.test_mode = m.test_mode and h.address = m.to_addr
-            and h.message_key = m.key",
+            and h.message_key = m.key
+            and (h.parts is null or h.parts & (h.parts - 1) = 0)",
 };
 
 static AGED_HITS: Bulk = Bulk {
