@@ -62,6 +62,7 @@ fn arrows_point_one_way() {
         ("actors/store/Cargo.toml", &["actors", "supervisors", "orbit", "proto-smpp"]),
         ("actors/Cargo.toml", &["supervisors", "orbit", "axum", "sqlx"]),
         ("supervisors/Cargo.toml", &["orbit", "axum", "sqlx"]),
+        ("protocols/media/Cargo.toml", &OUTSIDE_PROTOCOLS),
         ("protocols/sip/Cargo.toml", &OUTSIDE_PROTOCOLS),
         ("protocols/smpp/Cargo.toml", &OUTSIDE_PROTOCOLS),
         ("Cargo.toml", &["sqlx"]),

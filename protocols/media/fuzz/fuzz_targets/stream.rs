@@ -1,0 +1,6 @@
+//! See `targets::stream`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    proto_media_fuzz::targets::stream(data);
+});

@@ -1,0 +1,6 @@
+//! See `targets::texts`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    proto_media_fuzz::targets::texts(data);
+});
