@@ -4,18 +4,22 @@
 //! uri          SIP, SIPS and tel URIs, others kept as they are
 //! header       values of headers, read when asked for
 //! grammar      the few rules of the text that all of these share
+//! sdp          session descriptions, kept line by line; offer and answer
+//! digest       challenges and credentials, of both sides
 //!
 //! The rule everywhere: what a peer sends never panics, nothing is counted or kept without a
 //! limit, and what we do not change leaves as it came, octet for octet. Values hold slices of the
 //! message (`Bytes`), so reading one copies nothing and it outlives the message if it must.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 
+pub mod digest;
 mod grammar;
 pub mod header;
 mod limits;
 pub mod message;
 mod method;
 mod name;
+pub mod sdp;
 mod status;
 pub mod uri;
 
@@ -24,5 +28,6 @@ pub use limits::Limits;
 pub use message::{Defect, Message, Refused};
 pub use method::Method;
 pub use name::{Field, Name};
+pub use sdp::Sdp;
 pub use status::StatusCode;
 pub use uri::Uri;

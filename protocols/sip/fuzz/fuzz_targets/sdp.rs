@@ -1,0 +1,6 @@
+//! See `targets::sdp`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    proto_sip_fuzz::targets::sdp(data);
+});

@@ -1,0 +1,3 @@
+//! What the fuzz targets do, apart from libFuzzer.
+
+pub mod targets;
