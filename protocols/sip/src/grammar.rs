@@ -126,13 +126,13 @@ pub(crate) fn unquoted(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// Writes a text between quotes. Line ends, which no escape can carry, become spaces.
+/// Writes a text between quotes. Control characters, line ends among them, become spaces.
 pub(crate) fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for octet in text {
         match octet {
             b'"' | b'\\' => out.extend([b'\\', *octet]),
-            b'\r' | b'\n' | 0 => out.push(b' '),
+            0..=8 | 10..=31 | 127 => out.push(b' '),
             octet => out.push(*octet),
         }
     }

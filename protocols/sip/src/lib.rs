@@ -1,5 +1,6 @@
 //! SIP (RFC 3261 and what has grown on it): the wire, without sockets, tasks or a clock.
 //!
+//! frame        a stream cut into messages; what a datagram is
 //! message      an index over the octets of one message; checks, edits, answers
 //! uri          SIP, SIPS and tel URIs, others kept as they are
 //! header       values of headers, read when asked for
@@ -13,6 +14,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 
 pub mod digest;
+pub mod frame;
 mod grammar;
 pub mod header;
 mod limits;
@@ -23,9 +25,10 @@ pub mod sdp;
 mod status;
 pub mod uri;
 
+pub use frame::{Datagram, Frames};
 pub use grammar::ValueError;
 pub use limits::Limits;
-pub use message::{Defect, Message, Refused};
+pub use message::{Answer, BuildError, Builder, Defect, Edit, Message, Refused, Start};
 pub use method::Method;
 pub use name::{Field, Name};
 pub use sdp::Sdp;

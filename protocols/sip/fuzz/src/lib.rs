@@ -1,3 +1,4 @@
 //! What the fuzz targets do, apart from libFuzzer.
 
 pub mod targets;
+pub mod wire;

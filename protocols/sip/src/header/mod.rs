@@ -1,18 +1,30 @@
 //! Values of headers, one kind a file: read from a text without folds, written back as text.
 //!
 //! `Message::value` and `Message::list` read them from a message. Each holds slices of that
-//! message. What is not asked for is never read.
+//! message. What is not asked for is never read. Challenges and credentials are the digest's.
 
+mod contact;
 mod cseq;
+mod date;
 mod name_addr;
 mod params;
+mod reason;
+mod replaces;
+mod times;
+mod tokens;
 mod via;
 
 use bytes::Bytes;
 
+pub use contact::Contact;
 pub use cseq::CSeq;
-pub use name_addr::{Contact, NameAddr};
+pub use date::Date;
+pub use name_addr::NameAddr;
 pub use params::Params;
+pub use reason::{Reason, Warning};
+pub use replaces::Replaces;
+pub use times::{MinSe, RAck, RSeq, Refresher, RetryAfter, Seconds, SessionExpires};
+pub use tokens::{MediaType, Token, TokenParams};
 pub use via::{MAGIC_COOKIE, Rport, Transport, Via};
 
 use crate::grammar::ValueError;

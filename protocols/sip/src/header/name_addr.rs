@@ -103,30 +103,6 @@ fn bracketed(mut cursor: Cursor<'_>, text: &Bytes, display: Bytes) -> Result<Nam
     Ok(NameAddr { display, uri, params: Params::parse("address", text, cursor.at())? })
 }
 
-/// One value of Contact.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Contact {
-    /// `*`: all bindings, in a REGISTER that ends them.
-    Any,
-    Address(NameAddr),
-}
-
-impl Value for Contact {
-    fn parse(text: &Bytes) -> Result<Self, ValueError> {
-        if grammar::trim(text) == b"*" {
-            return Ok(Self::Any);
-        }
-        NameAddr::parse(text).map(Self::Address)
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Any => out.push(b'*'),
-            Self::Address(address) => address.write(out),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,11 +160,5 @@ mod tests {
         let again = NameAddr::parse(&address.to_bytes()).unwrap();
         assert_eq!(again.uri.as_bytes(), b"sip:a@b");
         assert_eq!(&*again.display(), b"Eve\" <sip:x@y>  Route: <sip:evil>");
-    }
-
-    #[test]
-    fn a_star_is_a_contact_alone() {
-        assert_eq!(Contact::parse(&Bytes::from_static(b"*")), Ok(Contact::Any));
-        assert!(Contact::parse(&Bytes::from_static(b"*;q=1")).is_err());
     }
 }

@@ -3,13 +3,27 @@
 //!
 //! `parse` looks at the shape of a message alone; this reads the values once, at the door.
 
-use super::{Defect, Message};
+use bytes::Bytes;
+
+use super::{Defect, Message, Refused};
 use crate::grammar::{self, ValueError};
 use crate::header::{Contact, Via};
 use crate::uri::Scheme;
-use crate::{Method, Name};
+use crate::{Limits, Method, Name};
 
 impl Message {
+    /// Reads and checks one whole message: what `parse` and `check` say, in one answer.
+    pub fn accept(raw: Bytes, limits: &Limits) -> Result<Self, Box<Refused>> {
+        let message = Self::parse(raw, limits)?;
+        match message.check() {
+            Ok(()) => Ok(message),
+            Err(defect) => {
+                let request = message.is_request().then_some(message);
+                Err(Box::new(Refused { defect, request }))
+            }
+        }
+    }
+
     /// The first value that does not read, as the defect to answer with.
     pub fn check(&self) -> Result<(), Defect> {
         if self.is_request() {

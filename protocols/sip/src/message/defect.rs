@@ -93,10 +93,11 @@ pub struct Refused {
 
 impl Refused {
     /// The request to answer and the status to answer it with, if it may be answered: an ACK may
-    /// not, and without a Via that reads nobody knows where to.
+    /// not, and without any Via nobody waits for one. Where the Via does not read, the answer goes
+    /// back to where the request came from.
     pub fn answer(&self) -> Option<(&Message, StatusCode)> {
         let request = self.request.as_ref()?;
-        let answerable = request.method() != Some(&Method::Ack) && request.via().is_ok();
+        let answerable = request.method() != Some(&Method::Ack) && request.has(Name::Via);
         answerable.then(|| (request, self.defect.status()))
     }
 }

@@ -3,22 +3,32 @@
 //! parse     octets to the index; bad ones still give what an answer needs
 //! defect    what can be wrong, and the status that says so
 //! check     values that every element must understand, before a request is served
+//! edit      a copy with some headers changed, and no other octet
+//! build     messages of our own, and answers
+//! values    what everybody asks for, read when it is asked for
 //!
 //! `Message::parse` takes one whole message. On streams `frame` finds where one ends.
 
+mod build;
 mod check;
 mod defect;
+mod edit;
 mod parse;
+mod text;
+mod values;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
 
+pub use build::{Answer, Builder};
 pub use defect::{Defect, Refused};
+pub use edit::Edit;
+pub(crate) use parse::body_length;
+pub use text::{BuildError, Text};
 
-use crate::grammar::{Cuts, Span, ValueError};
-use crate::header::{CSeq, NameAddr, Value, Via};
+use crate::grammar::{Span, ValueError};
 use crate::{Field, Method, Name, StatusCode, Uri};
 
 /// A request or a response that could be read.
@@ -171,61 +181,6 @@ impl Message {
     /// The body as a slice of the message, to keep.
     pub fn body_bytes(&self) -> Bytes {
         self.raw.slice(self.body.range())
-    }
-
-    /// The value of a header that stands once, read.
-    pub fn value<'a, V: Value>(
-        &'a self,
-        field: impl Into<Field<'a>>,
-    ) -> Result<Option<V>, ValueError> {
-        self.first(field).map(|header| V::parse(&header.value())).transpose()
-    }
-
-    /// All values of a header that is a list, over all its lines, read one by one.
-    pub fn list<'a, V: Value>(
-        &'a self,
-        field: impl Into<Field<'a>>,
-    ) -> impl Iterator<Item = Result<V, ValueError>> {
-        self.all(field).map(Header::value).flat_map(|text| {
-            let mut cuts = Cuts::default();
-            std::iter::from_fn(move || {
-                let span = cuts.next(&text)?;
-                Some(V::parse(&text.slice(span.range())))
-            })
-        })
-    }
-
-    /// The first Via: who sent it to us, or for a response, whom we sent it as.
-    pub fn via(&self) -> Result<Via, ValueError> {
-        self.first_of(Name::Via, "Via")
-    }
-
-    pub fn from(&self) -> Result<NameAddr, ValueError> {
-        self.needed(Name::From, "From")
-    }
-
-    pub fn to(&self) -> Result<NameAddr, ValueError> {
-        self.needed(Name::To, "To")
-    }
-
-    pub fn cseq(&self) -> Result<CSeq, ValueError> {
-        self.needed(Name::CSeq, "CSeq")
-    }
-
-    /// The Call-ID; empty when there is none, which `parse` refuses.
-    pub fn call_id(&self) -> Bytes {
-        self.first(Name::CallId).map(Header::value).unwrap_or_default()
-    }
-
-    fn needed<V: Value>(&self, name: Name, what: &'static str) -> Result<V, ValueError> {
-        self.value(name)?.ok_or(ValueError { what, why: "it is missing", at: 0 })
-    }
-
-    fn first_of<V: Value>(&self, name: Name, what: &'static str) -> Result<V, ValueError> {
-        let header = self.first(name).ok_or(ValueError { what, why: "it is missing", at: 0 })?;
-        let text = header.value();
-        let span = Cuts::default().next(&text).unwrap_or_default();
-        V::parse(&text.slice(span.range()))
     }
 }
 

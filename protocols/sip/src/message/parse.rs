@@ -35,7 +35,10 @@ impl Message {
     ///
     /// Octets behind what Content-Length says are dropped; without one the body goes to the end.
     pub fn parse(raw: Bytes, limits: &Limits) -> Result<Self, Box<Refused>> {
-        let mut indexer = Indexer { text: &raw, limits, at: 0, line: 1, defect: None };
+        if u32::try_from(raw.len()).is_err() {
+            return Err(Box::new(Refused { defect: Defect::TooLong, request: None }));
+        }
+        let mut indexer = Indexer { text: &raw, limits, at: 0, line: 1, torn: false, defect: None };
         let start = match indexer.start_line(&raw) {
             Ok(start) => start,
             Err(defect) => return Err(Box::new(Refused { defect, request: None })),
@@ -80,12 +83,38 @@ impl Message {
     }
 }
 
+/// The length of the body on a stream, as a head says that ends with its empty line.
+///
+/// No Content-Length is no body, unless a Content-Type promises one. Line ends that another
+/// program could see elsewhere are as bad as a bad length.
+pub(crate) fn body_length(head: &[u8], limits: &Limits) -> Result<usize, Defect> {
+    let mut indexer = Indexer { text: head, limits, at: 0, line: 1, torn: false, defect: None };
+    indexer.line_end();
+    let lines = indexer.lines();
+    let stops = |defect: &Defect| !matches!(defect, Defect::Line(_) | Defect::TooManyVias);
+    if let Some(defect) = indexer.defect.filter(stops) {
+        return Err(defect);
+    }
+    let mut lengths = lines.iter().filter(|line| line.name == Name::ContentLength);
+    let Some(line) = lengths.next() else {
+        let promised = lines.iter().any(|line| line.name == Name::ContentType);
+        return if promised { Err(Defect::NoContentLength) } else { Ok(0) };
+    };
+    if lengths.next().is_some() {
+        return Err(Defect::Repeated(Name::ContentLength));
+    }
+    let length = grammar::digits(line.value.of(head)).ok_or(Defect::ContentLength)?;
+    usize::try_from(length).ok().filter(|body| *body <= limits.body).ok_or(Defect::BodyTooLong)
+}
+
 struct Indexer<'a> {
     text: &'a [u8],
     limits: &'a Limits,
     at: usize,
     /// The number of the line at hand, from 1.
     line: usize,
+    /// It holds an octet that another program could take for its end.
+    torn: bool,
     defect: Option<Defect>,
 }
 
@@ -106,8 +135,11 @@ impl Indexer<'_> {
                     return Some(end);
                 }
                 0 if end > 0 && self.text[end - 1] == b'\\' => {}
-                0 => self.note(Defect::Null(self.line)),
-                _ => self.note(Defect::BareLineEnd(self.line)),
+                octet => {
+                    self.torn = true;
+                    let defect = if octet == 0 { Defect::Null } else { Defect::BareLineEnd };
+                    self.note(defect(self.line));
+                }
             }
         }
     }
@@ -180,6 +212,7 @@ impl Indexer<'_> {
         loop {
             let start = self.at;
             self.line += 1;
+            self.torn = false;
             if start > self.limits.head {
                 self.note(Defect::HeadTooLong);
                 return lines;
@@ -192,6 +225,13 @@ impl Indexer<'_> {
             if end == start {
                 self.at = start;
                 return lines;
+            }
+            if self.torn {
+                // Nobody shall see it, nor a part of it.
+                if grammar::is_space(self.text[start]) {
+                    lines.pop();
+                }
+                continue;
             }
             if grammar::is_space(self.text[start]) {
                 match lines.last_mut() {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Limits;
+use crate::header::Via;
 
 const INVITE: &str = "INVITE sip:bob@biloxi.example SIP/2.0\r\n\
     Via: SIP/2.0/UDP pc33.atlanta.example;branch=z9hG4bK776asdhds\r\n\
@@ -94,6 +95,9 @@ fn line_ends_alone_and_nulls_are_refused() {
     assert_eq!(defect(with("70\r\n", "70\rRoute: <sip:evil>\r\n")), Defect::BareLineEnd(3));
     assert_eq!(defect(with("70\r\n", "70\0\r\n")), Defect::Null(3));
     assert!(parse(with("Bob <", "\"NUL: \\\0\" <")).is_ok());
+    let torn = parse(with("Bob <", "Bob\n <").replace("70\r\n", "70\0\r\n")).unwrap_err();
+    let request = torn.request.unwrap();
+    assert!(!request.has(Name::To) && !request.has(Name::MaxForwards), "no torn line is shown");
     assert_eq!(defect(INVITE.replace("\r\n", "\n")), Defect::BareLineEnd(1));
     assert_eq!(defect(INVITE.replace("\r\n", "")), Defect::Unfinished);
 }

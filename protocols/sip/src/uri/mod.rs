@@ -1,6 +1,7 @@
 //! URIs: `sip:` and `sips:` in parts, `tel:` and `urn:` known, all others kept as they are.
 //! RFC 3261 §19.1, RFC 3966, RFC 5954 for addresses of IPv6.
 
+mod compare;
 mod host;
 
 use std::fmt;
@@ -310,3 +311,6 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! See `wire::uri`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    proto_sip_fuzz::wire::uri(data);
+});
