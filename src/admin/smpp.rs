@@ -112,8 +112,10 @@ pub(super) async fn rotate(desk: &Desk, system_id: &str) -> Result<Value, Refusa
 pub(super) async fn remove(desk: &Desk, system_id: &str) -> Result<Value, Refusal> {
     let row = find(desk, system_id).await?;
     let (id, organization) = (id_of(&row), OrgId(row.organization_id));
-    changed(desk, SmppChange::Delete { id, organization }).await?;
-    desk.accounts.remove(system_id);
+    if !changed(desk, SmppChange::Delete { id, organization }).await? {
+        return Err(unknown());
+    }
+    desk.accounts.remove(row.id);
     leave(desk, system_id);
     Ok(json!({ "system_id": system_id, "removed": true }))
 }
@@ -125,21 +127,17 @@ pub(super) async fn limit(desk: &Desk, organization_id: &str, tps: i64) -> Resul
     }
     let organization = desk.organization(organization_id).await?;
     changed(desk, SmppChange::SetPace { organization, tps }).await?;
-    let mut before = i64::MAX;
-    loop {
-        let rows = desk.store.smpp_accounts(organization, before, PAGE).await.map_err(away)?;
-        rows.iter().for_each(|row| desk.accounts.put(row));
-        match rows.last() {
-            Some(last) => before = last.id,
-            None => break,
-        }
-    }
+    desk.accounts.set_common_pace(organization, tps);
     Ok(json!({ "organization_id": organization_id, "smpp_tps": tps }))
 }
 
 async fn find(desk: &Desk, system_id: &str) -> Result<SmppAccountRow, Refusal> {
     let row = desk.store.smpp_account_named(system_id).await.map_err(away)?;
-    row.ok_or_else(|| Refusal::new(Code::NotFound, "no SMPP account has this system_id"))
+    row.ok_or_else(unknown)
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(Code::NotFound, "no SMPP account has this system_id")
 }
 
 async fn changed(desk: &Desk, change: SmppChange) -> Result<bool, Refusal> {

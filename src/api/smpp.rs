@@ -235,8 +235,10 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let row = find_to_change(&app, &caller, &id).await?;
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
-    changed(&app, SmppChange::Delete { id, organization: caller.organization }).await?;
-    app.accounts.remove(&row.system_id);
+    if !changed(&app, SmppChange::Delete { id, organization: caller.organization }).await? {
+        return Err(gone());
+    }
+    app.accounts.remove(row.id);
     (app.smpp_changed)(&row.system_id);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -300,14 +302,16 @@ async fn taken_up<P>(
     leave: bool,
 ) -> Result<SmppAccountRow, ApiError> {
     let row = app.store.smpp_account(caller.organization, id).await?;
-    let row = row.ok_or_else(|| {
-        ApiError::new(Code::NotFound, "the account was deleted by somebody else meanwhile")
-    })?;
+    let row = row.ok_or_else(gone)?;
     app.accounts.put(&row);
     if leave {
         (app.smpp_changed)(&row.system_id);
     }
     Ok(row)
+}
+
+fn gone() -> ApiError {
+    ApiError::new(Code::NotFound, "the account was deleted by somebody else meanwhile")
 }
 
 pub(crate) fn new_password() -> String {

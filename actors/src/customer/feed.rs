@@ -9,6 +9,7 @@
 //! each follower says where it stands, and lines are read again after a restart.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -32,12 +33,35 @@ const REST: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub struct Wakes {
     listened: RwLock<HashMap<OrgId, watch::Sender<()>>>,
-    creditors: RwLock<HashMap<OrgId, Vec<Creditor>>>,
+    creditors: RwLock<HashMap<OrgId, Vec<(u64, Creditor)>>>,
+    /// Creditors so far: the number of the next one.
+    numbered: AtomicU64,
 }
 
 /// One who is told what SMPP accounts of an organization are owed: `None` says that the log has to
 /// be looked at. False: it is gone.
 pub type Creditor = Box<dyn Fn(Option<&Owed>) -> bool + Send + Sync>;
+
+/// The right to be told; whoever was told with it is forgotten when it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Told {
+    wakes: Arc<Wakes>,
+    organization: OrgId,
+    number: u64,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let mut creditors = self.wakes.creditors.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = creditors.get_mut(&self.organization) {
+            told.retain(|(number, _)| *number != self.number);
+            if told.is_empty() {
+                creditors.remove(&self.organization);
+            }
+        }
+    }
+}
 
 impl std::fmt::Debug for Wakes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,7 +100,7 @@ impl Wakes {
         });
         drop(listened);
         let mut creditors = self.creditors.write().unwrap_or_else(PoisonError::into_inner);
-        creditors.values_mut().for_each(|tell| tell.retain(|tell| tell(None)));
+        creditors.values_mut().for_each(|told| told.retain(|(_, tell)| tell(None)));
     }
 
     /// What a commit owes to SMPP accounts.
@@ -84,7 +108,7 @@ impl Wakes {
         let mut gone = false;
         let creditors = self.creditors.read().unwrap_or_else(PoisonError::into_inner);
         for owed in owed {
-            for tell in creditors.get(&owed.organization).into_iter().flatten() {
+            for (_, tell) in creditors.get(&owed.organization).into_iter().flatten() {
                 gone |= !tell(Some(owed));
             }
         }
@@ -93,17 +117,18 @@ impl Wakes {
             let mut creditors = self.creditors.write().unwrap_or_else(PoisonError::into_inner);
             for owed in owed {
                 if let Some(told) = creditors.get_mut(&owed.organization) {
-                    told.retain(|tell| tell(None));
+                    told.retain(|(_, tell)| tell(None));
                 }
             }
         }
     }
 
-    /// Is told what accounts of an organization are owed from now on.
-    pub fn tell(&self, organization: OrgId, creditor: Creditor) {
+    /// Is told what accounts of an organization are owed, until the answer is dropped.
+    pub fn tell(self: &Arc<Self>, organization: OrgId, creditor: Creditor) -> Told {
+        let number = self.numbered.fetch_add(1, Ordering::Relaxed);
         let mut creditors = self.creditors.write().unwrap_or_else(PoisonError::into_inner);
-        creditors.retain(|_, told| !told.is_empty());
-        creditors.entry(organization).or_default().push(creditor);
+        creditors.entry(organization).or_default().push((number, creditor));
+        Told { wakes: Arc::clone(self), organization, number }
     }
 
     /// Hears of an organization's new lines from now on.

@@ -213,11 +213,13 @@ impl Store {
     }
 
     /// What an account has waiting from one address to another, scheduled or for its carrier:
-    /// looks at no more than `looked` of either kind, and gives at most `limit`.
+    /// looks at no more than `looked` of either kind, and gives at most `limit`, with keys above
+    /// `after`.
     pub async fn waiting_between(
         &self,
         (account, organization): (i64, OrgId),
         (from, to): (&str, &str),
+        after: i64,
         looked: i64,
         limit: i64,
     ) -> Result<Vec<SubmittedRow>, StoreError> {
@@ -231,8 +233,8 @@ impl Store {
                 select key from (select s.key from messages s
                     where s.status = 13 and s.organization_id = $3 limit $4) t) w on w.key = m.key
             where m.smpp_account_id = $5 and m.from_addr = $6 and m.to_addr = $7
-                and m.status in (1, 13)
-            order by m.key limit $8";
+                and m.status in (1, 13) and m.key > $8
+            order by m.key limit $9";
         Ok(sqlx::query_as(sql)
             .bind(organization.0)
             .bind(looked)
@@ -241,6 +243,7 @@ impl Store {
             .bind(account)
             .bind(from)
             .bind(to)
+            .bind(after)
             .bind(limit)
             .fetch_all(self.engine())
             .await?)

@@ -128,7 +128,7 @@ async fn stranger_waits(world: &World) -> usize {
     let account = world.store.smpp_account_named("other").await.unwrap().unwrap();
     let who = (account.id, world.organization);
     let between = ("Orbit", "+14155550123");
-    world.store.waiting_between(who, between, 100, 100).await.unwrap().len()
+    world.store.waiting_between(who, between, 0, 100, 100).await.unwrap().len()
 }
 
 /// Binds with a version; the rest of the bind's answer behind its header.
@@ -211,6 +211,25 @@ async fn a_command_that_nobody_serves_is_refused_by_generic_nack() {
     let nack = CommandId::GENERIC_NACK.0;
     let cut = (16, CommandId::SUBMIT_SM.response().0, CommandStatus::INVMSGLEN.0, 9);
     assert_eq!(answers, [(16, nack, CommandStatus::INVCMDID.0, 7), cut]);
+    server.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_count_in_the_pace_of_their_account() {
+    let world = World::of(profile("one", &Peer::new())).await;
+    let server = Server::start(&world).await;
+    server.account(&world, "acme", |settings| settings.tps = 1).await;
+    let (mut stream, _) = bound_as(&server, "acme", 0x34).await;
+    let mut octets = Vec::new();
+    for sequence in [7, 8] {
+        let query = Query { message_id: b"1".to_vec(), source: Address::default() };
+        Ask::Query(query).encode(&mut octets, sequence);
+    }
+    stream.write_all(&octets).await.unwrap();
+    let mut statuses = [pdu(&mut stream).await.0, pdu(&mut stream).await.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [CommandStatus::INVMSGID.0, CommandStatus::THROTTLED.0]);
     server.end().await;
     world.end().await;
 }

@@ -1,6 +1,8 @@
 //! What comes to ESMEs beside receipts at the end: what happens on the way, inbound messages of
 //! test accounts; and that their comings and goings are told.
 
+use std::time::Duration;
+
 use actors::smpp::server::esme::{Bound, EsmeMsg};
 use model::clock::At;
 use model::event::EventKind;
@@ -156,11 +158,61 @@ async fn a_bind_whose_account_was_changed_as_it_was_let_in_is_asked_to_come_agai
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bind_that_leaves_attracts_nothing_and_the_account_is_brought_things_as_it_is_now() {
+    let peer = Peer::new();
+    peer.answer(|_, _| Act::AckThenReceipt);
+    let world = World::of(profile("one", &peer)).await;
+    let server = Server::start(&world).await;
+    server.account(&world, "acme", |_| {}).await;
+    let mut slow = Client::bound(&server, BindKind::Transceiver, "acme").await;
+    slow.submit("before", 1).await;
+    let (_, _, id) = slow.answered().await;
+    assert!(text_of(&slow.brought().await).starts_with(&format!("id:{id} ")));
+    change(&world, &server, |settings| {
+        (settings.id_format, settings.intermediate_receipts) = (2, true);
+    })
+    .await;
+    let system_id = String::from("acme");
+    server.esmes.send_message(EsmesMsg::Changed { system_id }).unwrap();
+    // It is told goodbye, and does not hurry.
+    let mut buffer = [0; 16];
+    let read = tokio::time::timeout(PATIENCE, slow.stream.read_exact(&mut buffer));
+    read.await.expect("a goodbye").unwrap();
+    let mut client = Client::bound(&server, BindKind::Transceiver, "acme").await;
+    let mut asked = message("after");
+    asked.registered_delivery = 0x11;
+    client.step(Input::Submit { message: &asked, tag: 2 }).await;
+    let (_, _, id) = client.answered().await;
+    assert!(i64::from_str_radix(&id, 16).unwrap() > 9, "more than one digit: {id}");
+    // Both within the patience of one bind that does not go; their order is not kept.
+    let soon = Duration::from_secs(10);
+    let both = async { [text_of(&client.brought().await), text_of(&client.brought().await)] };
+    let both = tokio::time::timeout(soon, both).await.expect("at once");
+    for state in ["stat:ENROUTE", "stat:DELIVRD"] {
+        let of_state = both.iter().filter(|said| said.contains(state));
+        let right = of_state.filter(|said| said.starts_with(&format!("id:{id} ")));
+        assert_eq!(right.count(), 1, "{state}: {both:?}");
+    }
+    drop(slow);
+    server.end().await;
+    world.end().await;
+}
+
 /// Changes an account's name in the store, and tells the server.
 async fn rename(world: &World, server: &Server, name: &str) -> store::SmppAccountRow {
+    change(world, server, |settings| name.clone_into(&mut settings.name)).await
+}
+
+/// Changes an account in the store, and tells the server.
+async fn change(
+    world: &World,
+    server: &Server,
+    how: impl FnOnce(&mut SmppSettings),
+) -> store::SmppAccountRow {
     let row = world.store.smpp_account_named("acme").await.unwrap().unwrap();
-    let settings = SmppSettings {
-        name: name.to_owned(),
+    let mut settings = SmppSettings {
+        name: row.name,
         allowed_ips: row.allowed_ips,
         bind_types: row.bind_types,
         max_binds: row.max_binds,
@@ -172,6 +224,7 @@ async fn rename(world: &World, server: &Server, name: &str) -> store::SmppAccoun
         inbound_numbers: row.inbound_numbers,
         ..SmppSettings::default()
     };
+    how(&mut settings);
     let change = SmppChange::Update {
         id: server.find("acme").public_id,
         organization: world.organization,
@@ -195,7 +248,7 @@ async fn an_account_read_before_a_change_or_its_deletion_does_not_come_back() {
     let current = server.find("acme");
     server.accounts.put(&before);
     assert!(std::sync::Arc::ptr_eq(&current, &server.find("acme")), "the older one came late");
-    server.accounts.remove("acme");
+    server.accounts.remove(after.id);
     server.accounts.put(&after);
     assert!(server.accounts.find("acme").is_none(), "it was deleted");
     server.end().await;
@@ -213,10 +266,7 @@ async fn accounts_without_a_pace_share_that_of_their_organization() {
     world.writer.administer(Admin::Smpp(Box::new(pace))).await.unwrap();
     let at = now();
     assert_eq!(server.find("one").pace(at, 10), 10, "nobody has told the server");
-    for name in ["one", "two", "own"] {
-        let row = world.store.smpp_account_named(name).await.unwrap().unwrap();
-        server.accounts.put(&row);
-    }
+    server.accounts.set_common_pace(world.organization, 3);
     let later = at + std::time::Duration::from_secs(5);
     assert_eq!(server.find("one").pace(later, 2), 2);
     assert_eq!(server.find("two").pace(later, 2), 1, "one is left of three");

@@ -75,3 +75,26 @@ async fn a_follower_goes_on_behind_another_writer() {
     world.accepted(2, None).await;
     gather(&mut follower, 2).await;
 }
+
+#[test]
+fn who_is_told_what_is_owed_is_forgotten_when_he_goes() {
+    let wakes = Arc::new(Wakes::default());
+    let owed = Owed { organization: OrgId(1), after: None, to: 1, rows: None };
+    let count = Arc::new(AtomicU64::new(0));
+    let tell = |organization| {
+        let count = Arc::clone(&count);
+        let heard = move |_: Option<&Owed>| count.fetch_add(1, Ordering::Relaxed) < u64::MAX;
+        wakes.tell(organization, Box::new(heard))
+    };
+    let (first, second) = (tell(OrgId(1)), tell(OrgId(1)));
+    let _other = tell(OrgId(2));
+    wakes.owed(std::slice::from_ref(&owed));
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+    drop(first);
+    wakes.owed(std::slice::from_ref(&owed));
+    assert_eq!(count.load(Ordering::Relaxed), 3, "the second alone");
+    drop(second);
+    wakes.owed(&[owed]);
+    assert_eq!(count.load(Ordering::Relaxed), 3, "nobody");
+    assert_eq!(wakes.creditors.read().unwrap().len(), 1, "and nothing is kept of them");
+}

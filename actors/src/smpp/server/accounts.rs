@@ -21,6 +21,7 @@ use proto_smpp::pacing::Sliding;
 use proto_smpp::{BindKind, CommandStatus};
 use sha2::Sha256;
 use store::SmppAccountRow;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lockout::{Lockout, Rule};
 use super::status;
@@ -72,8 +73,10 @@ struct Shared {
     cursor: AtomicI64,
     /// How many of its comings and goings were told in this minute.
     told: Mutex<(Option<Instant>, u32)>,
-    /// Held by who looks through all that waits.
+    /// Held by who looks through all that waits, as long as it goes on.
     searching: tokio::sync::Mutex<()>,
+    /// Taken for each such look; one for the switch.
+    searches: Arc<Semaphore>,
 }
 
 /// How far ahead messages may be scheduled, where nobody says.
@@ -81,6 +84,8 @@ const AHEAD_MAX: Duration = Duration::from_secs(35 * 86_400);
 /// Comings and goings that are told in a minute.
 const TOLD_MAX: u32 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
+/// Looks through all that waits at once: each holds a reader of the store for long.
+const SEARCHES_MAX: usize = 1;
 
 /// A bind's place in its account; given back when dropped.
 #[derive(Debug)]
@@ -105,6 +110,7 @@ struct Inner {
     gone: Mutex<HashSet<i64>>,
     paces: Mutex<HashMap<OrgId, Arc<Mutex<Sliding>>>>,
     lockout: Mutex<Lockout>,
+    searches: Arc<Semaphore>,
 }
 
 /// One who wants in.
@@ -127,7 +133,8 @@ impl Accounts {
     pub fn with_ahead(key: [u8; 32], rule: Rule, ahead_max: Duration) -> Self {
         let lockout = Mutex::new(Lockout::new(rule));
         let (by_name, gone, paces) = (RwLock::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { key, ahead_max, by_name, gone, paces, lockout }))
+        let searches = Arc::new(Semaphore::new(SEARCHES_MAX));
+        Self(Arc::new(Inner { key, ahead_max, by_name, gone, paces, lockout, searches }))
     }
 
     /// How a password is stored.
@@ -140,9 +147,8 @@ impl Accounts {
     }
 
     /// Takes an account as the table has it now; one that was read before a later change is not
-    /// taken, however late it comes.
+    /// taken, however late it comes. Its organization's pace is taken from the first row alone.
     pub fn put(&self, row: &SmppAccountRow) {
-        let common = self.0.common_pace(row);
         let mut by_name = self.0.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let gone = self.0.gone.lock().unwrap_or_else(PoisonError::into_inner);
         let known = by_name.values().find(|known| known.id == row.id).cloned();
@@ -153,23 +159,35 @@ impl Accounts {
         let tps = usize::try_from(row.tps).unwrap_or(0);
         let shared = match &known {
             Some(known) => Arc::clone(&known.shared),
-            None => Arc::new(Shared::new(tps, row.cursor)),
+            None => Arc::new(Shared::new(tps, row.cursor, Arc::clone(&self.0.searches))),
         };
         shared.pace.lock().unwrap_or_else(PoisonError::into_inner).set_limit(tps);
         if let Some(known) = known {
             by_name.remove(&known.system_id);
         }
-        let mut account = Account::of(row, shared, common.filter(|_| tps == 0));
+        let common = self.0.common_pace(OrgId(row.organization_id), row.organization_tps);
+        let mut account = Account::of(row, shared, (tps == 0).then_some(common));
         account.ahead_max = self.0.ahead_max;
         by_name.insert(row.system_id.clone(), Arc::new(account));
     }
 
-    pub fn remove(&self, system_id: &str) {
+    /// Forgets a deleted account, by its number: another may have its name by now.
+    pub fn remove(&self, id: i64) {
         let mut by_name = self.0.by_name.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = by_name.remove(system_id) {
-            let mut gone = self.0.gone.lock().unwrap_or_else(PoisonError::into_inner);
-            gone.insert(account.id);
-        }
+        by_name.retain(|_, account| account.id != id);
+        self.0.gone.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    /// Sets the pace of all accounts of an organization that have none of their own; 0 is none.
+    pub fn set_common_pace(&self, organization: OrgId, tps: i64) {
+        let pace = self.0.common_pace(organization, tps);
+        let limit = usize::try_from(tps).unwrap_or(0);
+        pace.lock().unwrap_or_else(PoisonError::into_inner).set_limit(limit);
+    }
+
+    /// The same account as it is now.
+    pub(super) fn renewed(&self, known: &Account) -> Option<Arc<Account>> {
+        self.find(&known.system_id).filter(|found| found.id == known.id)
     }
 
     #[must_use]
@@ -241,26 +259,24 @@ impl Accounts {
 }
 
 impl Shared {
-    fn new(tps: usize, cursor: i64) -> Self {
+    fn new(tps: usize, cursor: i64, searches: Arc<Semaphore>) -> Self {
         Self {
             binds: AtomicUsize::new(0),
             pace: Mutex::new(Sliding::new(tps)),
             cursor: AtomicI64::new(cursor),
             told: Mutex::default(),
             searching: tokio::sync::Mutex::default(),
+            searches,
         }
     }
 }
 
 impl Inner {
-    /// The pace of an organization's accounts together, as its row says it.
-    fn common_pace(&self, row: &SmppAccountRow) -> Option<Arc<Mutex<Sliding>>> {
-        let limit = usize::try_from(row.organization_tps).unwrap_or(0);
+    /// The pace of an organization's accounts together; this one, where none is known yet.
+    fn common_pace(&self, organization: OrgId, tps: i64) -> Arc<Mutex<Sliding>> {
+        let fresh = || Arc::new(Mutex::new(Sliding::new(usize::try_from(tps).unwrap_or(0))));
         let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Arc::new(Mutex::new(Sliding::new(limit)));
-        let pace = paces.entry(OrgId(row.organization_id)).or_insert_with(fresh);
-        pace.lock().unwrap_or_else(PoisonError::into_inner).set_limit(limit);
-        Some(Arc::clone(pace))
+        Arc::clone(paces.entry(organization).or_insert_with(fresh))
     }
 
     fn hmac(&self, system_id: &str, password: &str) -> Option<Hmac<Sha256>> {
@@ -373,9 +389,14 @@ impl Account {
         told.1 <= TOLD_MAX
     }
 
-    /// The turn of who looks through all that waits.
-    pub(super) async fn searching(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.shared.searching.lock().await
+    /// The right to look through all that waits; `None` while the account does so already.
+    pub(super) fn searching(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        self.shared.searching.try_lock().ok()
+    }
+
+    /// The turn for one look, among all accounts. It is always given: nobody closes the queue.
+    pub(super) async fn turn_to_search(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.searches).acquire_owned().await.ok()
     }
 
     /// `None` is the switch's default, which is none of those that an account lists.
@@ -395,5 +416,94 @@ impl Account {
         };
         self.takes_inbound
             && (self.inbound_numbers.is_empty() || self.inbound_numbers.iter().any(names))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        let day = Duration::from_secs(86_400);
+        Accounts::new([7; 32], Rule { tries: 5, within: day, shut: day })
+    }
+
+    fn row(id: i64, system_id: &str) -> SmppAccountRow {
+        let list = || String::from("[]");
+        SmppAccountRow {
+            id,
+            public_id: vec![id as u8; 16],
+            organization_id: 1,
+            system_id: system_id.to_owned(),
+            password_mac: vec![0; 32],
+            name: String::new(),
+            allowed_ips: list(),
+            bind_types: 7,
+            max_binds: 5,
+            tps: 0,
+            window_size: 10,
+            test_mode: 0,
+            category: 1,
+            default_sender: None,
+            allowed_senders: list(),
+            receipt_format: 3,
+            id_format: 1,
+            inbound_numbers: list(),
+            once_by_reference: 0,
+            congestion_state: 0,
+            intermediate_receipts: 0,
+            cursor: 0,
+            created_at: id,
+            updated_at: id,
+            disabled_at: None,
+            suspended_at: None,
+            is_sandbox: 0,
+            organization_tps: 0,
+        }
+    }
+
+    #[test]
+    fn a_deletion_that_comes_late_spares_another_account_of_the_same_name() {
+        let accounts = accounts();
+        accounts.put(&row(1, "acme"));
+        let old = accounts.find("acme").unwrap();
+        assert!(accounts.renewed(&old).is_some());
+        // Deleted and made anew; the deletion is told last.
+        accounts.put(&row(2, "acme"));
+        accounts.remove(1);
+        assert_eq!(accounts.find("acme").unwrap().id, 2);
+        assert!(accounts.renewed(&old).is_none(), "it has the name, and is not the same");
+        accounts.put(&row(1, "acme"));
+        assert_eq!(accounts.find("acme").unwrap().id, 2, "what was deleted stays so");
+    }
+
+    #[test]
+    fn a_row_read_before_the_organizations_pace_was_set_does_not_set_it_back() {
+        let (accounts, now) = (accounts(), tokio::time::Instant::now().into_std());
+        accounts.put(&SmppAccountRow { organization_tps: 9, ..row(1, "one") });
+        assert_eq!(accounts.find("one").unwrap().pace(now, 20), 9, "the first one says it");
+        accounts.set_common_pace(OrgId(1), 3);
+        accounts.put(&SmppAccountRow { organization_tps: 9, updated_at: 5, ..row(1, "one") });
+        accounts.put(&SmppAccountRow { organization_tps: 9, ..row(2, "two") });
+        let later = now + MINUTE;
+        assert_eq!(accounts.find("two").unwrap().pace(later, 20), 3);
+        assert_eq!(accounts.find("one").unwrap().pace(later, 20), 0);
+    }
+
+    #[tokio::test]
+    async fn an_account_searches_once_at_a_time_and_so_does_the_switch() {
+        let accounts = accounts();
+        accounts.put(&row(1, "one"));
+        accounts.put(&row(2, "two"));
+        let (one, two) = (accounts.find("one").unwrap(), accounts.find("two").unwrap());
+        let own = one.searching();
+        assert!(own.is_some() && one.searching().is_none() && two.searching().is_some());
+        drop(own);
+        assert!(one.searching().is_some());
+        let turn = one.turn_to_search().await;
+        let short = Duration::from_millis(20);
+        assert!(tokio::time::timeout(short, two.turn_to_search()).await.is_err());
+        drop(turn);
+        assert!(two.turn_to_search().await.is_some());
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::accounts::{Account, Accounts};
 use super::esme::EsmeMsg;
 use super::receipts;
-use crate::customer::feed::{Listener, Wakes};
+use crate::customer::feed::{Listener, Told, Wakes};
 use crate::writer::{Then, WriterHandle};
 
 /// Events in memory: those that binds have, and those that wait for room.
@@ -48,6 +48,8 @@ pub enum CourierMsg {
     Detach { esme: ActorId },
     /// A bind's answers: `None` where none came in time.
     Answered { esme: ActorId, answers: Vec<(Ticket, Option<CommandStatus>)> },
+    /// A bind is leaving: it did not take these, and takes nothing more.
+    Leaving { esme: ActorId, back: Vec<Ticket> },
     /// (self) The log may have grown.
     Woken,
     /// (self) The writer says by what.
@@ -101,7 +103,9 @@ pub struct CourierState {
     /// Told of while the log is read.
     told: VecDeque<Owed>,
     tick: Option<(Instant, AbortHandle)>,
+    /// Says that the log has grown, for an account that is told of steps on the way.
     wake: Option<AbortHandle>,
+    _told: Told,
     delivered: Counter,
     dropped: Counter,
 }
@@ -135,15 +139,10 @@ impl Actor for Courier {
             let told = owed.map_or(CourierMsg::Woken, |owed| CourierMsg::Told(owed.clone()));
             to.send_message(told).is_ok()
         };
-        args.wakes.tell(args.account.organization, Box::new(told));
-        // Steps on the way are not told: who wants them looks at the log whenever it grows.
-        let wake = args.account.intermediate_receipts.then(|| {
-            let listener = args.wakes.listen(args.account.organization);
-            tokio::spawn(wake(me, listener)).abort_handle()
-        });
+        let told = args.wakes.tell(args.account.organization, Box::new(told));
         let name = args.account.system_id.clone();
         let count = |outcome: &'static str| counter!("orbit_esme_deliveries_total", "account" => name.clone(), "outcome" => outcome);
-        Ok(CourierState {
+        let mut state = CourierState {
             binds: Vec::new(),
             held: VecDeque::new(),
             ready: VecDeque::new(),
@@ -156,11 +155,14 @@ impl Actor for Courier {
             more: true,
             told: VecDeque::new(),
             tick: None,
-            wake,
+            wake: None,
+            _told: told,
             delivered: count("delivered"),
             dropped: count("refused"),
             args,
-        })
+        };
+        state.listen(&me);
+        Ok(state)
     }
 
     async fn handle(
@@ -171,11 +173,13 @@ impl Actor for Courier {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             CourierMsg::Attach { esme, window, takes_tlvs } => {
+                state.renew(&me);
                 state.detach(esme.get_id());
                 state.binds.push(Bind { esme, window, takes_tlvs, has: HashSet::new() });
             }
             CourierMsg::Detach { esme } => state.detach(esme),
             CourierMsg::Answered { esme, answers } => state.answered(esme, answers),
+            CourierMsg::Leaving { esme, back } => state.leaving(esme, back),
             CourierMsg::Woken => state.more = true,
             CourierMsg::Told(owed) => state.told(owed),
             CourierMsg::Loaded(loaded) => state.loaded(&me, loaded),
@@ -257,10 +261,7 @@ impl CourierState {
         };
         self.more |= rows.len() as i64 >= PAGE;
         self.read_to = self.read_to.max(to);
-        // As it is now: it may have been changed since the courier began.
-        if let Some(account) = self.args.accounts.find(&self.args.account.system_id) {
-            self.args.account = account;
-        }
+        self.renew(me);
         for row in rows {
             self.take(Arc::new(row));
         }
@@ -294,6 +295,30 @@ impl CourierState {
             }
         }
         self.read_to = to;
+    }
+
+    /// Takes the account as it is now: it may have been changed since. One that was deleted is not
+    /// the other that has its name.
+    fn renew(&mut self, me: &ActorRef<CourierMsg>) {
+        if let Some(account) = self.args.accounts.renewed(&self.args.account) {
+            self.args.account = account;
+        }
+        self.listen(me);
+    }
+
+    /// Steps on the way are not told: who wants them looks at the log whenever it grows.
+    fn listen(&mut self, me: &ActorRef<CourierMsg>) {
+        let wanted = self.args.account.intermediate_receipts;
+        match self.wake.take() {
+            Some(wake) if wanted => self.wake = Some(wake),
+            Some(wake) => wake.abort(),
+            None if wanted => {
+                let listener = self.args.wakes.listen(self.args.account.organization);
+                self.wake = Some(tokio::spawn(wake(me.clone(), listener)).abort_handle());
+                self.more = true;
+            }
+            None => {}
+        }
     }
 
     fn take(&mut self, row: Arc<OwedRow>) {
@@ -338,6 +363,16 @@ impl CourierState {
         let at = self.held.binary_search_by_key(&ticket.seq, |event| event.seq).ok()?;
         let pdus = receipts::pdus(&self.args.account, &self.held[at].row, takes_tlvs);
         pdus.into_iter().nth(usize::from(ticket.pdu))
+    }
+
+    /// A bind that is leaving has room for nothing: what it did not take goes to another at once.
+    fn leaving(&mut self, esme: ActorId, mut back: Vec<Ticket>) {
+        let Some(bind) = self.binds.iter_mut().find(|bind| bind.esme.get_id() == esme) else {
+            return;
+        };
+        bind.window = 0;
+        back.retain(|ticket| bind.has.remove(ticket));
+        self.put_back(back);
     }
 
     fn answered(&mut self, esme: ActorId, answers: Vec<(Ticket, Option<CommandStatus>)>) {

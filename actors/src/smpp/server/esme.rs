@@ -13,6 +13,7 @@ use std::time::Duration;
 use metrics::counter;
 use model::clock::At;
 use model::submission::{Credential, Submission};
+use proto_smpp::pdu::manage::Ask;
 use proto_smpp::pdu::multi::{Destination, Multi, Unsuccessful};
 use proto_smpp::{
     Address, Bind, BindKind, CloseReason, CommandId, CommandStatus, Input, Message, Output, Role,
@@ -20,7 +21,7 @@ use proto_smpp::{
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use store::lane::{AcceptAnswer, Accepted};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::accounts::{Account, Accounts, Asking, Seat};
@@ -113,6 +114,8 @@ pub struct EsmeState {
     presence: Option<Presence>,
     courier: Option<ActorRef<CourierMsg>>,
     tick: Option<(Instant, AbortHandle)>,
+    /// Its questions that are being answered; they end with the connection.
+    asking: JoinSet<()>,
 }
 
 impl Actor for Esme {
@@ -158,6 +161,7 @@ impl Actor for Esme {
             presence: None,
             courier: None,
             tick: None,
+            asking: JoinSet::new(),
         })
     }
 
@@ -260,7 +264,7 @@ impl EsmeState {
             close = close.or(self.session.step_into(at, input, &mut outputs, &mut octets));
         }
         let mut pending = Pending::default();
-        let mut delivered = Vec::new();
+        let (mut delivered, mut refused) = (Vec::new(), Vec::new());
         // A bind that is let in may have requests behind it, so there may be more to obey.
         let mut outputs = std::collections::VecDeque::from(outputs);
         while let Some(output) = outputs.pop_front() {
@@ -279,22 +283,37 @@ impl EsmeState {
                 Output::RequestMulti { sequence, multi } => pending.multis.push((sequence, multi)),
                 Output::Asked { sequence, ask } => pending.asked.push((sequence, ask)),
                 Output::Answered { tag, status, .. } => delivered.push((tag, Some(status))),
-                Output::TimedOut { tag } | Output::Refused { tag } => delivered.push((tag, None)),
+                Output::TimedOut { tag } => delivered.push((tag, None)),
+                Output::Refused { tag } => refused.push(tag),
                 Output::BindRefused(_) | Output::Transmit(_) | Output::Close(_) => {}
             }
         }
-        if !delivered.is_empty()
-            && let Some(courier) = &self.courier
-        {
-            let answered = CourierMsg::Answered { esme: me.get_id(), answers: delivered };
-            let _ = courier.send_message(answered);
-        }
+        self.tell_courier(me, delivered, refused);
         self.serve(me, pending);
         let stuck = !octets.is_empty() && self.wire.write(octets).is_err();
         match close {
             Some(reason) => self.closing(me, reason),
             None if stuck => self.end(me, "the peer reads nothing"),
             None => self.rest_until_due(me),
+        }
+    }
+
+    /// Says what became of deliveries. What a bind refuses while it stays is tried again later.
+    fn tell_courier(
+        &self,
+        me: &ActorRef<EsmeMsg>,
+        mut answers: Vec<(Ticket, Option<CommandStatus>)>,
+        refused: Vec<Ticket>,
+    ) {
+        let Some(courier) = &self.courier else { return };
+        let esme = me.get_id();
+        if self.session.is_bound() {
+            answers.extend(refused.into_iter().map(|ticket| (ticket, None)));
+        } else if !refused.is_empty() {
+            let _ = courier.send_message(CourierMsg::Leaving { esme, back: refused });
+        }
+        if !answers.is_empty() {
+            let _ = courier.send_message(CourierMsg::Answered { esme, answers });
         }
     }
 
@@ -349,7 +368,7 @@ impl EsmeState {
         let now_at = At::now();
         let mut batch = answers::Batch::new(account.id_format);
         let wanted = pending.wanted();
-        let mut granted = account.pace(now(), wanted);
+        let mut granted = account.pace(now(), wanted + pending.asked.len());
         if granted < wanted
             && let Some(presence) = &self.presence
         {
@@ -374,7 +393,8 @@ impl EsmeState {
             self.serve_multi(&account, *sequence, (multi, count), now_at, &mut batch);
         }
         batch.send(me, &self.writer, &self.store);
-        if !pending.asked.is_empty() {
+        let asked = self.within_pace(me, pending.asked, granted);
+        if !asked.is_empty() {
             let desk = questions::Desk {
                 writer: self.writer.clone(),
                 store: self.store.clone(),
@@ -382,8 +402,29 @@ impl EsmeState {
                 account,
                 speaks_50: self.session.bind().is_some_and(Bind::speaks_50),
             };
-            questions::look_up(me.clone(), desk, pending.asked);
+            // Those that are answered are forgotten.
+            while self.asking.try_join_next().is_some() {}
+            self.asking.spawn(questions::look_up(me.clone(), desk, asked));
         }
+    }
+
+    /// The questions that the account may ask now; the rest is throttled.
+    fn within_pace(
+        &self,
+        me: &ActorRef<EsmeMsg>,
+        mut asked: Vec<(u32, Box<Ask>)>,
+        granted: usize,
+    ) -> Vec<(u32, Box<Ask>)> {
+        let over = asked.split_off(granted.min(asked.len()));
+        if !over.is_empty() {
+            let throttled = over.into_iter().map(|(sequence, ask)| Answer::Asked {
+                command: ask.command(),
+                sequence,
+                status: CommandStatus::THROTTLED,
+            });
+            let _ = me.send_message(EsmeMsg::Answers(throttled.collect()));
+        }
+        asked
     }
 
     fn serve_multi(

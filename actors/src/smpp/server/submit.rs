@@ -66,6 +66,7 @@ pub(super) struct Kept<'a> {
     pub(super) category: i64,
     pub(super) scheduled_at: Option<At>,
     pub(super) validity_s: Option<i64>,
+    pub(super) metadata: Option<&'a str>,
     pub(super) submitted: Submitted,
 }
 
@@ -173,7 +174,7 @@ pub(super) fn replaced(
         }),
         category: Category::from_code(kept.category).unwrap_or(account.category),
         account: Some(Arc::clone(&account.name)),
-        metadata: None,
+        metadata: kept.metadata.map(str::to_owned),
         test: account.test,
         submitted: Some(Arc::new(submitted)),
     };
@@ -233,7 +234,7 @@ fn check(message: &Message, destination: &Address) -> Result<(), CommandStatus> 
 fn fits_one_part(data_coding: u8, header: &[u8], body: &[u8]) -> bool {
     let header = if header.is_empty() { 0 } else { header.len() + 1 };
     let rest = PART_OCTETS.saturating_sub(header);
-    if encoding(data_coding) == Encoding::Gsm7 && data_coding & 0x0F == 0 {
+    if alphabet(data_coding) == Alphabet::Gsm7 {
         return body.len() <= (rest * 8 / 7).min(PART_SEPTETS);
     }
     body.len() <= rest
@@ -241,7 +242,7 @@ fn fits_one_part(data_coding: u8, header: &[u8], body: &[u8]) -> bool {
 
 /// Of the two alphabets that the product tells apart.
 fn encoding(data_coding: u8) -> Encoding {
-    if data_coding & 0x0C == 0x08 { Encoding::Ucs2 } else { Encoding::Gsm7 }
+    if alphabet(data_coding) == Alphabet::Ucs2 { Encoding::Ucs2 } else { Encoding::Gsm7 }
 }
 
 /// International numbers, with `+`, `00` or nothing before them.
@@ -349,4 +350,32 @@ fn reference(account: &Account, message: &Message, to: &str) -> Option<Idempoten
         key: format!("{}-{number}-{to}", account.id),
         fingerprint: sha.finalize().into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_one_part_goes_by_the_alphabet_of_its_data_coding() {
+        let table: [(u8, usize, Encoding); 9] = [
+            (0x00, 160, Encoding::Gsm7),
+            (0x11, 160, Encoding::Gsm7),
+            (0xF1, 160, Encoding::Gsm7),
+            (0xC8, 160, Encoding::Gsm7),
+            (0x03, 140, Encoding::Gsm7),
+            (0x04, 140, Encoding::Gsm7),
+            (0x08, 140, Encoding::Ucs2),
+            (0x19, 140, Encoding::Ucs2),
+            (0xE0, 140, Encoding::Ucs2),
+        ];
+        for (data_coding, most, asked) in table {
+            let fits = |length: usize| fits_one_part(data_coding, &[], &vec![b'a'; length]);
+            assert!(fits(most) && !fits(most + 1), "{data_coding:#x}");
+            assert_eq!(encoding(data_coding), asked, "{data_coding:#x}");
+        }
+        let header = [0, 3, 7, 2, 1];
+        assert!(fits_one_part(0xF1, &header, &[b'a'; 153]));
+        assert!(!fits_one_part(0xF1, &header, &[b'a'; 154]));
+    }
 }

@@ -59,14 +59,15 @@ async fn what_waits_between_two_addresses_is_found_and_nothing_else() {
         world.accepted(of(&world, two, 1, false)).await;
         world.accepted(NewMessage { to: "+14155550124".into(), ..of(&world, one, 1, true) }).await;
         let (store, organization) = (&world.store, world.organization);
-        let found = async |from: &str, looked, limit| -> Vec<i64> {
-            let between = (from, "+14155550123");
-            let rows = store.waiting_between((one, organization), between, looked, limit).await;
+        let found = async |from: &str, after, limit| -> Vec<i64> {
+            let (who, between) = ((one, organization), (from, "+14155550123"));
+            let rows = store.waiting_between(who, between, after, 100, limit).await;
             rows.unwrap().into_iter().map(|row| row.key).collect()
         };
-        assert_eq!(found("Orbit", 100, 100).await, [queued.0, later.0]);
-        assert_eq!(found("Orbit", 100, 1).await, [queued.0]);
-        assert_eq!(found("Else", 100, 100).await, [0_i64; 0]);
+        assert_eq!(found("Orbit", 0, 100).await, [queued.0, later.0]);
+        assert_eq!(found("Orbit", 0, 1).await, [queued.0]);
+        assert_eq!(found("Orbit", queued.0, 100).await, [later.0]);
+        assert_eq!(found("Else", 0, 100).await, [0_i64; 0]);
         let row = store.asked_to_change(one, later.0).await.unwrap().unwrap();
         assert_eq!((row.key, row.edits), (later.0, 0));
         assert!(store.asked_to_change(two, later.0).await.unwrap().is_none());

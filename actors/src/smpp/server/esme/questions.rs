@@ -1,9 +1,10 @@
 //! What an ESME asks about its earlier messages: where they stand, to stop them, to change them.
 //!
-//! Answered away from the mailbox, one after the other in a task of each read; the answers come
-//! back as a message. An account reaches its own messages alone.
+//! Answered away from the mailbox, one after the other in a task of each read, which ends with the
+//! connection; the answers come back as a message. An account reaches its own messages alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::counter;
 use model::carrier::MessageKey;
@@ -14,7 +15,7 @@ use proto_smpp::pdu::manage::{Ask, Cancel, Replace};
 use proto_smpp::{Address, CommandId, CommandStatus, Time};
 use ractor::ActorRef;
 use store::lane::{Admin, AdminDone, CancelFate, Edit};
-use store::{AskedRow, ChangeRow, Store, StoreError};
+use store::{AskedRow, ChangeRow, Store, StoreError, SubmittedRow};
 
 use super::super::accounts::Account;
 use super::super::receipts::state_of;
@@ -24,12 +25,14 @@ use super::answers::Answer;
 use crate::traffic::admission::Admission;
 use crate::writer::WriterHandle;
 
-/// Messages stopped at once, when they are named by their addresses.
-const STOPPED_MAX: i64 = 1_000;
-/// So often at most, for one request.
-const ROUNDS_MAX: usize = 10;
-/// Messages that are looked through for them.
+/// Messages that are looked through, scheduled and waiting each, for those between two addresses.
 const LOOKED_MAX: i64 = 200_000;
+/// Messages found at once of them.
+const FOUND_MAX: usize = 10_000;
+/// Messages stopped at once.
+const STOPPED_MAX: usize = 1_000;
+/// How long a search waits for those of other accounts.
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// message_state of SMPP 5.0 §4.7.15: it waits for its time.
 const SCHEDULED: u8 = 0;
 
@@ -45,33 +48,31 @@ pub(super) struct Desk {
 }
 
 /// Answers what is asked about earlier messages.
-pub(super) fn look_up(me: ActorRef<EsmeMsg>, desk: Desk, asked: Vec<(u32, Box<Ask>)>) {
+pub(super) async fn look_up(me: ActorRef<EsmeMsg>, desk: Desk, asked: Vec<(u32, Box<Ask>)>) {
     counter!("orbit_esme_questions_total").increment(asked.len() as u64);
-    tokio::spawn(async move {
-        let mut answers = Vec::with_capacity(asked.len());
-        for (sequence, ask) in asked {
-            let plain = |command, status| Answer::Asked { command, sequence, status };
-            answers.push(match *ask {
-                Ask::Query(query) => match desk.find(&query.message_id, &query.source).await {
-                    Ok(row) => desk.state(sequence, query.message_id, &row),
-                    Err(status) => plain(CommandId::QUERY_SM, status),
-                },
-                Ask::Cancel(cancel) => {
-                    let done = if cancel.message_id.is_empty() {
-                        desk.stop_between(&cancel).await
-                    } else {
-                        desk.stop(&cancel).await
-                    };
-                    plain(CommandId::CANCEL_SM, done.err().unwrap_or(CommandStatus::OK))
-                }
-                Ask::Replace(replace) => {
-                    let done = desk.replace(&replace).await;
-                    plain(CommandId::REPLACE_SM, done.err().unwrap_or(CommandStatus::OK))
-                }
-            });
-        }
-        let _ = me.send_message(EsmeMsg::Answers(answers));
-    });
+    let mut answers = Vec::with_capacity(asked.len());
+    for (sequence, ask) in asked {
+        let plain = |command, status| Answer::Asked { command, sequence, status };
+        answers.push(match *ask {
+            Ask::Query(query) => match desk.find(&query.message_id, &query.source).await {
+                Ok(row) => desk.state(sequence, query.message_id, &row),
+                Err(status) => plain(CommandId::QUERY_SM, status),
+            },
+            Ask::Cancel(cancel) => {
+                let done = if cancel.message_id.is_empty() {
+                    desk.stop_between(&cancel, FOUND_MAX).await
+                } else {
+                    desk.stop(&cancel).await
+                };
+                plain(CommandId::CANCEL_SM, done.err().unwrap_or(CommandStatus::OK))
+            }
+            Ask::Replace(replace) => {
+                let done = desk.replace(&replace).await;
+                plain(CommandId::REPLACE_SM, done.err().unwrap_or(CommandStatus::OK))
+            }
+        });
+    }
+    let _ = me.send_message(EsmeMsg::Answers(answers));
 }
 
 impl Desk {
@@ -89,35 +90,56 @@ impl Desk {
     }
 
     /// Stops all from one address to another that have not begun to leave, of one service type if
-    /// it is named. A message that begins to leave meanwhile is left alone.
-    async fn stop_between(&self, cancel: &Cancel) -> Result<(), CommandStatus> {
+    /// it is named. A message that begins to leave meanwhile is left alone. An account has one such
+    /// search at a time: it may look at much.
+    async fn stop_between(&self, cancel: &Cancel, page: usize) -> Result<(), CommandStatus> {
         let from = submit::sender(&self.account, &cancel.source)?;
         let from = from.ok_or(CommandStatus::INVSRCADR)?;
         let to = submit::recipient(&cancel.destination)?;
-        // One search at a time for an account: it may look at much.
-        let _turn = self.account.searching().await;
-        let mut stopped = 0;
-        for _ in 0..ROUNDS_MAX {
-            let who = (self.account.id, self.account.organization);
-            let found = self.store.waiting_between(who, (&from, &to), LOOKED_MAX, STOPPED_MAX);
-            let found = found.await.map_err(unanswered)?;
-            let whole = (found.len() as i64) < STOPPED_MAX;
-            let of_service = |row: &store::SubmittedRow| {
-                let submitted = Submitted::stored(Some(self.account.id), row.submitted.as_deref());
-                cancel.service_type.is_empty()
-                    || submitted.is_some_and(|own| own.service_type == cancel.service_type)
-            };
+        let _own = self.account.searching().ok_or(CommandStatus::THROTTLED)?;
+        let of_service = |row: &SubmittedRow| {
+            let submitted = Submitted::stored(Some(self.account.id), row.submitted.as_deref());
+            cancel.service_type.is_empty()
+                || submitted.is_some_and(|own| own.service_type == cancel.service_type)
+        };
+        let (mut after, mut stopped) = (0, 0);
+        // What is looked through bounds the rounds, unless more and more is submitted meanwhile.
+        for _ in 0..=2 * LOOKED_MAX as usize / page {
+            let found = self.between(&from, &to, after, page).await?;
             let keys = found.iter().filter(|row| of_service(row)).map(|row| MessageKey(row.key));
             let keys: Vec<MessageKey> = keys.collect();
-            let fates = if keys.is_empty() { Vec::new() } else { self.cancel(keys).await? };
-            let gone = |fate: &&CancelFate| matches!(fate, CancelFate::Cancelled { .. });
-            let now = fates.iter().filter(gone).count();
-            stopped += now;
-            if whole || now == 0 {
-                return if stopped > 0 { Ok(()) } else { Err(CommandStatus::CANCELFAIL) };
+            for some in keys.chunks(STOPPED_MAX) {
+                let fates = self.cancel(some.to_vec()).await?;
+                let gone = |fate: &&CancelFate| matches!(fate, CancelFate::Cancelled { .. });
+                stopped += fates.iter().filter(gone).count();
+            }
+            match found.last() {
+                Some(last) if found.len() >= page => after = last.key,
+                _ if stopped > 0 => return Ok(()),
+                _ => break,
             }
         }
         Err(CommandStatus::CANCELFAIL)
+    }
+
+    /// A page of what waits from one address to another. The switch has one such read at a time,
+    /// and it is over only when the store has answered, whoever still waits for that.
+    async fn between(
+        &self,
+        from: &str,
+        to: &str,
+        after: i64,
+        page: usize,
+    ) -> Result<Vec<SubmittedRow>, CommandStatus> {
+        let turn = tokio::time::timeout(TURN_PATIENCE, self.account.turn_to_search()).await;
+        let turn = turn.map_err(|_| CommandStatus::THROTTLED)?;
+        let (store, who) = (self.store.clone(), (self.account.id, self.account.organization));
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let read = tokio::spawn(async move {
+            let _turn = turn;
+            store.waiting_between(who, (&from, &to), after, LOOKED_MAX, page as i64).await
+        });
+        read.await.map_err(|_| CommandStatus::QUERYFAIL)?.map_err(unanswered)
     }
 
     async fn cancel(&self, messages: Vec<MessageKey>) -> Result<Vec<CancelFate>, CommandStatus> {
@@ -164,6 +186,7 @@ impl Desk {
             category: row.category,
             scheduled_at: row.scheduled_at.map(At),
             validity_s: row.validity_s,
+            metadata: row.metadata.as_deref(),
             submitted: Submitted::stored(row.smpp_account_id, row.submitted.as_deref())
                 .ok_or(CommandStatus::REPLACEFAIL)?,
         };
@@ -215,3 +238,6 @@ fn unanswered(error: StoreError) -> CommandStatus {
     tracing::warn!(%error, "a question of an ESME cannot be answered");
     CommandStatus::QUERYFAIL
 }
+
+#[cfg(test)]
+mod tests;
