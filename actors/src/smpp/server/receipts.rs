@@ -1,6 +1,7 @@
 //! An event made the PDUs that an account is owed for it: a receipt, or an inbound message.
 //!
-//! Pure. Receipts follow SMPP 3.4 appendix B, in the account's form and with its form of ids.
+//! Pure. Receipts follow SMPP 3.4 appendix B, in the account's form and with its form of ids. All
+//! PDUs made here can be encoded: one that could not would be tried for ever.
 
 use model::clock::At;
 use model::esme::{ReceiptFormat, Submitted};
@@ -9,7 +10,7 @@ use model::message::{Encoding, Status};
 use proto_smpp::pdu::message::{ESM_INTERMEDIATE, ESM_UDHI};
 use proto_smpp::receipt::{self, Stamp, State, Written};
 use proto_smpp::split::{self, Concat};
-use proto_smpp::{Address, CommandId, Message};
+use proto_smpp::{Address, CommandId, Message, tlv};
 use store::OwedRow;
 
 use super::accounts::Account;
@@ -132,17 +133,16 @@ fn inbound(row: &OwedRow, takes_tlvs: bool) -> Vec<Message> {
         message.esm_class = said.esm_class & ESM_UDHI;
         message.protocol_id = said.protocol_id;
         message.data_coding = said.data_coding;
-        message.tlvs = tlvs.to_vec();
         message.short_message = said.user_data;
+        extend(&mut message, tlvs);
         return vec![message];
     }
     let wide = row.encoding == Encoding::Ucs2.code();
     let asked = if wide { split::Encoding::Ucs2 } else { split::Encoding::of(&row.body) };
     let reference = u16::try_from(row.message_key & 0xffff).unwrap_or(0);
-    // What takes more than 255 parts goes in one piece.
-    let parts = split::parts(&row.body, asked, Concat::Udh8, reference)
-        .or_else(|_| split::parts(&row.body, asked, Concat::MessagePayload, reference));
-    let Ok(parts) = parts else { return Vec::new() };
+    // What takes more than 255 parts goes in pieces as large as can be.
+    let parts = split::parts(&row.body, asked, Concat::Udh8, reference);
+    let parts = parts.unwrap_or_else(|_| pieces(&row.body, asked, reference));
     let pdu = |part: split::Part| {
         let mut message = Message::new(CommandId::DELIVER_SM, source.clone(), destination.clone());
         message.data_coding = asked.data_coding();
@@ -155,7 +155,119 @@ fn inbound(row: &OwedRow, takes_tlvs: bool) -> Vec<Message> {
     };
     let mut pdus: Vec<Message> = parts.into_iter().map(pdu).collect();
     if let Some(first) = pdus.first_mut() {
-        first.tlvs.extend_from_slice(tlvs);
+        extend(first, tlvs);
     }
     pdus
+}
+
+/// Adds optional parameters, if the message has room for them.
+fn extend(message: &mut Message, tlvs: &[u8]) {
+    let own = message.tlvs.len();
+    message.tlvs.extend_from_slice(tlvs);
+    if !message.fits() {
+        message.tlvs.truncate(own);
+    }
+}
+
+/// Characters of a piece: two units of 16 bits each at the most, so a message_payload holds them.
+const PIECE: usize = 16_000;
+
+/// A text as message_payload: in one, or in several that say their order.
+fn pieces(text: &str, encoding: split::Encoding, reference: u16) -> Vec<split::Part> {
+    let letters: Vec<char> = text.chars().collect();
+    let total = letters.len().div_ceil(PIECE);
+    let piece = |(place, letters): (usize, &[char])| {
+        let text: String = letters.iter().collect();
+        let mut part =
+            split::parts(&text, encoding, Concat::MessagePayload, reference).ok()?.pop()?;
+        if let (Ok(total), Ok(number), true) =
+            (u8::try_from(total), u8::try_from(place + 1), total > 1)
+        {
+            tlv::write(&mut part.tlvs, tlv::SAR_MSG_REF_NUM, &reference.to_be_bytes());
+            tlv::write(&mut part.tlvs, tlv::SAR_TOTAL_SEGMENTS, &[total]);
+            tlv::write(&mut part.tlvs, tlv::SAR_SEGMENT_SEQNUM, &[number]);
+        }
+        Some(part)
+    };
+    letters.chunks(PIECE).enumerate().filter_map(piece).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(body: &str, said: &Submitted) -> OwedRow {
+        OwedRow {
+            seq: 1,
+            at: 1,
+            kind: EventKind::Received.code(),
+            status: Status::Received.code(),
+            message_key: 7,
+            created_at: 1,
+            to_addr: String::from("12345"),
+            from_addr: String::from("+14155550123"),
+            body: body.to_owned(),
+            encoding: split_code(body),
+            error_code: None,
+            carrier_error: None,
+            smpp_account_id: None,
+            submitted: Some(said.to_octets()),
+        }
+    }
+
+    fn split_code(body: &str) -> i64 {
+        let wide = split::Encoding::of(body) == split::Encoding::Ucs2;
+        if wide { Encoding::Ucs2.code() } else { Encoding::Gsm7.code() }
+    }
+
+    fn encodes(message: &Message) -> bool {
+        message.view().encode(&mut Vec::new(), 1).is_ok()
+    }
+
+    #[test]
+    fn a_text_of_any_length_is_brought_whole_in_pdus_that_can_be_written() {
+        let none = Submitted::default();
+        for (letter, length, count) in [
+            ("a", 10, 1),
+            ("a", 39_000, 255),
+            ("a", 60_000, 4),
+            ("я", 40_000, 3),
+            ("😀", 32_000, 2),
+        ] {
+            let body = letter.repeat(length);
+            let pdus = inbound(&row(&body, &none), true);
+            assert_eq!(pdus.len(), count, "{length} {letter}");
+            assert!(pdus.iter().all(encodes));
+            let text = |pdu: &Message| {
+                let (_, octets) = pdu.view().split_udh();
+                proto_smpp::text::decode(pdu.data_coding, octets)
+            };
+            assert_eq!(pdus.iter().map(text).collect::<String>(), body);
+        }
+        let long = inbound(&row(&"a".repeat(60_000), &none), true);
+        let place = |pdu: &Message| {
+            let one = |tag| tlv::find(&pdu.tlvs, tag).map(|value| value[0]);
+            (one(tlv::SAR_SEGMENT_SEQNUM), one(tlv::SAR_TOTAL_SEGMENTS))
+        };
+        assert_eq!(place(&long[3]), (Some(4), Some(4)));
+    }
+
+    #[test]
+    fn optional_parameters_that_do_not_fit_behind_the_octets_are_left_out() {
+        let mut tlvs = Vec::new();
+        tlv::write(&mut tlvs, tlv::CALLBACK_NUM, &[1; 30_000]);
+        let said = |length: usize| Submitted {
+            user_data: vec![0xA5; length],
+            data_coding: 4,
+            tlvs: tlvs.clone(),
+            ..Submitted::default()
+        };
+        let small = inbound(&row("", &said(100)), true).remove(0);
+        assert!(encodes(&small) && small.tlvs == tlvs);
+        let large = inbound(&row("", &said(40_000)), true).remove(0);
+        assert!(encodes(&large) && large.tlvs.is_empty());
+        let text = Submitted { user_data: Vec::new(), ..said(0) };
+        let large = inbound(&row(&"a".repeat(62_000), &text), true);
+        assert!(large.iter().all(encodes));
+    }
 }

@@ -194,6 +194,11 @@ impl Message {
         self.view().encode(out, sequence)
     }
 
+    /// Whether text and optional part fit one PDU: no other message fails to be encoded.
+    pub fn fits(&self) -> bool {
+        self.short_message.len() + self.tlvs.len() <= usize::from(u16::MAX)
+    }
+
     /// Names the first field that is longer than SMPP 3.4 allows. `encode` does not ask this,
     /// so that what one peer sent can be passed on to another as it came.
     pub fn check(&self) -> Result<(), EncodeError> {
