@@ -1,7 +1,7 @@
 //! Networks as people write them: an address, or an address and how many bits of it count.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// `10.0.0.0/8`, `2001:db8::/32`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,16 @@ impl Network {
     }
 }
 
+/// Who is counted as one where addresses are limited: an IPv4 address, or a /64 of IPv6, of which
+/// one host has all.
+#[must_use]
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(one) => IpAddr::V6(Ipv6Addr::from_bits(one.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.bits)
@@ -79,5 +89,14 @@ mod tests {
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/-1", "10.0.0.0/+8", "x", "::/129"] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn hosts_of_one_64_are_one_and_each_ipv4_address_is_its_own() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap());
+        assert_eq!(of("2001:db8:0:1:2:3:4:5"), of("2001:db8:0:1:ffff::"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 }

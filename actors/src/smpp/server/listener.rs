@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::counter;
+use model::network::neighbourhood;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -26,7 +27,7 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub connections_max: usize,
-    /// Of one address, bound or not.
+    /// Of one address, bound or not; a /64 of IPv6 is one address.
     pub per_address_max: usize,
     /// Of one address, that have not bound yet.
     pub unbound_per_address_max: usize,
@@ -100,6 +101,7 @@ impl Places {
     /// A place for a connection from or to this address.
     #[must_use]
     pub fn take(&self, address: IpAddr) -> Option<(Place, Unbound)> {
+        let address = neighbourhood(address);
         let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = addresses.get(&address).copied().unwrap_or_default();
@@ -207,5 +209,18 @@ mod tests {
         let _other = places.take(THERE).unwrap();
         held.pop();
         assert!(places.take(HERE).is_some());
+    }
+
+    #[test]
+    fn a_host_with_a_whole_64_of_ipv6_has_the_places_of_one_address() {
+        let limits = Limits { connections_max: 9, per_address_max: 2, unbound_per_address_max: 2 };
+        let places = Places::new(limits);
+        let take = |text: &str| places.take(text.parse().unwrap());
+        let held = [take("2001:db8::1"), take("2001:db8::2")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(take("2001:db8::3").is_none());
+        assert!(take("2001:db8:0:1::1").is_some());
+        drop(held);
+        assert!(take("2001:db8::3").is_some(), "given back as it was taken");
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A plain value with time as an argument. Memory is bounded: past the most that is kept, the
 //! longest quiet are forgotten first. Addresses are counted apart from names too, so that one
-//! address cannot try name after name.
+//! address cannot try name after name. A /64 of IPv6 counts as one address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use model::network::neighbourhood;
 
 /// Entries kept.
 const KEPT_MAX: usize = 20_000;
@@ -49,6 +51,7 @@ impl Lockout {
     /// Whether this name from this address is turned away now, whatever it says.
     #[must_use]
     pub fn is_shut(&self, name: &str, address: IpAddr, now: Instant) -> bool {
+        let address = neighbourhood(address);
         let shut = |who: &Who| {
             let until = self.seen.get(who).and_then(|tries| tries.shut_until);
             until.is_some_and(|until| now < until)
@@ -58,6 +61,7 @@ impl Lockout {
 
     /// Counts a wrong try. True: the door is shut from now on.
     pub fn failed(&mut self, name: &str, address: IpAddr, now: Instant) -> bool {
+        let address = neighbourhood(address);
         let by_name = self.count(Who::Name(name.to_owned(), address), self.rule.tries, now);
         let most = self.rule.tries.saturating_mul(ADDRESS_FACTOR);
         let by_address = self.count(Who::Address(address), most, now);
@@ -66,7 +70,7 @@ impl Lockout {
 
     /// The right password: what was tried before is forgiven.
     pub fn succeeded(&mut self, name: &str, address: IpAddr) {
-        self.seen.remove(&Who::Name(name.to_owned(), address));
+        self.seen.remove(&Who::Name(name.to_owned(), neighbourhood(address)));
     }
 
     fn count(&mut self, who: Who, most: u32, now: Instant) -> bool {
@@ -146,6 +150,17 @@ mod tests {
         }
         assert!(lockout.failed("name11", HERE, start));
         assert!(lockout.is_shut("anyone", HERE, start));
+    }
+
+    #[test]
+    fn addresses_of_one_64_of_ipv6_are_shut_out_together() {
+        let (mut lockout, start) = (Lockout::new(rule()), tokio::time::Instant::now().into_std());
+        let at = |text: &str| -> IpAddr { text.parse().unwrap() };
+        assert!(!lockout.failed("a", at("2001:db8::1"), start));
+        assert!(!lockout.failed("a", at("2001:db8::2"), start));
+        assert!(lockout.failed("a", at("2001:db8::3"), start));
+        assert!(lockout.is_shut("a", at("2001:db8::4"), start));
+        assert!(!lockout.is_shut("a", at("2001:db8:0:1::1"), start));
     }
 
     #[test]
