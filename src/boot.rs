@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use actors::customer::feed::Feed;
 use actors::directory::Directory;
+use actors::series::Series;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::server::accounts::Accounts;
@@ -86,15 +87,32 @@ pub struct Switch {
     _lock: Lock,
 }
 
+/// This process's metrics.
+pub struct Metrics {
+    all: PrometheusHandle,
+    /// Those of carriers, which are forgotten with them.
+    series: Series,
+}
+
+impl Metrics {
+    fn render(&self) -> String {
+        let mut text = self.all.render();
+        self.series.render(&mut text);
+        text
+    }
+}
+
 /// The recorder of this process's metrics. Installed once per process, by `main`.
-pub fn install_metrics() -> Result<PrometheusHandle> {
+pub fn install_metrics() -> Result<Metrics> {
     let commit = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2.0];
     let items = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0];
-    PrometheusBuilder::new()
+    let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix(String::from("_seconds")), &commit)?
         .set_buckets_for_metric(Matcher::Suffix(String::from("_items")), &items)?
-        .install_recorder()
-        .context("metrics")
+        .build_recorder();
+    let (all, series) = (recorder.handle(), Series::default());
+    metrics::set_global_recorder(series.clone().beside(recorder)).context("metrics")?;
+    Ok(Metrics { all, series })
 }
 
 /// Opens the store of these settings.
@@ -110,11 +128,7 @@ pub(crate) async fn open_store(settings: &Settings) -> Result<Store> {
 }
 
 /// Starts everything these settings ask for.
-pub async fn boot(
-    settings: Settings,
-    live: SandboxLive,
-    metrics: PrometheusHandle,
-) -> Result<Switch> {
+pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Result<Switch> {
     let home = Home::open(&settings.data.dir)?;
     let lock = home.lock()?;
     let listener = TcpListener::bind(settings.http.bind).with_context(|| {
@@ -134,7 +148,8 @@ pub async fn boot(
         shared.add_backlog(organization, waiting);
     }
     let writer = WriterHandle::new(shared.clone());
-    let (directory, views) = (Directory::default(), Views::default());
+    let directory = Directory::default();
+    let views = Views::measured(metrics.series.clone());
     let sandbox = SandboxHandle::default();
     let router = Router::default();
     let names = carriers::names(&settings);
@@ -238,7 +253,7 @@ pub async fn boot(
     let health = Health::new(writer.clone(), views.clone());
     let watching = health.clone().watch(store.clone(), home.clone(), settings.data.low_disk_bytes);
     let health_task = tokio::spawn(watching);
-    let upkeep = metrics.clone();
+    let upkeep = metrics.all.clone();
     let metrics_task = tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;

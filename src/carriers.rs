@@ -15,10 +15,10 @@ pub(crate) mod show;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
 use actors::smpp::owner::{CarrierView, Views};
 use actors::traffic::admission::{Admission, Routes};
+use actors::traffic::sweeper::Watch;
 use actors::writer::WriterHandle;
 use model::carrier::{CarrierId, OrgId};
 use model::id::PublicId;
@@ -117,8 +117,8 @@ struct Running {
     told: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// One look at a time.
     busy: tokio::sync::Mutex<()>,
-    /// How long each account's receipts are waited for.
-    timeouts: RwLock<Vec<(CarrierId, Duration)>>,
+    /// The accounts whose receipts are looked after.
+    watched: RwLock<Vec<Watch>>,
     /// Accounts that cannot be run, and why.
     faults: RwLock<HashMap<String, String>>,
 }
@@ -149,7 +149,7 @@ impl Book {
             plan: parts.plan,
             told: OnceLock::new(),
             busy: tokio::sync::Mutex::new(()),
-            timeouts: RwLock::default(),
+            watched: RwLock::default(),
             faults: RwLock::default(),
         });
         Self(Arc::new(Inner { settings, store, writer, vault, filed, running }))
@@ -179,6 +179,12 @@ impl Book {
         plan.is_some_and(|accounts| accounts.iter().any(binds))
     }
 
+    /// How many accounts there should be an owner for.
+    #[cfg(test)]
+    pub(crate) fn planned(&self) -> usize {
+        self.0.running.as_ref().map_or(0, |running| running.plan.accounts().len())
+    }
+
     fn views(&self) -> Option<&Views> {
         self.0.running.as_ref().map(|running| &running.parts.views)
     }
@@ -190,9 +196,9 @@ impl Book {
         faults.get(account).cloned()
     }
 
-    /// How long each account's receipts are waited for.
-    pub(crate) fn timeouts(&self) -> Vec<(CarrierId, Duration)> {
+    /// The accounts whose receipts are looked after.
+    pub(crate) fn watched(&self) -> Vec<Watch> {
         let Some(running) = &self.0.running else { return Vec::new() };
-        running.timeouts.read().unwrap_or_else(PoisonError::into_inner).clone()
+        running.watched.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -9,6 +9,7 @@ pub mod customer;
 pub mod directory;
 pub mod gate;
 pub mod sandbox;
+pub mod series;
 pub mod smpp;
 #[cfg(test)]
 pub(crate) mod testing;

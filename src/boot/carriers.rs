@@ -227,10 +227,10 @@ pub(crate) fn for_all(carrier: &Carrier) -> Carrier {
     }
 }
 
-/// Looks after the receipts of every account there is or was.
+/// Looks after the receipts of every account, and of those that ended.
 pub(super) fn sweeper(book: &Book, parts: &Parts) -> SweeperArgs {
     let book = book.clone();
-    let carriers = Arc::new(move || book.timeouts());
+    let carriers = Arc::new(move || book.watched());
     SweeperArgs::new(parts.store.clone(), parts.writer.clone(), carriers)
 }
 

@@ -20,7 +20,7 @@ pub(crate) type Whose = Option<OrgId>;
 
 /// Times that a change is laid over anew when others are faster.
 const TRIES: usize = 8;
-/// The platform has as many credentials as the operator likes.
+/// The platform has as many credentials and carriers as the operator likes.
 const PLATFORM_MAX: i64 = 10_000;
 
 impl Book {
@@ -194,6 +194,10 @@ impl Book {
             account: account.to_owned(),
             settings: text(&settings),
             disabled,
+            most: match whose {
+                None => PLATFORM_MAX,
+                Some(_) => i64::from(self.0.settings.smpp.carriers_per_organization_max),
+            },
         };
         said_of(self.change(change).await?)?;
         self.changed().await;
@@ -325,6 +329,11 @@ fn said_of(done: CarrierDone) -> Result<(), Refusal> {
         }
         CarrierDone::TooMany => {
             let message = "there are as many credentials as this switch allows";
+            Refusal::new(Code::Conflict, message)
+        }
+        CarrierDone::TooManyCarriers => {
+            let message = "there are as many carriers as this switch allows, those deleted within \
+                the last 24 hours counted";
             Refusal::new(Code::Conflict, message)
         }
         CarrierDone::Revealed => {

@@ -7,8 +7,11 @@ use std::time::Duration;
 use actors::customer::webhook::guard::Networks;
 use actors::traffic::admission::{Admission, Routes};
 use actors::traffic::router::CarrierRoute;
+use actors::traffic::sweeper::Watch;
 use model::carrier::{CarrierId, OrgId};
+use model::clock::At;
 use model::id::PublicId;
+use store::lane::{Admin, CarrierChange};
 use store::{RunnableRow, StoreError};
 use supervisors::carrier::CarrierArgs;
 
@@ -27,7 +30,9 @@ const LOOK: Duration = Duration::from_secs(30);
 struct Draft {
     accounts: Vec<CarrierArgs>,
     routes: Vec<CarrierRoute>,
-    timeouts: HashMap<CarrierId, Duration>,
+    watched: HashMap<CarrierId, Watch>,
+    /// Accounts of which nothing is said any more, and that have not ended.
+    unsaid: Vec<CarrierId>,
     faults: HashMap<String, String>,
     names: HashSet<String>,
     /// What runs now, by account.
@@ -37,19 +42,24 @@ struct Draft {
 impl Book {
     /// Brings what runs to what is stored. Whoever changed a row asks for this; so does a timer.
     pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
-        let Some(running) = &self.0.running else { return Ok(()) };
+        self.look().await.map(drop)
+    }
+
+    /// The same; names accounts of which nothing is said any more.
+    async fn look(&self) -> Result<Vec<CarrierId>, StoreError> {
+        let Some(running) = &self.0.running else { return Ok(Vec::new()) };
         let _busy = running.busy.lock().await;
         let draft = self.draft(running).await?;
-        let Draft { accounts, routes, timeouts, faults, .. } = draft;
-        let timeouts = timeouts.into_iter().collect();
-        *running.timeouts.write().unwrap_or_else(PoisonError::into_inner) = timeouts;
+        let Draft { accounts, routes, watched, faults, unsaid, .. } = draft;
+        let watched = watched.into_values().collect();
+        *running.watched.write().unwrap_or_else(PoisonError::into_inner) = watched;
         *running.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
         running.plan.set(accounts);
         running.admission.replace(Routes { carriers: routes, ..running.routes.clone() });
         if let Some(told) = running.told.get() {
             told();
         }
-        Ok(())
+        Ok(unsaid)
     }
 
     /// After a change: what is stored is stored, and a look that fails is made up for.
@@ -65,7 +75,21 @@ impl Book {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.changed().await;
+            match self.look().await {
+                Ok(unsaid) => self.end(unsaid).await,
+                Err(error) => tracing::warn!(%error, "carriers could not be read"),
+            }
+        }
+    }
+
+    /// Puts down that these accounts have ended; the next look names them again if it fails.
+    async fn end(&self, accounts: Vec<CarrierId>) {
+        if accounts.is_empty() {
+            return;
+        }
+        let change = Admin::Carrier(Box::new(CarrierChange::End(accounts)));
+        if let Err(refusal) = self.0.writer.administer(change).await {
+            tracing::warn!(why = %refusal.message, "the end of accounts is not put down yet");
         }
     }
 
@@ -144,8 +168,8 @@ impl Book {
         let carrier = Carrier { enabled: row.disabled_at.is_none() && args.is_ok(), ..carrier };
         draft.routes.push(made::route(&carrier, id, organization));
         self.enter(running, draft, id, args, &row.account);
-        let timeout = carrier.dlr_timeout_h.unwrap_or(settings.smpp.receipt_timeout_h);
-        draft.timeouts.insert(id, Duration::from_secs(timeout * 3_600));
+        let timeout = carrier.dlr_timeout_h.map(|hours| Duration::from_secs(hours * 3_600));
+        draft.watch(id, timeout.unwrap_or(self.usual_timeout()));
     }
 
     /// An account as it runs, or as it would: what reads files is not made anew for nothing.
@@ -183,31 +207,49 @@ impl Book {
             draft.faults.insert(account.to_owned(), why);
             self.parked(running, account)
         });
-        draft.timeouts.insert(id, args.profile.receipt_timeout);
+        draft.watch(id, args.profile.receipt_timeout);
         if draft.names.insert(account.to_owned()) {
             draft.accounts.push(args);
         }
     }
 
     /// Accounts of which nothing is said any more. Their receipts are given up in time; and where
-    /// messages wait, an owner without binds lets them expire, and can give them to others.
+    /// messages wait, an owner without binds lets them expire, and can give them to others. Each of
+    /// the three is one question, however many accounts there were.
     async fn left_over(&self, running: &Running, draft: &mut Draft) -> Result<(), StoreError> {
-        let settings = &self.0.settings;
-        let usual = Duration::from_secs(settings.smpp.receipt_timeout_h * 3_600);
-        let mut after = 0;
-        loop {
-            let known = self.0.store.accounts_known(after, PAGE).await?;
-            let Some(last) = known.last() else { return Ok(()) };
-            after = last.id;
-            for account in known {
-                let id = CarrierId(account.id);
-                let own = running.sandboxes.iter().find(|a| *a.profile.name == account.name);
-                let timeout = own.map_or(usual, |args| args.profile.receipt_timeout);
-                draft.timeouts.entry(id).or_insert(timeout);
-                if !draft.names.contains(&account.name) && self.0.store.waits(id).await? {
-                    draft.accounts.push(self.parked(running, &account.name));
-                }
+        let store = &self.0.store;
+        for account in
+            store.accounts_apart().await?.into_iter().chain(store.accounts_ended().await?)
+        {
+            let id = CarrierId(account.id);
+            let own = running.sandboxes.iter().find(|a| *a.profile.name == account.name);
+            let timeout = own.map_or(self.usual_timeout(), |args| args.profile.receipt_timeout);
+            let ended = account.ended_at.map(At);
+            draft.watched.entry(id).or_insert(Watch {
+                carrier: id,
+                receipt_timeout: timeout,
+                ended,
+            });
+            if ended.is_none() && !draft.names.contains(&account.name) {
+                draft.unsaid.push(id);
             }
         }
+        for account in store.accounts_waiting().await? {
+            if !draft.names.contains(&account.name) {
+                draft.accounts.push(self.parked(running, &account.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn usual_timeout(&self) -> Duration {
+        Duration::from_secs(self.0.settings.smpp.receipt_timeout_h * 3_600)
+    }
+}
+
+impl Draft {
+    /// An account of the list: its receipts are waited for so long.
+    fn watch(&mut self, carrier: CarrierId, receipt_timeout: Duration) {
+        self.watched.insert(carrier, Watch { carrier, receipt_timeout, ended: None });
     }
 }

@@ -40,6 +40,7 @@ pub struct Smpp {
     pub retry_base_ms: u64,
     pub inbound_window: usize,
     pub credentials_per_organization_max: u32,
+    pub carriers_per_organization_max: u32,
     pub carrier_networks: Vec<String>,
 }
 
@@ -77,6 +78,8 @@ impl Smpp {
         faults.range(self.inbound_window as u64, 1..=100_000, "smpp", "inbound_window");
         let key = "credentials_per_organization_max";
         faults.range(u64::from(self.credentials_per_organization_max), 0..=10_000, "smpp", key);
+        let key = "carriers_per_organization_max";
+        faults.range(u64::from(self.carriers_per_organization_max), 0..=10_000, "smpp", key);
         if let Err(bad) = Networks::parse(&self.carrier_networks) {
             let expected = format!("networks such as 10.0.0.0/8, not \"{bad}\"");
             faults.unless(false, "smpp", "carrier_networks", &expected);

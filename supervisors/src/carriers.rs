@@ -228,7 +228,7 @@ impl CarriersState {
 
     fn forget(&mut self, name: &Arc<str>) {
         if let Some(branch) = self.carriers.remove(name) {
-            branch.args.views.remove(name);
+            branch.args.views.forget(name);
         }
     }
 
@@ -239,9 +239,9 @@ impl CarriersState {
             return self.again(me, &name, why);
         }
         let planned = self.plan.accounts().into_iter().find(|args| args.profile.name == name);
-        branch.args.views.remove(&name);
         match planned {
             Some(args) => {
+                branch.args.views.remove(&name);
                 *branch = Branch::new(args);
                 self.start(me, &name).await;
             }

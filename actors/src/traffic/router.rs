@@ -280,6 +280,7 @@ impl Router {
     fn put(&self, routes: Routes, rules: &Rules) {
         let table = Arc::new(Table::new(routes, &self.0.memory.pulses, rules));
         *self.0.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        self.0.memory.pulses.forget_unheld();
     }
 
     /// Asks this hook which network a number is of, from now on. The first one stays.
@@ -316,6 +317,12 @@ impl Router {
     #[must_use]
     pub fn pulse(&self, carrier: CarrierId) -> Arc<Pulse> {
         self.0.memory.pulses.of(carrier)
+    }
+
+    /// How many carriers it remembers the state of: those of its table, and those with an owner.
+    #[must_use]
+    pub fn remembers(&self) -> usize {
+        self.0.memory.pulses.count()
     }
 
     /// A carrier that takes this live message; `now`: one that can send it at present.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::carrier::CarrierId;
+use model::clock::At;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use store::Store;
 use tokio::task::AbortHandle;
@@ -26,8 +27,18 @@ const JOIN_PARTS: Duration = Duration::from_secs(600);
 /// How long a long message waits for the receipts of its other parts, unless told otherwise.
 const PART_RECEIPTS: Duration = Duration::from_secs(600);
 
-/// The carriers of the moment, and how long each one's receipts are waited for.
-pub type Watched = Arc<dyn Fn() -> Vec<(CarrierId, Duration)> + Send + Sync>;
+/// The carriers of the moment.
+pub type Watched = Arc<dyn Fn() -> Vec<Watch> + Send + Sync>;
+
+/// One account whose receipts are looked after.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    pub carrier: CarrierId,
+    /// How long they are waited for.
+    pub receipt_timeout: Duration,
+    /// When the account ended: searched beyond that, it needs nobody to look after it.
+    pub ended: Option<At>,
+}
 
 /// What the sweeper is told; all by itself.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Carriers and what we bind to them as, as read. Tables: smpp_credentials, smpp_carriers,
-//! carriers, outbox.
+//! carriers, outbox, parts, messages.
 //!
 //! Tenants read their own rows, and never a password; the switch reads all.
 
-use model::carrier::{CarrierId, OrgId};
+use model::carrier::OrgId;
 use model::id::PublicId;
 
 use crate::error::StoreError;
@@ -73,6 +73,7 @@ row! {
     pub struct AccountRow {
         pub id: i64,
         pub name: String,
+        pub ended_at: Option<i64>,
     }
 }
 
@@ -218,22 +219,33 @@ impl Store {
         Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
     }
 
-    /// Every account there ever was, in pages by number: messages may wait, or wait for receipts,
-    /// under one that nothing is said of any more.
-    pub async fn accounts_known(
-        &self,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<AccountRow>, StoreError> {
-        let sql = "select id, name from carriers where id > $1 order by id limit $2";
-        Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
+    /// Accounts that have not ended and that no carrier of the API uses: the settings', and those
+    /// of which nothing is said any more.
+    pub async fn accounts_apart(&self) -> Result<Vec<AccountRow>, StoreError> {
+        let sql = "select c.id, c.name, c.ended_at from carriers c where c.ended_at is null
+            and not exists (select 1 from smpp_carriers s where s.carrier_id = c.id)";
+        Ok(sqlx::query_as(sql).fetch_all(self.engine()).await?)
     }
 
-    /// Whether a message waits under this account.
-    pub async fn waits(&self, carrier: CarrierId) -> Result<bool, StoreError> {
-        let sql = "select carrier_id as id, '' as name from outbox where carrier_id = $1 limit 1";
-        let query = sqlx::query_as(sql).bind(carrier.0);
-        let found: Option<AccountRow> = query.fetch_optional(self.engine()).await?;
-        Ok(found.is_some())
+    /// Accounts that have ended, and whose messages may still wait for receipts.
+    pub async fn accounts_ended(&self) -> Result<Vec<AccountRow>, StoreError> {
+        let sql = "select c.id, c.name, c.ended_at from carriers c
+            where c.ended_at is not null and c.settled_at is null
+                and (exists (select 1 from parts p where p.carrier_id = c.id)
+                    or exists (select 1 from outbox o where o.carrier_id = c.id)
+                    or exists (select 1 from messages m where m.carrier_id = c.id
+                        and m.status = 3 and m.external_id is null))";
+        Ok(sqlx::query_as(sql).fetch_all(self.engine()).await?)
+    }
+
+    /// Accounts under which messages wait, found by as many steps as there are.
+    pub async fn accounts_waiting(&self) -> Result<Vec<AccountRow>, StoreError> {
+        let sql = "with recursive w (id) as (
+                select min(carrier_id) from outbox
+                union all
+                select (select min(o.carrier_id) from outbox o where o.carrier_id > w.id)
+                from w where w.id is not null)
+            select c.id, c.name, c.ended_at from w join carriers c on c.id = w.id";
+        Ok(sqlx::query_as(sql).fetch_all(self.engine()).await?)
     }
 }

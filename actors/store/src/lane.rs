@@ -6,6 +6,7 @@
 //! fires, claims, results, receipts, inbound; then the log and the ledger, once for all.
 
 mod accept;
+mod accounts;
 mod admin;
 mod batches;
 mod blocked;
@@ -85,6 +86,8 @@ pub struct Lane {
     /// Parked receipts by carrier, so that a result looks for one only where there may be one.
     parked: HashMap<CarrierId, i64>,
     id_rules: HashMap<CarrierId, i64>,
+    /// No other process writes events beside this lane.
+    alone: bool,
     /// The epoch of each carrier's owner: an earlier one's grants are void.
     epochs: HashMap<CarrierId, i64>,
     /// The last line of each organization's log that is owed to an SMPP account.
@@ -117,6 +120,8 @@ pub(crate) struct Gathered {
     pub(crate) parked: HashMap<CarrierId, i64>,
     pub(crate) id_rules: HashMap<CarrierId, i64>,
     pub(crate) epochs: HashMap<CarrierId, i64>,
+    /// Accounts of which nothing is kept in memory, once committed.
+    pub(crate) settled: Vec<CarrierId>,
     pub(crate) intended: Vec<MessageKey>,
     /// What is known of the messages of `events`, by place: of an SMPP account's, what it is owed.
     pub(crate) owed: Vec<(usize, Option<owed::OwedMessage>)>,
@@ -175,6 +180,7 @@ impl Gathered {
 impl Lane {
     pub(crate) async fn open(
         mut conn: Conn,
+        alone: bool,
         alternatives: Alternatives,
         protection: Protection,
     ) -> Result<Self, StoreError> {
@@ -203,6 +209,7 @@ impl Lane {
             alternatives,
             parked,
             id_rules,
+            alone,
             epochs,
             last_owed: HashMap::new(),
             capped,
@@ -268,6 +275,10 @@ impl Lane {
         }
         self.id_rules.extend(gathered.id_rules);
         self.epochs.extend(gathered.epochs);
+        for carrier in &gathered.settled {
+            self.id_rules.remove(carrier);
+            self.epochs.remove(carrier);
+        }
         self.last_owed.extend(done.owed.iter().map(|owed| (owed.organization, owed.to)));
         self.guards.own.extend(gathered.protected);
         self.alerted.extend(gathered.alerted);
@@ -322,7 +333,7 @@ impl Lane {
         self.overdue(&work.overdue, now, gathered).await?;
         self.quarantine(&work.quarantine, now).await?;
         self.move_cursors(&work.smpp_cursors).await?;
-        self.housekeeping(work, now).await?;
+        self.housekeeping(work, now, gathered).await?;
         self.forget_hits_of(gathered).await?;
         self.retire(&work.retire, now).await?;
         let seqs = self.log(gathered, now).await?;
@@ -428,13 +439,15 @@ static PARKED_COUNTS: Bulk = Bulk {
 };
 
 static ID_RULES: Bulk = Bulk {
-    sqlite: "select id, id_rule from carriers where id_rule is not null and ?1 is not null",
-    postgres: "select id, id_rule from carriers, unnest($1::bigint[]) where id_rule is not null",
+    sqlite: "select id, id_rule from carriers
+         where id_rule is not null and settled_at is null and ?1 is not null",
+    postgres: "select id, id_rule from carriers, unnest($1::bigint[])
+         where id_rule is not null and settled_at is null",
 };
 
 static EPOCHS: Bulk = Bulk {
-    sqlite: "select id, epoch from carriers where ?1 is not null",
-    postgres: "select id, epoch from carriers, unnest($1::bigint[])",
+    sqlite: "select id, epoch from carriers where settled_at is null and ?1 is not null",
+    postgres: "select id, epoch from carriers, unnest($1::bigint[]) where settled_at is null",
 };
 
 static UPDATE_WALLETS: Bulk = Bulk {

@@ -206,7 +206,7 @@ impl Store {
             }
             Conn::Sqlite(conn)
         };
-        Lane::open(conn, alternatives, self.options.protection.clone()).await
+        Lane::open(conn, exclusive, alternatives, self.options.protection.clone()).await
     }
 
     /// The writer's connection to PostgreSQL.

@@ -1,4 +1,5 @@
-//! The log as the sweeper reads it: which messages went out, in order. Tables: lanes, sweeps, events.
+//! The log as the sweeper reads it: which messages went out, in order. Tables: lanes, sweeps, events,
+//! carriers.
 
 use model::carrier::CarrierId;
 
@@ -28,9 +29,12 @@ row! {
 impl Store {
     /// Each writer's life whose log this carrier's sweep may still have to read: lane and cursor.
     pub async fn sweep_cursors(&self, carrier: CarrierId) -> Result<Vec<(i64, i64)>, StoreError> {
-        let sql = "select l.id as lane_id, coalesce(s.seq, 0) as seq
-            from lanes l left join sweeps s on s.lane_id = l.id and s.carrier_id = $1
-            where coalesce(s.seq, 0) < 9223372036854775807
+        let sql = "select l.id as lane_id,
+                case when s.seq > c.swept_from then s.seq else c.swept_from end as seq
+            from carriers c join lanes l on (l.id + 1) * 1099511627776 > c.swept_from
+            left join sweeps s on s.lane_id = l.id and s.carrier_id = c.id
+            where c.id = $1 and c.settled_at is null
+                and coalesce(s.seq, 0) < 9223372036854775807
             order by l.id";
         let rows: Vec<CursorRow> =
             sqlx::query_as(sql).bind(carrier.0).fetch_all(self.engine()).await?;

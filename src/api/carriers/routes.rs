@@ -60,7 +60,8 @@ pub(crate) async fn list(
     request_body = CarrierIn,
     responses(
         (status = 201, description = "Made", body = Envelope<CarrierOut>),
-        (status = 409, description = "A carrier uses the credential", body = ErrorOut),
+        (status = 409, description = "A carrier uses the credential, or there are as many as may be",
+            body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),

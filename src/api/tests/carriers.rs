@@ -413,6 +413,39 @@ async fn lists_go_by_pages_and_have_their_limit() {
 }
 
 #[tokio::test]
+async fn a_thousand_carriers_made_and_deleted_leave_nothing_to_look_after() {
+    let world = World::with_settings(Profile::Open, |settings| {
+        settings.smpp.carriers_per_organization_max = 1_000;
+    })
+    .await;
+    let credential = world.credential().await;
+    let (book, router) = (&world.app.carriers, world.admission.router());
+    book.changed().await;
+    let before = (book.watched().len(), book.planned());
+    for _ in 0..1_000 {
+        let made = world.carrier(&credential, json!({})).await;
+        assert_eq!(world.ask("DELETE", &at(CARRIERS, &made), None).await.status, 204);
+    }
+    assert_eq!((book.watched().len(), book.planned()), before);
+    assert!(router.remembers() <= 3, "{}", router.remembers());
+    let said = json!({"credential_id": id_in(&credential)});
+    let refused = world.post(CARRIERS, &said).await;
+    assert_eq!((refused.status, refused.code()), (409, "CONFLICT"), "those of today count");
+}
+
+#[tokio::test]
+async fn what_waits_at_a_deleted_carrier_keeps_its_owner() {
+    let world = World::new().await;
+    let credential = world.credential().await;
+    let made = world.carrier(&credential, json!({"default_sender": "Orbit"})).await;
+    assert_eq!(world.post("/api/v1/messages/sms", &sms()).await.status, 202);
+    let (book, planned) = (&world.app.carriers, world.app.carriers.planned());
+    let watched = book.watched().len();
+    assert_eq!(world.ask("DELETE", &at(CARRIERS, &made), None).await.status, 204);
+    assert_eq!((book.watched().len(), book.planned()), (watched, planned));
+}
+
+#[tokio::test]
 async fn the_operator_keeps_the_platforms_carriers_and_not_those_of_the_file() {
     let file = "name = \"filed\"\nhost = \"10.0.0.1\"\nsystem_id = \"s\"\npassword = \"p\"";
     let world = World::with_settings(Profile::Open, |settings| {

@@ -1,6 +1,9 @@
 //! Accounts that change while others run: one is touched, the others are not.
 
+use actors::series::Series;
 use actors::smpp::profile::{BindMode, Profile};
+use metrics::NoopRecorder;
+use model::carrier::CarrierId;
 use model::message::{Category, Status};
 
 use super::peer::{Act, Peer};
@@ -90,6 +93,41 @@ async fn an_account_without_binds_keeps_what_waits_and_one_that_is_gone_is_forgo
     assert_eq!((two_.unbinds(), two_.opened(), two_.bound()), (0, 1, 1));
     world.replan(vec![first.clone()]);
     until("it is back, and the other gone", async || one.bound() == 1 && two_.bound() == 0).await;
+    world.end().await;
+}
+
+/// On one thread: so that the recorder of this test is the one that everything measures by.
+#[tokio::test]
+async fn a_thousand_accounts_that_came_and_went_leave_nothing() {
+    let series = Series::default();
+    let recorder = series.clone().beside(NoopRecorder);
+    let _measured = metrics::set_default_local_recorder(&recorder);
+    let (stays, passing) = (Peer::new(), Peer::new());
+    let first = profile("stays", &stays);
+    let plan = Plan { series: series.clone(), ..Plan::of(vec![first.clone()]) };
+    let world = plan.start().await;
+    until("it is bound", async || stays.bound() == 1).await;
+    let remembered = world.admission.router().remembers();
+    for round in 0..10 {
+        let name = |at: usize| format!("passing {round} {at}");
+        let more = (0..100).map(|at| profile(&name(at), &passing));
+        world.replan(more.chain([first.clone()]).collect());
+        until("they are bound", async || passing.bound() == 100).await;
+        assert_eq!(series.carriers().len(), 102, "one each, and what is nobody's");
+        world.replan(vec![first.clone()]);
+        until("they are gone", async || world.views.all().len() == 1).await;
+    }
+    assert_eq!(series.carriers(), ["", "stays"]);
+    // What the last of them held goes with their actors.
+    let owned = |id: &i64| world.directory.find(CarrierId(*id)).is_some();
+    until("their owners are gone", async || (1..2_000).filter(owned).count() == 1).await;
+    until("nothing is remembered", async || {
+        world.admission.replace(world.routes());
+        world.admission.router().remembers() == remembered
+    })
+    .await;
+    assert_eq!(series.carriers(), ["", "stays"]);
+    assert_eq!((stays.opened(), stays.bound()), (1, 1));
     world.end().await;
 }
 

@@ -9,6 +9,7 @@ use actors::customer::webhook::Tools;
 use actors::customer::webhook::guard::{Networks, system_lookup};
 use actors::customer::webhook::sender::Sender;
 use actors::directory::Directory;
+use actors::series::Series;
 use actors::smpp::bind::BindMsg;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::{OwnerMsg, Views};
@@ -77,6 +78,8 @@ pub(super) struct Plan {
     pub(super) limits: Limits,
     /// A PostgreSQL database instead of a SQLite file.
     pub(super) postgres: Option<String>,
+    /// Where its carriers' metrics are kept.
+    pub(super) series: Series,
 }
 
 pub(super) struct World {
@@ -169,7 +172,14 @@ fn new_key() -> NewKey {
 impl Plan {
     pub(super) fn of(profiles: Vec<Profile>) -> Self {
         let limits = Limits { accepts_max: 1_000, backlog_per_organization_max: 100_000 };
-        Self { profiles, policy: QUICK, root_policy: QUICK, limits, postgres: None }
+        Self {
+            profiles,
+            policy: QUICK,
+            root_policy: QUICK,
+            limits,
+            postgres: None,
+            series: Series::default(),
+        }
     }
 
     pub(super) async fn start(self) -> World {
@@ -182,7 +192,7 @@ impl Plan {
         let store = Store::open(Options::new(&url)).await.unwrap();
         let shared = Arc::new(Shared::new(self.limits));
         let writer = WriterHandle::new(shared.clone());
-        let (directory, views) = (Directory::default(), Views::default());
+        let (directory, views) = (Directory::default(), Views::measured(self.series));
         let names: Vec<String> = self.profiles.iter().map(|p| p.name.to_string()).collect();
         let condemned = Condemned::default();
         let admission = Admission::new(Routes::default());

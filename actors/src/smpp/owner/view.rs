@@ -8,6 +8,7 @@ use metrics::{Gauge, gauge};
 use model::carrier::CarrierId;
 
 use super::bind_view::{BindStanding, BindView};
+use crate::series::Series;
 use crate::smpp::profile::Profile;
 
 /// One carrier account, as it stands.
@@ -55,9 +56,16 @@ impl Meters {
 #[derive(Clone, Debug, Default)]
 pub struct Views {
     all: Arc<RwLock<BTreeMap<Arc<str>, Arc<CarrierView>>>>,
+    series: Series,
 }
 
 impl Views {
+    /// Of carriers whose metrics are kept there.
+    #[must_use]
+    pub fn measured(series: Series) -> Self {
+        Self { series, ..Self::default() }
+    }
+
     /// The view of an account, made on its first owner's start and kept over restarts.
     pub(super) fn enter(&self, profile: &Profile, id: CarrierId) -> Arc<CarrierView> {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +76,13 @@ impl Views {
         view.clone()
     }
 
-    /// Forgets an account: it is gone, or its next owner makes another view.
+    /// Forgets an account that is gone, and all that was measured of it.
+    pub fn forget(&self, name: &str) {
+        self.remove(name);
+        self.series.forget(name);
+    }
+
+    /// Forgets an account's view: its next owner makes another one.
     pub fn remove(&self, name: &str) {
         let gone = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         if let Some(view) = gone {

@@ -86,7 +86,7 @@ impl Pulse {
     }
 }
 
-/// All carriers' states, made on first mention and kept over tables and owners.
+/// All carriers' states, made on first mention and kept while a table or an owner holds them.
 #[derive(Debug, Default)]
 pub struct Pulses(RwLock<HashMap<CarrierId, Arc<Pulse>>>);
 
@@ -98,6 +98,18 @@ impl Pulses {
             let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(carrier).or_default())
         })
+    }
+
+    /// Drops those that nobody holds any more.
+    pub(super) fn forget_unheld(&self) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, pulse| Arc::strong_count(pulse) > 1);
+        all.shrink_to_fit();
+    }
+
+    #[must_use]
+    pub(super) fn count(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -121,6 +133,17 @@ mod tests {
         assert_eq!(pulse.standing(at(29)), Standing::Fine);
         pulse.set_paused(true);
         assert_eq!(pulse.standing(at(29)), Standing::Paused);
+    }
+
+    #[test]
+    fn a_state_is_kept_as_long_as_somebody_holds_it() {
+        let pulses = Pulses::default();
+        let held = pulses.of(CarrierId(1));
+        held.set_bound(1);
+        drop(pulses.of(CarrierId(2)));
+        pulses.forget_unheld();
+        assert_eq!(pulses.count(), 1);
+        assert_eq!(pulses.of(CarrierId(1)).standing(at(0)), Standing::Fine);
     }
 
     #[test]

@@ -12,11 +12,11 @@ use model::clock::At;
 use model::event::EventKind;
 use model::message::Status;
 use model::refusal::Refusal;
-use store::lane::{Overdue, Work};
+use store::lane::{Admin, CarrierChange, Overdue, Work};
 use store::{StoreError, SweepRow};
 use tokio::time::Instant;
 
-use super::{SweeperArgs, Swept};
+use super::{SweeperArgs, Swept, Watch};
 
 /// Events read at once.
 const STRETCH: usize = 2_000;
@@ -26,6 +26,8 @@ const STRETCHES_MAX: usize = 50;
 const OVERDUE_MAX: usize = 2_000;
 /// After this the commits of a writer's earlier life are over, and its log has an end.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
+/// After this what was under way when an account ended is in the log.
+const LEAVING: Duration = Duration::from_secs(60);
 /// The cursor of a log that is read to its end and grows no more.
 const ENDED: i64 = i64::MAX;
 
@@ -96,10 +98,18 @@ impl Sweep {
     /// True: there was more to read than one pass may.
     async fn pass(&self, now: At) -> Result<bool, Cut> {
         let ended_below = self.ended_below();
-        let mut behind = false;
-        for (carrier, receipt_timeout) in (self.args.carriers)() {
+        let (mut behind, mut settled) = (false, Vec::new());
+        for Watch { carrier, receipt_timeout, ended } in (self.args.carriers)() {
             let until = now.minus(receipt_timeout);
-            behind |= self.carrier(carrier, until, ended_below).await?;
+            let more = self.carrier(carrier, until, ended_below).await?;
+            if !more && ended.is_some_and(|ended| ended.plus(LEAVING) < until) {
+                settled.push(carrier);
+            }
+            behind |= more;
+        }
+        if !settled.is_empty() {
+            let admin = vec![Admin::Carrier(Box::new(CarrierChange::Settle(settled)))];
+            self.perform(Work { admin, ..Work::default() }).await?;
         }
         self.perform(Work {
             forget_keys_before: Some(now.minus(KEYS_KEPT)),

@@ -4,7 +4,9 @@ use model::carrier::{MessageKey, OrgId};
 use model::message::{Category, Status};
 use model::money::Micros;
 use model::submission::{Credential, Submission};
-use store::lane::{Accepted, Claim, HandoffResult, OutboxRef, Outcome, PartId, Work};
+use store::lane::{
+    Accepted, Admin, CarrierChange, Claim, HandoffResult, OutboxRef, Outcome, PartId, Work,
+};
 use store::{Filter, Options};
 use tokio::time::timeout;
 
@@ -84,7 +86,9 @@ async fn a_message_without_a_receipt_is_given_up_when_its_own_carrier_is_overdue
     let patient = testing::carrier(&world.writer, "patient").await;
     let given_up = world.sent(hasty, "1").await;
     let kept = world.sent(patient, "2").await;
-    let watched = [(hasty.0, Duration::ZERO), (patient.0, Duration::from_secs(3_600))];
+    let watch = |carrier, receipt_timeout| Watch { carrier, receipt_timeout, ended: None };
+    let hour = Duration::from_secs(3_600);
+    let watched = [watch(hasty.0, Duration::ZERO), watch(patient.0, hour)];
     let carriers: Watched = Arc::new(move || watched.to_vec());
     let mut args = SweeperArgs::new(world.store.clone(), world.writer.clone(), carriers);
     args.period = Duration::from_millis(1);
@@ -103,5 +107,35 @@ async fn a_message_without_a_receipt_is_given_up_when_its_own_carrier_is_overdue
     assert!(world.cursor(hasty.0).await > cursor, "a lane that lives on is read on");
     assert_eq!(world.status(kept).await, Some(Status::Sent));
     assert_eq!(world.cursor(patient.0).await, 0);
+    sweeper.stop_and_wait(None, Some(PATIENCE)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_that_ended_is_settled_when_what_it_sent_was_searched() {
+    let world = World::new().await;
+    let (gone, going) = (
+        testing::carrier(&world.writer, "gone").await,
+        testing::carrier(&world.writer, "going").await,
+    );
+    let given_up = world.sent(gone, "1").await;
+    world.sent(going, "2").await;
+    let end = CarrierChange::End(vec![gone.0, going.0]);
+    world.writer.administer(Admin::Carrier(Box::new(end))).await.unwrap();
+    let past = At::now().minus(Duration::from_secs(120));
+    let ended = |carrier, receipt_timeout, at| Watch { carrier, receipt_timeout, ended: Some(at) };
+    let watched = [ended(gone.0, Duration::ZERO, past), ended(going.0, Duration::ZERO, At::now())];
+    let carriers: Watched = Arc::new(move || watched.to_vec());
+    let mut args = SweeperArgs::new(world.store.clone(), world.writer.clone(), carriers);
+    args.period = Duration::from_millis(1);
+    let (sweeper, _) = Sweeper::spawn(None, Sweeper, args).await.unwrap();
+    let settled = async {
+        while world.store.accounts_ended().await.unwrap().len() == 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, settled).await.unwrap();
+    let left = world.store.accounts_ended().await.unwrap();
+    assert_eq!(left.iter().map(|account| account.id).collect::<Vec<_>>(), [going.0.0]);
+    assert_eq!(world.status(given_up).await, Some(Status::SubmittedNoReceipt));
     sweeper.stop_and_wait(None, Some(PATIENCE)).await.unwrap();
 }

@@ -171,9 +171,9 @@ impl Lane {
                     self.topped_up(*organization).await?;
                     AdminDone::ToppedUp
                 }
-                Admin::NameCarrier { name } => self.own_carrier(name, 0).await?,
+                Admin::NameCarrier { name } => self.name_account(name, None).await?,
                 Admin::OwnCarrier { name } => {
-                    let owned = self.own_carrier(name, 1).await?;
+                    let owned = self.own_account(name, now).await?;
                     if let AdminDone::Carrier { id, epoch, .. } = owned {
                         gathered.epochs.insert(id, epoch);
                     }
@@ -271,21 +271,6 @@ impl Lane {
         self.conn.run(&INSERT_KEY, &columns).await?;
         Ok(id)
     }
-
-    pub(super) async fn own_carrier(
-        &mut self,
-        name: &str,
-        step: i64,
-    ) -> Result<AdminDone, StoreError> {
-        let columns = [Column::Text(vec![name]), Column::Int(vec![step])];
-        let lines = self.conn.fetch(&OWN_CARRIER, &columns).await?;
-        let line = lines.first().ok_or(StoreError::Impossible("a carrier without a row"))?;
-        Ok(AdminDone::Carrier {
-            id: CarrierId(line.int(0)?),
-            epoch: line.int(1)?,
-            paused: line.maybe_int(2)?.is_some(),
-        })
-    }
 }
 
 fn top_up(organization: OrgId, amount: Micros, note: &str) -> Transfer {
@@ -321,16 +306,6 @@ static REVOKE_KEY: Bulk = Bulk {
     postgres: "update api_keys set revoked_at = v.n
          from unnest($1::bytea[], $2::bigint[]) v (i, n)
          where public_id = v.i and revoked_at is null",
-};
-
-static OWN_CARRIER: Bulk = Bulk {
-    sqlite: "insert into carriers (name, epoch) values (?1, ?2)
-         on conflict (name) do update set epoch = carriers.epoch + excluded.epoch
-         returning id, epoch, paused_at",
-    postgres: "insert into carriers (name, epoch)
-         select * from unnest($1::text[], $2::bigint[])
-         on conflict (name) do update set epoch = carriers.epoch + excluded.epoch
-         returning id, epoch, paused_at",
 };
 
 static PAUSE_CARRIER: Bulk = Bulk {

@@ -4,7 +4,7 @@
 //! Rare, so one statement a row. Without an organization a row is the platform's. A change is made
 //! only to what is still as it was read: `updated_at` says so.
 
-use model::carrier::OrgId;
+use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
 use model::event::EventKind;
 use model::id::{Kind, PublicId};
@@ -67,6 +67,8 @@ pub enum CarrierChange {
         account: String,
         settings: String,
         disabled: bool,
+        /// An organization has no more of them than this, those that it deleted of late among them.
+        most: i64,
     },
     UpdateCarrier {
         id: PublicId,
@@ -81,6 +83,10 @@ pub enum CarrierChange {
         id: PublicId,
         organization: Option<OrgId>,
     },
+    /// Nothing is said of these accounts any more, unless a carrier uses them.
+    End(Vec<CarrierId>),
+    /// What these had sent is searched for receipts, to its end.
+    Settle(Vec<CarrierId>),
 }
 
 /// What came of it; but for the first nothing was changed.
@@ -97,8 +103,10 @@ pub enum CarrierDone {
     NoCredential,
     /// The name is taken.
     Taken,
-    /// The organization has as many as it may.
+    /// The organization has as many credentials as it may.
     TooMany,
+    /// The same of carriers.
+    TooManyCarriers,
     /// Its password was shown before.
     Revealed,
 }
@@ -173,8 +181,20 @@ impl Lane {
             CarrierChange::UpdateCarrier { .. } => self.update_carrier(change, now).await,
             CarrierChange::DeleteCarrier { id, organization } => {
                 let columns = [Column::Blob(vec![id.as_bytes()]), whose(*organization)];
-                let touched = self.conn.run(&DELETE_CARRIER, &columns).await?;
-                Ok(if touched > 0 { CarrierDone::Done } else { CarrierDone::Missing })
+                let gone = self.conn.fetch(&DELETE_CARRIER, &columns).await?;
+                let Some(account) = gone.first().map(|line| line.int(0)).transpose()? else {
+                    return Ok(AdminDone::CarrierChanged(CarrierDone::Missing));
+                };
+                self.end_accounts(&[CarrierId(account)], now).await?;
+                Ok(CarrierDone::Done)
+            }
+            CarrierChange::End(accounts) => {
+                self.end_accounts(accounts, now).await?;
+                Ok(CarrierDone::Done)
+            }
+            CarrierChange::Settle(accounts) => {
+                self.settle(accounts, now, gathered).await?;
+                Ok(CarrierDone::Done)
             }
         };
         done.map(AdminDone::CarrierChanged)
@@ -221,6 +241,7 @@ impl Lane {
             account,
             settings,
             disabled,
+            most,
         } = change
         else {
             return Ok(CarrierDone::Missing);
@@ -231,7 +252,11 @@ impl Lane {
         if self.user_of(credential).await?.is_some() {
             return Ok(CarrierDone::InUse);
         }
-        let AdminDone::Carrier { id: carrier, .. } = self.own_carrier(account, 0).await? else {
+        if self.accounts_of(*organization, now).await? >= *most {
+            return Ok(CarrierDone::TooManyCarriers);
+        }
+        let named = self.name_account(account, *organization).await?;
+        let AdminDone::Carrier { id: carrier, .. } = named else {
             return Err(StoreError::Impossible("a carrier without a row"));
         };
         let number = self.number();
@@ -311,7 +336,7 @@ impl Lane {
 }
 
 /// The platform's rows have no organization.
-fn whose(organization: Option<OrgId>) -> Column<'static> {
+pub(super) fn whose(organization: Option<OrgId>) -> Column<'static> {
     Column::MaybeInt(vec![organization.map(|organization| organization.0)])
 }
 
@@ -440,7 +465,9 @@ static UPDATE_CARRIER: Bulk = Bulk {
 };
 
 static DELETE_CARRIER: Bulk = Bulk {
-    sqlite: "delete from smpp_carriers where public_id = ?1 and organization_id is ?2",
+    sqlite: "delete from smpp_carriers where public_id = ?1 and organization_id is ?2
+         returning carrier_id",
     postgres: "delete from smpp_carriers c using unnest($1::bytea[], $2::bigint[]) v (p, o)
-         where c.public_id = v.p and c.organization_id is not distinct from v.o",
+         where c.public_id = v.p and c.organization_id is not distinct from v.o
+         returning c.carrier_id",
 };

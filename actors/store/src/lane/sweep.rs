@@ -53,7 +53,12 @@ impl Lane {
         Ok(())
     }
 
-    pub(super) async fn housekeeping(&mut self, work: &Work, now: At) -> Result<(), StoreError> {
+    pub(super) async fn housekeeping(
+        &mut self,
+        work: &Work,
+        now: At,
+        gathered: &mut Gathered,
+    ) -> Result<(), StoreError> {
         let mut cursors: BTreeMap<(i64, CarrierId), i64> = BTreeMap::new();
         for (lane, carrier, seq) in &work.sweep_cursors {
             let highest = cursors.entry((*lane, *carrier)).or_insert(*seq);
@@ -74,6 +79,7 @@ impl Lane {
             let column = || [Column::Int(vec![before.micros()])];
             self.conn.run(&FORGET_SEEN, &column()).await?;
             self.sweep_hits(now).await?;
+            self.settle_idle(now, gathered).await?;
             self.conn.run(&FORGET_REPLIES, &column()).await?;
             if self.conn.run(&FORGET_PARKED, &column()).await? > 0 {
                 tracing::info!(before = %before.iso(), now = %now.iso(), "old orphans dropped");

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test should say where")]
 
 mod accept;
+mod accounts;
 mod batches;
 mod caps;
 mod carriers;
