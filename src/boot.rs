@@ -122,6 +122,7 @@ pub(crate) async fn open_store(settings: &Settings) -> Result<Store> {
         readers_max: database.readers_max,
         sqlite_checkpoint_pages: database.sqlite_checkpoint_pages,
         protection: settings.protection.rules(),
+        parked_receipts_max: i64::from(settings.smpp.parked_receipts_max),
         ..Options::new(&settings.database_url())
     };
     Store::open(options).await.context("opening the store")

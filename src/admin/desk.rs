@@ -27,6 +27,8 @@ use crate::carriers::Book;
 
 /// Lines of a list at once.
 pub(super) const PAGE: i64 = 200;
+/// Orphans stay so long, and so long it is said that some went before.
+const ORPHANS_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// How long a carrier may take to finish what is under way.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -279,6 +281,7 @@ impl Desk {
     async fn orphans(&self, older_s: u64, below: Option<i64>) -> Result<Value, Refusal> {
         let before = At::now().minus(Duration::from_secs(older_s)).micros();
         let rows = self.store.orphans(before, below.unwrap_or(i64::MAX), PAGE).await;
+        let mut all = self.receipts_dropped(below).await?;
         let shown = rows.map_err(away)?.into_iter().map(|row| {
             json!({
                 "seq": row.seq,
@@ -289,6 +292,24 @@ impl Desk {
                 "carrier_error": row.error,
                 "source": row.source,
                 "destination": row.destination,
+            })
+        });
+        all.extend(shown);
+        Ok(Value::Array(all))
+    }
+
+    /// Above the first page: where orphans went before their time.
+    async fn receipts_dropped(&self, below: Option<i64>) -> Result<Vec<Value>, Refusal> {
+        if below.is_some() {
+            return Ok(Vec::new());
+        }
+        let since = At::now().minus(ORPHANS_KEPT).micros();
+        let rows = self.store.receipts_dropped(since, PAGE).await.map_err(away)?;
+        let shown = rows.into_iter().map(|row| {
+            json!({
+                "carrier": row.carrier,
+                "dropped": row.receipts,
+                "at": At(row.dropped_at).iso(),
             })
         });
         Ok(shown.collect())

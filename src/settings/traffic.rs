@@ -39,6 +39,7 @@ pub struct Smpp {
     pub retry_attempts: u32,
     pub retry_base_ms: u64,
     pub inbound_window: usize,
+    pub parked_receipts_max: u32,
     pub credentials_per_organization_max: u32,
     pub carriers_per_organization_max: u32,
     pub carrier_networks: Vec<String>,
@@ -76,6 +77,8 @@ impl Smpp {
         faults.range(u64::from(self.retry_attempts), 0..=100, "smpp", "retry_attempts");
         faults.range(self.retry_base_ms, 1..=600_000, "smpp", "retry_base_ms");
         faults.range(self.inbound_window as u64, 1..=100_000, "smpp", "inbound_window");
+        let parked = u64::from(self.parked_receipts_max);
+        faults.range(parked, 100..=1_000_000, "smpp", "parked_receipts_max");
         let key = "credentials_per_organization_max";
         faults.range(u64::from(self.credentials_per_organization_max), 0..=10_000, "smpp", key);
         let key = "carriers_per_organization_max";

@@ -16,8 +16,8 @@ use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::{ActorProcessingErr, ActorRef, ActorStatus};
 use store::lane::{
-    Accepted, Admin, AdminDone, CancelFate, Done, Fate, Fire, FireFate, InboundFate, OutboxRef,
-    Quarantined, ReceiptFate, Work,
+    Accepted, Admin, AdminDone, CancelFate, Done, Dropped, Fate, Fire, FireFate, InboundFate,
+    OutboxRef, Quarantined, ReceiptFate, Work,
 };
 use store::{Lane, StoreError};
 use tokio::runtime::Handle;
@@ -282,6 +282,7 @@ impl Committer {
             receipts: vec![ReceiptFate::Noted; work.receipts.len()],
             inbound: vec![InboundFate::Ownerless; work.inbound.len()],
             blocked: Vec::new(),
+            dropped: Vec::new(),
             replies_due: false,
             previews: work.previews.iter().map(|_| Err(refused.clone())).collect(),
         })
@@ -383,6 +384,10 @@ impl Committer {
         self.meters.claims.increment(claims as u64);
         let doubts = done.results.iter().filter(|fate| **fate == Fate::Waiting).count();
         self.meters.in_doubt.increment(doubts as u64);
+        for Dropped { carrier, receipts } in &done.dropped {
+            let carrier = carrier.clone();
+            counter!("orbit_receipts_dropped_total", "carrier" => carrier).increment(*receipts);
+        }
         let mut fates = [("applied", 0), ("noted", 0), ("parked", 0)];
         for fate in &done.receipts {
             match fate {
@@ -501,6 +506,7 @@ fn join(mut first: Done, second: Done) -> Done {
     first.receipts.extend(second.receipts);
     first.inbound.extend(second.inbound);
     first.blocked.extend(second.blocked);
+    first.dropped.extend(second.dropped);
     first.replies_due |= second.replies_due;
     first.previews.extend(second.previews);
     first
@@ -519,6 +525,7 @@ fn take(done: &mut Done, share: &Share) -> Done {
         intended: Vec::new(),
         owed: Vec::new(),
         blocked: Vec::new(),
+        dropped: Vec::new(),
         replies_due: false,
         previews: done.previews.drain(..share.previews).collect(),
     }

@@ -63,7 +63,7 @@ pub use interceptors::InterceptorChange;
 pub use owed::Owed;
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use previews::{Foreseen, PreviewAnswer};
-pub use receipts::{Alternatives, Receipt, ReceiptFate};
+pub use receipts::{Alternatives, Dropped, Receipt, ReceiptFate};
 pub use retire::{Gone, Retire};
 pub use smpp::{SmppChange, SmppCursor, SmppSettings};
 pub use sweep::Overdue;
@@ -85,6 +85,8 @@ pub struct Lane {
     alternatives: Alternatives,
     /// Parked receipts by carrier, so that a result looks for one only where there may be one.
     parked: HashMap<CarrierId, i64>,
+    /// So many of one carrier; of more the oldest go.
+    parked_max: i64,
     id_rules: HashMap<CarrierId, i64>,
     /// No other process writes events beside this lane.
     alone: bool,
@@ -109,6 +111,15 @@ pub struct Lane {
     touched: Vec<OrgId>,
 }
 
+/// How a lane is opened.
+pub(crate) struct Terms {
+    /// No other process writes beside it.
+    pub(crate) alone: bool,
+    /// Parked receipts of one carrier.
+    pub(crate) parked_max: i64,
+    pub(crate) protection: Protection,
+}
+
 /// What one transaction gathers for the log and the ledger.
 #[derive(Default)]
 pub(crate) struct Gathered {
@@ -118,6 +129,7 @@ pub(crate) struct Gathered {
     pub(crate) wallets: HashMap<OrgId, (Micros, Micros)>,
     /// Changes to `Lane::parked` that hold once committed.
     pub(crate) parked: HashMap<CarrierId, i64>,
+    pub(crate) dropped: Vec<Dropped>,
     pub(crate) id_rules: HashMap<CarrierId, i64>,
     pub(crate) epochs: HashMap<CarrierId, i64>,
     /// Accounts of which nothing is kept in memory, once committed.
@@ -180,15 +192,15 @@ impl Gathered {
 impl Lane {
     pub(crate) async fn open(
         mut conn: Conn,
-        alone: bool,
         alternatives: Alternatives,
-        protection: Protection,
+        terms: Terms,
     ) -> Result<Self, StoreError> {
+        let Terms { alone, parked_max, protection } = terms;
         let id = conn.fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])]).await?;
         let id = id.first().ok_or(StoreError::Impossible("a lane without a number"))?.int(0)?;
         let one = [Column::Int(vec![0])];
         let mut parked = HashMap::new();
-        for line in conn.fetch(&PARKED_COUNTS, &one).await? {
+        for line in conn.fetch(&receipts::PARKED_COUNTS, &one).await? {
             parked.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
         let mut id_rules = HashMap::new();
@@ -208,6 +220,7 @@ impl Lane {
             next: 0,
             alternatives,
             parked,
+            parked_max,
             id_rules,
             alone,
             epochs,
@@ -273,6 +286,7 @@ impl Lane {
         for (carrier, change) in gathered.parked {
             *self.parked.entry(carrier).or_default() += change;
         }
+        self.parked.retain(|_, count| *count > 0);
         self.id_rules.extend(gathered.id_rules);
         self.epochs.extend(gathered.epochs);
         for carrier in &gathered.settled {
@@ -340,6 +354,7 @@ impl Lane {
         let owed = self.owed(gathered, &seqs, now);
         let blocked = std::mem::take(&mut gathered.blocked);
         let intended = std::mem::take(&mut gathered.intended);
+        let dropped = std::mem::take(&mut gathered.dropped);
         let replies_due = gathered.replies_due;
         Ok(Done {
             at: now,
@@ -353,6 +368,7 @@ impl Lane {
             inbound,
             owed,
             blocked,
+            dropped,
             replies_due,
             previews: Vec::new(),
         })
@@ -431,11 +447,6 @@ impl Lane {
 static NEW_LANE: Bulk = Bulk {
     sqlite: "insert into lanes (started_at) values (?1) returning id",
     postgres: "insert into lanes (started_at) select * from unnest($1::bigint[]) returning id",
-};
-
-static PARKED_COUNTS: Bulk = Bulk {
-    sqlite: "select carrier_id, count(*) from parked where ?1 is not null group by carrier_id",
-    postgres: "select carrier_id, count(*) from parked, unnest($1::bigint[]) group by carrier_id",
 };
 
 static ID_RULES: Bulk = Bulk {

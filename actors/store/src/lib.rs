@@ -42,7 +42,7 @@ pub use interceptors::InterceptorRow;
 pub use lane::Lane;
 pub use ledger::{Account, Imbalance, TransferKind, TransferRow, Wallet};
 pub use log::{LogFilter, LoggedRow};
-pub use messages::{EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailRow};
+pub use messages::{DroppedRow, EventRow, Filter, MessageRow, OrphanRow, QuarantineRow, TailRow};
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
 pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};

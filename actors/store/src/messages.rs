@@ -93,6 +93,15 @@ row! {
 }
 
 row! {
+    /// A carrier of which parked receipts were dropped before their time.
+    pub struct DroppedRow {
+        pub carrier: String,
+        pub receipts: i64,
+        pub dropped_at: i64,
+    }
+}
+
+row! {
     pub struct QuarantineRow {
         pub seq: i64,
         pub carrier: Option<String>,
@@ -297,6 +306,18 @@ impl Store {
             .bind(limit)
             .fetch_all(self.engine())
             .await?)
+    }
+
+    /// Carriers of which parked receipts were dropped because there were too many, and how many it
+    /// were in all; those of late first.
+    pub async fn receipts_dropped(
+        &self,
+        since: i64,
+        limit: i64,
+    ) -> Result<Vec<DroppedRow>, StoreError> {
+        let sql = "select name as carrier, dropped_receipts as receipts, dropped_at from carriers
+            where dropped_at >= $1 order by dropped_at desc limit $2";
+        Ok(sqlx::query_as(sql).bind(since).bind(limit).fetch_all(self.engine()).await?)
     }
 
     /// What was set aside, newest first.

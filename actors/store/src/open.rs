@@ -21,7 +21,7 @@ use sqlx::{
 
 use crate::bulk::{Conn, silent};
 use crate::error::StoreError;
-use crate::lane::{Alternatives, Lane};
+use crate::lane::{Alternatives, Lane, Terms};
 use crate::schema;
 
 /// One number per product, so that other programs' advisory locks do not meet ours.
@@ -46,6 +46,8 @@ pub struct Options {
     pub sqlite_checkpoint_pages: u32,
     /// What guards organizations that set nothing themselves.
     pub protection: Protection,
+    /// Receipts that match nothing which one carrier may have parked.
+    pub parked_receipts_max: i64,
 }
 
 impl Options {
@@ -58,6 +60,7 @@ impl Options {
             answer_wait: ANSWER_WAIT,
             sqlite_checkpoint_pages: 2_000,
             protection: Protection::default(),
+            parked_receipts_max: 5_000,
         }
     }
 
@@ -206,7 +209,12 @@ impl Store {
             }
             Conn::Sqlite(conn)
         };
-        Lane::open(conn, exclusive, alternatives, self.options.protection.clone()).await
+        let terms = Terms {
+            alone: exclusive,
+            parked_max: self.options.parked_receipts_max,
+            protection: self.options.protection.clone(),
+        };
+        Lane::open(conn, alternatives, terms).await
     }
 
     /// The writer's connection to PostgreSQL.

@@ -543,9 +543,12 @@ static INSERT_PARTS: Bulk = Bulk {
          on conflict do nothing",
 };
 
+/// By the two addresses apart, so that each has its index.
 static WITNESSES: Bulk = Bulk {
-    sqlite: "select seq, external_id, raw_id from parked where carrier_id = ?1 and at >= ?4
-         and (source = ?2 and destination = ?3 or source = ?3 and destination = ?2)
+    sqlite: "select seq, external_id, raw_id from parked
+            where carrier_id = ?1 and source = ?2 and destination = ?3 and at >= ?4
+         union select seq, external_id, raw_id from parked
+            where carrier_id = ?1 and source = ?3 and destination = ?2 and at >= ?4
          order by seq limit 20",
     postgres: "select p.seq, p.external_id, p.raw_id
          from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) v (c, t, f, s)

@@ -6,6 +6,7 @@
 //! message alone. Tables: parts, messages, parked, carriers.
 
 mod choose;
+mod parked;
 mod partly;
 
 use std::collections::HashMap;
@@ -16,14 +17,14 @@ use model::event::EventKind;
 use model::message::Status;
 use model::refusal::MessageError;
 
+pub use parked::Dropped;
+pub(super) use parked::PARKED_COUNTS;
+
 use super::owed::OwedMessage;
 use super::{EventRow, Gathered, Lane};
 use crate::bulk::{Bulk, Column, Line};
 use crate::error::StoreError;
 use crate::json::quoted;
-
-/// A receipt parked for less than this is taken by its id alone.
-const EARLY_US: i64 = 10 * 60 * 1_000_000;
 
 /// Other ways to read a canonical id, each with the number of its rule.
 pub type Alternatives = fn(&str) -> Vec<(i64, String)>;
@@ -143,6 +144,7 @@ impl Lane {
         }
         let strangers = self.apply(matched, &mut fates, now, gathered).await?;
         self.park(receipts, &strangers, now, gathered).await?;
+        self.bound_parked(now, gathered).await?;
         Ok(fates)
     }
 
@@ -230,77 +232,6 @@ impl Lane {
             self.conn.run(&LEARN_RULE, &columns).await?;
         }
         Ok(left)
-    }
-
-    async fn park(
-        &mut self,
-        receipts: &[Receipt],
-        which: &[usize],
-        now: At,
-        gathered: &mut Gathered,
-    ) -> Result<(), StoreError> {
-        if which.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<&Receipt> = which.iter().map(|at| &receipts[*at]).collect();
-        let columns = [
-            Column::Int(rows.iter().map(|_| self.number()).collect()),
-            Column::Int(rows.iter().map(|r| r.carrier.0).collect()),
-            Column::Text(rows.iter().map(|r| r.external_id.as_str()).collect()),
-            Column::Text(rows.iter().map(|r| r.raw_id.as_str()).collect()),
-            Column::Int(rows.iter().map(|r| r.status.map_or(0, Status::code)).collect()),
-            Column::MaybeText(rows.iter().map(|r| r.error.as_deref()).collect()),
-            Column::Text(rows.iter().map(|r| r.source.as_str()).collect()),
-            Column::Text(rows.iter().map(|r| r.destination.as_str()).collect()),
-            Column::Int(vec![now.micros(); rows.len()]),
-        ];
-        self.conn.run(&PARK, &columns).await?;
-        for receipt in rows {
-            *gathered.parked.entry(receipt.carrier).or_default() += 1;
-        }
-        Ok(())
-    }
-
-    /// Takes parked receipts that belong to parts known from now on.
-    pub(super) async fn unpark(
-        &mut self,
-        wanted: &[(CarrierId, String, i64, i64)],
-        now: At,
-    ) -> Result<Vec<Matched>, StoreError> {
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let columns = [
-            Column::Int((0_i64..).take(wanted.len()).collect()),
-            Column::Int(wanted.iter().map(|(carrier, ..)| carrier.0).collect()),
-            Column::Text(wanted.iter().map(|(_, id, ..)| id.as_str()).collect()),
-            Column::Int(wanted.iter().map(|(.., key, _)| *key).collect()),
-        ];
-        let lines = self.conn.fetch(&PARKED_BY_ID, &columns).await?;
-        let mut matched = Vec::with_capacity(lines.len());
-        let mut taken = Vec::with_capacity(lines.len());
-        for line in &lines {
-            let seq = line.int(1)?;
-            let index = usize::try_from(line.int(0)?).unwrap_or(usize::MAX);
-            let Some((carrier, _, key, part)) = wanted.get(index) else {
-                continue;
-            };
-            let receipt = parked_receipt(*carrier, line)?;
-            // Carriers use ids again: an old receipt for somebody else is not this message's.
-            let to = line.text(8)?;
-            let ours = line.int(9)? >= now.micros() - EARLY_US
-                || same_number(&to, &receipt.source)
-                || same_number(&to, &receipt.destination);
-            if !ours || taken.contains(&seq) {
-                continue;
-            }
-            taken.push(seq);
-            matched.push(Matched { at: None, key: MessageKey(*key), part: *part, receipt });
-        }
-        if !taken.is_empty() {
-            self.conn.run(&UNPARK, &[Column::Int(taken)]).await?;
-        }
-        Ok(matched)
     }
 
     /// Folds all receipts of a message into its state and writes each message once. Returns those
@@ -511,21 +442,6 @@ fn folded(line: &Line) -> Result<Folded, StoreError> {
     })
 }
 
-fn parked_receipt(carrier: CarrierId, line: &Line) -> Result<Receipt, StoreError> {
-    let status = Status::from_code(line.int(4)?);
-    let unknown = status == Some(Status::SubmittedNoReceipt);
-    Ok(Receipt {
-        carrier,
-        external_id: line.text(2)?,
-        raw_id: line.text(3)?,
-        status,
-        reason: unknown.then_some("unknown"),
-        error: line.maybe_text(5)?,
-        source: line.text(6)?,
-        destination: line.text(7)?,
-    })
-}
-
 static PARTS_BY_ID: Bulk = Bulk {
     sqlite: "select ?1, message_key, part from parts where carrier_id = ?2 and external_id = ?3",
     postgres: "select v.i, p.message_key, p.part
@@ -547,32 +463,6 @@ static LEARN_RULE: Bulk = Bulk {
     sqlite: "update carriers set id_rule = ?2 where id = ?1",
     postgres: "update carriers set id_rule = v.r
          from unnest($1::bigint[], $2::bigint[]) v (c, r) where id = v.c",
-};
-
-static PARK: Bulk = Bulk {
-    sqlite: "insert into parked (seq, carrier_id, external_id, raw_id, state, error, source,
-            destination, at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    postgres: "insert into parked (seq, carrier_id, external_id, raw_id, state, error, source,
-            destination, at)
-         select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[],
-            $6::text[], $7::text[], $8::text[], $9::bigint[])",
-};
-
-static PARKED_BY_ID: Bulk = Bulk {
-    sqlite: "select ?1, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source, p.destination,
-            m.to_addr, p.at
-         from parked p join messages m on m.key = ?4
-         where p.carrier_id = ?2 and p.external_id = ?3 order by p.seq",
-    postgres: "select v.i, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source,
-            p.destination, m.to_addr, p.at
-         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) v (i, c, x, k)
-         join parked p on p.carrier_id = v.c and p.external_id = v.x
-         join messages m on m.key = v.k order by p.seq",
-};
-
-static UNPARK: Bulk = Bulk {
-    sqlite: "delete from parked where seq = ?1",
-    postgres: "delete from parked where seq = any($1::bigint[])",
 };
 
 static MESSAGE_STATES: Bulk = Bulk {

@@ -83,17 +83,8 @@ impl Lane {
             self.conn.run(&FORGET_REPLIES, &column()).await?;
             if self.conn.run(&FORGET_PARKED, &column()).await? > 0 {
                 tracing::info!(before = %before.iso(), now = %now.iso(), "old orphans dropped");
-                self.recount_parked().await?;
+                self.recount_parked(gathered).await?;
             }
-        }
-        Ok(())
-    }
-
-    async fn recount_parked(&mut self) -> Result<(), StoreError> {
-        let lines = self.conn.fetch(&super::PARKED_COUNTS, &[Column::Int(vec![0])]).await?;
-        self.parked.clear();
-        for line in lines {
-            self.parked.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
         Ok(())
     }

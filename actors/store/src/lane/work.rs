@@ -9,8 +9,8 @@ use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
 use super::{
-    Admin, AdminDone, Fire, FireFate, Inbound, InboundFate, Overdue, Owed, PreviewAnswer, Receipt,
-    ReceiptFate, Retire, SmppCursor,
+    Admin, AdminDone, Dropped, Fire, FireFate, Inbound, InboundFate, Overdue, Owed, PreviewAnswer,
+    Receipt, ReceiptFate, Retire, SmppCursor,
 };
 
 /// One batch.
@@ -92,6 +92,8 @@ pub struct Done {
     pub owed: Vec<Owed>,
     /// Whose claimed messages ended as blocked instead, each once per message.
     pub blocked: Vec<OrgId>,
+    /// Parked receipts that went because there were too many.
+    pub dropped: Vec<Dropped>,
     /// Answers to keywords wait to be sent.
     pub replies_due: bool,
     pub previews: Vec<PreviewAnswer>,

@@ -17,6 +17,7 @@ mod keywords;
 mod matching;
 mod opt_out;
 mod owed;
+mod parked;
 mod policies;
 mod protection;
 mod receipts;

@@ -7,16 +7,11 @@
 use std::collections::HashMap;
 
 use model::carrier::MessageKey;
-use model::clock::At;
 use model::message::Status;
 
-use super::{
-    Candidates, EARLY_US, Lane, MESSAGE_STATES, Matched, Receipt, UNPARK, parked_receipt,
-    same_number,
-};
+use super::{Candidates, Lane, MESSAGE_STATES, Matched, Receipt, same_number};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
-use crate::lane::{Fate, HandoffResult, Outcome};
 
 impl Receipt {
     /// True when one of its addresses is this recipient.
@@ -101,46 +96,6 @@ impl Lane {
     }
 }
 
-impl Lane {
-    /// Takes parked receipts to the recipients of messages that turn out to have no id: a receipt
-    /// often overtakes the answer before it on its way to the database.
-    pub(in crate::lane) async fn early_nameless(
-        &mut self,
-        results: &[HandoffResult],
-        fates: &[Fate],
-        now: At,
-    ) -> Result<Vec<Matched>, StoreError> {
-        let mut matched = Vec::new();
-        let mut taken = Vec::new();
-        for (result, fate) in results.iter().zip(fates) {
-            let carrier = result.row.carrier;
-            let Outcome::Sent { external_id, .. } = &result.outcome else { continue };
-            let parked = self.parked.get(&carrier).copied().unwrap_or(0) > 0;
-            if *fate != Fate::Closed || !external_id.is_empty() || !parked {
-                continue;
-            }
-            let key = result.row.key;
-            let since = now.micros() - EARLY_US;
-            let columns = [Column::Int(vec![key.0]), Column::Int(vec![since])];
-            let mut ends = 0;
-            for line in self.conn.fetch(&PARKED_NAMELESS, &columns).await? {
-                let receipt = parked_receipt(carrier, &line)?;
-                let seq = line.int(1)?;
-                if ends >= result.segments || taken.contains(&seq) {
-                    continue;
-                }
-                ends += u8::from(receipt.status.is_some());
-                taken.push(seq);
-                matched.push(Matched { at: None, key, part: 0, receipt });
-            }
-        }
-        if !taken.is_empty() {
-            self.conn.run(&UNPARK, &[Column::Int(taken)]).await?;
-        }
-        Ok(matched)
-    }
-}
-
 /// The one that is meant: there is no other, or none other with the right sender.
 fn only(all: &[(MessageKey, bool)]) -> Option<MessageKey> {
     if let [(key, _)] = all {
@@ -152,18 +107,6 @@ fn only(all: &[(MessageKey, bool)]) -> Option<MessageKey> {
         _ => None,
     }
 }
-
-static PARKED_NAMELESS: Bulk = Bulk {
-    sqlite: "select 0, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source, p.destination
-         from messages m join parked p on p.carrier_id = m.carrier_id and p.at >= ?2
-         and (p.source = m.to_addr or p.destination = m.to_addr)
-         where m.key = ?1 order by p.seq limit 300",
-    postgres: "select 0::bigint, p.seq, p.external_id, p.raw_id, p.state, p.error, p.source,
-            p.destination
-         from unnest($1::bigint[], $2::bigint[]) v (k, a) join messages m on m.key = v.k
-         join parked p on p.carrier_id = m.carrier_id and p.at >= v.a
-         and (p.source = m.to_addr or p.destination = m.to_addr) order by p.seq limit 300",
-};
 
 static NAMELESS: Bulk = Bulk {
     sqlite: "select ?1, key, from_addr from messages
