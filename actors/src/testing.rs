@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::api_key::{self, Mode};
-use model::carrier::{CarrierId, OrgId};
+use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Encoding};
 use model::money::Micros;
 use model::route::RouteNote;
-use model::submission::{NewMessage, SendOptions};
+use model::submission::{Credential, NewMessage, SendOptions, Submission};
 use ractor::{Actor, ActorRef};
 use store::Store;
-use store::lane::{Admin, AdminDone, NewKey};
+use store::lane::{
+    Accepted, Admin, AdminDone, Claim, HandoffResult, NewKey, OutboxRef, Outcome, PartId, Work,
+};
 
 use crate::directory::Directory;
 use crate::writer::{Shared, Writer, WriterArgs, WriterHandle, WriterMsg};
@@ -104,6 +106,51 @@ pub(crate) fn message(carrier: CarrierId) -> NewMessage {
         test: false,
         options: SendOptions::default(),
     }
+}
+
+/// Accepts one message; it waits.
+pub(crate) async fn queued(
+    writer: &WriterHandle,
+    (organization, key): (OrgId, i64),
+    carrier: CarrierId,
+) -> MessageKey {
+    let submission = Submission {
+        organization,
+        credential: Credential::ApiKey(key),
+        idempotency: None,
+        batch: None,
+        messages: vec![message(carrier)],
+    };
+    match writer.submit(submission).await.unwrap() {
+        Accepted::Fresh { first, .. } => first,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Accepts one message, and settles it as sent by the account with this epoch.
+pub(crate) async fn sent(
+    writer: &WriterHandle,
+    tenant: (OrgId, i64),
+    (carrier, epoch): (CarrierId, i64),
+    external_id: &str,
+) -> MessageKey {
+    let key = queued(writer, tenant, carrier).await;
+    let row = OutboxRef { carrier, class: 1, organization: tenant.0, key };
+    let claims = vec![Claim { row, epoch }];
+    writer.perform(Work { claims, ..Work::default() }).await.unwrap();
+    let result = HandoffResult {
+        row,
+        epoch,
+        category: Category::Transactional,
+        segments: 1,
+        unit_price: Micros(1_000),
+        outcome: Outcome::Sent {
+            parts: vec![PartId { part: 1, id: external_id.to_owned() }],
+            external_id: external_id.to_owned(),
+        },
+    };
+    writer.perform(Work { results: vec![result], ..Work::default() }).await.unwrap();
+    key
 }
 
 fn new_key() -> NewKey {

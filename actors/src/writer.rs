@@ -7,6 +7,7 @@
 
 mod commit;
 mod handle;
+mod pieces;
 
 use std::sync::Arc;
 use std::time::Duration;

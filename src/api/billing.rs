@@ -17,7 +17,7 @@ use super::auth::{Caller, ReadBilling};
 use super::call::Envelope;
 use super::error::{ApiError, ErrorOut};
 use super::messages::id_of;
-use super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::page::{List, Page, Query};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(balance)).routes(routes!(transactions))
@@ -100,19 +100,10 @@ pub(crate) async fn transactions(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Transactions, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let mut rows = app.store.transfers(organization, before, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.seq);
-    let seal = |last| app.cursors.seal(List::Transactions, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let page = Page::newest_first(&app, &caller, List::Transactions, &query)?;
+    let organization = caller.organization;
+    let mut rows = app.store.transfers(organization, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.seq);
     let data = rows.into_iter().map(TransactionOut::from).collect();
     caller.call.page(data, pagination)
 }

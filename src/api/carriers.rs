@@ -19,7 +19,6 @@ use super::App;
 use super::auth::{Caller, ChangeSmpp};
 use super::body;
 use super::error::{ApiError, Fault};
-use super::page::{LIMIT_DEFAULT, List, Pagination, Query};
 use crate::carriers::form::Fields;
 use crate::carriers::{Filed, Refused};
 
@@ -75,40 +74,6 @@ fn filed_of<'a, P>(app: &'a App, caller: &Caller<P>) -> Vec<(i64, &'a Filed)> {
 async fn key_of<P>(app: &App, caller: &Caller<P>) -> Result<String, ApiError> {
     let id = app.store.key_id(caller.key).await?;
     Ok(id.map_or_else(String::new, |id| id.show(Kind::ApiKey)))
-}
-
-/// One page of rows that were read newest first, the settings' after them.
-fn page<P>(
-    app: &App,
-    caller: &Caller<P>,
-    list: List,
-    mut rows: Vec<(i64, Value)>,
-    limit: i64,
-) -> Result<Response, ApiError> {
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let (organization, now) = (caller.organization, caller.call.at());
-    let last = rows.last().filter(|_| has_more).map(|(number, _)| *number);
-    let seal = |last| app.cursors.seal(list, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
-    caller.call.page(rows.into_iter().map(|(_, shown)| shown).collect(), pagination)
-}
-
-/// Where a page begins, and how long it is.
-fn asked<P>(
-    app: &App,
-    caller: &Caller<P>,
-    list: List,
-    query: &Query,
-) -> Result<(i64, i64), ApiError> {
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(list, organization, text, now)?,
-        None => i64::MAX,
-    };
-    Ok((before, limit))
 }
 
 /// An answer that nobody may keep.

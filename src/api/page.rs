@@ -1,6 +1,7 @@
 //! Pages: `limit`, and cursors that only we can make and only their owner can use.
 //!
-//! A cursor is base64url of (list, last key, time) and a MAC over these and the organization.
+//! A cursor is base64url of (list, last key, time) and a MAC over these and the organization. A list
+//! reads a row more than it shows: whether there is one tells of another page.
 
 use axum::http::Uri;
 use base64::Engine as _;
@@ -13,10 +14,12 @@ use serde::Serialize;
 use sha2::Sha256;
 use utoipa::ToSchema;
 
+use super::App;
+use super::auth::Caller;
 use super::error::ApiError;
 
-pub(crate) const LIMIT_DEFAULT: i64 = 25;
-pub(crate) const LIMIT_MAX: i64 = 200;
+const LIMIT_DEFAULT: i64 = 25;
+const LIMIT_MAX: i64 = 200;
 
 const LIFE_S: i64 = 24 * 60 * 60;
 const MAC_LENGTH: usize = 16;
@@ -110,6 +113,69 @@ impl Cursors {
         let made = i64::from_be_bytes(head[9..17].try_into().ok()?);
         let age = now.micros() / 1_000_000 - made;
         (-60..=LIFE_S).contains(&age).then_some(last)
+    }
+}
+
+/// A page as it was asked for.
+pub(crate) struct Page<'a> {
+    cursors: &'a Cursors,
+    list: List,
+    organization: OrgId,
+    now: At,
+    limit: i64,
+    /// The row that it begins behind.
+    pub(crate) from: i64,
+}
+
+impl<'a> Page<'a> {
+    /// Of a list with its newest rows first.
+    pub(crate) fn newest_first<P>(
+        app: &'a App,
+        caller: &Caller<P>,
+        list: List,
+        query: &Query,
+    ) -> Result<Self, ApiError> {
+        Self::asked(app, caller, (list, query), (i64::MAX, LIMIT_DEFAULT))
+    }
+
+    /// Of a list with its oldest rows first, which is seldom long.
+    pub(crate) fn oldest_first<P>(
+        app: &'a App,
+        caller: &Caller<P>,
+        list: List,
+        query: &Query,
+    ) -> Result<Self, ApiError> {
+        Self::asked(app, caller, (list, query), (0, LIMIT_MAX))
+    }
+
+    fn asked<P>(
+        app: &'a App,
+        caller: &Caller<P>,
+        (list, query): (List, &Query),
+        (start, limit): (i64, i64),
+    ) -> Result<Self, ApiError> {
+        let limit = query.limit(limit)?;
+        let (cursors, organization, now) = (&app.cursors, caller.organization, caller.call.at());
+        let from = match query.get("cursor") {
+            Some(text) => cursors.open(list, organization, text, now)?,
+            None => start,
+        };
+        Ok(Self { cursors, list, organization, now, limit, from })
+    }
+
+    /// How many rows to read.
+    pub(crate) fn reads(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// Takes the row too many away, and says what it told. `number` is what the list goes by.
+    pub(crate) fn cut<T>(&self, rows: &mut Vec<T>, number: impl Fn(&T) -> i64) -> Pagination {
+        let limit = usize::try_from(self.limit).unwrap_or(0);
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| has_more).map(number);
+        let seal = |last| self.cursors.seal(self.list, self.organization, last, self.now);
+        Pagination { cursor: last.map(seal), has_more, total: None }
     }
 }
 

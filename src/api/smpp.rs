@@ -29,7 +29,7 @@ use super::body::Raw;
 use super::call::Envelope;
 use super::error::{ApiError, ErrorOut};
 use super::messages::id_of;
-use super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::page::{List, Page, Query};
 
 use input::AccountDoc;
 pub(crate) use input::{AccountIn, AccountPatch};
@@ -116,19 +116,10 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::SmppAccounts, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let mut rows = app.store.smpp_accounts(organization, before, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.id);
-    let seal = |last| app.cursors.seal(List::SmppAccounts, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let page = Page::newest_first(&app, &caller, List::SmppAccounts, &query)?;
+    let organization = caller.organization;
+    let mut rows = app.store.smpp_accounts(organization, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.id);
     let data = rows.iter().map(|row| AccountOut::of(&app.accounts, row)).collect();
     caller.call.page(data, pagination)
 }

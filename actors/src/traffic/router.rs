@@ -144,6 +144,33 @@ pub struct Asked<'a> {
     pub now: At,
 }
 
+impl<'a> Asked<'a> {
+    /// The recipient without `+`.
+    fn digits(&self) -> &'a str {
+        digits_of(self.to)
+    }
+
+    /// The text of which it is a part.
+    fn text(&self) -> Option<u64> {
+        self.submitted.and_then(|submitted| text_of(self.digits(), submitted))
+    }
+
+    fn wish(&self, (mccmnc, network): (Option<&'a str>, NetworkSource), dry: bool) -> Wish<'a> {
+        Wish {
+            organization: self.organization,
+            digits: self.digits(),
+            sender: self.kind.map(|kind| (self.from, kind)),
+            category: self.category,
+            mccmnc,
+            network,
+            text: self.text(),
+            tried: self.tried,
+            dry,
+            now: self.now,
+        }
+    }
+}
+
 /// A carrier that takes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -182,6 +209,9 @@ struct Inner {
     memory: Memory,
 }
 
+/// A network by MCC and MNC, if it is known, and who says so.
+type Network = (Option<Arc<str>>, NetworkSource);
+
 /// Organizations' own rules.
 type Rules = HashMap<OrgId, Vec<Rule>>;
 
@@ -209,7 +239,7 @@ impl Memory {
         planned: Option<&str>,
         now: At,
         dry: bool,
-    ) -> (Option<Arc<str>>, NetworkSource) {
+    ) -> Network {
         let Some(portability) = self.portability.get() else {
             return (planned.map(Arc::from), NetworkSource::Plan);
         };
@@ -329,9 +359,7 @@ impl Router {
     #[must_use]
     pub fn elsewhere(&self, asked: &Asked<'_>, now: bool) -> Option<Found> {
         let table = self.table();
-        let digits = digits_of(asked.to);
-        let text = asked.submitted.and_then(|submitted| text_of(digits, submitted));
-        let holder = text.and_then(|text| self.0.memory.texts.find(text, asked.now));
+        let holder = asked.text().and_then(|text| self.0.memory.texts.find(text, asked.now));
         let stays = holder.is_some_and(|(carrier, has)| {
             // Who takes no messages any more never sends the rest.
             has && asked.tried.contains(&carrier) && !self.is_off(carrier)
@@ -339,21 +367,8 @@ impl Router {
         if stays {
             return None;
         }
-        let rate = table.routes.rates.find(digits, asked.now);
-        let planned = rate.and_then(|rate| rate.mccmnc.as_deref());
-        let (mccmnc, network) = self.0.memory.network(digits, planned, asked.now, false);
-        let wish = Wish {
-            organization: asked.organization,
-            digits,
-            sender: asked.kind.map(|kind| (asked.from, kind)),
-            category: asked.category,
-            mccmnc: mccmnc.as_deref(),
-            network,
-            text,
-            tried: asked.tried,
-            dry: false,
-            now: asked.now,
-        };
+        let (mccmnc, network) = self.network(&table, asked, false);
+        let wish = asked.wish((mccmnc.as_deref(), network), false);
         let choice = table.way(&wish, &self.0.memory).ok()?;
         let carrier = choice.carrier.filter(|_| choice.can_send || !now)?;
         Some(Found { id: carrier.id, concat: carrier.concat })
@@ -377,6 +392,13 @@ impl Router {
         if let Some(text) = text_of(digits_of(to), submitted) {
             self.0.memory.texts.refused(text, carrier, now);
         }
+    }
+
+    /// Which network the recipient's number is of, and who says so.
+    fn network(&self, table: &Table, asked: &Asked<'_>, dry: bool) -> Network {
+        let rate = table.routes.rates.find(asked.digits(), asked.now);
+        let planned = rate.and_then(|rate| rate.mccmnc.as_deref());
+        self.0.memory.network(asked.digits(), planned, asked.now, dry)
     }
 
     /// What a carrier's breaker goes by.

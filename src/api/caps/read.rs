@@ -17,7 +17,7 @@ use super::super::auth::{Caller, ReadCompliance};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::messages::id_of;
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 
 /// A rule.
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,19 +76,10 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Caps, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let mut rows = app.store.cap_rules(organization, before, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.id);
-    let seal = |last| app.cursors.seal(List::Caps, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let page = Page::newest_first(&app, &caller, List::Caps, &query)?;
+    let organization = caller.organization;
+    let mut rows = app.store.cap_rules(organization, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.id);
     caller.call.page(rows.into_iter().map(CapOut::from).collect(), pagination)
 }
 

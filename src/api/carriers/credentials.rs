@@ -7,13 +7,13 @@ use model::id::{Kind, PublicId};
 use serde_json::{Value, json};
 
 use super::docs::{CredentialIn, CredentialOut, CredentialPatch, PasswordOut, RotateIn, StatusOut};
-use super::{asked, fields, filed_of, id, key_of, live, managed_by_settings, page, secret};
+use super::{fields, filed_of, id, key_of, live, managed_by_settings, secret};
 use crate::api::App;
 use crate::api::auth::{Caller, ChangeSmpp, ReadSmpp};
 use crate::api::body::Raw;
 use crate::api::call::Envelope;
 use crate::api::error::{ApiError, ErrorOut};
-use crate::api::page::{List, Query};
+use crate::api::page::{List, Page, Query};
 use crate::carriers::Filed;
 use crate::carriers::change::{no_credential, public};
 use crate::carriers::form;
@@ -35,14 +35,14 @@ pub(crate) async fn list(
     caller: Caller<ReadSmpp>,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let list = List::SmppCredentials;
-    let (before, limit) = asked(&app, &caller, list, &Query::of(&uri)?)?;
-    let stored = app.store.smpp_credentials(caller.organization, before, limit + 1).await?;
+    let page = Page::newest_first(&app, &caller, List::SmppCredentials, &Query::of(&uri)?)?;
+    let stored = app.store.smpp_credentials(caller.organization, page.from, page.reads()).await?;
     let mut rows: Vec<(i64, Value)> =
         stored.iter().map(|row| (row.id, app.carriers.show_credential(row))).collect();
-    let filed = filed_of(&app, &caller).into_iter().filter(|(number, _)| *number < before);
+    let filed = filed_of(&app, &caller).into_iter().filter(|(number, _)| *number < page.from);
     rows.extend(filed.map(|(at, filed)| (at, app.carriers.show_filed_credential(filed))));
-    page(&app, &caller, list, rows, limit)
+    let pagination = page.cut(&mut rows, |(number, _)| *number);
+    caller.call.page(rows.into_iter().map(|(_, shown)| shown).collect(), pagination)
 }
 
 /// Makes a credential. It is bound once a carrier uses it.

@@ -10,14 +10,14 @@ use model::refusal::{Code, Refusal};
 use serde_json::Value;
 
 use super::docs::{CarrierIn, CarrierOut, CarrierPatch, TestIn};
-use super::{asked, fields, filed_of, id, live, managed_by_settings, page};
+use super::{fields, filed_of, id, live, managed_by_settings};
 use crate::api::App;
 use crate::api::auth::{Caller, ChangeSmpp, ReadSmpp};
 use crate::api::body::Raw;
 use crate::api::call::Envelope;
 use crate::api::error::{ApiError, ErrorOut};
 use crate::api::messages::{AcceptedOut, submit};
-use crate::api::page::{List, Query};
+use crate::api::page::{List, Page, Query};
 use crate::carriers::Filed;
 use crate::carriers::change::no_carrier;
 use crate::carriers::form::{self, Fields};
@@ -44,14 +44,14 @@ pub(crate) async fn list(
     caller: Caller<ReadSmpp>,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let list = List::SmppCarriers;
-    let (before, limit) = asked(&app, &caller, list, &Query::of(&uri)?)?;
-    let stored = app.store.smpp_carriers(caller.organization, before, limit + 1).await?;
+    let page = Page::newest_first(&app, &caller, List::SmppCarriers, &Query::of(&uri)?)?;
+    let stored = app.store.smpp_carriers(caller.organization, page.from, page.reads()).await?;
     let mut rows: Vec<(i64, Value)> =
         stored.iter().map(|row| (row.id, app.carriers.show_carrier(row))).collect();
-    let filed = filed_of(&app, &caller).into_iter().filter(|(number, _)| *number < before);
+    let filed = filed_of(&app, &caller).into_iter().filter(|(number, _)| *number < page.from);
     rows.extend(filed.map(|(at, filed)| (at, app.carriers.show_filed_carrier(filed))));
-    page(&app, &caller, list, rows, limit)
+    let pagination = page.cut(&mut rows, |(number, _)| *number);
+    caller.call.page(rows.into_iter().map(|(_, shown)| shown).collect(), pagination)
 }
 
 /// Makes a carrier: it binds and takes messages from now on.

@@ -17,7 +17,7 @@ use super::super::auth::{Caller, ReadCompliance};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::messages::id_of;
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 use super::super::suppressions::fits;
 
 /// Where a person stands.
@@ -118,26 +118,22 @@ pub(crate) async fn history(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
     let identity = identity_of(&query)?;
     let channel = query.get("channel").map(|text| {
         Scope::channel(text).ok_or_else(|| ApiError::query("channel", text, "a channel, as in sms"))
     });
     let channel = channel.transpose()?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::ConsentRecords, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let found =
-        app.store.consent_history(organization, identity.as_str(), channel, before, limit + 1);
+    let page = Page::newest_first(&app, &caller, List::ConsentRecords, &query)?;
+    let organization = caller.organization;
+    let found = app.store.consent_history(
+        organization,
+        identity.as_str(),
+        channel,
+        page.from,
+        page.reads(),
+    );
     let mut rows = found.await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.seq);
-    let seal = |last| app.cursors.seal(List::ConsentRecords, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let pagination = page.cut(&mut rows, |row| row.seq);
     caller.call.page(rows.into_iter().map(RecordOut::from).collect(), pagination)
 }
 

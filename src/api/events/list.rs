@@ -19,7 +19,7 @@ use super::super::App;
 use super::super::auth::{Caller, ReadEvents};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 
 /// One thing that happened, in the words of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,22 +73,13 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Log, organization, text, now)?,
-        None => i64::MAX,
-    };
+    let page = Page::newest_first(&app, &caller, List::Log, &query)?;
+    let organization = caller.organization;
     let mut rows = match filter_of(&app, &caller, &query).await? {
-        Some(filter) => app.store.log_page(organization, &filter, before, limit + 1).await?,
+        Some(filter) => app.store.log_page(organization, &filter, page.from, page.reads()).await?,
         None => Vec::new(),
     };
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.seq);
-    let seal = |last| app.cursors.seal(List::Log, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let pagination = page.cut(&mut rows, |row| row.seq);
     caller.call.page(rows.iter().filter_map(EventEnvelope::of).collect(), pagination)
 }
 

@@ -17,7 +17,7 @@ use super::super::auth::{Caller, ChangeCompliance, ReadCompliance};
 use super::super::body::{self, Field, Raw, missing};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 use super::{ENTRIES_MAX, entries, not_a_phone, short_text};
 
 const REASON_MAX: usize = 200;
@@ -134,20 +134,12 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Dnc, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let mut rows = app.store.dnc_entries(organization, before, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.seq);
-    let cursor = last.map(|last| app.cursors.seal(List::Dnc, organization, last, now));
+    let page = Page::newest_first(&app, &caller, List::Dnc, &query)?;
+    let organization = caller.organization;
+    let mut rows = app.store.dnc_entries(organization, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.seq);
     let data = rows.into_iter().map(DncEntryOut::from).collect();
-    caller.call.page(data, Pagination { cursor, has_more, total: None })
+    caller.call.page(data, pagination)
 }
 
 /// Puts numbers on the organization's list; one that is there already gets the new reason.

@@ -22,7 +22,7 @@ use super::super::body::{self, Field, Raw};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
 use super::super::messages::id_of;
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 use super::{entries, short_text};
 
 const COUNTRIES_MAX: usize = 20;
@@ -137,22 +137,14 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Senders, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let mut rows = app.store.senders(organization, before, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.number);
-    let cursor = last.map(|last| app.cursors.seal(List::Senders, organization, last, now));
+    let page = Page::newest_first(&app, &caller, List::Senders, &query)?;
+    let organization = caller.organization;
+    let mut rows = app.store.senders(organization, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.number);
     let (first, last) = (rows.last().map_or(0, |r| r.number), rows.first().map_or(0, |r| r.number));
     let countries = app.store.sender_countries(organization, first, last).await?;
     let data = rows.into_iter().map(|row| SenderOut::new(row, &countries)).collect();
-    caller.call.page(data, Pagination { cursor, has_more, total: None })
+    caller.call.page(data, pagination)
 }
 
 /// Shows one registered sender.

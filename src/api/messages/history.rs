@@ -16,7 +16,7 @@ use super::super::App;
 use super::super::auth::{Caller, ReadMessages};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
-use super::super::page::{LIMIT_MAX, List, Pagination, Query};
+use super::super::page::{List, Page, Pagination, Query};
 use super::list::find;
 
 /// One thing that happened to a message.
@@ -81,22 +81,14 @@ pub(crate) async fn events(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_MAX)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let after = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Events, organization, text, now)?,
-        None => 0,
-    };
+    let page = Page::oldest_first(&app, &caller, List::Events, &query)?;
     let message = find(&app, &caller, &id).await?;
     let key = MessageKey(message.key);
-    let mut rows = app.store.events(organization, key, after, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.seq);
-    let seal = |last| app.cursors.seal(List::Events, organization, last, now);
-    let whole = (after == 0 && !has_more).then(|| i64::try_from(rows.len()).unwrap_or(0));
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: whole };
+    let mut rows = app.store.events(caller.organization, key, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.seq);
+    let whole = page.from == 0 && !pagination.has_more;
+    let total = whole.then(|| i64::try_from(rows.len()).unwrap_or(0));
+    let pagination = Pagination { total, ..pagination };
     let data = rows.iter().map(EventOut::from).collect();
     caller.call.page(data, pagination)
 }

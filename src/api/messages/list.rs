@@ -13,7 +13,7 @@ use super::super::App;
 use super::super::auth::{Caller, ReadMessages};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Pagination, Query};
 use super::output::MessageOut;
 use super::route::{self, RoutedOut};
 
@@ -61,21 +61,16 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
     let filter = filter_of(&query)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Messages, organization, text, now)?,
-        None => i64::MAX,
-    };
+    let page = Page::newest_first(&app, &caller, List::Messages, &query)?;
     let nothing = other_channel(&query)?;
     let mut rows = if nothing {
         Vec::new()
     } else {
-        app.store.messages(organization, &filter, before, limit + 1).await?
+        app.store.messages(caller.organization, &filter, page.from, page.reads()).await?
     };
     let total = total(&app, &caller, &filter, nothing).await?;
-    let pagination = cut(&app, &caller, &mut rows, limit, total);
+    let pagination = Pagination { total, ..page.cut(&mut rows, |row| row.key) };
     let data = rows.into_iter().map(MessageOut::from).collect();
     caller.call.page(data, pagination)
 }
@@ -173,20 +168,4 @@ async fn total(
     let most = COUNT_MAX + 1;
     let count = app.store.count_messages(caller.organization, status, most).await?;
     Ok((count <= COUNT_MAX).then_some(count))
-}
-
-/// Takes the row too many away, and says what it told.
-fn cut(
-    app: &App,
-    caller: &Caller<ReadMessages>,
-    rows: &mut Vec<MessageRow>,
-    limit: i64,
-    total: Option<i64>,
-) -> Pagination {
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.key);
-    let seal = |last| app.cursors.seal(List::Messages, caller.organization, last, caller.call.at());
-    Pagination { cursor: last.map(seal), has_more, total }
 }

@@ -16,7 +16,7 @@ use super::super::auth::{Caller, ReadCompliance};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::messages::id_of;
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 use super::change::scope_of;
 
 /// An address that gets no messages.
@@ -61,24 +61,16 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
     let scope = scope_of(&query)?;
     let address = query.get("address").map(|text| {
         Identity::parse(text).map_or_else(|| text.to_owned(), |known| known.as_str().to_owned())
     });
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Suppressions, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let found = app.store.suppressions(organization, address.as_deref(), scope, before, limit + 1);
+    let page = Page::newest_first(&app, &caller, List::Suppressions, &query)?;
+    let organization = caller.organization;
+    let found =
+        app.store.suppressions(organization, address.as_deref(), scope, page.from, page.reads());
     let mut rows = found.await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.seq);
-    let seal = |last| app.cursors.seal(List::Suppressions, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let pagination = page.cut(&mut rows, |row| row.seq);
     let data = rows.into_iter().map(SuppressionOut::from).collect();
     caller.call.page(data, pagination)
 }

@@ -13,7 +13,7 @@ use super::super::App;
 use super::super::auth::{Caller, ReadTemplates};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 use super::output::TemplateOut;
 
 /// Lists templates, newest first.
@@ -38,20 +38,11 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
     let filter = filter_of(&query)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Templates, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let mut rows = app.store.templates(organization, &filter, before, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.key);
-    let seal = |last| app.cursors.seal(List::Templates, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let page = Page::newest_first(&app, &caller, List::Templates, &query)?;
+    let organization = caller.organization;
+    let mut rows = app.store.templates(organization, &filter, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.key);
     let data = rows.into_iter().map(TemplateOut::from).collect();
     caller.call.page(data, pagination)
 }

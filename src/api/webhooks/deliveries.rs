@@ -11,7 +11,7 @@ use super::super::App;
 use super::super::auth::{Caller, ReadWebhooks};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 use super::output::{AttemptOut, DeliveryOut};
 
 /// Requests shown with one page of deliveries.
@@ -41,19 +41,13 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
     let state = query.get("outcome").map(outcome).transpose()?;
-    let (organization, now) = (caller.organization, caller.call.at());
+    let page = Page::newest_first(&app, &caller, List::Deliveries, &query)?;
+    let organization = caller.organization;
     let webhook = super::find_any(&app, organization, &id).await?.id;
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Deliveries, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let rows = app.store.deliveries(organization, webhook, state, before, limit + 1).await?;
-    let (rows, has_more) = page(rows, limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.seq);
-    let seal = |last| app.cursors.seal(List::Deliveries, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let mut rows =
+        app.store.deliveries(organization, webhook, state, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.seq);
     let data = with_attempts(&app, organization, webhook, rows).await?;
     caller.call.page(data, pagination)
 }
@@ -78,17 +72,10 @@ pub(crate) async fn dead_letters(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::DeadLetters, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let rows = app.store.dead_letters(organization, before, limit + 1).await?;
-    let (rows, has_more) = page(rows, limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.id);
-    let seal = |last| app.cursors.seal(List::DeadLetters, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let page = Page::newest_first(&app, &caller, List::DeadLetters, &query)?;
+    let organization = caller.organization;
+    let mut rows = app.store.dead_letters(organization, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.id);
     caller.call.page(rows.into_iter().map(DeliveryOut::from).collect(), pagination)
 }
 
@@ -100,13 +87,6 @@ fn outcome(name: &str) -> Result<i64, ApiError> {
         _ => return Err(ApiError::query("outcome", name, "pending, delivered or dead_letter")),
     };
     Ok(state.code())
-}
-
-fn page(mut rows: Vec<DeliveryRow>, limit: i64) -> (Vec<DeliveryRow>, bool) {
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    (rows, has_more)
 }
 
 async fn with_attempts(

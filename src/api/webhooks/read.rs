@@ -8,7 +8,7 @@ use super::super::App;
 use super::super::auth::{Caller, ReadWebhooks};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
-use super::super::page::{LIMIT_DEFAULT, List, Pagination, Query};
+use super::super::page::{List, Page, Query};
 use super::output::WebhookOut;
 
 /// Lists the endpoints, newest first.
@@ -30,19 +30,10 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let limit = query.limit(LIMIT_DEFAULT)?;
-    let (organization, now) = (caller.organization, caller.call.at());
-    let before = match query.get("cursor") {
-        Some(text) => app.cursors.open(List::Webhooks, organization, text, now)?,
-        None => i64::MAX,
-    };
-    let mut rows = app.store.webhooks(organization, before, limit + 1).await?;
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| has_more).map(|row| row.id);
-    let seal = |last| app.cursors.seal(List::Webhooks, organization, last, now);
-    let pagination = Pagination { cursor: last.map(seal), has_more, total: None };
+    let page = Page::newest_first(&app, &caller, List::Webhooks, &query)?;
+    let organization = caller.organization;
+    let mut rows = app.store.webhooks(organization, page.from, page.reads()).await?;
+    let pagination = page.cut(&mut rows, |row| row.id);
     caller.call.page(rows.into_iter().map(WebhookOut::from).collect(), pagination)
 }
 

@@ -1,32 +1,22 @@
 //! Answers with a real writer and a real store: sent once, left out with a note, or kept.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::api_key::{self, Mode};
 use model::carrier::CarrierId;
 use model::message::Encoding;
 use model::money::Micros;
 use model::rates::Rates;
-use store::lane::{AdminDone, Inbound, NewKey, Work};
+use store::lane::{Inbound, Work};
 use store::{Filter, MessageRow, Options};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::directory::Directory;
+use crate::testing::{self, Folder};
 use crate::traffic::admission::{CarrierRoute, Routes};
-use crate::writer::{Limits, Shared, Writer, WriterArgs};
+use crate::writer::{Limits, Shared};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const PERSON: &str = "+14155550123";
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 struct World {
     args: RepliesArgs,
@@ -37,46 +27,14 @@ struct World {
 
 impl World {
     async fn new(credit: i64) -> Self {
-        let name = format!("orbit-replies-{:032x}", rand::random::<u128>());
-        let folder = Folder(std::env::temp_dir().join(name));
-        std::fs::create_dir_all(&folder.0).unwrap();
-        let url = format!("sqlite://{}", folder.0.join("orbit.db").display());
-        let store = Store::open(Options::new(&url)).await.unwrap();
+        let folder = Folder::new(&format!("orbit-replies-{:032x}", rand::random::<u128>()));
+        let store = Store::open(Options::new(&folder.database())).await.unwrap();
         let limits = Limits { accepts_max: 100, backlog_per_organization_max: 100 };
         let shared = Arc::new(Shared::new(limits));
-        let args = WriterArgs {
-            store: store.clone(),
-            alternatives: |_| Vec::new(),
-            exclusive: false,
-            shared: shared.clone(),
-            carriers: Directory::default(),
-            batch_max: 100,
-            batch_wait: Duration::ZERO,
-        };
-        Writer::spawn(None, Writer, args).await.unwrap();
+        testing::start_writer(&store, &shared).await;
         let writer = WriterHandle::new(shared);
-        let own = Admin::OwnCarrier { name: String::from("main") };
-        let AdminDone::Carrier { id: carrier, .. } = writer.administer(own).await.unwrap() else {
-            panic!("no carrier")
-        };
-        let text = api_key::mint(Mode::Live, rand::random());
-        let create = Admin::CreateOrganization {
-            id: PublicId::new(At::now()),
-            name: String::from("Test"),
-            credit: Micros(credit),
-            sandbox: false,
-            key: NewKey {
-                id: PublicId::new(At::now()),
-                hash: api_key::hash(&text),
-                mode: Mode::Live,
-                scopes: String::from("*"),
-                name: String::from("test"),
-                last4: api_key::last4(&text).to_owned(),
-            },
-        };
-        let AdminDone::Organization(organization) = writer.administer(create).await.unwrap() else {
-            panic!("no organization")
-        };
+        let (carrier, _) = testing::carrier(&writer, "main").await;
+        let (organization, _) = testing::tenant(&writer, Micros(credit)).await;
         let admission = Admission::new(Routes {
             carriers: vec![CarrierRoute {
                 prefixes: vec![String::from("1")],

@@ -1,10 +1,9 @@
 //! Retention with a real writer, on each database in turn; age is made by writing it into the rows.
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
-use model::message::{Category, Status};
+use model::message::Status;
 use model::money::Micros;
-use model::submission::{Credential, Submission};
-use store::lane::{Accepted, Claim, HandoffResult, OutboxRef, Outcome, PartId, Receipt, Work};
+use store::lane::{Receipt, Work};
 use store::testing::Outsider;
 use store::{Filter, MessageRow, Options};
 use tokio::time::{sleep, timeout};
@@ -53,39 +52,12 @@ impl World {
     }
 
     async fn queued(&self) -> MessageKey {
-        let message = testing::message(self.carrier);
-        let submission = Submission {
-            organization: self.organization,
-            credential: Credential::ApiKey(self.key),
-            idempotency: None,
-            batch: None,
-            messages: vec![message],
-        };
-        match self.writer.submit(submission).await.unwrap() {
-            Accepted::Fresh { first, .. } => first,
-            other => panic!("{other:?}"),
-        }
+        testing::queued(&self.writer, (self.organization, self.key), self.carrier).await
     }
 
     async fn sent(&self, external_id: &str) -> MessageKey {
-        let key = self.queued().await;
-        let (carrier, epoch) = (self.carrier, self.epoch);
-        let row = OutboxRef { carrier, class: 1, organization: self.organization, key };
-        let claims = vec![Claim { row, epoch }];
-        self.writer.perform(Work { claims, ..Work::default() }).await.unwrap();
-        let result = HandoffResult {
-            row,
-            epoch,
-            category: Category::Transactional,
-            segments: 1,
-            unit_price: Micros(1_000),
-            outcome: Outcome::Sent {
-                parts: vec![PartId { part: 1, id: external_id.to_owned() }],
-                external_id: external_id.to_owned(),
-            },
-        };
-        self.writer.perform(Work { results: vec![result], ..Work::default() }).await.unwrap();
-        key
+        let (tenant, account) = ((self.organization, self.key), (self.carrier, self.epoch));
+        testing::sent(&self.writer, tenant, account, external_id).await
     }
 
     async fn delivered(&self, external_id: &str) -> MessageKey {

@@ -9,7 +9,7 @@ use model::route::{NetworkSource, Passed, RouteNote};
 
 use super::choose::Plan;
 use super::pulse::Standing;
-use super::{Asked, Memory, Router, TRIED_MAX, Wish, digits_of, text_of};
+use super::{Asked, Memory, Router, TRIED_MAX, Wish};
 
 /// A way as it would be taken now.
 #[derive(Clone, Debug)]
@@ -71,23 +71,9 @@ impl Router {
     #[must_use]
     pub fn simulate(&self, asked: &Asked<'_>) -> Simulation {
         let (table, memory) = (self.table(), Memory::default());
-        let digits = digits_of(asked.to);
-        let rate = table.routes.rates.find(digits, asked.now);
         let mut tried: Vec<CarrierId> = asked.tried.to_vec();
-        let planned = rate.and_then(|rate| rate.mccmnc.as_deref());
-        let (mccmnc, network) = self.memory().network(digits, planned, asked.now, true);
-        let wish = Wish {
-            organization: asked.organization,
-            digits,
-            sender: asked.kind.map(|kind| (asked.from, kind)),
-            category: asked.category,
-            mccmnc: mccmnc.as_deref(),
-            network,
-            text: asked.submitted.and_then(|submitted| text_of(digits, submitted)),
-            tried: asked.tried,
-            dry: true,
-            now: asked.now,
-        };
+        let (mccmnc, network) = self.network(&table, asked, true);
+        let wish = asked.wish((mccmnc.as_deref(), network), true);
         let (mut note, mut ways) = (None, Vec::new());
         while ways.len() < TRIED_MAX
             && let Ok(choice) = table.way(&Wish { tried: &tried, ..wish }, &memory)
@@ -123,7 +109,7 @@ impl Router {
             candidates.push(Seen { id, name, own, verdict, standing });
         }
         Simulation {
-            country: country_of(digits),
+            country: country_of(asked.digits()),
             mccmnc: wish.mccmnc.map(str::to_owned),
             network: wish.network,
             rule: ruled.map(|(at, _)| at),

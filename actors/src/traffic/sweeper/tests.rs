@@ -1,12 +1,9 @@
 //! A sweeper with a real writer and a real store.
 
 use model::carrier::{MessageKey, OrgId};
-use model::message::{Category, Status};
+use model::message::Status;
 use model::money::Micros;
-use model::submission::{Credential, Submission};
-use store::lane::{
-    Accepted, Admin, CarrierChange, Claim, HandoffResult, OutboxRef, Outcome, PartId, Work,
-};
+use store::lane::{Admin, CarrierChange};
 use store::{Filter, Options};
 use tokio::time::timeout;
 
@@ -38,33 +35,9 @@ impl World {
     }
 
     /// Accepts, claims and settles one message.
-    async fn sent(&self, (carrier, epoch): (CarrierId, i64), external_id: &str) -> MessageKey {
-        let message = testing::message(carrier);
-        let submission = Submission {
-            organization: self.organization,
-            credential: Credential::ApiKey(self.key),
-            idempotency: None,
-            batch: None,
-            messages: vec![message],
-        };
-        let accepted = self.writer.submit(submission).await.unwrap();
-        let Accepted::Fresh { first: key, .. } = accepted else { panic!("replayed") };
-        let row = OutboxRef { carrier, class: 1, organization: self.organization, key };
-        let claims = vec![Claim { row, epoch }];
-        self.writer.perform(Work { claims, ..Work::default() }).await.unwrap();
-        let result = HandoffResult {
-            row,
-            epoch,
-            category: Category::Transactional,
-            segments: 1,
-            unit_price: Micros(1_000),
-            outcome: Outcome::Sent {
-                parts: vec![PartId { part: 1, id: external_id.to_owned() }],
-                external_id: external_id.to_owned(),
-            },
-        };
-        self.writer.perform(Work { results: vec![result], ..Work::default() }).await.unwrap();
-        key
+    async fn sent(&self, account: (CarrierId, i64), external_id: &str) -> MessageKey {
+        let tenant = (self.organization, self.key);
+        testing::sent(&self.writer, tenant, account, external_id).await
     }
 
     async fn status(&self, key: MessageKey) -> Option<Status> {

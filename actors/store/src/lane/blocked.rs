@@ -11,6 +11,7 @@ use model::message::Status;
 use model::money::Micros;
 use model::refusal::MessageError;
 
+use super::change::TAKE_BACK;
 use super::work::OutboxRef;
 use super::{EventRow, Gathered, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
@@ -42,7 +43,7 @@ impl Lane {
             Column::Int(messages.iter().map(|m| m.row.organization.0).collect()),
             Column::Int(messages.iter().map(|m| m.row.key.0).collect()),
         ];
-        let lines = self.conn.fetch(&TAKE_UNCLAIMED, &columns).await?;
+        let lines = self.conn.fetch(&TAKE_BACK, &columns).await?;
         let mut taken =
             lines.iter().map(|line| line.int(0)).collect::<Result<HashSet<i64>, _>>()?;
         let keys: Vec<i64> = taken.iter().copied().collect();
@@ -75,15 +76,6 @@ impl Lane {
         Ok(())
     }
 }
-
-static TAKE_UNCLAIMED: Bulk = Bulk {
-    sqlite: "delete from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
-         and key = ?4 and intent is null returning key",
-    postgres: "delete from outbox o
-         using unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) v (c, l, g, k)
-         where o.carrier_id = v.c and o.class = v.l and o.organization_id = v.g and o.key = v.k
-         and o.intent is null returning o.key",
-};
 
 static END_BLOCKED: Bulk = Bulk {
     sqlite: "update messages set status = 10, status_reason = ?1, error_code = ?2, done_at = ?3

@@ -216,7 +216,8 @@ static FIND: Bulk = Bulk {
          where m.direction = 1 for update of m",
 };
 
-static TAKE_BACK: Bulk = Bulk {
+/// Takes a waiting message out of the outbox, as long as no owner has an intent on it.
+pub(super) static TAKE_BACK: Bulk = Bulk {
     sqlite: "delete from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
          and key = ?4 and intent is null returning key",
     postgres: "delete from outbox o
