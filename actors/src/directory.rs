@@ -129,6 +129,13 @@ impl Directory {
         (parts > 0).then(|| Taken { owner: entry.owner.clone(), grant })
     }
 
+    /// What all carriers have room for.
+    #[must_use]
+    pub fn free_room(&self) -> usize {
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
+        owners.values().map(|entry| entry.room.free()).sum()
+    }
+
     /// The room of carriers for what a batch would have them send at once.
     #[must_use]
     pub fn take_room_for(&self, accepts: &[Submission]) -> Vec<Taken> {

@@ -7,6 +7,7 @@
 
 mod commit;
 mod handle;
+mod intake;
 mod pieces;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::directory::Directory;
 use crate::gate::Permit;
 use handle::Turn;
 pub use handle::{Limits, Shared, WriterHandle};
+use intake::{Flow, Intake};
 
 /// What the writer is asked.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub enum WriterMsg {
         then: Then,
     },
     /// (self) The commit is done; here is room for the next.
-    Idle,
+    Idle(Flow),
     /// (self) The database takes nothing: who waits for it to accept something is told so.
     Away,
     /// (self) The outcome of a commit is unknown, or the lane is gone for good.
@@ -152,6 +154,9 @@ pub(crate) struct Batch {
 
 pub struct WriterState {
     batch: Batch,
+    /// What waits to be accepted.
+    intake: Intake,
+    carriers: Directory,
     /// Batches go here; the thread behind it ends when this is dropped.
     commits: mpsc::Sender<Batch>,
     idle: bool,
@@ -173,7 +178,7 @@ impl Actor for Writer {
         args: WriterArgs,
     ) -> Result<WriterState, ActorProcessingErr> {
         let batch_max = args.batch_max.max(1);
-        let shared = args.shared.clone();
+        let (shared, carriers) = (args.shared.clone(), args.carriers.clone());
         let (commits, batches) = mpsc::channel(1);
         // Owned through `commits`: the thread ends after its current commit once that is dropped.
         let turn = shared.turn().await.ok_or("an earlier writer still commits")?;
@@ -181,6 +186,8 @@ impl Actor for Writer {
         shared.attach(me, lane_id);
         Ok(WriterState {
             batch: Batch::default(),
+            intake: Intake::default(),
+            carriers,
             commits,
             idle: true,
             away: false,
@@ -196,7 +203,10 @@ impl Actor for Writer {
         state: &mut WriterState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            WriterMsg::Idle => (state.idle, state.away) = (true, false),
+            WriterMsg::Idle(flow) => {
+                (state.idle, state.away) = (true, false);
+                state.intake.note(flow);
+            }
             WriterMsg::Away => state.refuse_accepts(),
             WriterMsg::Broken(error) => return Err(error.into()),
             other => state.collect(other),
@@ -214,8 +224,7 @@ fn away() -> Refusal {
 impl WriterState {
     fn refuse_accepts(&mut self) {
         self.away = true;
-        for asked in self.batch.asked.drain(..) {
-            self.batch.count -= asked.count();
+        for asked in self.intake.drain() {
             asked.reply.refuse(asked.submissions.len(), &away());
         }
         let count = &mut self.batch.count;
@@ -235,6 +244,7 @@ impl WriterState {
                 asked.reply.refuse(asked.submissions.len(), &away());
                 return;
             }
+            WriterMsg::Accept(asked) => return self.intake.push(asked),
             WriterMsg::Perform { work, .. }
                 if self.away && work.admin.iter().any(commit::changes_accounts) =>
             {
@@ -245,24 +255,21 @@ impl WriterState {
         if self.batch.count >= self.batch_max {
             return self.waiting.push_back(message);
         }
-        match message {
-            WriterMsg::Accept(asked) => {
-                self.batch.count += asked.count();
-                self.batch.asked.push(asked);
-            }
-            WriterMsg::Perform { work, then } => {
-                self.batch.count += work.len();
-                self.batch.performs.push((*work, then));
-            }
-            WriterMsg::Idle | WriterMsg::Away | WriterMsg::Broken(_) => {}
+        if let WriterMsg::Perform { work, then } = message {
+            self.batch.count += work.len();
+            self.batch.performs.push((*work, then));
         }
     }
 
     /// Gives the committer all there is, if it waits for some.
     fn hand_over(&mut self) {
-        if !self.idle || self.batch.count == 0 {
+        if !self.idle || self.batch.count == 0 && self.intake.is_empty() {
             return;
         }
+        let room = self.carriers.free_room();
+        let (asked, count) = self.intake.share(room, self.batch_max);
+        self.batch.asked = asked;
+        self.batch.count += count;
         if self.commits.try_send(std::mem::take(&mut self.batch)).is_ok() {
             self.idle = false;
         }

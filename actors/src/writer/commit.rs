@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::intake::Flow;
 use super::pieces::{Share, append, describe, halve, join, take};
 use super::{Batch, Reply, Then, Turn, WriterArgs, WriterMsg};
 use crate::directory::Taken;
@@ -118,17 +119,20 @@ impl Committer {
             if !self.args.batch_wait.is_zero() {
                 tokio::time::sleep(self.args.batch_wait).await;
             }
-            if let Err(error) = self.serve(batch).await {
-                let _ = self.writer.send_message(WriterMsg::Broken(error.to_string()));
-                return;
-            }
-            if self.writer.send_message(WriterMsg::Idle).is_err() {
+            let flow = match self.serve(batch).await {
+                Ok(flow) => flow,
+                Err(error) => {
+                    let _ = self.writer.send_message(WriterMsg::Broken(error.to_string()));
+                    return;
+                }
+            };
+            if self.writer.send_message(WriterMsg::Idle(flow)).is_err() {
                 return;
             }
         }
     }
 
-    async fn serve(&mut self, batch: Batch) -> Result<(), StoreError> {
+    async fn serve(&mut self, batch: Batch) -> Result<Flow, StoreError> {
         let Batch { asked, performs, count } = batch;
         self.meters.permits.set(number(self.args.shared.permits_in_use()));
         let mut work = Work::default();
@@ -170,7 +174,7 @@ impl Committer {
         let wakes = self.args.shared.wakes();
         wakes.committed(&self.lane.take_touched());
         wakes.owed(&done.owed);
-        self.count(&work, &done);
+        let flow = self.count(&work, &done);
         self.announce(work, &done, taken);
         let mut answers = std::mem::take(&mut done.accepts).into_iter();
         // Answered from a worker of the askers' runtime: waking each from here costs a system call.
@@ -190,7 +194,7 @@ impl Committer {
         for (share, then) in thens {
             (then.0)(take(&mut done, &share));
         }
-        Ok(())
+        Ok(flow)
     }
 
     /// Tries until the database is back. What is in `work` was reported by carriers.
@@ -350,12 +354,13 @@ impl Committer {
         }
     }
 
-    fn count(&self, work: &Work, done: &Done) {
+    fn count(&self, work: &Work, done: &Done) -> Flow {
         let fresh = done.accepts.iter().zip(&work.accepts).filter_map(|(answer, submission)| {
             let Ok(Accepted::Fresh { refused, .. }) = answer else { return None };
             Some(submission.messages.len() - refused.len())
         });
-        self.meters.accepted.increment(fresh.sum::<usize>() as u64);
+        let fresh = fresh.sum::<usize>();
+        self.meters.accepted.increment(fresh as u64);
         let claims = done.claims.iter().filter(|ours| **ours).count() + done.intended.len();
         self.meters.claims.increment(claims as u64);
         let doubts = done.results.iter().filter(|fate| **fate == Fate::Waiting).count();
@@ -377,6 +382,8 @@ impl Committer {
                 meter.increment(count);
             }
         }
+        let closed = done.results.iter().filter(|fate| **fate == Fate::Closed).count();
+        Flow { closed, queued: fresh.saturating_sub(done.intended.len()) }
     }
 }
 

@@ -202,7 +202,7 @@ impl Store {
                 ("journal_mode", "wal"),
                 ("synchronous", "full"),
                 ("foreign_keys", "off"),
-                ("cache_size", "-2000"),
+                ("cache_size", "-16000"),
                 ("wal_autocheckpoint", &pages.to_string()),
             ] {
                 conn.pragma_update(None, name, value)?;

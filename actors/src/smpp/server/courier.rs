@@ -25,8 +25,11 @@ use super::receipts;
 use crate::customer::feed::{Listener, Told, Wakes};
 use crate::writer::{Then, WriterHandle};
 
-/// Events in memory: those that binds have, and those that wait for room.
-const HELD_MAX: usize = 2_000;
+/// Events in memory: those that binds have, and those that wait for room. Four times what the
+/// binds may have unanswered, within these: one commit ends thousands of messages at once, and who
+/// cannot hold what it is told reads it from the log.
+const HELD_MIN: usize = 2_000;
+const HELD_MAX: usize = 16_000;
 /// Commits that may wait for a read of the log to end; with more the log is read once more.
 const TOLD_MAX: usize = 64;
 /// Events read at once.
@@ -231,9 +234,15 @@ impl CourierState {
         self.set_tick(me);
     }
 
+    /// Whether more events may be held.
+    fn has_room(&self) -> bool {
+        let windows: usize = self.binds.iter().map(|bind| bind.window).sum();
+        !self.binds.is_empty() && self.held.len() < (windows * 4).clamp(HELD_MIN, HELD_MAX)
+    }
+
     /// Reads on when there is room and something to read.
     fn load(&mut self, me: &ActorRef<CourierMsg>) {
-        if self.loading || !self.more || self.binds.is_empty() || self.held.len() >= HELD_MAX {
+        if self.loading || !self.more || !self.has_room() {
             return;
         }
         (self.loading, self.more) = (true, false);
@@ -284,7 +293,7 @@ impl CourierState {
             return;
         }
         let follows = after.is_some_and(|after| after <= self.read_to);
-        let room = !self.loading && !self.binds.is_empty() && self.held.len() < HELD_MAX;
+        let room = !self.loading && self.has_room();
         let Some(rows) = rows.filter(|_| follows && room) else {
             self.more = true;
             return;

@@ -41,6 +41,10 @@ pub enum Answer {
     },
 }
 
+/// Messages that go to the writer in one piece: few enough that a commit need not take more than
+/// carriers have room for.
+const PIECE: usize = 64;
+
 /// What one read of the socket asked for.
 #[derive(Default)]
 pub(super) struct Pending {
@@ -143,35 +147,62 @@ impl Batch {
         self.waiting.push(Waiting::Many { sequence, addresses, unsuccessful });
     }
 
-    /// Gives all of it to the writer; the answers come as messages, the refused ones at once.
+    /// Gives all of it to the writer, in pieces; the answers come as messages, the refused ones at once.
     pub(super) fn send(self, me: &ActorRef<EsmeMsg>, writer: &WriterHandle, store: &Store) {
         let Self { ids, refused, submissions, waiting } = self;
         if !refused.is_empty() {
             let _ = me.send_message(EsmeMsg::Answers(refused));
         }
-        if waiting.is_empty() {
-            return;
+        let (mut submissions, mut waiting) = (submissions, waiting);
+        while !waiting.is_empty() {
+            let (requests, messages) = first_piece(&waiting);
+            let rest = (waiting.split_off(requests), submissions.split_off(messages));
+            submit(ids, submissions, waiting, me.clone(), writer, store.clone());
+            (waiting, submissions) = rest;
         }
-        let (me, store) = (me.clone(), store.clone());
-        writer.submit_many(submissions, move |stored| {
-            let mut numbers = Vec::with_capacity(stored.len());
-            for one in &stored {
-                numbers.push(match told(one) {
-                    Ok(Told::Number(number)) => Ok(number),
-                    Err(status) => Err(status),
-                    Ok(Told::Reference(_)) => {
-                        tokio::spawn(async move {
-                            let numbers = resolve(&store, &stored).await;
-                            let _ =
-                                me.send_message(EsmeMsg::Answers(answers(ids, waiting, numbers)));
-                        });
-                        return;
-                    }
-                });
-            }
-            let _ = me.send_message(EsmeMsg::Answers(answers(ids, waiting, numbers)));
-        });
     }
+}
+
+/// How many requests make a piece, and how many messages they are.
+fn first_piece(waiting: &[Waiting]) -> (usize, usize) {
+    let mut messages = 0;
+    for (at, one) in waiting.iter().enumerate() {
+        messages += match one {
+            Waiting::One { .. } => 1,
+            Waiting::Many { addresses, .. } => addresses.len(),
+        };
+        if messages >= PIECE {
+            return (at + 1, messages);
+        }
+    }
+    (waiting.len(), messages)
+}
+
+fn submit(
+    ids: IdFormat,
+    submissions: Vec<Submission>,
+    waiting: Vec<Waiting>,
+    me: ActorRef<EsmeMsg>,
+    writer: &WriterHandle,
+    store: Store,
+) {
+    writer.submit_many(submissions, move |stored| {
+        let mut numbers = Vec::with_capacity(stored.len());
+        for one in &stored {
+            numbers.push(match told(one) {
+                Ok(Told::Number(number)) => Ok(number),
+                Err(status) => Err(status),
+                Ok(Told::Reference(_)) => {
+                    tokio::spawn(async move {
+                        let numbers = resolve(&store, &stored).await;
+                        let _ = me.send_message(EsmeMsg::Answers(answers(ids, waiting, numbers)));
+                    });
+                    return;
+                }
+            });
+        }
+        let _ = me.send_message(EsmeMsg::Answers(answers(ids, waiting, numbers)));
+    });
 }
 
 /// The numbers of messages; those of an earlier submit are read.
