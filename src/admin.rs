@@ -7,6 +7,7 @@
 mod carriers;
 mod desk;
 mod interceptors;
+mod pools;
 mod route;
 mod senders;
 mod smpp;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 pub use carriers::CarrierRequest;
 pub use desk::Desk;
 pub use interceptors::Trial;
+pub use pools::PoolRequest;
 pub(crate) use socket::{ask, listen};
 
 /// What an operator can ask.
@@ -69,6 +71,11 @@ pub enum Request {
     /// Of the platform's carriers.
     Carrier {
         request: CarrierRequest,
+    },
+    /// Of an organization's sender pools.
+    Pool {
+        organization_id: String,
+        request: PoolRequest,
     },
     ShowSmppAccount {
         system_id: String,

@@ -27,6 +27,7 @@ mod messages;
 mod meters;
 mod openapi;
 mod page;
+mod pools;
 mod protection;
 mod routing;
 mod serve;
@@ -57,6 +58,7 @@ pub use doors::{jasmin_router, kannel_router};
 pub(crate) use error::ApiError;
 pub(crate) use interceptors::load as load_interceptors;
 pub use openapi::document;
+pub(crate) use pools::{FIELDS as POOL_FIELDS, PoolOut, read as read_pool, stored as stored_pool};
 pub use serve::{Handle, TlsFiles, serve};
 pub(crate) use smpp::{
     AccountIn as SmppAccountIn, AccountOut as SmppAccountOut, AccountPatch as SmppAccountPatch,
@@ -64,6 +66,7 @@ pub(crate) use smpp::{
 };
 
 use crate::carriers::Book;
+use crate::pools::PoolBook;
 use crate::settings::{Compatibility, Events, Http, Profile, Retention, Schedules, Webhooks};
 
 /// One part of the switch, as `/readyz` names it.
@@ -125,6 +128,7 @@ pub struct Inner {
     cursors: page::Cursors,
     accounts: Accounts,
     carriers: Book,
+    pools: PoolBook,
     /// Held while rules change in the store and then in memory, so that both see one order.
     rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
@@ -140,6 +144,8 @@ impl App {
     /// Registers its counters: install the recorder of `metrics` first.
     #[must_use]
     pub fn new(parts: AppParts) -> Self {
+        let router = parts.admission.router().clone();
+        let pools = PoolBook::new(parts.store.clone(), parts.writer.clone(), router);
         Self(Arc::new(Inner {
             store: parts.store,
             writer: parts.writer,
@@ -157,6 +163,7 @@ impl App {
             cursors: page::Cursors::new(parts.cursor_key),
             accounts: parts.accounts,
             carriers: parts.carriers,
+            pools,
             rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
             imports: suppressions::Imports::new(),
@@ -166,6 +173,11 @@ impl App {
             readiness: parts.readiness,
             metrics: parts.metrics,
         }))
+    }
+
+    /// The sender pools, for who else changes them.
+    pub(crate) fn pools(&self) -> PoolBook {
+        self.0.pools.clone()
     }
 
     /// Ends the event streams, which do not end by themselves.
@@ -199,6 +211,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(smpp::routes())
         .merge(interceptors::routes())
         .merge(routing::routes())
+        .merge(pools::routes())
         .merge(carriers::routes())
 }
 

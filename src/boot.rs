@@ -176,6 +176,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     for row in store.routings().await? {
         router.set_rules(OrgId(row.organization_id), row.parsed());
     }
+    crate::pools::load(&store, &router).await?;
     let routes = Routes {
         carriers: Vec::new(),
         sandbox: test.then(|| ids.get(SANDBOX).copied()).flatten(),
@@ -291,7 +292,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     });
     let desk =
         Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
-    let desk = desk.intercepted(rules).routed_by(router).keeping(book);
+    let desk = desk.intercepted(rules).routed_by(router).keeping(book).pooling(app.pools());
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {

@@ -4,6 +4,7 @@ mod carrier;
 mod desk;
 mod interceptor;
 mod listen;
+mod pool;
 mod route;
 mod send;
 mod sender;
@@ -56,6 +57,9 @@ enum Command {
     /// Whom we bind to.
     #[command(subcommand)]
     Carrier(carrier::CarrierCommand),
+    /// Senders that an organization's messages go from in turn.
+    #[command(subcommand)]
+    Pool(pool::PoolCommand),
     /// Sends one message by the REST API.
     Send(send::SendArgs),
     /// Brings events to a program on this machine.
@@ -147,6 +151,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Smpp(command) => smpp::run(command).await,
         Command::Interceptor(command) => interceptor::run(command).await,
         Command::Carrier(command) => carrier::run(command).await,
+        Command::Pool(command) => pool::run(command).await,
         Command::Send(args) => send::send(args).await,
         Command::Listen(args) => listen::listen(args).await,
         Command::Tail(args) => tail::tail(args).await,

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod dev;
 mod health;
 mod home;
+mod pools;
 pub mod settings;
 pub mod simulate;
 #[cfg(test)]

@@ -176,6 +176,7 @@ async fn test(
     let request = SendRequest {
         to,
         from,
+        pool: None,
         body: body.unwrap_or_else(|| String::from("Test message")),
         encoding: None,
         category: Category::Transactional,

@@ -22,8 +22,9 @@ use store::lane::{Admin, AdminDone};
 use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
-use super::{Minted, Request, carriers, interceptors, mint, route, senders, smpp};
+use super::{Minted, Request, carriers, interceptors, mint, pools, route, senders, smpp};
 use crate::carriers::Book;
+use crate::pools::PoolBook;
 
 /// Lines of a list at once.
 pub(super) const PAGE: i64 = 200;
@@ -42,8 +43,9 @@ pub struct Desk {
     pub(super) accounts: Accounts,
     pub(super) interceptors: Interceptors,
     /// Of a running switch.
-    router: Option<Router>,
+    pub(super) router: Option<Router>,
     book: Option<Book>,
+    pub(super) pools: PoolBook,
 }
 
 impl Desk {
@@ -56,7 +58,9 @@ impl Desk {
         accounts: Accounts,
     ) -> Self {
         let interceptors = Interceptors::default();
-        Self { store, writer, root, views, accounts, interceptors, router: None, book: None }
+        let pools = PoolBook::new(store.clone(), writer.clone(), Router::default());
+        let (router, book) = (None, None);
+        Self { store, writer, root, views, accounts, interceptors, router, book, pools }
     }
 
     /// The same desk, which knows these rules.
@@ -69,6 +73,12 @@ impl Desk {
     #[must_use]
     pub fn routed_by(self, router: Router) -> Self {
         Self { router: Some(router), ..self }
+    }
+
+    /// The same desk, which changes these sender pools.
+    #[must_use]
+    pub(crate) fn pooling(self, pools: PoolBook) -> Self {
+        Self { pools, ..self }
     }
 
     /// The same desk, which keeps these carriers.
@@ -109,6 +119,9 @@ impl Desk {
             }
             Request::TestInterceptors { trial } => interceptors::test(self, trial).await,
             Request::Carrier { request } => carriers::answer(self, request).await,
+            Request::Pool { organization_id, request } => {
+                pools::answer(self, &organization_id, request).await
+            }
             Request::ShowSmppAccount { system_id } => smpp::show(self, &system_id).await,
             Request::SetSmppAccount { system_id, fields } => {
                 smpp::set(self, &system_id, &fields).await

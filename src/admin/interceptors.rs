@@ -60,6 +60,7 @@ pub(super) async fn test(desk: &Desk, trial: Trial) -> Result<Value, Refusal> {
     let request = SendRequest {
         to: trial.to,
         from: trial.from,
+        pool: None,
         body: trial.body,
         encoding: None,
         category: category.transpose()?.unwrap_or(Category::Transactional),

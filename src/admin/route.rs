@@ -38,6 +38,7 @@ pub(super) fn simulate(
         kind: kind.flatten(),
         category,
         submitted: None,
+        pool: None,
         tried: &[],
         now: At::now(),
     });

@@ -168,7 +168,7 @@ fn id_of(row: &SmppAccountRow) -> PublicId {
 }
 
 /// What the API says of a field, as the desk says it.
-fn told(error: ApiError) -> Refusal {
+pub(super) fn told(error: ApiError) -> Refusal {
     let said = error.faults.first().map(|fault| {
         let field = fault.field.as_deref().unwrap_or("it");
         let expected = fault.expected.as_deref().unwrap_or("something else");

@@ -53,6 +53,8 @@ pub(crate) const PAGES: &[(&str, &str)] = pages![
     "RECIPIENT_ON_DNC",
     "SENDER_ID_NOT_APPROVED",
     "QUIET_HOURS_BLOCKED",
+    "SENDER_POOL_UNCOVERED",
+    "SENDER_POOL_EXHAUSTED",
     "BLOCKED_BY_RULE",
     "RATE_LIMITED",
     "HEADERS_TOO_LARGE",

@@ -27,6 +27,7 @@ use super::webhooks::catalog::{EventEnvelope, EventType};
         (name = "compliance", description = "Which sends are let through, and why not"),
         (name = "interceptors", description = "Rules on messages before they are routed"),
         (name = "events", description = "What happens, as a list and as a stream"),
+        (name = "sender-pools", description = "Senders that messages go from in turn"),
         (name = "routing", description = "Which carriers take which messages"),
         (name = "webhooks", description = "Events, posted to your endpoints"),
     ),

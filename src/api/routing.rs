@@ -8,6 +8,7 @@ use axum::response::Response;
 use model::address::{Recipient, SenderKind};
 use model::carrier::OrgId;
 use model::clock::At;
+use model::country::country_of;
 use model::message::Category;
 use model::refusal::Code;
 use model::routing::{RULES_MAX, Rule};
@@ -23,6 +24,7 @@ use super::auth::{Caller, ChangeSmpp, ReadSmpp};
 use super::body::{self, Field, Kind, Raw, wrong};
 use super::call::Envelope;
 use super::error::{ApiError, ErrorOut, Fault};
+use super::pools;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(show, replace)).routes(routes!(simulate))
@@ -78,6 +80,9 @@ pub(crate) struct SimulateIn {
     to: String,
     /// Left out: the carrier's default, or the switch's.
     from: Option<String>,
+    /// A sender pool, in the place of `from`: its carriers, and the first of its senders that covers
+    /// the country.
+    sender_pool_id: Option<String>,
     /// `transactional` when left out.
     #[schema(example = "otp")]
     category: Option<String>,
@@ -117,8 +122,8 @@ pub(crate) struct CandidateOut {
     carrier: String,
     /// `organization` or `platform`.
     scope: &'static str,
-    /// `chosen`, `alternate`, `behind`, `behind_own_carriers`, `not_in_rule`, `disabled`,
-    /// `not_covered` or `sender_type`.
+    /// `chosen`, `alternate`, `behind`, `behind_own_carriers`, `not_in_rule`, `not_in_pool`,
+    /// `disabled`, `not_covered` or `sender_type`.
     verdict: &'static str,
     /// `fine`, `circuit_open`, `circuit_half_open`, `unbound` or `paused`.
     state: &'static str,
@@ -193,6 +198,7 @@ const FIELDS: &[Field] = &[Field::required("rules", Kind::List)];
 const SIMULATE_FIELDS: &[Field] = &[
     Field::required("to", Kind::Text),
     Field::optional("from", Kind::Text),
+    Field::optional("sender_pool_id", Kind::Text),
     Field::optional("category", Kind::Text),
     Field::optional("at", Kind::Text),
 ];
@@ -268,13 +274,25 @@ fn simulated(
     if !faults.is_empty() {
         return Err(ApiError::faults(faults));
     }
+    let (from, pool) = (input.from.as_deref(), input.sender_pool_id.as_deref());
+    let pool = pools::asked(app, organization, from, pool)?;
+    let pool = pool.and_then(|id| app.admission.router().pool(organization, id));
+    let country = country_of(&input.to);
+    let sender = match &pool {
+        Some(pool) => {
+            let sender = pool.senders.iter().find(|sender| sender.covers(country));
+            Some(sender.ok_or_else(|| model::pool::uncovered(pool.public_id, country))?)
+        }
+        None => None,
+    };
     let asked = Asked {
         organization,
         to: &input.to,
-        from: input.from.as_deref().unwrap_or_default(),
-        kind: kind.flatten(),
+        from: sender.map_or(from.unwrap_or_default(), |sender| &sender.value),
+        kind: sender.map_or(kind.flatten(), |sender| Some(sender.kind)),
         category: category.flatten().unwrap_or(Category::Transactional),
         submitted: None,
+        pool: pool.as_ref().map(|pool| pool.id),
         tried: &[],
         now: at.flatten().unwrap_or(now),
     };

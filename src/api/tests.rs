@@ -10,6 +10,7 @@ mod events;
 mod export;
 mod gates;
 mod interceptors;
+mod pools;
 mod protection;
 mod read;
 mod routing;

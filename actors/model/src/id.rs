@@ -30,6 +30,7 @@ pub enum Kind {
     SenderRegistration,
     Import,
     Interceptor,
+    SenderPool,
 }
 
 impl Kind {
@@ -55,6 +56,7 @@ impl Kind {
             Self::SenderRegistration => "sir_",
             Self::Import => "imp_",
             Self::Interceptor => "icr_",
+            Self::SenderPool => "spl_",
         }
     }
 }

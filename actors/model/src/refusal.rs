@@ -79,6 +79,10 @@ codes! {
     RecipientOnDnc = 422 "RECIPIENT_ON_DNC",
     SenderIdNotApproved = 422 "SENDER_ID_NOT_APPROVED",
     QuietHoursBlocked = 422 "QUIET_HOURS_BLOCKED",
+    /// No sender of the pool may write to this country.
+    SenderPoolUncovered = 422 "SENDER_POOL_UNCOVERED",
+    /// All that may have had their messages for today.
+    SenderPoolExhausted = 422 "SENDER_POOL_EXHAUSTED",
     /// A rule of the operator or of the organization.
     BlockedByRule = 422 "BLOCKED_BY_RULE",
     RateLimited = 429 "RATE_LIMITED",

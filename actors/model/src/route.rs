@@ -77,10 +77,12 @@ pub enum Passed {
     Unbound,
     /// Its operator holds it.
     Paused,
+    /// The message's sender pool does not name it.
+    NotInPool,
 }
 
 impl Passed {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Disabled,
         Self::NotCovered,
         Self::SenderType,
@@ -88,6 +90,7 @@ impl Passed {
         Self::CircuitOpen,
         Self::Unbound,
         Self::Paused,
+        Self::NotInPool,
     ];
 
     #[must_use]
@@ -100,6 +103,7 @@ impl Passed {
             Self::CircuitOpen => "circuit_open",
             Self::Unbound => "unbound",
             Self::Paused => "paused",
+            Self::NotInPool => "not_in_pool",
         }
     }
 

@@ -9,6 +9,7 @@ use crate::esme::Submitted;
 use crate::id::PublicId;
 use crate::message::{Category, Encoding};
 use crate::money::Micros;
+use crate::pool::{Pick, Pooled};
 use crate::route::RouteNote;
 
 /// One message that passed all pure checks.
@@ -17,6 +18,7 @@ pub struct NewMessage {
     pub id: PublicId,
     /// E.164 with `+`.
     pub to: String,
+    /// Empty as long as its pool has not chosen one.
     pub from: String,
     /// SMPP type of number of `from`: 5 alphanumeric, 1 international, 3 short code.
     pub from_ton: u8,
@@ -54,6 +56,8 @@ pub struct SendOptions {
     pub template: Option<PublicId>,
     /// What it said beside its text, if it came by SMPP.
     pub submitted: Option<Arc<Submitted>>,
+    /// The pool that is to choose its sender.
+    pub pool: Option<Box<Pooled>>,
     /// An answer to a keyword: it goes to a person who has just opted out, too.
     pub bypass_opt_out: bool,
 }
@@ -79,6 +83,15 @@ impl NewMessage {
     #[must_use]
     pub fn hold(&self) -> Micros {
         self.unit_price.times(i64::from(self.segments))
+    }
+
+    /// It goes from the sender that its pool has chosen.
+    pub fn settle(&mut self, pick: &Pick) {
+        self.from = pick.from.to_string();
+        self.from_ton = pick.way.kind.ton_npi().0;
+        self.segments = pick.way.segments;
+        self.carrier = pick.way.carrier;
+        self.route = pick.way.route;
     }
 }
 
@@ -124,6 +137,17 @@ pub struct Submission {
 }
 
 impl Submission {
+    /// Its messages, named by their places, go from the senders that their pools have chosen.
+    #[must_use]
+    pub fn settled(mut self, picked: &[(usize, Pick)]) -> Self {
+        for (at, pick) in picked {
+            if let Some(message) = self.messages.get_mut(*at) {
+                message.settle(pick);
+            }
+        }
+        self
+    }
+
     #[must_use]
     pub fn hold(&self) -> Micros {
         self.messages.iter().fold(Micros::ZERO, |sum, message| sum + message.hold())

@@ -73,7 +73,10 @@ fn message_data(kind: EventKind, row: &LoggedRow) -> Value {
     };
     put("message_id", json!(id));
     put("channel", json!("sms"));
-    put("from", json!(row.from_addr));
+    // A pool chooses when a message is sent: until then it has no sender.
+    let outbound = row.direction == Some(Direction::Outbound.code());
+    let from = row.from_addr.as_deref().filter(|from| !(outbound && from.is_empty()));
+    put("from", json!(from));
     put("to", json!(row.to_addr));
     put("status", json!(status));
     put("test_mode", json!(row.test_mode == Some(1)));
@@ -121,9 +124,7 @@ fn message_data(kind: EventKind, row: &LoggedRow) -> Value {
             put("failed_at", json!(at));
         }
     }
-    if row.direction == Some(Direction::Outbound.code())
-        && let Some(batch) = row.batch_id.as_deref().and_then(|id| id.try_into().ok())
-    {
+    if outbound && let Some(batch) = row.batch_id.as_deref().and_then(|id| id.try_into().ok()) {
         put("batch_id", json!(PublicId::from_bytes(batch).show(Kind::Batch)));
     }
     Value::Object(data)

@@ -25,6 +25,8 @@ pub struct Job {
     pub from_ton: u8,
     /// It goes to the sandbox, and nowhere else.
     pub test: bool,
+    /// The pool that its sender is of.
+    pub pool: Option<i64>,
     /// Tries that the carrier refused for the time being.
     pub attempts: i64,
     /// Since when, and how often, the carrier has been too busy for it. Not stored: a new life of
@@ -59,6 +61,7 @@ impl Job {
             unit_price: message.unit_price,
             from_ton: message.from_ton,
             test: message.test,
+            pool: message.options.pool.as_ref().map(|pool| pool.id),
             attempts: 0,
             throttled: None,
             tried: Tried::default(),
@@ -93,6 +96,7 @@ impl Job {
             unit_price: Micros(row.unit_price),
             from_ton: u8::try_from(row.from_ton).ok()?,
             test: row.test_mode != 0,
+            pool: row.sender_pool_id,
             attempts: row.attempts,
             throttled: None,
             tried: Tried::stored(row.tried.as_deref()),

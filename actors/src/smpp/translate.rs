@@ -258,6 +258,7 @@ mod tests {
             unit_price: Micros(1),
             from_ton: 5,
             test: false,
+            pool: None,
             attempts: 0,
             throttled: None,
             tried: Default::default(),

@@ -6,6 +6,7 @@
 //! routes are replaced whole, and a check that runs meanwhile ends on those it began with.
 
 mod estimate;
+mod pooled;
 
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ const SANDBOX_SENDER: &str = "Orbit";
 pub struct SendRequest {
     pub to: String,
     pub from: Option<String>,
+    /// The pool that chooses a sender, where none is given or set by a rule.
+    pub pool: Option<PublicId>,
     pub body: String,
     /// `None`: GSM-7 when it holds the text.
     pub encoding: Option<Encoding>,
@@ -188,6 +191,9 @@ impl Admission {
     }
 }
 
+/// A way, or why those looked at were not taken.
+type Way<'t> = Result<Choice<'t>, PassedOver>;
+
 impl Table {
     fn check(
         &self,
@@ -218,37 +224,33 @@ impl Table {
             mccmnc: mccmnc.as_deref(),
             network,
             text: request.submitted.as_deref().and_then(|s| text_of(to.digits(), s)),
+            only: None,
             tried: &[],
             dry: false,
             now,
         };
-        let choice = match route {
-            Some(name) if !request.test => {
-                self.named(organization, name).ok_or_else(PassedOver::default)
+        let asked = pooled::Asked { request: &request, wish, memory, route };
+        let (choice, measured, pool) = match request.pool {
+            Some(pool) if request.from.is_none() => self.pooled(&asked, pool)?,
+            _ => {
+                let (choice, measured) = self.one_way(&asked);
+                (choice, measured?, None)
             }
-            _ => self.route(&wish, request.test, memory),
-        };
-        if let (Some(text), Some(_), Ok(named)) = (wish.text, route, &choice) {
-            memory.follow(text, named.id, now);
-        }
-        let carrier = choice.as_ref().ok().and_then(|choice| choice.carrier);
-        let measured = if request.is_one_part() {
-            (request.encoding.unwrap_or(Encoding::Gsm7), 1)
-        } else {
-            measure(&request, carrier.map_or(Concat::default(), |c| c.concat))?
         };
         let given = given.transpose()?;
         let choice = choice.map_err(|passed| no_route(request.test, passed))?;
-        let (from, kind) = match (request.from, given) {
-            (Some(from), Some(kind)) => (from, kind),
-            _ => self.default_sender(choice)?,
+        let (from, ton) = match (request.from, given) {
+            (Some(from), Some(kind)) => (from, kind.ton_npi().0),
+            // Its pool chooses one when it is let in.
+            _ if pool.is_some() => (String::new(), 0),
+            _ => self.default_sender(choice).map(|(from, kind)| (from, kind.ton_npi().0))?,
         };
         let unit_price = if request.test { Micros::ZERO } else { rate.ok_or_else(no_price)?.price };
         Ok(NewMessage {
             id: PublicId::new(now),
             to: to.into_string(),
             from,
-            from_ton: kind.ton_npi().0,
+            from_ton: ton,
             body: request.body,
             encoding: measured.0,
             segments: measured.1,
@@ -259,8 +261,27 @@ impl Table {
             route: choice.note,
             metadata: request.metadata,
             test: request.test,
-            options: SendOptions { submitted: request.submitted, ..SendOptions::default() },
+            options: SendOptions { submitted: request.submitted, pool, ..SendOptions::default() },
         })
+    }
+
+    /// The way of a message from the sender that is wished for, and what its text takes there.
+    fn one_way(&self, asked: &pooled::Asked<'_>) -> (Way<'_>, Result<(Encoding, u8), Refusal>) {
+        let (request, wish) = (asked.request, &asked.wish);
+        let way = match asked.route {
+            Some(name) if !request.test => self.named(wish, name),
+            _ => self.route(wish, request.test, asked.memory),
+        };
+        if let (Some(text), Some(_), Ok(named)) = (wish.text, asked.route, &way) {
+            asked.memory.follow(text, named.id, wish.now);
+        }
+        let carrier = way.as_ref().ok().and_then(|choice| choice.carrier);
+        let measured = if request.is_one_part() {
+            Ok((request.encoding.unwrap_or(Encoding::Gsm7), 1))
+        } else {
+            measure(request, carrier.map_or(Concat::default(), |c| c.concat))
+        };
+        (way, measured)
     }
 
     fn default_sender(&self, choice: Choice<'_>) -> Result<(String, SenderKind), Refusal> {
@@ -336,6 +357,10 @@ fn too_long(text: &'static str) -> Refusal {
 }
 
 fn no_route(test: bool, passed: PassedOver) -> Refusal {
+    if passed.holds(Passed::NotInPool) {
+        let text = "none of the pool's carriers takes messages to this destination";
+        return Refusal::new(Code::NoRoute, text).field("sender_pool_id");
+    }
     if passed.holds(Passed::SenderType) {
         let text = "no carrier takes this kind of sender to this destination";
         return Refusal::new(Code::NoRoute, text).field("from");

@@ -218,6 +218,7 @@ impl RepliesArgs {
         let request = SendRequest {
             to: row.address,
             from: Some(row.number),
+            pool: None,
             body: row.body,
             encoding: None,
             category: Category::Transactional,

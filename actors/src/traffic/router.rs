@@ -31,8 +31,10 @@ use model::address::{Recipient, SenderKind};
 use model::carrier::{CarrierId, OrgId};
 use model::clock::At;
 use model::esme::Submitted;
+use model::id::PublicId;
 use model::message::Category;
 use model::money::Micros;
+use model::pool::Pool;
 use model::route::{NetworkSource, RouteNote};
 use model::routing::Rule;
 use proto_smpp::split::Concat;
@@ -122,6 +124,8 @@ pub struct Wish<'a> {
     pub network: NetworkSource,
     /// Names the text of which this is one part: all its parts go one way.
     pub text: Option<u64>,
+    /// The only carriers, where the message's pool names some.
+    pub only: Option<&'a [CarrierId]>,
     /// Carriers not to be asked again.
     pub tried: &'a [CarrierId],
     /// Asked without an effect.
@@ -139,6 +143,8 @@ pub struct Asked<'a> {
     pub kind: Option<SenderKind>,
     pub category: Category,
     pub submitted: Option<&'a Submitted>,
+    /// The pool that its sender is of, by number.
+    pub pool: Option<i64>,
     /// Carriers that had it.
     pub tried: &'a [CarrierId],
     pub now: At,
@@ -164,6 +170,7 @@ impl<'a> Asked<'a> {
             mccmnc,
             network,
             text: self.text(),
+            only: None,
             tried: self.tried,
             dry,
             now: self.now,
@@ -205,15 +212,19 @@ pub struct Router(Arc<Inner>);
 struct Inner {
     table: RwLock<Arc<Table>>,
     /// Also held while a table is made, so that none overtakes another.
-    rules: Mutex<Rules>,
+    own: Mutex<Own>,
     memory: Memory,
 }
 
 /// A network by MCC and MNC, if it is known, and who says so.
 type Network = (Option<Arc<str>>, NetworkSource);
 
-/// Organizations' own rules.
-type Rules = HashMap<OrgId, Vec<Rule>>;
+/// What organizations have set.
+#[derive(Default)]
+pub(in crate::traffic) struct Own {
+    rules: HashMap<OrgId, Vec<Rule>>,
+    pools: HashMap<OrgId, Vec<Arc<Pool>>>,
+}
 
 /// What outlives a table.
 #[derive(Default)]
@@ -267,22 +278,36 @@ impl Router {
     #[must_use]
     pub fn new(routes: Routes) -> Self {
         let memory = Memory::default();
-        let rules = Rules::new();
-        let table = RwLock::new(Arc::new(Table::new(routes, &memory.pulses, &rules)));
-        Self(Arc::new(Inner { table, rules: Mutex::new(rules), memory }))
+        let own = Own::default();
+        let table = RwLock::new(Arc::new(Table::new(routes, &memory.pulses, &own)));
+        Self(Arc::new(Inner { table, own: Mutex::new(own), memory }))
     }
 
     /// Takes other routes and rates from the next question on.
     pub fn replace(&self, routes: Routes) {
-        let rules = self.0.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        self.put(routes, &rules);
+        let own = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put(routes, &own);
     }
 
     /// An organization's own rules hold from the next question on; an empty list takes them back.
-    pub fn set_rules(&self, organization: OrgId, own: Vec<Rule>) {
-        let mut rules = self.0.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        rules.insert(organization, own);
-        self.put(self.table().routes.clone(), &rules);
+    pub fn set_rules(&self, organization: OrgId, rules: Vec<Rule>) {
+        let mut own = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.rules.insert(organization, rules);
+        self.put(self.table().routes.clone(), &own);
+    }
+
+    /// The sender pools of these organizations, from the next question on.
+    pub fn set_pools(&self, pools: impl IntoIterator<Item = (OrgId, Vec<Arc<Pool>>)>) {
+        let mut own = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.pools.extend(pools);
+        own.pools.retain(|_, pools| !pools.is_empty());
+        self.put(self.table().routes.clone(), &own);
+    }
+
+    /// A sender pool of an organization.
+    #[must_use]
+    pub fn pool(&self, organization: OrgId, id: PublicId) -> Option<Arc<Pool>> {
+        self.table().pool(organization, id).map(|known| Arc::clone(&known.pool))
     }
 
     /// The name of a carrier that is an organization's own.
@@ -307,8 +332,8 @@ impl Router {
         table::named(&self.table().routes.carriers, organization, name).is_some()
     }
 
-    fn put(&self, routes: Routes, rules: &Rules) {
-        let table = Arc::new(Table::new(routes, &self.0.memory.pulses, rules));
+    fn put(&self, routes: Routes, own: &Own) {
+        let table = Arc::new(Table::new(routes, &self.0.memory.pulses, own));
         *self.0.table.write().unwrap_or_else(PoisonError::into_inner) = table;
         self.0.memory.pulses.forget_unheld();
     }
@@ -368,7 +393,8 @@ impl Router {
             return None;
         }
         let (mccmnc, network) = self.network(&table, asked, false);
-        let wish = asked.wish((mccmnc.as_deref(), network), false);
+        let wish =
+            Wish { only: table.only(asked), ..asked.wish((mccmnc.as_deref(), network), false) };
         let choice = table.way(&wish, &self.0.memory).ok()?;
         let carrier = choice.carrier.filter(|_| choice.can_send || !now)?;
         Some(Found { id: carrier.id, concat: carrier.concat })

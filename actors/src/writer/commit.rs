@@ -273,10 +273,10 @@ impl Committer {
         let mut jobs: HashMap<CarrierId, Vec<Job>> = HashMap::new();
         let mut intended: HashMap<CarrierId, Vec<Job>> = HashMap::new();
         for (submission, answer) in work.accepts.into_iter().zip(&done.accepts) {
-            let Ok(Accepted::Fresh { at, first, refused, later }) = answer else {
+            let Ok(Accepted::Fresh { at, first, refused, later, picked }) = answer else {
                 continue;
             };
-            let Submission { organization, messages, .. } = submission;
+            let Submission { organization, messages, .. } = submission.settled(picked);
             let queued = messages.len() - refused.len() - later.len();
             self.args.shared.add_backlog(organization, i64::try_from(queued).unwrap_or(0));
             let let_in = messages.into_iter().enumerate();
@@ -328,7 +328,8 @@ impl Committer {
         jobs: &mut HashMap<CarrierId, Vec<Job>>,
     ) {
         for (fire, fate) in fires.into_iter().zip(&done.fires) {
-            let FireFate::Queued { place } = fate else { continue };
+            let FireFate::Queued { place, pick } = fate else { continue };
+            let fire = fire.settled(pick.as_ref());
             let (organization, message) = (fire.organization, fire.message.as_ref());
             let Some(carrier) = message.ok().map(|message| message.carrier) else { continue };
             self.args.shared.add_backlog(organization, 1);

@@ -26,6 +26,7 @@ mod joining;
 mod keywords;
 mod owed;
 mod policies;
+mod pools;
 mod previews;
 mod protection;
 mod receipts;
@@ -62,6 +63,7 @@ pub use inbound::{Inbound, InboundFate, InboundPart};
 pub use interceptors::InterceptorChange;
 pub use owed::Owed;
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
+pub use pools::{NewPool, PoolChange, PoolDone};
 pub use previews::{Foreseen, PreviewAnswer};
 pub use receipts::{Alternatives, Dropped, Receipt, ReceiptFate};
 pub use retire::{Gone, Retire};
@@ -96,6 +98,12 @@ pub struct Lane {
     last_owed: HashMap<OrgId, i64>,
     /// Organizations with frequency caps: nobody else's sends look at any.
     capped: HashSet<OrgId>,
+    /// Organizations with sender pools: nobody else's ends give places back.
+    pooling: HashSet<OrgId>,
+    /// Whose turn it is in each pool.
+    taken: gates::Taken,
+    /// The pool whose memory was swept last.
+    swept_pool: i64,
     guards: protection::Guards,
     swept: gates::Swept,
     minute: gates::Minute,
@@ -139,6 +147,8 @@ pub(crate) struct Gathered {
     pub(crate) owed: Vec<(usize, Option<owed::OwedMessage>)>,
     /// Whether organizations have frequency caps, once committed.
     pub(crate) capped: HashMap<OrgId, bool>,
+    /// Whether organizations have sender pools, once committed.
+    pub(crate) pooling: HashMap<OrgId, bool>,
     pub(crate) protected: HashMap<OrgId, Overrides>,
     pub(crate) alerted: HashMap<(OrgId, i64), i64>,
     counted: gates::Counted,
@@ -212,6 +222,7 @@ impl Lane {
             epochs.insert(CarrierId(line.int(0)?), line.int(1)?);
         }
         let capped = gates::capped(&mut conn).await?;
+        let pooling = pools::pooling(&mut conn).await?;
         let guards = protection::Guards::read(&mut conn, protection).await?;
         let policies = policies::load(&mut conn).await?;
         let mut lane = Self {
@@ -226,6 +237,9 @@ impl Lane {
             epochs,
             last_owed: HashMap::new(),
             capped,
+            pooling,
+            taken: gates::Taken::default(),
+            swept_pool: 0,
             guards,
             swept: gates::Swept::default(),
             minute: gates::Minute::default(),
@@ -269,6 +283,7 @@ impl Lane {
     async fn transact(&mut self, work: &Work) -> Result<Done, StoreError> {
         let now = At::now();
         self.conn.begin().await?;
+        self.taken.begin();
         let mut gathered = Gathered::default();
         let done = match self.write(work, now, &mut gathered).await {
             Ok(done) => done,
@@ -297,13 +312,9 @@ impl Lane {
         self.guards.own.extend(gathered.protected);
         self.alerted.extend(gathered.alerted);
         self.minute.add(gathered.counted);
-        for (organization, has_caps) in gathered.capped {
-            if has_caps {
-                self.capped.insert(organization);
-            } else {
-                self.capped.remove(&organization);
-            }
-        }
+        take_over(&mut self.capped, gathered.capped);
+        take_over(&mut self.pooling, gathered.pooling);
+        self.taken.committed();
         for event in &gathered.events {
             if self.touched.last() != Some(&event.organization) {
                 self.touched.push(event.organization);
@@ -349,6 +360,7 @@ impl Lane {
         self.move_cursors(&work.smpp_cursors).await?;
         self.housekeeping(work, now, gathered).await?;
         self.forget_hits_of(gathered).await?;
+        self.give_places_back_of(gathered).await?;
         self.retire(&work.retire, now).await?;
         let seqs = self.log(gathered, now).await?;
         let owed = self.owed(gathered, &seqs, now);
@@ -441,6 +453,17 @@ impl Lane {
         ];
         self.conn.run(&INSERT_QUARANTINE, &columns).await?;
         Ok(())
+    }
+}
+
+/// Who is among these from now on, and who is not any more.
+fn take_over(those: &mut HashSet<OrgId>, changes: HashMap<OrgId, bool>) {
+    for (organization, belongs) in changes {
+        if belongs {
+            those.insert(organization);
+        } else {
+            those.remove(&organization);
+        }
     }
 }
 

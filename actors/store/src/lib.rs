@@ -20,6 +20,7 @@ mod messages;
 mod open;
 mod outbox;
 mod policies;
+mod pools;
 mod protection;
 mod retention;
 mod routing;
@@ -46,6 +47,7 @@ pub use messages::{DroppedRow, EventRow, Filter, MessageRow, OrphanRow, Quaranti
 pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
 pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};
+pub use pools::{PoolRow, PoolUseRow};
 pub use retention::{AgedLine, AgedMessage, AgedRow};
 pub use routing::RoutingRow;
 pub use schedules::{ChangeRow, DueRow, KeyedRow, Mark};

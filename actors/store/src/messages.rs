@@ -46,6 +46,9 @@ row! {
         pub said: Option<Vec<u8>>,
         /// How the account that submitted it writes ids; of messages that came by SMPP.
         pub smpp_id_format: Option<i64>,
+        pub sender_pool_id: Option<i64>,
+        /// The same as it is shown, as long as it is there.
+        pub sender_pool: Option<Vec<u8>>,
     }
 }
 
@@ -156,7 +159,10 @@ macro_rules! select_messages {
                 m.template_id, m.redacted_at,
                 case when m.direction = 2 then m.submitted end as said,
                 case when m.smpp_account_id is not null then coalesce((select a.id_format
-                    from smpp_accounts a where a.id = m.smpp_account_id), 1) end as smpp_id_format
+                    from smpp_accounts a where a.id = m.smpp_account_id), 1) end as smpp_id_format,
+                m.sender_pool_id,
+                (select s.public_id from sender_pools s where s.id = m.sender_pool_id)
+                    as sender_pool
             from messages m
             left join carriers c on c.id = m.carrier_id
             left join outbox o on m.status = 1 and o.carrier_id = m.carrier_id

@@ -33,6 +33,7 @@ row! {
         pub submitted: Option<Vec<u8>>,
         /// Carriers it has left, as the result that moved it wrote them.
         pub tried: Option<String>,
+        pub sender_pool_id: Option<i64>,
     }
 }
 
@@ -64,7 +65,7 @@ macro_rules! select_waiting {
             " as place, o.class, o.organization_id, o.due_at, o.attempts, o.intent, o.intent_at,
                 m.id, m.category, m.encoding, m.segments, m.unit_price, m.from_ton, m.test_mode,
                 m.created_at, m.expires_at, m.to_addr, m.from_addr, m.body, m.smpp_account_id, m.submitted,
-                o.tried
+                o.tried, m.sender_pool_id
             from outbox o join messages m on m.key = o.key "
         )
     };

@@ -28,6 +28,8 @@ row! {
         /// The account's name, as long as it is there.
         pub account: Option<String>,
         pub submitted: Option<Vec<u8>>,
+        /// The pool that is to choose its sender.
+        pub sender_pool: Option<Vec<u8>>,
     }
 }
 
@@ -54,6 +56,8 @@ row! {
         pub edits: i64,
         pub smpp_account_id: Option<i64>,
         pub submitted: Option<Vec<u8>>,
+        /// The pool that its sender is of, as long as it is there.
+        pub sender_pool: Option<Vec<u8>>,
     }
 }
 
@@ -90,14 +94,29 @@ macro_rules! select_due {
                 coalesce(edits, 0) as edits, category, encoding, test_mode, to_addr, from_addr, body,
                 smpp_account_id,
                 (select system_id from smpp_accounts a where a.id = smpp_account_id) as account,
-                submitted
+                submitted,
+                (select public_id from sender_pools p where p.id = sender_pool_id) as sender_pool
             from messages where status = 13 ",
             $rest
         )
     };
 }
 
+impl ChangeRow {
+    /// The pool that the message's sender is of, as long as it is there.
+    #[must_use]
+    pub fn pool(&self) -> Option<PublicId> {
+        self.sender_pool.as_deref()?.try_into().ok().map(PublicId::from_bytes)
+    }
+}
+
 impl DueRow {
+    /// The pool that is to choose its sender.
+    #[must_use]
+    pub fn pool(&self) -> Option<PublicId> {
+        self.sender_pool.as_deref()?.try_into().ok().map(PublicId::from_bytes)
+    }
+
     #[must_use]
     pub fn mark(&self) -> Mark {
         (self.scheduled_at, self.key)
@@ -175,7 +194,8 @@ impl Store {
     ) -> Result<Option<ChangeRow>, StoreError> {
         let sql = "select key, id, direction, status, category, encoding, test_mode, created_at,
                 to_addr, from_addr, body, metadata, webhook_url, template_id, scheduled_at,
-                validity_s, redacted_at, coalesce(edits, 0) as edits, smpp_account_id, submitted
+                validity_s, redacted_at, coalesce(edits, 0) as edits, smpp_account_id, submitted,
+                (select public_id from sender_pools p where p.id = sender_pool_id) as sender_pool
             from messages where organization_id = $1 and id = $2";
         let query = sqlx::query_as(sql).bind(organization.0).bind(id.as_bytes().to_vec());
         self.one_of(organization, query).await

@@ -44,6 +44,7 @@ const STEPS: &[Step] = steps![
     15 "0015" "interceptors",
     16 "0016" "esme",
     17 "0017" "lean_hits",
+    18 "0018" "pools",
     19 "0019" "accounts",
     20 "0020" "texts_and_calls",
 ];

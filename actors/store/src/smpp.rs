@@ -207,7 +207,8 @@ impl Store {
     ) -> Result<Option<ChangeRow>, StoreError> {
         let sql = "select key, id, direction, status, category, encoding, test_mode, created_at,
                 to_addr, from_addr, body, metadata, webhook_url, template_id, scheduled_at,
-                validity_s, redacted_at, coalesce(edits, 0) as edits, smpp_account_id, submitted
+                validity_s, redacted_at, coalesce(edits, 0) as edits, smpp_account_id, submitted,
+                (select public_id from sender_pools p where p.id = sender_pool_id) as sender_pool
             from messages where key = $1 and smpp_account_id = $2";
         Ok(sqlx::query_as(sql).bind(key).bind(account).fetch_optional(self.engine()).await?)
     }

@@ -19,7 +19,8 @@ impl Theirs {
         match name {
             "cursor" => &self.cursor,
             "batch_id" => &self.batch_id,
-            "resource_id" => message,
+            "resource_id" if message.starts_with("msg_") => message,
+            "resource_id" => "msg_0190b5a2c4e37f1a8d2e5b6c7d8e9f00",
             "to" | "address" | "identifier" | "phone" => "%2B14155550123",
             "from" => "Orbit",
             "status" => "delivered",
@@ -55,17 +56,26 @@ async fn no_reading_operation_shows_what_is_anothers() {
     assert_eq!(reply.status, 202, "{}", reply.text);
     let batch_id = reply.data()["batch_id"].as_str().expect("a batch").to_owned();
     let results = reply.data()["results"].as_array().expect("results").clone();
-    let ids: Vec<String> = results
+    let mut ids: Vec<String> = results
         .iter()
         .map(|result| result["message_id"].as_str().expect("an id").to_owned())
         .collect();
     for id in &ids {
         owners.becomes(id, "delivered").await;
     }
+    let pool = json!({"name": "secretly", "senders": [{"value": "Secret"}]});
+    let reply = owners.post("/api/v1/messaging/sender-pools", &pool).await;
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    ids.push(reply.id());
     let page = owners.get("/api/v1/messages?limit=1").await;
     let cursor = page.json["meta"]["pagination"]["cursor"].as_str().expect("more").to_owned();
     let transactions = owners.all("/api/v1/billing/transactions").await;
-    let mut secrets = vec![owner.id.clone(), batch_id.clone(), String::from("between us")];
+    let mut secrets = vec![
+        owner.id.clone(),
+        batch_id.clone(),
+        String::from("between us"),
+        String::from("secretly"),
+    ];
     secrets.extend(ids.iter().cloned());
     secrets.extend(transactions.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)));
 

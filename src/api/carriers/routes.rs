@@ -189,6 +189,7 @@ pub(crate) async fn test(
     let request = SendRequest {
         to: word("to")?.ok_or(form::missing("to"))?,
         from: word("from")?,
+        pool: None,
         body: word("body")?.unwrap_or_else(|| String::from(TEST_TEXT)),
         encoding: None,
         category: Category::Transactional,

@@ -165,6 +165,7 @@ impl TrialIn {
         let request = SendRequest {
             to: input.to,
             from: input.from,
+            pool: None,
             body: input.body,
             encoding: input.encoding.and_then(|text| Encoding::parse(&text)),
             category: category.unwrap_or(Category::Transactional),

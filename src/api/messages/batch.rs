@@ -25,7 +25,7 @@ use super::super::body::{self, Field, Raw, wrong};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
 use super::super::templates::{Values, VariableIn, Wording};
-use super::super::{idempotency, webhooks};
+use super::super::{idempotency, pools, webhooks};
 use super::input::{CATEGORIES, CategoryIn, EncodingIn, text, unsupported};
 use super::send::{check_channel, learn, replayed};
 use super::when::{self, When};
@@ -48,6 +48,8 @@ pub(crate) struct BatchIn {
     channel: Option<String>,
     /// E.164, a short code, or 3 to 11 letters and digits; else the default sender.
     from: Option<String>,
+    /// A sender pool of yours, in the place of `from`: it chooses a sender for each recipient.
+    sender_pool_id: Option<String>,
     /// At most 1600 characters and 10 segments. Either this or `template_id`.
     #[schema(min_length = 1, max_length = 1600)]
     body: Option<String>,
@@ -84,6 +86,7 @@ pub(crate) struct BatchIn {
 const FIELDS: &[Field] = &[
     Field::optional("channel", body::Kind::Text),
     Field::optional("from", body::Kind::Text),
+    Field::optional("sender_pool_id", body::Kind::Text),
     Field::optional("body", body::Kind::Text),
     Field::optional("template_id", body::Kind::Text),
     Field::optional("variables", body::Kind::Object),
@@ -202,10 +205,13 @@ impl BatchIn {
         organization: OrgId,
         recipients: &[Value],
     ) -> Result<Common, ApiError> {
+        let (from, pool) = (self.from.as_deref(), self.sender_pool_id.as_deref());
+        let pool = pools::asked(app, organization, from, pool)?;
         let wording =
             Wording::find(app, organization, self.body, self.template_id.as_deref()).await?;
         Ok(Common {
             from: self.from,
+            pool,
             wording,
             shared: self.variables.map(Values::read).transpose()?,
             some_have_values: some_have_values(recipients),

@@ -22,6 +22,7 @@ use super::super::auth::{Caller, ChangeMessages};
 use super::super::body::{self, Field, Raw};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
+use super::super::pools;
 use super::cancel::show;
 use super::change::{find, refused, status_of};
 use super::input::{EncodingIn, check_metadata, metadata_text, text};
@@ -36,6 +37,8 @@ pub(crate) struct EditIn {
     body: Option<String>,
     encoding: Option<EncodingIn>,
     from: Option<String>,
+    /// A sender pool of yours, in the place of the sender or pool that it has.
+    sender_pool_id: Option<String>,
     /// As in a send.
     #[schema(example = "2030-01-01T10:00:00Z")]
     scheduled_at: Option<String>,
@@ -52,6 +55,7 @@ const FIELDS: &[Field] = &[
     Field::optional("body", body::Kind::Text),
     Field::optional("encoding", body::Kind::OneOf(&["auto", "gsm7", "ucs2"])),
     Field::optional("from", body::Kind::Text),
+    Field::optional("sender_pool_id", body::Kind::Text),
     Field::optional("scheduled_at", body::Kind::Text),
     Field::optional("timezone", body::Kind::Text),
     Field::optional("validity_seconds", body::Kind::Whole),
@@ -118,9 +122,14 @@ fn edited(
     let as_it_came = input.encoding.is_none() && input.body.is_none();
     let submitted = Submitted::stored(row.smpp_account_id, row.submitted.as_deref());
     let submitted = submitted.map(|own| if as_it_came { own } else { own.reworded() });
+    let (from, pool) = (input.from.as_deref(), input.sender_pool_id.as_deref());
+    let asked = pools::asked(app, caller.organization, from, pool)?;
+    // Another sender takes the place of the pool, and another pool that of the sender.
+    let pool = asked.or_else(|| row.pool().filter(|_| input.from.is_none()));
     let request = SendRequest {
         to: row.to_addr.clone(),
-        from: Some(input.from.unwrap_or_else(|| row.from_addr.clone())),
+        from: input.from.or_else(|| pool.is_none().then(|| row.from_addr.clone())),
+        pool,
         body: input.body.unwrap_or_else(|| row.body.clone()),
         encoding,
         category: Category::from_code(row.category).unwrap_or(Category::Transactional),

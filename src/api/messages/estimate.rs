@@ -17,6 +17,7 @@ use super::super::auth::{Caller, EstimateMessages};
 use super::super::body::{self, Field, Raw, missing, wrong};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
+use super::super::pools;
 use super::super::templates::{Values, VariableIn, Wording};
 use super::batch::{Common, RecipientIn, check_count, some_have_values};
 use super::input::{CATEGORIES, CategoryIn, EncodingIn, text};
@@ -37,6 +38,8 @@ pub(crate) struct EstimateIn {
     #[schema(value_type = Option<Vec<RecipientIn>>, min_items = 1, max_items = 1000)]
     recipients: Option<Vec<Value>>,
     from: Option<String>,
+    /// A sender pool, in the place of `from`.
+    sender_pool_id: Option<String>,
     /// Either this or `template_id`.
     #[schema(example = "Hello from Orbit", min_length = 1, max_length = 1600)]
     body: Option<String>,
@@ -63,6 +66,7 @@ const FIELDS: &[Field] = &[
     Field::optional("to", body::Kind::Text),
     Field::optional("recipients", body::Kind::List),
     Field::optional("from", body::Kind::Text),
+    Field::optional("sender_pool_id", body::Kind::Text),
     Field::optional("body", body::Kind::Text),
     Field::optional("template_id", body::Kind::Text),
     Field::optional("variables", body::Kind::Object),
@@ -156,10 +160,13 @@ impl EstimateIn {
         recipients: &[Value],
     ) -> Result<Common, ApiError> {
         let organization = caller.organization;
+        let (from, pool) = (self.from.as_deref(), self.sender_pool_id.as_deref());
+        let pool = pools::asked(app, organization, from, pool)?;
         let wording =
             Wording::find(app, organization, self.body, self.template_id.as_deref()).await?;
         Ok(Common {
             from: self.from,
+            pool,
             wording,
             shared: self.variables.map(Values::read).transpose()?,
             some_have_values: some_have_values(recipients),

@@ -68,6 +68,8 @@ pub(crate) struct MessageIn {
     pub(crate) to: String,
     /// E.164, a short code, or 3 to 11 letters and digits; else the default sender.
     pub(crate) from: Option<String>,
+    /// A sender pool of yours, in the place of `from`: it chooses the sender.
+    pub(crate) sender_pool_id: Option<String>,
     /// At most 1600 characters and 10 segments. Either this or `template_id`.
     #[schema(example = "Hello from Orbit", min_length = 1, max_length = 1600)]
     pub(crate) body: Option<String>,
@@ -107,6 +109,7 @@ pub(crate) const FIELDS: &[Field] = &[
     Field::optional("channel", Kind::Text),
     Field::required("to", Kind::Text),
     Field::optional("from", Kind::Text),
+    Field::optional("sender_pool_id", Kind::Text),
     Field::optional("body", Kind::Text),
     Field::optional("template_id", Kind::Text),
     Field::optional("variables", Kind::Object),

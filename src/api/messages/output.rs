@@ -20,7 +20,11 @@ pub(crate) struct AcceptedOut {
     pub(crate) message_id: String,
     pub(crate) channel: &'static str,
     pub(crate) to: String,
-    pub(crate) from: String,
+    /// Null while its pool has not chosen one: it does when the message is sent.
+    pub(crate) from: Option<String>,
+    /// The pool that chooses its sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sender_pool_id: Option<String>,
     /// `queued`, or `scheduled`.
     #[schema(example = "queued")]
     pub(crate) status: &'static str,
@@ -75,7 +79,10 @@ pub(crate) struct MessageOut {
     /// `outbound` or `inbound`.
     direction: &'static str,
     channel: &'static str,
-    from: String,
+    /// Null while its pool has not chosen one: it does when the message is sent.
+    from: Option<String>,
+    /// The pool that its sender is of, as long as there is that pool.
+    sender_pool_id: Option<String>,
     /// The sender the carrier put in the place of `from`.
     from_delivered: Option<String>,
     to: String,
@@ -147,6 +154,15 @@ pub(crate) fn status_of(row: &MessageRow) -> Status {
     }
 }
 
+fn sender_of(row: &MessageRow) -> Option<String> {
+    let waits = row.from_addr.is_empty() && row.sender_pool_id.is_some();
+    (!waits).then(|| row.from_addr.clone())
+}
+
+fn pool_of(row: &MessageRow) -> Option<String> {
+    row.sender_pool.as_deref().map(|id| id_of(Kind::SenderPool, id))
+}
+
 fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
@@ -186,6 +202,8 @@ fn explained(code: &str) -> &'static str {
         "ORGANIZATION_SUSPENDED" => "the organization was suspended when its time came",
         "BLOCKED" => "the message was stopped before it was sent",
         "RECIPIENT_OPTED_OUT" => "the recipient had opted out when the message was to leave",
+        "SENDER_POOL_UNCOVERED" => "the pool had no sender for this country when its time came",
+        "SENDER_POOL_EXHAUSTED" => "the pool's senders had sent all that they may that day",
         "QUARANTINED" => "the message was set aside for its operator",
         _ => "the carrier gave a reason that is not known here",
     }
@@ -195,12 +213,15 @@ impl From<&MessageRow> for AcceptedOut {
     /// As it was first answered, whatever became of it since.
     fn from(row: &MessageRow) -> Self {
         let id = id_of(Kind::Message, &row.id);
+        // What was put off had no sender yet.
+        let awaits = row.scheduled_at.is_some() && row.sender_pool_id.is_some();
         let mut out = Self {
             message_id: id.clone(),
             id,
             channel: "sms",
             to: row.to_addr.clone(),
-            from: row.from_addr.clone(),
+            from: sender_of(row).filter(|_| !awaits),
+            sender_pool_id: pool_of(row),
             status: if row.scheduled_at.is_some() { Status::Scheduled } else { Status::Queued }
                 .as_str(),
             scheduled_at: row.scheduled_at.map(|at| At(at).iso()),
@@ -247,7 +268,8 @@ impl From<MessageRow> for MessageOut {
             id,
             direction: Direction::from_code(row.direction).map_or("outbound", Direction::as_str),
             channel: "sms",
-            from: row.from_addr,
+            from: sender_of(&row),
+            sender_pool_id: pool_of(&row),
             from_delivered: row.from_delivered,
             to: row.to_addr,
             body: (is_text && row.redacted_at.is_none()).then_some(row.body),

@@ -51,9 +51,12 @@ pub(crate) async fn retry(
     let idempotency = idempotency::read(&headers, "POST /messages/{id}/retry", id.as_bytes())?;
     let row = find(&app, &caller, &id).await?;
     may_retry(&row)?;
+    // A pool chooses again, so that it counts each message that it sends.
+    let pool = row.pool();
     let request = SendRequest {
         to: row.to_addr,
-        from: Some(row.from_addr),
+        from: pool.is_none().then_some(row.from_addr),
+        pool,
         body: row.body,
         encoding: Encoding::from_code(row.encoding),
         category: Category::from_code(row.category).unwrap_or(Category::Transactional),
@@ -69,7 +72,7 @@ pub(crate) async fn retry(
         webhook_url: row.webhook_url,
         parent: Some(MessageKey(row.key)),
         template: row.template_id.and_then(|id| id.try_into().ok()).map(PublicId::from_bytes),
-        ..SendOptions::default()
+        ..message.options
     };
     submit(&app, &caller, message, idempotency).await
 }

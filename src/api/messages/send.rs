@@ -19,7 +19,7 @@ use super::super::body::{Raw, missing};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut, Fault};
 use super::super::templates::{Values, Wording};
-use super::super::{idempotency, webhooks};
+use super::super::{idempotency, pools, webhooks};
 use super::input::{MessageIn, metadata_text};
 use super::output::AcceptedOut;
 use super::when::{self, When};
@@ -89,6 +89,11 @@ async fn send(
     let wording =
         Wording::find(app, caller.organization, input.body, input.template_id.as_deref()).await?;
     let values = input.variables.map(Values::read).transpose()?;
+    let (from, pool) = (input.from.as_deref(), input.sender_pool_id.as_deref());
+    let pool = match pools::asked(app, caller.organization, from, pool) {
+        Ok(pool) => pool,
+        Err(error) => return earlier(app, caller, idempotency.as_ref(), error).await,
+    };
     let encoding = input.encoding.unwrap_or_default().asked();
     let smart = input.smart_encoding == Some(true);
     let when =
@@ -97,6 +102,7 @@ async fn send(
     let request = SendRequest {
         to: input.to,
         from: input.from,
+        pool,
         body: wording.write(values.as_slice(), smart, encoding)?,
         encoding,
         category: input.category.unwrap_or_default().into(),
@@ -106,16 +112,16 @@ async fn send(
         submitted: None,
     };
     learn(app, caller, [request.to.as_str()]).await;
-    let mut message = check(app, caller, request)?;
-    let now = caller.call.at();
-    let scheduled_at = match when.moment(&message.to, &app.schedules, now) {
-        Ok(moment) => moment,
-        Err(fault) => {
-            // What was in time when it was first asked for stays done.
-            let request = idempotency.as_ref();
-            let earlier = idempotency::earlier(app, caller.organization, request, now).await?;
-            return replay(app, caller, earlier.ok_or(fault)?).await;
+    let mut message = match check(app, caller, request) {
+        Ok(message) => message,
+        Err(fault) if pool.is_some() => {
+            return earlier(app, caller, idempotency.as_ref(), fault.into()).await;
         }
+        Err(fault) => return Err(fault.into()),
+    };
+    let scheduled_at = match when.moment(&message.to, &app.schedules, caller.call.at()) {
+        Ok(moment) => moment,
+        Err(fault) => return earlier(app, caller, idempotency.as_ref(), fault.into()).await,
     };
     let webhook_url = input.webhook_url;
     webhooks::ready(app, caller.organization, webhook_url.as_deref()).await?;
@@ -123,6 +129,18 @@ async fn send(
     message.options =
         SendOptions { scheduled_at, validity_s, template, webhook_url, ..message.options };
     submit(app, caller, message, idempotency).await
+}
+
+/// What could be done when it was first asked for stays done: a time was in time, a pool was there.
+async fn earlier(
+    app: &App,
+    caller: &Caller<SendOne>,
+    request: Option<&Idempotency>,
+    error: ApiError,
+) -> Result<Response, ApiError> {
+    let now = caller.call.at();
+    let earlier = idempotency::earlier(app, caller.organization, request, now).await?;
+    replay(app, caller, earlier.ok_or(error)?).await
 }
 
 /// Has one message stored, and says what came of it.
@@ -141,9 +159,13 @@ pub(crate) async fn submit<P>(
         messages: vec![message],
     };
     match idempotency::submit(app, submission).await? {
-        Accepted::Fresh { at, later, .. } => {
+        Accepted::Fresh { at, later, picked, .. } => {
             app.meters.accepted(caller.call.at());
             out.created_at = at.iso();
+            if let Some((_, pick)) = picked.first() {
+                out.from = Some(pick.from.to_string());
+                out.segments = pick.way.segments.into();
+            }
             if let Some((_, time)) = later.first() {
                 out.status = Status::Scheduled.as_str();
                 out.scheduled_at = Some(time.iso());
@@ -223,12 +245,14 @@ impl From<&NewMessage> for AcceptedOut {
     /// All but the moment, which the commit gives.
     fn from(message: &NewMessage) -> Self {
         let id = message.id.show(Kind::Message);
+        let pool = message.options.pool.as_ref();
         Self {
             message_id: id.clone(),
             id,
             channel: "sms",
             to: message.to.clone(),
-            from: message.from.clone(),
+            from: (!message.from.is_empty()).then(|| message.from.clone()),
+            sender_pool_id: pool.map(|pool| pool.public_id.show(Kind::SenderPool)),
             status: Status::Queued.as_str(),
             scheduled_at: None,
             segments: i64::from(message.segments),

@@ -17,6 +17,7 @@ fn job(key: i64, organization: i64, category: Category) -> Job {
         unit_price: Micros(0),
         from_ton: 5,
         test: false,
+        pool: None,
         attempts: 0,
         throttled: None,
         tried: Default::default(),

@@ -393,6 +393,7 @@ fn way(
             kind: SenderKind::of(&job.from),
             category: job.category,
             submitted: job.submitted.as_deref(),
+            pool: job.pool,
             tried: &tried,
             now,
         };

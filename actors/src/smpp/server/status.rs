@@ -30,13 +30,13 @@ pub const BLOCKED: CommandStatus = CommandStatus(0x408);
 pub fn of(refusal: &Refusal) -> CommandStatus {
     match refusal.code {
         Code::InvalidPhoneNumber => CommandStatus::INVDSTADR,
-        Code::InvalidSender => CommandStatus::INVSRCADR,
+        Code::InvalidSender | Code::SenderPoolUncovered => CommandStatus::INVSRCADR,
         Code::MessageTooLong => CommandStatus::INVMSGLEN,
         Code::BalanceTooLow => NO_CREDIT,
         Code::NoRoute | Code::NoPrice => NO_ROUTE,
         Code::InvalidApiKey | Code::OrganizationSuspended => SUSPENDED,
         Code::RecipientOptedOut => OPTED_OUT,
-        Code::FrequencyCapExceeded => CAPPED,
+        Code::FrequencyCapExceeded | Code::SenderPoolExhausted => CAPPED,
         Code::DestinationNotAllowed | Code::VelocityExceeded => NOT_ALLOWED,
         Code::SpendLimitReached => SPENT,
         Code::QuietHoursBlocked

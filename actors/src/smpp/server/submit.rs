@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use model::clock::At;
 use model::esme::Submitted;
+use model::id::PublicId;
 use model::message::{Category, Encoding};
 use model::refusal::Refusal;
 use model::submission::{Idempotency, NewMessage, SendOptions};
@@ -61,6 +62,8 @@ pub(super) struct Read {
 pub(super) struct Kept<'a> {
     pub(super) to: &'a str,
     pub(super) from: &'a str,
+    /// The pool that is to choose its sender, if it was given one since.
+    pub(super) pool: Option<PublicId>,
     pub(super) body: &'a str,
     pub(super) encoding: i64,
     pub(super) category: i64,
@@ -109,6 +112,7 @@ pub(super) fn read_noted(
     let request = SendRequest {
         to: recipient(destination)?,
         from: sender(account, &message.source)?,
+        pool: None,
         body,
         encoding: (!submitted.user_data.is_empty()).then(|| encoding(message.data_coding)),
         category: account.category,
@@ -165,7 +169,8 @@ pub(super) fn replaced(
     let coded = if as_octets { Some(encoding(submitted.data_coding)) } else { None };
     let request = SendRequest {
         to: kept.to.to_owned(),
-        from: Some(kept.from.to_owned()),
+        from: kept.pool.is_none().then(|| kept.from.to_owned()),
+        pool: kept.pool,
         body,
         encoding: coded.or(if given.is_empty() {
             Encoding::from_code(kept.encoding)

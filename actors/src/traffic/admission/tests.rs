@@ -37,6 +37,7 @@ fn sms(to: &str, body: &str) -> SendRequest {
     SendRequest {
         to: to.to_owned(),
         from: None,
+        pool: None,
         body: body.to_owned(),
         encoding: None,
         category: Category::Transactional,

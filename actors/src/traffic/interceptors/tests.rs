@@ -30,6 +30,7 @@ fn request() -> SendRequest {
     SendRequest {
         to: String::from("+14155550123"),
         from: Some(String::from("Orbit")),
+        pool: None,
         body: String::from("Your code is 123456"),
         encoding: None,
         category: Category::Otp,
@@ -147,6 +148,7 @@ fn a_message_becomes_what_rules_make_of_it_and_no_other_is_touched() {
     rules.set_operators(vec![ready(acme)]);
     let mut message = SendRequest {
         from: Some(String::from("info")),
+        pool: None,
         metadata: Some(String::from("{\"order\":7,\"tags\":[\"mine\",\"acme\"]}")),
         ..request()
     };

@@ -7,7 +7,7 @@
 //! of all that: its carriers, in its order.
 
 use model::address::SenderKind;
-use model::carrier::{CarrierId, OrgId};
+use model::carrier::CarrierId;
 use model::country::country_of;
 use model::route::{By, Passed, PassedOver, RouteNote};
 use model::routing::Strategy;
@@ -224,6 +224,9 @@ impl Table {
         if !fits {
             return Err(Passed::SenderType);
         }
+        if wish.only.is_some_and(|only| !only.contains(&carrier.id)) {
+            return Err(Passed::NotInPool);
+        }
         if wish.tried.contains(&carrier.id) {
             return Err(Passed::Tried);
         }
@@ -397,20 +400,33 @@ impl Table {
             return Ok(self.sandbox(id, "sandbox_test"));
         }
         self.way(wish, memory).or_else(|passed| {
-            let id = self.routes.sandbox_live.ok_or(passed)?;
+            let sandbox = self.routes.sandbox_live.filter(|_| wish.only.is_none());
+            let id = sandbox.ok_or(passed)?;
             Ok(self.sandbox(id, "sandbox_default"))
         })
     }
 
-    /// The carrier of this name, if it takes messages and this organization may use it.
-    pub(in crate::traffic) fn named(&self, organization: OrgId, name: &str) -> Option<Choice<'_>> {
+    /// The carrier of this name, if it takes messages, this organization may use it, and so does the
+    /// message's pool.
+    pub(in crate::traffic) fn named(
+        &self,
+        wish: &Wish<'_>,
+        name: &str,
+    ) -> Result<Choice<'_>, PassedOver> {
+        let mut passed = PassedOver::default();
         let sandboxes = [self.routes.sandbox, self.routes.sandbox_live];
-        let carrier = self.routes.carriers.iter().find(|carrier| &*carrier.name == name)?;
-        let may = carrier.organization.is_none_or(|owner| owner == organization);
+        let carrier = self.routes.carriers.iter().find(|carrier| &*carrier.name == name);
+        let carrier = carrier.ok_or(passed)?;
+        let may = carrier.organization.is_none_or(|owner| owner == wish.organization);
         let takes = carrier.enabled && may && !sandboxes.contains(&Some(carrier.id));
+        if takes && wish.only.is_some_and(|only| !only.contains(&carrier.id)) {
+            passed.add(Passed::NotInPool);
+            return Err(passed);
+        }
         let note = RouteNote::plain("interceptor");
         let (id, carrier) = (carrier.id, Some(carrier));
-        takes.then_some(Choice { id, carrier, sandbox: false, can_send: true, note })
+        let choice = Choice { id, carrier, sandbox: false, can_send: true, note };
+        takes.then_some(choice).ok_or(passed)
     }
 
     fn sandbox(&self, id: CarrierId, reason: &'static str) -> Choice<'_> {

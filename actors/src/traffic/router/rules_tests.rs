@@ -82,6 +82,7 @@ fn a_simulation_tells_of_every_carrier_and_changes_nothing() {
         kind: Some(SenderKind::Alphanumeric),
         category: Category::Transactional,
         submitted: None,
+        pool: None,
         tried: &[],
         now: NOW,
     };

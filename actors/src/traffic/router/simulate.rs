@@ -73,7 +73,8 @@ impl Router {
         let (table, memory) = (self.table(), Memory::default());
         let mut tried: Vec<CarrierId> = asked.tried.to_vec();
         let (mccmnc, network) = self.network(&table, asked, true);
-        let wish = asked.wish((mccmnc.as_deref(), network), true);
+        let wish =
+            Wish { only: table.only(asked), ..asked.wish((mccmnc.as_deref(), network), true) };
         let (mut note, mut ways) = (None, Vec::new());
         while ways.len() < TRIED_MAX
             && let Ok(choice) = table.way(&Wish { tried: &tried, ..wish }, &memory)

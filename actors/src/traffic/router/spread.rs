@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use model::share;
+
 /// Counters; sets that meet in one share its rounds.
 const COUNTERS: usize = 1024;
 
@@ -18,24 +20,9 @@ impl Spread {
     /// The next place in a round of so many, for the set of this name. Each place comes once a
     /// round, and neighbours lie far apart, so that shares hold over short stretches too.
     pub(super) fn next(&self, set: u64, total: u64) -> u64 {
-        let total = total.max(1);
         let at = usize::try_from(set % (COUNTERS as u64)).unwrap_or(0);
-        let turn = self.0[at].fetch_add(1, Ordering::Relaxed) % total;
-        turn * stride(total) % total
+        share::place(self.0[at].fetch_add(1, Ordering::Relaxed), total)
     }
-}
-
-/// A step without a common divisor with the total, near its golden section.
-fn stride(total: u64) -> u64 {
-    let mut step = (total * 618 / 1000).max(1);
-    while gcd(step, total) != 1 {
-        step += 1;
-    }
-    step
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

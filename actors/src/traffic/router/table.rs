@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::address::SenderKind;
-use model::carrier::OrgId;
+use model::carrier::{CarrierId, OrgId};
+use model::id::PublicId;
+use model::pool::Pool;
 use model::routing::Rule;
 
 use super::pulse::{Pulse, Pulses};
-use super::{CarrierRoute, Routes, Rules};
+use super::{Asked, CarrierRoute, Own, Routes};
 
 /// Routes, and how to find the few of them that may take a message.
 pub(in crate::traffic) struct Table {
@@ -19,10 +21,17 @@ pub(in crate::traffic) struct Table {
     pub(super) platform: Group,
     /// Organizations' own rules, the first that matches decides.
     pub(super) rules: HashMap<OrgId, Vec<Ruled>>,
+    pools: HashMap<OrgId, Vec<PoolAt>>,
     /// Some carrier names countries.
     pub(super) by_country: bool,
     /// The kind of the switch's default sender.
     pub(super) default_kind: Option<SenderKind>,
+}
+
+/// A sender pool, and the carriers that it names as far as they are there.
+pub(in crate::traffic) struct PoolAt {
+    pub(in crate::traffic) pool: Arc<Pool>,
+    pub(in crate::traffic) carriers: Vec<CarrierId>,
 }
 
 /// What is known of a carrier beside its route.
@@ -51,7 +60,7 @@ pub(super) struct Group {
 }
 
 impl Table {
-    pub(super) fn new(routes: Routes, pulses: &Pulses, rules: &Rules) -> Self {
+    pub(super) fn new(routes: Routes, pulses: &Pulses, set: &Own) -> Self {
         let kind = |sender: &Option<String>| sender.as_deref().and_then(SenderKind::of);
         let mut own: HashMap<OrgId, Group> = HashMap::new();
         let mut platform = Group::default();
@@ -78,16 +87,37 @@ impl Table {
                 .collect(),
             rule: rule.clone(),
         };
-        let rules: HashMap<OrgId, Vec<Ruled>> = rules
+        let rules: HashMap<OrgId, Vec<Ruled>> = set
+            .rules
             .iter()
             .filter(|(_, rules)| !rules.is_empty())
             .map(|(id, rules)| (*id, rules.iter().map(|rule| resolve(*id, rule)).collect()))
             .collect();
+        let at = |pool: &Arc<Pool>| {
+            let places = pool.carriers.iter();
+            let places = places.filter_map(|n| named(&routes.carriers, pool.organization, n));
+            let carriers = places.map(|at| routes.carriers[at].id).collect();
+            PoolAt { pool: Arc::clone(pool), carriers }
+        };
+        let pools = set.pools.iter();
+        let pools = pools.map(|(id, own)| (*id, own.iter().map(at).collect())).collect();
         let of_carriers = routes.carriers.iter().any(|carrier| !carrier.countries.is_empty());
         let mut ruled = rules.values().flatten();
         let by_country = of_carriers || ruled.any(|ruled| !ruled.rule.countries.is_empty());
         let default_kind = kind(&routes.default_sender);
-        Self { routes, entries, own, platform, rules, by_country, default_kind }
+        Self { routes, entries, own, platform, rules, pools, by_country, default_kind }
+    }
+
+    /// A sender pool of an organization.
+    pub(in crate::traffic) fn pool(&self, organization: OrgId, id: PublicId) -> Option<&PoolAt> {
+        self.pools.get(&organization)?.iter().find(|known| known.pool.public_id == id)
+    }
+
+    /// The only carriers of a message that is under way, where its pool names some.
+    pub(super) fn only(&self, asked: &Asked<'_>) -> Option<&[CarrierId]> {
+        let pools = self.pools.get(&asked.organization)?;
+        let known = pools.iter().find(|known| Some(known.pool.id) == asked.pool)?;
+        (!known.pool.carriers.is_empty()).then_some(&known.carriers[..])
     }
 }
 

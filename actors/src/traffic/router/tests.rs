@@ -37,6 +37,7 @@ pub(super) fn wish(digits: &str) -> Wish<'_> {
         mccmnc: None,
         network: NetworkSource::Plan,
         text: None,
+        only: None,
         tried: &[],
         dry: false,
         now: NOW,
@@ -184,6 +185,7 @@ fn what_leaves_another_carrier_is_the_probe_or_waits() {
             kind: Some(SenderKind::Alphanumeric),
             category: Category::Transactional,
             submitted: None,
+            pool: None,
             tried: &[CarrierId(1)],
             now: At(NOW.0 + ms * 1_000),
         };

@@ -194,9 +194,11 @@ impl Firing {
 
     fn check(&self, row: &DueRow, organization: OrgId, now: At) -> Result<NewMessage, Refusal> {
         let unknown = || Refusal::new(Code::InternalError, "a row that no version writes");
+        let pool = row.pool();
         let request = SendRequest {
             to: row.to_addr.clone(),
-            from: Some(row.from_addr.clone()),
+            from: pool.is_none().then(|| row.from_addr.clone()),
+            pool,
             body: row.body.clone(),
             encoding: Some(Encoding::from_code(row.encoding).ok_or_else(unknown)?),
             category: Category::from_code(row.category).ok_or_else(unknown)?,

@@ -3,6 +3,7 @@
 //! No statement here fails on an item's account: conflicts are skipped and looked at, balances are
 //! decided in memory in order of arrival. Tables: idempotency, api_keys, messages, outbox; batches beside.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
@@ -39,11 +40,13 @@ enum Verdict<'a> {
 type Decision = Result<Option<At>, Refusal>;
 
 /// A message let in.
-#[derive(Clone, Copy)]
 struct NewRow<'a> {
     key: MessageKey,
     item: &'a Submission,
-    message: &'a NewMessage,
+    /// As it is stored: with the sender that its pool chose.
+    message: Cow<'a, NewMessage>,
+    /// The day that sender is counted on.
+    pool_day: Option<i64>,
     /// Stored as `scheduled` for this time: no hold, and no carrier hears of it.
     not_before: Option<At>,
     /// The epoch of the carrier's owner, who has granted it room.
@@ -69,7 +72,7 @@ impl Lane {
         }
         let verdicts = self.keys(items, now).await?;
         let permitted = self.permitted(items).await?;
-        let candidates: Vec<Candidate<'_>> = items
+        let mut candidates: Vec<Candidate<'_>> = items
             .iter()
             .flat_map(|item| item.messages.iter().map(|message| Candidate::of(item, message)))
             .collect();
@@ -78,9 +81,9 @@ impl Lane {
         let mut answers: Vec<Option<AcceptAnswer>> = Vec::with_capacity(items.len());
         let mut rows: Vec<NewRow<'_>> = Vec::new();
         let mut unused: Vec<Scope<'_>> = Vec::new();
-        let mut rest = candidates.as_slice();
+        let mut rest = candidates.as_mut_slice();
         for (item, verdict) in items.iter().zip(&verdicts) {
-            let (own, others) = rest.split_at(item.messages.len());
+            let (own, others) = rest.split_at_mut(item.messages.len());
             rest = others;
             let answer = match verdict {
                 Verdict::Answer(answer) => answer.clone(),
@@ -109,11 +112,11 @@ impl Lane {
         self.insert(&rows, now).await?;
         self.keep_batches(items, &answers, now).await?;
         self.close_gates(gates, now, gathered).await?;
-        for row in rows {
+        for row in &rows {
             let NewRow { key, item, message, .. } = row;
             gathered.events.push(EventRow {
                 organization: item.organization,
-                message: key,
+                message: *key,
                 kind: EventKind::Created,
                 status: row.status(),
                 detail: Some(message.route.detail()),
@@ -121,7 +124,7 @@ impl Lane {
             if row.not_before.is_none() {
                 gathered.transfer(Transfer {
                     organization: item.organization,
-                    message: Some(key),
+                    message: Some(*key),
                     kind: TransferKind::Hold,
                     amount: message.hold(),
                     note: None,
@@ -142,7 +145,7 @@ impl Lane {
         rows: &mut Vec<NewRow<'a>>,
     ) -> Accepted {
         let first = MessageKey(self.id << 40 | (self.next + 1));
-        let (mut refused, mut later) = (Vec::new(), Vec::new());
+        let (mut refused, mut later, mut picked) = (Vec::new(), Vec::new(), Vec::new());
         let all = item.messages.iter().zip(own).zip(decisions).enumerate();
         for (at, ((message, candidate), decision)) in all {
             let not_before = match decision {
@@ -157,12 +160,19 @@ impl Lane {
                 Some(time) => later.push((at, time)),
                 None => gates.keep(candidate, key),
             }
-            rows.push(NewRow { key, item, message, not_before, intent: None });
+            let mut message = Cow::Borrowed(message);
+            let mut pool_day = None;
+            if let Some((pick, day)) = gates.picked(candidate) {
+                message.to_mut().settle(&pick);
+                pool_day = Some(day);
+                picked.push((at, pick));
+            }
+            rows.push(NewRow { key, item, message, pool_day, not_before, intent: None });
         }
         if refused.len() == item.messages.len() {
             return Accepted::Nothing { refused };
         }
-        Accepted::Fresh { at: now, first, refused, later }
+        Accepted::Fresh { at: now, first, refused, later, picked }
     }
 
     /// Gives the carriers' room to what goes to them at once: one-time codes first.
@@ -360,6 +370,10 @@ impl Lane {
                     .collect(),
             ),
             Column::MaybeBlob(submitted.iter().map(Option::as_deref).collect()),
+            Column::MaybeInt(
+                rows.iter().map(|row| row.message.options.pool.as_ref().map(|p| p.id)).collect(),
+            ),
+            Column::MaybeInt(rows.iter().map(|row| row.pool_day).collect()),
         ];
         self.conn.run(&INSERT_MESSAGES, &columns).await?;
         let queued: Vec<&NewRow<'_>> = rows.iter().filter(|row| row.not_before.is_none()).collect();
@@ -388,9 +402,9 @@ fn reference(item: &Submission) -> PublicId {
 fn decide(
     gates: &mut Gates,
     item: &Submission,
-    own: &[Candidate<'_>],
+    own: &mut [Candidate<'_>],
 ) -> Result<Vec<Decision>, Refusal> {
-    let decisions: Vec<Decision> = own.iter().map(|candidate| gates.pass(candidate)).collect();
+    let decisions: Vec<Decision> = own.iter_mut().map(|candidate| gates.pass(candidate)).collect();
     if item.batch.is_none()
         && let Some(Err(refusal)) = decisions.iter().find(|decision| decision.is_err())
     {
@@ -490,19 +504,20 @@ static INSERT_MESSAGES: Bulk = Bulk {
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
             body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url, parent_key,
             template_id, bypass_opt_out, expires_at, smpp_account_id,
-            submitted)
+            submitted, sender_pool_id, sender_pool_day)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-            ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+            ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
     postgres: "insert into messages (key, id, organization_id, direction, status, category,
             encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
             from_addr, body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url,
             parent_key, template_id, bypass_opt_out, expires_at, smpp_account_id,
-            submitted)
+            submitted, sender_pool_id, sender_pool_day)
          select * from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
             $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
             $18::text[], $19::bytea[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[],
-            $24::bytea[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bytea[])",
+            $24::bytea[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bytea[],
+            $29::bigint[], $30::bigint[])",
 };
 
 static INSERT_OUTBOX: Bulk = Bulk {

@@ -13,8 +13,8 @@ use model::protection::Overrides;
 use super::compliance::{Compliance, Complied};
 use super::{
     CancelFate, CapChange, CapDone, CarrierChange, CarrierDone, Edit, EventRow, Gathered,
-    InterceptorChange, Lane, PolicyChange, PolicyDone, SmppChange, TemplateChange, TemplateDone,
-    Transfer, WebhookChange, WebhookDone,
+    InterceptorChange, Lane, PolicyChange, PolicyDone, PoolChange, PoolDone, SmppChange,
+    TemplateChange, TemplateDone, Transfer, WebhookChange, WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -58,6 +58,7 @@ pub enum Admin {
     Interceptor(Box<InterceptorChange>),
     Carrier(Box<CarrierChange>),
     Cap(CapChange),
+    Pool(Box<PoolChange>),
     /// What an organization sets for itself in place of the operator's settings.
     Protect {
         organization: OrgId,
@@ -126,6 +127,7 @@ pub enum AdminDone {
     /// False: there are too many, or there is no such rule.
     Interceptor(bool),
     Cap(CapDone),
+    Pool(PoolDone),
     Protected,
     Routed,
     Alerted,
@@ -192,6 +194,7 @@ impl Lane {
                     AdminDone::Smpp(self.change_smpp(change, now, gathered).await?)
                 }
                 Admin::Carrier(change) => self.change_carrier(change, now, gathered).await?,
+                Admin::Pool(change) => AdminDone::Pool(self.pool(change, now, gathered).await?),
                 Admin::Protect { organization, own } => {
                     self.protect(*organization, own, now, gathered).await?;
                     AdminDone::Protected

@@ -90,6 +90,7 @@ impl Lane {
         ];
         self.conn.run(&CANCEL, &columns).await?;
         self.forget_hits(&stopped).await?;
+        self.give_places_back(organization, &stopped).await?;
         for message in stopped {
             let held = left.contains(&message.0).then(|| found.get(&message.0)).flatten();
             gather(organization, message, held.map(|found| found.hold), gathered);
@@ -154,6 +155,12 @@ impl Lane {
         let Some(scheduled_at) = options.scheduled_at else {
             return Err(StoreError::Impossible("an edited message without a time"));
         };
+        let pool = options.pool.as_ref().map(|pool| pool.id);
+        if let Some(pool) = pool
+            && !self.has_pool(edit.organization, pool).await?
+        {
+            return Ok(false);
+        }
         let expires_at = options.expires_at(edit.created_at);
         let submitted = options.submitted.as_ref().map(|submitted| submitted.to_octets());
         let columns = [
@@ -173,6 +180,7 @@ impl Lane {
             Column::MaybeInt(vec![options.validity_s.map(i64::from)]),
             Column::MaybeInt(vec![expires_at.map(At::micros)]),
             Column::MaybeBlob(vec![submitted.as_deref()]),
+            Column::MaybeInt(vec![pool]),
         ];
         if self.conn.run(&EDIT, &columns).await? == 0 {
             return Ok(false);
@@ -236,15 +244,17 @@ static EDIT: Bulk = Bulk {
     sqlite: "update messages set body = ?4, encoding = ?5, segments = ?6, from_addr = ?7,
             from_ton = ?8, metadata = ?9, carrier_id = ?10, unit_price = ?11, mccmnc = ?12,
             scheduled_at = ?13, validity_s = ?14, expires_at = ?15, submitted = ?16,
+            sender_pool_id = ?17,
             edits = coalesce(edits, 0) + 1
          where key = ?1 and organization_id = ?2 and status = 13 and coalesce(edits, 0) = ?3",
     postgres: "update messages set body = v.b, encoding = v.e, segments = v.s, from_addr = v.f,
             from_ton = v.t, metadata = v.m, carrier_id = v.c, unit_price = v.p, mccmnc = v.n,
             scheduled_at = v.w, validity_s = v.v, expires_at = v.x,
-            submitted = v.u, edits = coalesce(edits, 0) + 1
+            submitted = v.u, sender_pool_id = v.l, edits = coalesce(edits, 0) + 1
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[],
             $6::bigint[], $7::text[], $8::bigint[], $9::text[], $10::bigint[], $11::bigint[],
-            $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bytea[])
-            v (k, o, r, b, e, s, f, t, m, c, p, n, w, v, x, u)
+            $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bytea[],
+            $17::bigint[])
+            v (k, o, r, b, e, s, f, t, m, c, p, n, w, v, x, u, l)
          where key = v.k and organization_id = v.o and status = 13 and coalesce(edits, 0) = v.r",
 };

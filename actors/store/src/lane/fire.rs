@@ -11,6 +11,7 @@ use model::carrier::{MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
 use model::message::Status;
+use model::pool::Pick;
 use model::refusal::{Code, MessageError, Refusal};
 use model::submission::NewMessage;
 
@@ -33,11 +34,22 @@ pub struct Fire {
     pub message: Result<NewMessage, Refusal>,
 }
 
+impl Fire {
+    /// It goes from the sender that its pool has chosen.
+    #[must_use]
+    pub fn settled(mut self, pick: Option<&Pick>) -> Self {
+        if let (Ok(message), Some(pick)) = (&mut self.message, pick) {
+            message.settle(pick);
+        }
+        self
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FireFate {
-    /// In the outbox, at this place of its line.
-    Queued { place: i64 },
+    /// In the outbox, at this place of its line, from the sender that its pool chose.
+    Queued { place: i64, pick: Option<Pick> },
     /// Blocked by a gate, or too late to be sent.
     Ended(Status),
     /// Put off by a gate.
@@ -50,7 +62,17 @@ pub enum FireFate {
 
 /// What is decided of one message.
 enum Verdict<'a> {
-    Send { message: &'a NewMessage, place: i64 },
+    Send {
+        message: &'a NewMessage,
+        place: i64,
+    },
+    /// From the sender that its pool chose, which is counted on a day.
+    Pool {
+        message: Box<NewMessage>,
+        place: i64,
+        pick: Pick,
+        day: i64,
+    },
     End(Status, &'static str),
     Later(At),
 }
@@ -116,17 +138,20 @@ impl Lane {
             organization: fires[*at].organization,
             to: &message.to,
             from: &message.from,
+            pooled: message.options.pool.as_deref(),
+            chosen: None,
             category: message.category,
             test: message.test,
+            unit_price: message.unit_price,
             cost: message.hold(),
             scheduled_at: None,
             bypass_opt_out: message.options.bypass_opt_out,
             submitted: message.options.submitted.as_deref(),
         };
-        let candidates: Vec<Candidate<'_>> = going.iter().map(candidate).collect();
+        let mut candidates: Vec<Candidate<'_>> = going.iter().map(candidate).collect();
         let mut gates = self.open_gates(&candidates, now).await?;
         gates.reckon(gathered);
-        for ((at, message), candidate) in going.iter().zip(&candidates) {
+        for ((at, message), candidate) in going.iter().zip(&mut candidates) {
             let fire = &fires[*at];
             let verdict = match gates.pass(candidate) {
                 Err(refusal) => blocked(refusal.code),
@@ -135,7 +160,15 @@ impl Lane {
                 Ok(None) => match gates.pay(candidate.organization, candidate.cost) {
                     Ok(()) => {
                         gates.keep(candidate, fire.key);
-                        Verdict::Send { message, place: self.number() }
+                        let place = self.number();
+                        match gates.picked(candidate) {
+                            Some((pick, day)) => {
+                                let mut message = Box::new((*message).clone());
+                                message.settle(&pick);
+                                Verdict::Pool { message, place, pick, day }
+                            }
+                            None => Verdict::Send { message, place },
+                        }
                     }
                     Err(refusal) => {
                         gates.undo(candidate);
@@ -155,15 +188,27 @@ impl Lane {
         now: At,
     ) -> Result<(), StoreError> {
         let (mut sent, mut ended, mut later) = (Vec::new(), Vec::new(), Vec::new());
+        let mut picks = Vec::new();
         for (at, verdict) in verdicts {
             let fire = &fires[*at];
             match verdict {
                 Verdict::Send { message, place } => sent.push((fire, *message, *place)),
+                Verdict::Pool { message, place, day, .. } => {
+                    picks.push((fire.key, &**message, *day));
+                    sent.push((fire, &**message, *place));
+                }
                 Verdict::End(status, code) => ended.push((fire, *status, *code)),
                 Verdict::Later(time) => later.push((fire, *time)),
             }
         }
         self.queue(&sent, now).await?;
+        let columns = [
+            Column::Int(picks.iter().map(|(key, ..)| key.0).collect()),
+            Column::Text(picks.iter().map(|(_, message, _)| message.from.as_str()).collect()),
+            Column::Int(picks.iter().map(|(_, m, _)| i64::from(m.from_ton)).collect()),
+            Column::Int(picks.iter().map(|(.., day)| *day).collect()),
+        ];
+        self.conn.run(&SETTLE_SENDER, &columns).await?;
         let columns = [
             Column::Int(ended.iter().map(|(fire, ..)| fire.key.0).collect()),
             Column::Int(ended.iter().map(|(_, status, _)| status.code()).collect()),
@@ -208,17 +253,8 @@ impl Lane {
 impl Verdict<'_> {
     fn gather(&self, fire: &Fire, gathered: &mut Gathered) {
         let (kind, status, detail) = match self {
-            Self::Send { message, .. } => {
-                gathered.transfer(Transfer {
-                    organization: fire.organization,
-                    message: Some(fire.key),
-                    kind: TransferKind::Hold,
-                    amount: message.hold(),
-                    note: None,
-                });
-                let detail = message.route.detail();
-                (EventKind::Created, Status::Queued, detail)
-            }
+            Self::Send { message, .. } => hold(fire, message, gathered),
+            Self::Pool { message, .. } => hold(fire, message, gathered),
             Self::End(status, code) => {
                 (EventKind::Failed, *status, format!("{{\"reason\":\"{code}\"}}"))
             }
@@ -238,11 +274,26 @@ impl Verdict<'_> {
 
     fn fate(&self) -> FireFate {
         match self {
-            Self::Send { place, .. } => FireFate::Queued { place: *place },
+            Self::Send { place, .. } => FireFate::Queued { place: *place, pick: None },
+            Self::Pool { place, pick, .. } => {
+                FireFate::Queued { place: *place, pick: Some(pick.clone()) }
+            }
             Self::End(status, _) => FireFate::Ended(*status),
             Self::Later(time) => FireFate::Later(*time),
         }
     }
+}
+
+/// Holds the price; answers what the log says.
+fn hold(fire: &Fire, message: &NewMessage, gathered: &mut Gathered) -> (EventKind, Status, String) {
+    gathered.transfer(Transfer {
+        organization: fire.organization,
+        message: Some(fire.key),
+        kind: TransferKind::Hold,
+        amount: message.hold(),
+        note: None,
+    });
+    (EventKind::Created, Status::Queued, message.route.detail())
 }
 
 fn blocked(code: Code) -> Verdict<'static> {
@@ -272,6 +323,14 @@ static QUEUE: Bulk = Bulk {
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
             v (k, c, p, s, m)
          where key = v.k and status = 13",
+};
+
+static SETTLE_SENDER: Bulk = Bulk {
+    sqlite: "update messages set from_addr = ?2, from_ton = ?3, sender_pool_day = ?4
+         where key = ?1",
+    postgres: "update messages set from_addr = v.f, from_ton = v.t, sender_pool_day = v.d
+         from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) v (k, f, t, d)
+         where key = v.k",
 };
 
 static INSERT_PLACED: Bulk = Bulk {

@@ -3,12 +3,14 @@
 //! Whoever lets messages in (accepts, schedules that fall due) opens the gates for all candidates
 //! of the batch at once, which locks and reads rows in one order, so that two lanes never wait for
 //! each other. Then each candidate is decided in order of arrival, in memory: [`Gates::pass`], and
-//! [`Gates::pay`] for all of an item that passed. What passed and was not paid is taken back with [`Gates::undo`]; what is let in is
-//! told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
+//! [`Gates::pay`] for all of an item that passed. What passed and was not paid is taken back with
+//! [`Gates::undo`]; what is let in is told with [`Gates::keep`], and [`Lane::close_gates`] writes it.
+//! A candidate that names a pool is given its sender when it passes.
 
 mod caps;
 mod opt_out;
 mod policy;
+mod pools;
 mod spend;
 mod velocity;
 
@@ -19,16 +21,21 @@ use model::clock::At;
 use model::esme::Submitted;
 use model::message::Category;
 use model::money::Micros;
+use model::pool::{self, Pick, Pooled};
 use model::refusal::Refusal;
 use model::submission::{NewMessage, Submission};
 
 use self::opt_out::OptedOut;
+use self::pools::Chosen;
 use super::{Gathered, Lane};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 
 pub(super) use caps::{Swept, capped};
+pub(super) use pools::Taken;
 pub(super) use velocity::{Counted, Minute};
+
+pub(super) const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
 /// One message before the gates.
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +43,15 @@ pub(crate) struct Candidate<'a> {
     pub(crate) organization: OrgId,
     /// E.164 with `+`.
     pub(crate) to: &'a str,
+    /// Empty while its pool has not chosen one.
     pub(crate) from: &'a str,
+    pub(crate) pooled: Option<&'a Pooled>,
+    /// What its pool chose when it passed.
+    pub(crate) chosen: Option<Chosen>,
     pub(crate) category: Category,
     pub(crate) test: bool,
+    /// Of one part.
+    pub(crate) unit_price: Micros,
     /// What is held for it.
     pub(crate) cost: Micros,
     /// Asked for at this time: it meets the gates then, and not before.
@@ -55,8 +68,11 @@ impl<'a> Candidate<'a> {
             organization: item.organization,
             to: &message.to,
             from: &message.from,
+            pooled: message.options.pool.as_deref(),
+            chosen: None,
             category: message.category,
             test: message.test,
+            unit_price: message.unit_price,
             cost: message.hold(),
             scheduled_at: message.options.scheduled_at,
             bypass_opt_out: message.options.bypass_opt_out,
@@ -68,6 +84,7 @@ impl<'a> Candidate<'a> {
 /// What the candidates of one batch meet, as it stands inside the transaction.
 pub(crate) struct Gates {
     opted_out: OptedOut,
+    pools: pools::Pools,
     policy: policy::PolicyGate,
     velocity: velocity::Velocity,
     caps: caps::Caps,
@@ -91,12 +108,13 @@ impl Lane {
         now: At,
     ) -> Result<Gates, StoreError> {
         let opted_out = self.opted_out(candidates).await?;
-        let policy = self.open_policies(candidates, now).await?;
+        let pools = self.open_pools(candidates, now).await?;
+        let policy = self.open_policies(candidates, &pools, now).await?;
         let velocity = self.open_velocity(candidates, now);
         let caps = self.open_caps(candidates, now).await?;
         let purses = self.purses(candidates).await?;
         let spend = self.open_spend(candidates, now).await?;
-        Ok(Gates { opted_out, policy, velocity, caps, spend, purses })
+        Ok(Gates { opted_out, pools, policy, velocity, caps, spend, purses })
     }
 
     /// Writes what the candidates that were let in have used up.
@@ -107,6 +125,7 @@ impl Lane {
         gathered: &mut Gathered,
     ) -> Result<(), StoreError> {
         self.close_velocity(gates.velocity, now, gathered);
+        self.close_pools(gates.pools).await?;
         self.close_caps(gates.caps).await?;
         self.close_spend(gates.spend, now, gathered).await?;
         let low: Vec<(OrgId, Micros)> = gates
@@ -150,7 +169,28 @@ impl Gates {
 
     /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
     /// nothing is counted, and it comes before the gates again. The answer to a keyword meets none.
-    pub(crate) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
+    pub(crate) fn pass(&mut self, candidate: &mut Candidate<'_>) -> Result<Option<At>, Refusal> {
+        let Some(pooled) = candidate.pooled else { return self.pass_from(candidate) };
+        self.pools.check(candidate, pooled)?;
+        if candidate.scheduled_at.is_some() {
+            return Ok(candidate.scheduled_at);
+        }
+        self.opted_out.check(candidate)?;
+        let approved = |sender: &str| self.policy.approved(candidate, sender);
+        let chosen = self.pools.pick(candidate, pooled, approved)?;
+        let Some((sender, way)) = self.pools.named(candidate, &chosen) else {
+            return Err(pool::unknown());
+        };
+        let (value, cost) = (sender.value.clone(), candidate.unit_price.times(way.segments.into()));
+        let passed = self.pass_from(&Candidate { from: &value, cost, ..*candidate });
+        match passed {
+            Ok(None) => (candidate.chosen, candidate.cost) = (Some(chosen), cost),
+            Ok(Some(_)) | Err(_) => self.pools.undo(candidate, &chosen),
+        }
+        passed
+    }
+
+    fn pass_from(&mut self, candidate: &Candidate<'_>) -> Result<Option<At>, Refusal> {
         if candidate.scheduled_at.is_some() {
             return Ok(candidate.scheduled_at);
         }
@@ -182,6 +222,9 @@ impl Gates {
         self.velocity.undo(candidate);
         self.caps.undo(candidate);
         self.spend.undo(candidate);
+        if let Some(chosen) = &candidate.chosen {
+            self.pools.undo(candidate, chosen);
+        }
     }
 
     /// Takes the price of all that an item sends.
@@ -202,6 +245,14 @@ impl Gates {
         if !candidate.bypass_opt_out {
             self.caps.keep(candidate, key);
         }
+        if let Some(chosen) = &candidate.chosen {
+            self.pools.keep(candidate, chosen);
+        }
+    }
+
+    /// The sender that a candidate which passed was given by its pool, and the day it is counted on.
+    pub(crate) fn picked(&self, candidate: &Candidate<'_>) -> Option<(Pick, i64)> {
+        self.pools.pick_of(candidate).map(|pick| (pick, self.pools.day()))
     }
 }
 

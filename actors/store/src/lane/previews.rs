@@ -41,12 +41,12 @@ impl Lane {
     }
 
     async fn foresee(&mut self, item: &Submission, now: At) -> Result<Foreseen, StoreError> {
-        let candidates: Vec<Candidate<'_>> =
+        let mut candidates: Vec<Candidate<'_>> =
             item.messages.iter().map(|message| Candidate::of(item, message)).collect();
         let mut gates = self.open_gates(&candidates, now).await?;
         let mut foreseen = Foreseen::default();
         let mut cost = Micros::ZERO;
-        for (at, candidate) in candidates.iter().enumerate() {
+        for (at, candidate) in candidates.iter_mut().enumerate() {
             match gates.pass(candidate) {
                 Ok(None) => cost += candidate.cost,
                 Ok(Some(time)) => foreseen.later.push((at, time)),

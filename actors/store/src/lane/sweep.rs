@@ -80,6 +80,7 @@ impl Lane {
             self.conn.run(&FORGET_SEEN, &column()).await?;
             self.sweep_hits(now).await?;
             self.settle_idle(now, gathered).await?;
+            self.sweep_pools(now).await?;
             self.conn.run(&FORGET_REPLIES, &column()).await?;
             if self.conn.run(&FORGET_PARKED, &column()).await? > 0 {
                 tracing::info!(before = %before.iso(), now = %now.iso(), "old orphans dropped");

@@ -5,6 +5,7 @@ use model::clock::At;
 use model::id::PublicId;
 use model::message::{Category, Status};
 use model::money::Micros;
+use model::pool::Pick;
 use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
@@ -106,7 +107,14 @@ pub type AcceptAnswer = Result<Accepted, Refusal>;
 pub enum Accepted {
     /// Stored now, but for the messages refused, which are named by their place in the submission.
     /// The keys of the others count up from the first. Those named in `later` are scheduled.
-    Fresh { at: At, first: MessageKey, refused: Vec<(usize, Refusal)>, later: Vec<(usize, At)> },
+    /// Those in `picked` go from the sender, and so the way, that their pool chose.
+    Fresh {
+        at: At,
+        first: MessageKey,
+        refused: Vec<(usize, Refusal)>,
+        later: Vec<(usize, At)>,
+        picked: Vec<(usize, Pick)>,
+    },
     /// A batch of which the gates let nothing in: nothing is stored.
     Nothing { refused: Vec<(usize, Refusal)> },
     /// An earlier request with this key did it: the id of its message or batch.

@@ -19,6 +19,7 @@ mod opt_out;
 mod owed;
 mod parked;
 mod policies;
+mod pools;
 mod protection;
 mod receipts;
 mod retention;

@@ -145,7 +145,9 @@ async fn a_fired_message_stands_behind_those_that_came_before_it_fired() {
     each(async |mut world| {
         let early = world.scheduled(world.later("+14155550123", ago(1))).await;
         let middle = world.accepted(world.message("+14155550124")).await.key;
-        let FireFate::Queued { place } = world.fire_due().await[0] else { panic!("not queued") };
+        let FireFate::Queued { place, .. } = world.fire_due().await[0] else {
+            panic!("not queued")
+        };
         let late = world.accepted(world.message("+14155550125")).await.key;
         let rows = world.waiting(0).await;
         let keys: Vec<i64> = rows.iter().map(|row| row.key).collect();

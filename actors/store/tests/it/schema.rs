@@ -69,16 +69,12 @@ async fn a_batch_the_database_refuses_changes_nothing_and_the_lane_goes_on() {
     .await;
 }
 
-pub(crate) async fn run(url: &str, sql: &'static str) {
+pub(crate) async fn run(url: &str, sql: &str) {
     use sqlx::Connection as _;
+    let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
     if url.starts_with("sqlite") {
-        sqlx::SqliteConnection::connect(url)
-            .await
-            .unwrap()
-            .execute(sqlx::raw_sql(sql))
-            .await
-            .unwrap();
+        sqlx::SqliteConnection::connect(url).await.unwrap().execute(sql).await.unwrap();
     } else {
-        sqlx::PgConnection::connect(url).await.unwrap().execute(sqlx::raw_sql(sql)).await.unwrap();
+        sqlx::PgConnection::connect(url).await.unwrap().execute(sql).await.unwrap();
     }
 }

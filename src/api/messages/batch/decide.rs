@@ -42,6 +42,7 @@ const FIELDS: &[Field] = &[
 /// What all recipients of a request share.
 pub(crate) struct Common {
     pub(crate) from: Option<String>,
+    pub(crate) pool: Option<PublicId>,
     pub(crate) wording: Wording,
     pub(crate) shared: Option<Values>,
     /// Some recipient has values: then a body is a template for all of them.
@@ -77,6 +78,7 @@ impl Common {
         Ok(SendRequest {
             to: recipient.to,
             from: self.from.clone(),
+            pool: self.pool,
             body: self.wording.write(values, self.smart, self.encoding)?,
             encoding: self.encoding,
             category: self.category,

@@ -37,8 +37,9 @@ pub(crate) struct OneOut {
     /// The text as it would be sent.
     #[schema(example = "Hello from Orbit")]
     body: String,
+    /// Null of a pool: it chooses when a message is sent.
     #[schema(example = "Orbit")]
-    from: String,
+    from: Option<String>,
     /// Two capital letters; null for numbers of no country.
     #[schema(example = "US")]
     country: Option<&'static str>,
@@ -123,7 +124,7 @@ impl OneOut {
             billing_class: "resold_at_submit",
             ucs2_characters: outsiders.take(shown).collect(),
             warnings,
-            from: message.from,
+            from: (!message.from.is_empty()).then_some(message.from),
             body: message.body,
         }
     }

@@ -63,6 +63,7 @@ fn flight(segments: u8, attempts: i64, category: Category) -> Flight {
         unit_price: Micros(1),
         from_ton: 5,
         test: false,
+        pool: None,
         attempts,
         throttled: None,
         tried: Default::default(),

@@ -181,6 +181,7 @@ impl Desk {
         let kept = submit::Kept {
             to: &row.to_addr,
             from: &row.from_addr,
+            pool: row.pool(),
             body: &row.body,
             encoding: row.encoding,
             category: row.category,

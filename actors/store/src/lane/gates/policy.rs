@@ -18,6 +18,7 @@ use model::refusal::{Code, Detail, Refusal};
 
 use super::super::Lane;
 use super::Candidate;
+use super::pools::Pools;
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 
@@ -48,6 +49,7 @@ impl Lane {
     pub(super) async fn open_policies(
         &mut self,
         candidates: &[Candidate<'_>],
+        pools: &Pools,
         now: At,
     ) -> Result<PolicyGate, StoreError> {
         let mut gate = PolicyGate { now, ..PolicyGate::default() };
@@ -64,7 +66,7 @@ impl Lane {
         let asking = asking.as_slice();
         self.read_consent(asking, &mut gate).await?;
         self.read_lists(asking, &mut gate).await?;
-        self.read_senders(asking, &mut gate).await?;
+        self.read_senders(asking, pools, &mut gate).await?;
         Ok(gate)
     }
 
@@ -109,12 +111,16 @@ impl Lane {
     async fn read_senders(
         &mut self,
         asking: &[(&Candidate<'_>, Arc<Policy>)],
+        pools: &Pools,
         gate: &mut PolicyGate,
     ) -> Result<(), StoreError> {
         let mut wanted: Vec<(i64, &str, &str)> = Vec::new();
-        for (candidate, _) in asking.iter().filter(|(c, policy)| asks_approval(policy, c)) {
-            if let Some(country) = quiet::country_of(candidate.to) {
-                wanted.push((candidate.organization.0, candidate.from, country));
+        for (candidate, policy) in asking {
+            let senders = pools.senders_for(candidate).chain([candidate.from]);
+            for sender in senders.filter(|sender| asks_approval(policy, sender)) {
+                if let Some(country) = quiet::country_of(candidate.to) {
+                    wanted.push((candidate.organization.0, sender, country));
+                }
             }
         }
         wanted.sort_unstable();
@@ -157,8 +163,8 @@ fn asks_consent(policy: &Policy, candidate: &Candidate<'_>) -> bool {
     policy.needs_consent(CHANNEL) && candidate.category != Category::Otp
 }
 
-fn asks_approval(policy: &Policy, candidate: &Candidate<'_>) -> bool {
-    policy.approved_senders && SenderKind::of(candidate.from) == Some(SenderKind::Alphanumeric)
+fn asks_approval(policy: &Policy, sender: &str) -> bool {
+    policy.approved_senders && SenderKind::of(sender) == Some(SenderKind::Alphanumeric)
 }
 
 impl PolicyGate {
@@ -181,9 +187,7 @@ impl PolicyGate {
             let message = "the number was given back; who holds it now is somebody else";
             return Err(listed(message, "rnd"));
         }
-        if asks_approval(policy, candidate) {
-            self.approved(candidate)?;
-        }
+        self.approved(candidate, candidate.from)?;
         if policy.quiet_hours.enabled && !policy.quiet_hours.exempts(candidate.category) {
             return self.quiet(&policy.quiet_hours, candidate);
         }
@@ -199,9 +203,14 @@ impl PolicyGate {
         consented_on.is_none_or(|day| day.get(..10) <= Some(returned_on.as_str()))
     }
 
-    fn approved(&self, candidate: &Candidate<'_>) -> Result<(), Refusal> {
+    /// Whether a sender may be used for a candidate, where the policy asks for approval.
+    pub(super) fn approved(&self, candidate: &Candidate<'_>, sender: &str) -> Result<(), Refusal> {
+        let policy = self.policies.get(&candidate.organization);
+        if !policy.is_some_and(|policy| asks_approval(policy, sender)) {
+            return Ok(());
+        }
         let country = quiet::country_of(candidate.to).unwrap_or_default();
-        let asked = (candidate.organization, candidate.from.to_owned(), country.to_owned());
+        let asked = (candidate.organization, sender.to_owned(), country.to_owned());
         if self.approved.contains(&asked) {
             return Ok(());
         }

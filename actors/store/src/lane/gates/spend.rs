@@ -15,11 +15,9 @@ use model::money::Micros;
 use model::refusal::{Code, Detail, Refusal};
 
 use super::super::{EventRow, Gathered, Lane};
-use super::Candidate;
+use super::{Candidate, DAY_US};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
-
-const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
 /// The organizations of a batch that have a limit.
 #[derive(Default)]
