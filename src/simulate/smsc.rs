@@ -166,14 +166,15 @@ async fn accept(listener: &TcpListener, center: &Shared) -> Result<()> {
         let _ = stream.set_nodelay(true);
         add(&center.borrow().counters.connections, 1);
         let center = Rc::clone(center);
+        // Before the next one is asked for: it may be one too many.
+        let seat = {
+            let mut shared = center.borrow_mut();
+            let window = shared.options.unacked_window;
+            let seat = Rc::new(Seat::new(window, shared.numbering()));
+            shared.enter(&seat);
+            seat
+        };
         tokio::task::spawn_local(async move {
-            let seat = {
-                let mut shared = center.borrow_mut();
-                let window = shared.options.unacked_window;
-                let seat = Rc::new(Seat::new(window, shared.numbering()));
-                shared.enter(&seat);
-                seat
-            };
             // A lost connection is nothing to report: the counters show it.
             let _ = serve(&stream, &center, &seat).await;
             center.borrow_mut().leave(&seat, Instant::now());

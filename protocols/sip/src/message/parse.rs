@@ -209,6 +209,8 @@ impl Indexer<'_> {
     fn lines(&mut self) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::with_capacity(24);
         let mut vias = 0;
+        // The line before is no header that could go on.
+        let mut lost = false;
         loop {
             let start = self.at;
             self.line += 1;
@@ -226,15 +228,17 @@ impl Indexer<'_> {
                 self.at = start;
                 return lines;
             }
+            let goes_on = grammar::is_space(self.text[start]);
             if self.torn {
                 // Nobody shall see it, nor a part of it.
-                if grammar::is_space(self.text[start]) {
+                if goes_on && !lost {
                     lines.pop();
                 }
+                lost = true;
                 continue;
             }
-            if grammar::is_space(self.text[start]) {
-                match lines.last_mut() {
+            if goes_on {
+                match lines.last_mut().filter(|_| !lost) {
                     Some(line) => self.fold(line, start, end),
                     None => self.note(Defect::Line(self.line)),
                 }
@@ -242,8 +246,10 @@ impl Indexer<'_> {
             }
             let Some(line) = self.header(start, end) else {
                 self.note(Defect::Line(self.line));
+                lost = true;
                 continue;
             };
+            lost = false;
             if lines.len() >= self.limits.headers {
                 self.note(Defect::TooManyHeaders);
                 return lines;
