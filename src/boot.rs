@@ -199,8 +199,14 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         routes,
         plan: plan.clone(),
     };
-    let book =
-        Book::new(settings.clone(), store.clone(), writer.clone(), vault, filed, Some(running));
+    let book = Book::new(
+        settings.clone(),
+        store.clone(),
+        writer.clone(),
+        vault.clone(),
+        filed,
+        Some(running),
+    );
     book.refresh().await?;
     let mut sweeper = carriers::sweeper(&book, &parts);
     sweeper.join_parts = Duration::from_secs(settings.inbound.join_parts_s);
@@ -216,7 +222,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let feed = Feed::new(store.clone(), writer.wakes());
     let customers = CustomersHandle::default();
     let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
-    let esme_accounts = esmes::accounts(&settings, home.secret(SMPP_KEY)?, &store).await?;
+    let esme_accounts = esmes::accounts(&settings, home.secret(SMPP_KEY)?, vault, &store).await?;
     let esmes = esmes::server(
         &settings,
         esme_accounts.clone(),

@@ -162,6 +162,11 @@ impl Book {
         }
     }
 
+    /// Whether an organization may have us connect there, as far as the name tells.
+    pub(crate) fn may_lead_to(&self, host: &str, port: u16) -> bool {
+        form::may_lead_to(host, port, &self.0.settings.smpp.networks())
+    }
+
     pub(crate) fn filed(&self) -> &[Filed] {
         &self.0.filed
     }

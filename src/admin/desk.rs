@@ -44,7 +44,7 @@ pub struct Desk {
     pub(super) interceptors: Interceptors,
     /// Of a running switch.
     pub(super) router: Option<Router>,
-    book: Option<Book>,
+    pub(super) book: Option<Book>,
     pub(super) pools: PoolBook,
 }
 

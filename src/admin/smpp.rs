@@ -36,17 +36,22 @@ pub(super) async fn add(desk: &Desk, asked: Asked) -> Result<Value, Refusal> {
     let input = SmppAccountIn::read(&fields, mode == Mode::Test).map_err(told)?;
     let password = input.password.unwrap_or_else(crate::api::new_smpp_password);
     let id = PublicId::new(At::now());
+    let settings = input.said.sealed(id, desk.book.as_ref()).map_err(told)?;
+    let is_called = settings.outbind.is_some();
     let create = SmppChange::Create {
         id,
         organization,
         password_mac: desk.accounts.mac(&input.system_id, &password),
         system_id: input.system_id.clone(),
-        settings: input.settings,
+        settings,
     };
     if !changed(desk, create).await? {
         return Err(Refusal::new(Code::Conflict, "this system_id is taken").field("system_id"));
     }
     taken_up(desk, &input.system_id).await?;
+    if is_called {
+        leave(desk, &input.system_id);
+    }
     Ok(json!({
         "organization_id": organization_id,
         "account_id": id.show(Kind::SmppAccount),
@@ -87,8 +92,9 @@ pub(super) async fn set(
         return Err(Refusal::new(Code::ValidationError, message));
     }
     let row = find(desk, system_id).await?;
-    let settings = SmppAccountPatch::lay(fields, &row).map_err(told)?;
+    let said = SmppAccountPatch::lay(fields, &row).map_err(told)?;
     let (id, organization) = (id_of(&row), OrgId(row.organization_id));
+    let settings = said.sealed(id, desk.book.as_ref()).map_err(told)?;
     let seen = At(row.updated_at);
     if !changed(desk, SmppChange::Update { id, organization, seen, settings }).await? {
         return Err(Refusal::new(Code::Conflict, "somebody changed it meanwhile; try again"));

@@ -4,6 +4,7 @@
 //! asked to leave, and come again under what it is now.
 
 mod input;
+mod outbind;
 
 use actors::smpp::server::accounts::Accounts;
 use axum::extract::{Path, State};
@@ -33,6 +34,7 @@ use super::page::{List, Page, Query};
 
 use input::AccountDoc;
 pub(crate) use input::{AccountIn, AccountPatch};
+use outbind::OutbindOut;
 
 /// Letters and digits that are not taken for one another.
 const PASSWORD_LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -81,6 +83,8 @@ pub(crate) struct AccountOut {
     congestion_state: bool,
     /// What happens on the way is told, where a submit asks for it.
     intermediate_receipts: bool,
+    /// Where its system is called when something is owed to it and it is not bound.
+    outbind: Option<OutbindOut>,
     /// `enabled` or `disabled`.
     status: &'static str,
     /// Connections bound now.
@@ -143,18 +147,20 @@ pub(crate) async fn create(
     let input = AccountIn::parse(&body, caller.test)?;
     let password = input.password.unwrap_or_else(new_password);
     let id = PublicId::new(caller.call.at());
+    let settings = input.said.sealed(id, Some(&app.carriers))?;
+    let is_called = settings.outbind.is_some();
     let change = SmppChange::Create {
         id,
         organization: caller.organization,
         password_mac: app.accounts.mac(&input.system_id, &password),
         system_id: input.system_id,
-        settings: input.settings,
+        settings,
     };
     if !changed(&app, change).await? {
         return Err(ApiError::new(Code::Conflict, "this system_id is taken")
             .detail("field", Value::from("system_id")));
     }
-    let account = AccountOut::of(&app.accounts, &taken_up(&app, &caller, id, false).await?);
+    let account = AccountOut::of(&app.accounts, &taken_up(&app, &caller, id, is_called).await?);
     let out = AccountWithPasswordOut { account, password };
     secret(caller.call.answer(StatusCode::CREATED, out)?)
 }
@@ -198,8 +204,9 @@ pub(crate) async fn update(
     Raw(body): Raw,
 ) -> Result<Response, ApiError> {
     let row = find_to_change(&app, &caller, &id).await?;
-    let settings = AccountPatch::apply(&body, &row)?;
+    let said = AccountPatch::apply(&body, &row)?;
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
+    let settings = said.sealed(id, Some(&app.carriers))?;
     let (organization, seen) = (caller.organization, At(row.updated_at));
     if !changed(&app, SmppChange::Update { id, organization, seen, settings }).await? {
         let message = "the account was changed by somebody else meanwhile; read it and try again";
@@ -344,6 +351,7 @@ impl AccountOut {
             once_by_reference: row.once_by_reference != 0,
             congestion_state: row.congestion_state != 0,
             intermediate_receipts: row.intermediate_receipts != 0,
+            outbind: OutbindOut::of(row),
             status: if row.disabled_at.is_some() { "disabled" } else { "enabled" },
             binds: accounts.find(&row.system_id).map_or(0, |account| account.binds()),
             created_at: At(row.created_at).iso(),
@@ -372,5 +380,7 @@ pub(crate) fn defaults(test: bool) -> SmppSettings {
         congestion_state: false,
         intermediate_receipts: false,
         disabled: false,
+        outbind: None,
+        outbind_password: None,
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::smpp::server::accounts::Accounts;
+use actors::smpp::server::caller::Calls;
 use actors::smpp::server::listener::{Limits, Places};
 use actors::smpp::server::lockout::Rule;
+use actors::smpp::tls::{Tls, Trust};
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;
 use anyhow::{Context as _, Result};
@@ -20,6 +22,7 @@ use supervisors::restart::Policy;
 use tokio_rustls::TlsAcceptor;
 
 use crate::settings::{Settings, Smpp};
+use crate::vault::Vault;
 
 /// Accounts read at once.
 const PAGE: i64 = 500;
@@ -39,6 +42,7 @@ pub(super) struct Server {
 pub(crate) async fn accounts(
     settings: &Settings,
     key: [u8; 32],
+    vault: Vault,
     store: &Store,
 ) -> Result<Accounts> {
     let smpp = &settings.smpp;
@@ -48,7 +52,8 @@ pub(crate) async fn accounts(
         shut: Duration::from_secs(smpp.lockout_s),
     };
     let ahead_max = Duration::from_secs(settings.schedules.ahead_max_days * 86_400);
-    let accounts = Accounts::with_ahead(key, rule, ahead_max);
+    let open = Box::new(move |id, sealed: &[u8]| vault.open(id, sealed));
+    let accounts = Accounts::with(key, rule, ahead_max, open);
     let mut after = 0;
     loop {
         let rows = store.all_smpp_accounts(after, PAGE).await?;
@@ -97,11 +102,22 @@ pub(super) fn server(
             bind_timeout: Duration::from_secs(smpp.bind_timeout_s),
             max_pdu: PDU_MAX,
         },
+        calls: Calls {
+            networks: smpp.networks(),
+            tls: Tls::new(Trust::Machine).map_err(no_authorities).ok(),
+            patience: Duration::from_secs(smpp.bind_timeout_s),
+            rest_min: Duration::from_secs(smpp.reconnect_min_s),
+            rest_max: Duration::from_secs(smpp.reconnect_max_s),
+        },
         write_patience: Duration::from_secs(smpp.write_timeout_s),
         policy: Policy::WORKER,
         courier_rest: COURIER_REST,
     };
     Ok(Server { args, plain, tls })
+}
+
+fn no_authorities(error: String) {
+    tracing::warn!(%error, "ESMEs that want TLS cannot be called");
 }
 
 fn open(

@@ -277,7 +277,7 @@ impl Book {
         if faults.is_empty() { Ok(carrier) } else { Err(Refused(faults)) }
     }
 
-    fn seal(&self, id: PublicId, password: &str) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn seal(&self, id: PublicId, password: &str) -> Result<Vec<u8>, Refusal> {
         self.0.vault.seal(id, password).map_err(|error| {
             tracing::error!(%error, "sealing a password");
             Refusal::new(Code::InternalError, "the password could not be sealed")

@@ -157,11 +157,7 @@ pub(crate) fn flag(said: &Fields, field: &'static str) -> Result<Option<bool>, R
 /// Where an organization may not lead us: inside, or to files of this machine.
 pub(crate) fn check_of_tenant(carrier: &Carrier, networks: &Networks) -> Vec<Refusal> {
     let mut faults = Vec::new();
-    let host = match carrier.host.contains(':') {
-        true => format!("[{}]", carrier.host),
-        false => carrier.host.clone(),
-    };
-    if networks.check(&format!("https://{host}:{}/", carrier.port)).is_err() {
+    if !may_lead_to(&carrier.host, carrier.port, networks) {
         faults.push(wrong("host", "a host name, or an address that is public"));
     }
     if carrier.tls_ca_file.is_some() {
@@ -170,12 +166,24 @@ pub(crate) fn check_of_tenant(carrier: &Carrier, networks: &Networks) -> Vec<Ref
     faults
 }
 
+/// A public address, one in these networks, or a name, which is looked at when it is connected to.
+pub(crate) fn may_lead_to(host: &str, port: u16, networks: &Networks) -> bool {
+    let host = match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host.to_owned(),
+    };
+    networks.check(&format!("https://{host}:{port}/")).is_ok()
+}
+
 /// Names and addresses look so.
 pub(crate) fn check_host(carrier: &Carrier) -> Option<Refusal> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'_');
-    let host = &carrier.host;
-    let fits = host.len() <= HOST_MAX && host.bytes().all(fits);
+    let fits = is_host(&carrier.host);
     (!fits).then(|| wrong("host", "a host name or address, of at most 253 characters"))
+}
+
+pub(crate) fn is_host(host: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'_');
+    host.len() <= HOST_MAX && host.bytes().all(fits)
 }
 
 pub(crate) fn wrong(field: impl Into<String>, expected: impl Into<String>) -> Refusal {

@@ -210,11 +210,16 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     };
     let (writer, ended) = Actor::spawn(None, Writer, args).await?;
     let key = home.secret(SMPP_KEY)?;
-    let accounts = accounts(settings, key, &store).await?;
+    let vault = Vault::open_with(&settings.secrets, &home)?;
+    let accounts = accounts(settings, key, vault, &store).await?;
     let writer_handle = WriterHandle::new(shared);
     let desk = Desk::new(store.clone(), writer_handle.clone(), None, Views::default(), accounts);
     let mut desk = desk.intercepted(interceptors::load(settings, &store).await?);
-    if matches!(request, Request::Carrier { .. }) {
+    let seals = matches!(
+        request,
+        Request::Carrier { .. } | Request::AddSmppAccount { .. } | Request::SetSmppAccount { .. }
+    );
+    if seals {
         desk = desk.keeping(resting(settings, &home, &store, &writer_handle).await?);
     }
     let answer = desk.answer(request.clone()).await;

@@ -42,7 +42,8 @@ pub(crate) enum SmppCommand {
     /// Changes fields of an account; its binds are asked to come again.
     Set {
         system_id: String,
-        /// As the API names them: `tps=50`, `allowed_ips=10.0.0.0/8,192.0.2.1`; `null` for none.
+        /// As the API names them: `tps=50`, `allowed_ips=10.0.0.0/8,192.0.2.1`, `outbind={"host":…}`;
+        /// `null` for none.
         #[arg(required = true, value_name = "FIELD=VALUE")]
         fields: Vec<String>,
         #[command(flatten)]
@@ -109,6 +110,10 @@ fn read(fields: &[String]) -> Result<Map<String, Value>> {
                 list.split(',').filter(|item| !item.is_empty()).map(|item| json!(item)).collect()
             }
             text if TEXTS.contains(&name) => json!(text),
+            object if object.starts_with('{') => match serde_json::from_str(object) {
+                Ok(object) => object,
+                Err(error) => bail!("{name}: {error}"),
+            },
             "true" | "false" => json!(value == "true"),
             number => number.parse::<i64>().map_or_else(|_| json!(number), |number| json!(number)),
         };
@@ -131,6 +136,9 @@ mod tests {
             "default_sender": null, "once_by_reference": true, "id_format": "hex",
         });
         assert_eq!(Value::Object(read(&given).unwrap()), expected);
+        let object = read(&[String::from("outbind={\"host\": \"a\", \"port\": 1}")]).unwrap();
+        assert_eq!(object["outbind"], json!({"host": "a", "port": 1}));
         assert!(read(&[String::from("tps")]).is_err());
+        assert!(read(&[String::from("outbind={")]).is_err());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! esmes                    this file
 //! ├─ door                  a task per listening socket
+//! ├─ caller                a task per account that is called when it is owed something
 //! ├─ ESME                  one per connection, temporary: what dies is gone, its socket with it
 //! └─ courier               one per account with a receiving bind; back after a rest when it fails
 //!
@@ -9,11 +10,13 @@
 //! all connections close, and customers bind again.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actors::customer::feed::Wakes;
 use actors::smpp::server::accounts::{Account, Accounts};
+use actors::smpp::server::caller::{Called, Caller, Calls, call};
 use actors::smpp::server::courier::{Courier, CourierArgs, CourierMsg};
 use actors::smpp::server::esme::{Bound, Esme, EsmeArgs, EsmeMsg};
 use actors::smpp::server::listener::{Accepted, Places, listen};
@@ -60,6 +63,7 @@ pub struct EsmesArgs {
     pub store: Store,
     pub wakes: Arc<Wakes>,
     pub settings: Settings,
+    pub calls: Calls,
     /// An ESME that takes nothing of what it is sent for so long is gone.
     pub write_patience: Duration,
     pub policy: Policy,
@@ -73,6 +77,7 @@ pub struct EsmesSupervisor;
 pub struct EsmesState {
     args: EsmesArgs,
     doors: Vec<AbortHandle>,
+    callers: HashMap<String, AbortHandle>,
     esmes: HashMap<ActorId, Member>,
     couriers: HashMap<i64, Post>,
     names: HashMap<ActorId, i64>,
@@ -113,15 +118,19 @@ impl Actor for EsmesSupervisor {
             let door = listen(listener, door.tls.clone(), args.places.clone(), on_accept);
             doors.push(tokio::spawn(door).abort_handle());
         }
-        Ok(EsmesState {
+        let called = args.accounts.called();
+        let mut state = EsmesState {
             args,
             doors,
+            callers: HashMap::new(),
             esmes: HashMap::new(),
             couriers: HashMap::new(),
             names: HashMap::new(),
             logs: HashMap::new(),
             draining: None,
-        })
+        };
+        called.into_iter().for_each(|account| state.call(&me, account));
+        Ok(state)
     }
 
     async fn handle(
@@ -133,7 +142,7 @@ impl Actor for EsmesSupervisor {
         match message {
             EsmesMsg::Accepted(accepted) => state.accept(&me, *accepted).await,
             EsmesMsg::Bound(bound) => state.bound(&me, bound).await,
-            EsmesMsg::Changed { system_id } => state.changed(&system_id),
+            EsmesMsg::Changed { system_id } => state.changed(&me, &system_id),
             EsmesMsg::Drain { reply } => state.drain(reply),
             EsmesMsg::Restart { account } => state.restart(&me, account).await,
         }
@@ -159,25 +168,54 @@ impl Actor for EsmesSupervisor {
 
 impl Drop for EsmesState {
     fn drop(&mut self) {
-        self.doors.iter().for_each(AbortHandle::abort);
+        self.doors.iter().chain(self.callers.values()).for_each(AbortHandle::abort);
     }
 }
 
 impl EsmesState {
+    /// Calls this account whenever it is owed something and is not there.
+    fn call(&mut self, me: &ActorRef<EsmesMsg>, account: Arc<Account>) {
+        let system_id = account.system_id.clone();
+        let caller = Caller {
+            account,
+            accounts: self.args.accounts.clone(),
+            places: self.args.places.clone(),
+            store: self.args.store.clone(),
+            wakes: self.args.wakes.clone(),
+            calls: self.args.calls.clone(),
+        };
+        let supervisor = me.clone();
+        let on_call =
+            move |accepted| supervisor.send_message(EsmesMsg::Accepted(Box::new(accepted))).is_ok();
+        let caller = tokio::spawn(call(caller, on_call)).abort_handle();
+        self.callers.insert(system_id, caller);
+    }
+
     async fn accept(&mut self, me: &ActorRef<EsmesMsg>, accepted: Accepted) {
         if self.draining.is_some() {
             return;
         }
-        let Accepted { halves, address, place, unbound } = accepted;
+        let Accepted { halves, address, place, unbound, called } = accepted;
         let supervisor = me.clone();
         // Who never binds is among the unbound until the socket is closed.
         let unbound = Arc::new(Mutex::new(Some(unbound)));
         let held = Arc::clone(&unbound);
+        let (called, call) = match called {
+            None => (None, None),
+            Some(Called { system_id, says, bound, over }) => {
+                (Some((system_id, says)), Some((bound, over)))
+            }
+        };
+        let (did_bind, over) = call.unzip();
         let args = EsmeArgs {
             halves,
             address,
-            place: Box::new((place, held)),
+            place: Box::new((place, held, over)),
+            called,
             on_bound: Box::new(move || {
+                if let Some(did_bind) = did_bind {
+                    did_bind.store(true, Ordering::Release);
+                }
                 unbound.lock().unwrap_or_else(PoisonError::into_inner).take();
             }),
             accounts: self.args.accounts.clone(),
@@ -295,7 +333,16 @@ impl EsmesState {
         }
     }
 
-    fn changed(&self, system_id: &str) {
+    fn changed(&mut self, me: &ActorRef<EsmesMsg>, system_id: &str) {
+        if let Some(caller) = self.callers.remove(system_id) {
+            caller.abort();
+        }
+        let account = self.args.accounts.find(system_id);
+        if let Some(account) = account.filter(|a| a.called_at.is_some())
+            && self.draining.is_none()
+        {
+            self.call(me, account);
+        }
         for member in self.esmes.values() {
             if member.account.as_ref().is_some_and(|account| account.system_id == system_id) {
                 let _ = member.esme.send_message(EsmeMsg::Leave);
@@ -304,7 +351,7 @@ impl EsmesState {
     }
 
     fn drain(&mut self, reply: RpcReplyPort<()>) {
-        self.doors.iter().for_each(AbortHandle::abort);
+        self.doors.iter().chain(self.callers.values()).for_each(AbortHandle::abort);
         if self.esmes.is_empty() {
             let _ = reply.send(());
             return;

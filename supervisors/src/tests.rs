@@ -10,6 +10,7 @@ mod doubt;
 mod drain;
 mod esmes;
 mod esmes_asking;
+mod esmes_called;
 mod esmes_coming;
 mod esmes_limits;
 mod outage;

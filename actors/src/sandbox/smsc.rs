@@ -195,7 +195,8 @@ impl Smsc {
                 tracing::warn!(number = tag.number, "a sandbox receipt does not fit a PDU");
             }
             // The sandbox's one client is the switch itself, which sends neither.
-            Output::RequestMulti { .. }
+            Output::Noticed(_)
+            | Output::RequestMulti { .. }
             | Output::Asked { .. }
             | Output::Answered { .. }
             | Output::Bound

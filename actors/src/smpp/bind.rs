@@ -385,6 +385,7 @@ impl BindState {
                     tracing::warn!(%carrier, status, "the carrier refused our bind");
                     self.refused = Some(refused);
                 }
+                Output::Noticed(notice) => self.noticed(&notice),
                 Output::BindRequested(_)
                 | Output::RequestMulti { .. }
                 | Output::Asked { .. }

@@ -34,7 +34,7 @@ pub(super) async fn connect(
         Endpoint::Tcp { host, port, tls, only } => {
             let connecting = dial(host, *port, tls.as_ref(), only.as_ref());
             match tokio::time::timeout(patience, connecting).await {
-                Ok(Ok(halves)) => Ok(halves),
+                Ok(Ok((halves, _))) => Ok(halves),
                 Ok(Err(error)) => Err(format!("connecting: {error}")),
                 Err(_) => Err(String::from("connecting: no answer in time")),
             }
@@ -47,12 +47,13 @@ pub(super) async fn connect(
     }
 }
 
-async fn dial(
+/// Connects, to one of these networks if there are some; says to which address.
+pub(super) async fn dial(
     host: &str,
     port: u16,
     tls: Option<&Tls>,
     only: Option<&Networks>,
-) -> Result<(ReadHalf, WriteHalf), String> {
+) -> Result<((ReadHalf, WriteHalf), SocketAddr), String> {
     let found = tokio::net::lookup_host((host, port)).await.map_err(|error| error.to_string())?;
     // What the name leads to is looked at here, and these addresses alone are connected to.
     let allowed = |address: &SocketAddr| only.is_none_or(|only| only.allow(address.ip(), true));
@@ -62,12 +63,13 @@ async fn dial(
     }
     let stream = TcpStream::connect(&*addresses).await.map_err(|error| error.to_string())?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let address = stream.peer_addr().map_err(|error| error.to_string())?;
     let Some(tls) = tls else {
         let (read, write) = stream.into_split();
-        return Ok((Box::new(read), Box::new(write)));
+        return Ok(((Box::new(read), Box::new(write)), address));
     };
     let (read, write) = tokio::io::split(tls.open(host, stream).await?);
-    Ok((Box::new(read), Box::new(write)))
+    Ok(((Box::new(read), Box::new(write)), address))
 }
 
 /// A running connection's tasks; dropping this ends them and closes the socket.

@@ -32,6 +32,8 @@ row! {
         pub once_by_reference: i64,
         pub congestion_state: i64,
         pub intermediate_receipts: i64,
+        pub outbind: Option<String>,
+        pub outbind_password: Option<Vec<u8>>,
         pub cursor: i64,
         pub created_at: i64,
         pub updated_at: i64,
@@ -99,7 +101,7 @@ macro_rules! select_accounts {
                 a.allowed_ips, a.bind_types, a.max_binds, a.tps, a.window_size, a.test_mode,
                 a.category, a.default_sender, a.allowed_senders, a.receipt_format, a.id_format,
                 a.inbound_numbers, a.once_by_reference, a.congestion_state,
-                a.intermediate_receipts, a.cursor, a.created_at,
+                a.intermediate_receipts, a.outbind, a.outbind_password, a.cursor, a.created_at,
                 a.updated_at, a.disabled_at, o.suspended_at, o.is_sandbox,
                 o.smpp_tps as organization_tps
             from smpp_accounts a join organizations o on o.id = a.organization_id ",

@@ -25,6 +25,7 @@ mod judges;
 mod kannel;
 mod long;
 mod opt_out;
+mod outbind;
 mod pools;
 mod postgres;
 mod protection;

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::body::{self, missing, wrong};
 use super::super::error::{ApiError, Fault};
+use super::outbind::{self, OutbindIn, Said};
 
 const LIST_MAX: usize = 50;
 const NUMBERS_MAX: usize = 1_000;
@@ -63,6 +64,9 @@ pub(crate) struct AccountPatch {
     congestion_state: Option<bool>,
     /// Receipts of what happens on the way, to submits that ask for them (registered_delivery 0x10).
     intermediate_receipts: Option<bool>,
+    /// Where the account's system is called when something is owed to it and it is not bound; null
+    /// for nowhere.
+    outbind: Option<OutbindIn>,
     /// `enabled` or `disabled`.
     status: Option<String>,
 }
@@ -71,7 +75,7 @@ pub(crate) struct AccountPatch {
 pub(crate) struct AccountIn {
     pub(crate) system_id: String,
     pub(crate) password: Option<String>,
-    pub(crate) settings: SmppSettings,
+    pub(crate) said: Said,
 }
 
 impl AccountIn {
@@ -83,6 +87,7 @@ impl AccountIn {
         let mut settings = super::defaults(test);
         let mut reader = Reader { map, faults: Vec::new() };
         reader.read(&mut settings);
+        let call = outbind::read(map, &mut settings, &mut reader.faults);
         let system_id = reader.text("system_id", 15);
         if system_id.is_none()
             && reader.faults.iter().all(|f| f.field.as_deref() != Some("system_id"))
@@ -103,7 +108,9 @@ impl AccountIn {
         }
         let faults = reader.faults;
         match system_id {
-            Some(system_id) if faults.is_empty() => Ok(Self { system_id, password, settings }),
+            Some(system_id) if faults.is_empty() => {
+                Ok(Self { system_id, password, said: Said { settings, call } })
+            }
             _ => Err(ApiError::faults(faults)),
         }
     }
@@ -127,22 +134,24 @@ impl AccountPatch {
         "once_by_reference",
         "congestion_state",
         "intermediate_receipts",
+        "outbind",
         "status",
     ];
 
     /// What the account is with what is said laid over it.
-    pub(crate) fn apply(raw: &[u8], row: &SmppAccountRow) -> Result<SmppSettings, ApiError> {
+    pub(crate) fn apply(raw: &[u8], row: &SmppAccountRow) -> Result<Said, ApiError> {
         Self::lay(&body::parse(raw, &[])?, row)
     }
 
-    pub(crate) fn lay(
-        map: &Map<String, Value>,
-        row: &SmppAccountRow,
-    ) -> Result<SmppSettings, ApiError> {
+    pub(crate) fn lay(map: &Map<String, Value>, row: &SmppAccountRow) -> Result<Said, ApiError> {
         let mut settings = settings_of(row);
         let mut reader = Reader { map, faults: Vec::new() };
         reader.read(&mut settings);
-        if reader.faults.is_empty() { Ok(settings) } else { Err(ApiError::faults(reader.faults)) }
+        let call = outbind::read(map, &mut settings, &mut reader.faults);
+        match reader.faults.is_empty() {
+            true => Ok(Said { settings, call }),
+            false => Err(ApiError::faults(reader.faults)),
+        }
     }
 }
 
@@ -165,6 +174,8 @@ fn settings_of(row: &SmppAccountRow) -> SmppSettings {
         congestion_state: row.congestion_state != 0,
         intermediate_receipts: row.intermediate_receipts != 0,
         disabled: row.disabled_at.is_some(),
+        outbind: row.outbind.clone(),
+        outbind_password: row.outbind_password.clone(),
     }
 }
 

@@ -363,3 +363,32 @@ async fn the_operator_makes_changes_shows_and_removes_accounts() {
     assert!(ask(named("show_smpp_account")).await.is_err());
     assert_eq!(world.get(ACCOUNTS).await.data(), &json!([]));
 }
+
+#[tokio::test]
+async fn a_stored_outbind_password_goes_to_its_own_place_alone() {
+    let world = World::new().await;
+    let made = world.account("acme").await;
+    assert_eq!(made.data()["outbind"], Value::Null);
+    let path = path_of(&made);
+    let to = |host: &str| json!({"host": host, "port": 2_775, "system_id": "orbit"});
+    let patch = async |outbind: Value| {
+        let answer = world.ask("PATCH", &path, &json!({"outbind": outbind})).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let row = world.store.smpp_account_named("acme").await.unwrap().unwrap();
+        (answer.data()["outbind"].clone(), row.outbind_password)
+    };
+    let mut given = to("esme.example.com");
+    given["password"] = json!("knock");
+    let (shown, first) = patch(given).await;
+    let mut expected = to("esme.example.com");
+    expected["tls"] = json!(false);
+    assert_eq!(shown, expected);
+    let first = first.unwrap();
+    assert!(!first.windows(5).any(|part| part == b"knock"));
+    assert_eq!(patch(to("esme.example.com")).await.1.as_ref(), Some(&first));
+    let named = world.ask("PATCH", &path, &json!({"name": "x"})).await;
+    assert_eq!(named.data()["outbind"], expected);
+    let (shown, none) = patch(to("other.example.com")).await;
+    assert_eq!((&shown["host"], none), (&json!("other.example.com"), None));
+    assert_eq!(patch(Value::Null).await, (Value::Null, None));
+}

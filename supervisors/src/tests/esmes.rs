@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::customer::webhook::guard::Networks;
 use actors::smpp::server::accounts::{Account, Accounts};
+use actors::smpp::server::caller::Calls;
 use actors::smpp::server::listener::{Limits, Places};
 use actors::smpp::server::lockout::Rule;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
@@ -51,7 +53,10 @@ impl Server {
         let listener = socket.listen(100).unwrap().into_std().unwrap();
         let address = listener.local_addr().unwrap();
         let s = Duration::from_secs;
-        let accounts = Accounts::new([7; 32], Rule { tries: 5, within: s(60), shut: s(60) });
+        let rule = Rule { tries: 5, within: s(60), shut: s(60) };
+        // Sealed as it is.
+        let open = Box::new(|_: PublicId, sealed: &[u8]| String::from_utf8(sealed.to_vec()).ok());
+        let accounts = Accounts::with([7; 32], rule, s(35 * 86_400), open);
         let route = CarrierRoute::new(world.carrier(0), "one");
         let rates = Rates::from_csv("prefix,price_micros,mccmnc,valid_from\n1,1000,,\n").unwrap();
         let routes = Routes { carriers: vec![route], rates, ..Routes::default() };
@@ -68,6 +73,13 @@ impl Server {
             store: world.store.clone(),
             wakes: world.writer.wakes(),
             settings: Settings { response_timeout: s(30), ..Settings::default() },
+            calls: Calls {
+                networks: Networks::parse(&["127.0.0.0/8"]).unwrap(),
+                tls: None,
+                patience: PATIENCE,
+                rest_min: Duration::from_millis(20),
+                rest_max: Duration::from_millis(100),
+            },
             write_patience: s(30),
             policy: Policy::WORKER,
             courier_rest: s(60),

@@ -1,5 +1,7 @@
 //! What a carrier sends us: receipts and messages from handsets, stored before acknowledged.
 
+use metrics::counter;
+use proto_smpp::session::Notice;
 use proto_smpp::{CommandId, CommandStatus, Input, Message, MessageView, receipt};
 use ractor::ActorRef;
 use store::lane::{Quarantined, Work};
@@ -15,6 +17,25 @@ use crate::writer::Then;
 const ADDRESS_MAX: usize = 64;
 
 impl BindState {
+    /// What has no answer is counted, and can be seen by who looks closely.
+    pub(super) fn noticed(&self, notice: &Notice) {
+        let carrier = &self.args.profile.name;
+        let kind = match notice {
+            Notice::Outbind(outbind) => {
+                let system_id = &outbind.system_id;
+                tracing::debug!(%carrier, ?system_id, "the carrier asks for a bind; it has one");
+                "outbind"
+            }
+            Notice::Alert(alert) => {
+                let number = alert.source.text();
+                tracing::debug!(%carrier, ?number, "a subscriber can be reached again");
+                "alert_notification"
+            }
+        };
+        let carrier = carrier.to_string();
+        counter!("orbit_carrier_notices_total", "carrier" => carrier, "kind" => kind).increment(1);
+    }
+
     pub(super) fn read(&mut self, me: &ActorRef<BindMsg>, octets: &[u8], permit: Permit) {
         if let Link::Up(connection) = &mut self.link {
             // The permit is the right to read on. Past the window of unstored requests it is kept.

@@ -2,8 +2,9 @@
 //! it cannot send.
 //!
 //! Whoever may not be sent twice stays: a message of which any part was taken or may have been, now
-//! or earlier; and so do the other parts of a text that its customer has cut. What waits moves without an intent of ours: no bind ever has it, and a crash leaves it
-//! with the one or the other. Here too: how the carrier stands, told to the router, and the breaker that its answers feed.
+//! or earlier; and so do the other parts of a text that its customer has cut. What waits moves
+//! without an intent of ours: no bind ever has it, and a crash leaves it with the one or the other.
+//! Here too: how the carrier stands, told to the router, and the breaker that its answers feed.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 //! slow hash for each bind, and a stolen database alone does not help to guess them.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -18,7 +19,9 @@ use model::id::PublicId;
 use model::message::Category;
 use model::network::Network;
 use proto_smpp::pacing::Sliding;
+use proto_smpp::pdu::notify::Outbind;
 use proto_smpp::{BindKind, CommandStatus};
+use serde::Deserialize;
 use sha2::Sha256;
 use store::SmppAccountRow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -58,16 +61,41 @@ pub struct Account {
     pub intermediate_receipts: bool,
     /// Live inbound messages are its own.
     takes_inbound: bool,
+    /// Whom to call when it is owed something and no bind takes it.
+    pub called_at: Option<CalledAt>,
     enabled: bool,
     /// Of all accounts of its organization that have no pace of their own.
     common_pace: Option<Arc<Mutex<Sliding>>>,
     shared: Arc<Shared>,
 }
 
+/// Where an account's system listens, and what it is told (SMPP 3.4 §2.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalledAt {
+    pub host: String,
+    pub port: u16,
+    pub tls: bool,
+    pub says: Outbind,
+}
+
+/// The same as it is stored: the password lies sealed beside it.
+#[derive(Deserialize)]
+struct StoredCall {
+    host: String,
+    port: u16,
+    tls: bool,
+    system_id: String,
+}
+
+/// Opens an account's sealed password.
+pub type Opener = Box<dyn Fn(PublicId, &[u8]) -> Option<String> + Send + Sync>;
+
 /// What all binds of an account share, over its changes.
 #[derive(Debug)]
 struct Shared {
     binds: AtomicUsize,
+    /// Those of them that receive.
+    receiving: AtomicUsize,
     pace: Mutex<Sliding>,
     /// Events up to this one were delivered, or are not owed. The store has it a little later.
     cursor: AtomicI64,
@@ -89,22 +117,34 @@ const SEARCHES_MAX: usize = 1;
 
 /// A bind's place in its account; given back when dropped.
 #[derive(Debug)]
-pub struct Seat(Arc<Shared>);
+pub struct Seat {
+    shared: Arc<Shared>,
+    receives: bool,
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.binds.fetch_sub(1, Ordering::AcqRel);
+        self.shared.binds.fetch_sub(1, Ordering::AcqRel);
+        if self.receives {
+            self.shared.receiving.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
 /// All accounts. A clone is the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Accounts(Arc<Inner>);
 
-#[derive(Debug)]
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Accounts")
+    }
+}
+
 struct Inner {
     key: [u8; 32],
     ahead_max: Duration,
+    open: Opener,
     by_name: RwLock<HashMap<String, Arc<Account>>>,
     /// Deleted since the start: who read one of them just before does not bring it back.
     gone: Mutex<HashSet<i64>>,
@@ -125,16 +165,23 @@ pub struct Asking<'a> {
 impl Accounts {
     #[must_use]
     pub fn new(key: [u8; 32], rule: Rule) -> Self {
-        Self::with_ahead(key, rule, AHEAD_MAX)
+        Self::with(key, rule, AHEAD_MAX, Box::new(|_, _| None))
     }
 
-    /// The same, whose messages may be scheduled so far ahead.
+    /// The same, whose messages may be scheduled so far ahead, and whose sealed passwords open.
     #[must_use]
-    pub fn with_ahead(key: [u8; 32], rule: Rule, ahead_max: Duration) -> Self {
+    pub fn with(key: [u8; 32], rule: Rule, ahead_max: Duration, open: Opener) -> Self {
         let lockout = Mutex::new(Lockout::new(rule));
         let (by_name, gone, paces) = (RwLock::default(), Mutex::default(), Mutex::default());
         let searches = Arc::new(Semaphore::new(SEARCHES_MAX));
-        Self(Arc::new(Inner { key, ahead_max, by_name, gone, paces, lockout, searches }))
+        Self(Arc::new(Inner { key, ahead_max, open, by_name, gone, paces, lockout, searches }))
+    }
+
+    /// Those that are called, by name.
+    #[must_use]
+    pub fn called(&self) -> Vec<Arc<Account>> {
+        let by_name = self.0.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.values().filter(|account| account.called_at.is_some()).cloned().collect()
     }
 
     /// How a password is stored.
@@ -168,6 +215,7 @@ impl Accounts {
         let common = self.0.common_pace(OrgId(row.organization_id), row.organization_tps);
         let mut account = Account::of(row, shared, (tps == 0).then_some(common));
         account.ahead_max = self.0.ahead_max;
+        account.called_at = self.0.called_at(row, account.public_id);
         by_name.insert(row.system_id.clone(), Arc::new(account));
     }
 
@@ -262,6 +310,7 @@ impl Shared {
     fn new(tps: usize, cursor: i64, searches: Arc<Semaphore>) -> Self {
         Self {
             binds: AtomicUsize::new(0),
+            receiving: AtomicUsize::new(0),
             pace: Mutex::new(Sliding::new(tps)),
             cursor: AtomicI64::new(cursor),
             told: Mutex::default(),
@@ -277,6 +326,22 @@ impl Inner {
         let fresh = || Arc::new(Mutex::new(Sliding::new(usize::try_from(tps).unwrap_or(0))));
         let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(paces.entry(organization).or_insert_with(fresh))
+    }
+
+    fn called_at(&self, row: &SmppAccountRow, id: PublicId) -> Option<CalledAt> {
+        let stored: StoredCall = serde_json::from_str(row.outbind.as_deref()?).ok()?;
+        let sealed = row.outbind_password.as_deref();
+        let password = match sealed.map(|sealed| (self.open)(id, sealed)) {
+            None => String::new(),
+            Some(Some(password)) => password,
+            Some(None) => {
+                let account = &row.system_id;
+                tracing::error!(%account, "its outbind password was sealed under another key");
+                return None;
+            }
+        };
+        let StoredCall { host, port, tls, system_id } = stored;
+        Some(CalledAt { host, port, tls, says: Outbind { system_id, password } })
     }
 
     fn hmac(&self, system_id: &str, password: &str) -> Option<Hmac<Sha256>> {
@@ -324,6 +389,7 @@ impl Account {
             congestion_state: row.congestion_state != 0,
             intermediate_receipts: row.intermediate_receipts != 0,
             takes_inbound: row.test_mode == 0 || row.is_sandbox != 0,
+            called_at: None,
             enabled: row.disabled_at.is_none() && row.suspended_at.is_none(),
             common_pace,
             shared,
@@ -353,7 +419,11 @@ impl Account {
             return Err(CommandStatus::BINDFAIL);
         }
         let taken = self.shared.binds.fetch_add(1, Ordering::AcqRel);
-        let seat = Seat(Arc::clone(&self.shared));
+        let receives = asking.kind.receives();
+        if receives {
+            self.shared.receiving.fetch_add(1, Ordering::AcqRel);
+        }
+        let seat = Seat { shared: Arc::clone(&self.shared), receives };
         if taken >= self.max_binds { Err(CommandStatus::ALYBND) } else { Ok(seat) }
     }
 
@@ -377,6 +447,12 @@ impl Account {
     #[must_use]
     pub fn binds(&self) -> usize {
         self.shared.binds.load(Ordering::Acquire)
+    }
+
+    /// Whether it may be called now: it may come in, and no bind of it receives.
+    #[must_use]
+    pub(super) fn waits_for_a_call(&self) -> bool {
+        self.enabled && self.shared.receiving.load(Ordering::Acquire) == 0
     }
 
     /// Whether one more of its comings and goings may be told.
@@ -452,6 +528,8 @@ mod tests {
             once_by_reference: 0,
             congestion_state: 0,
             intermediate_receipts: 0,
+            outbind: None,
+            outbind_password: None,
             cursor: 0,
             created_at: id,
             updated_at: id,

@@ -498,7 +498,7 @@ impl CourierState {
 }
 
 /// A page of what is owed, and up to where the log was looked through.
-async fn read(
+pub(super) async fn read(
     store: &Store,
     account: &Account,
     after: i64,

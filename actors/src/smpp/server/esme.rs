@@ -15,6 +15,7 @@ use model::clock::At;
 use model::submission::{Credential, Submission};
 use proto_smpp::pdu::manage::Ask;
 use proto_smpp::pdu::multi::{Destination, Multi, Unsuccessful};
+use proto_smpp::pdu::notify::Outbind;
 use proto_smpp::{
     Address, Bind, BindKind, CloseReason, CommandId, CommandStatus, Input, Message, Output, Role,
     Session, Settings,
@@ -84,6 +85,8 @@ pub struct EsmeArgs {
     pub place: Box<dyn Send + Sync>,
     /// Called once when it is bound: a place among the unbound is free again.
     pub on_bound: Box<dyn FnOnce() + Send + Sync>,
+    /// Whom we have called, and what he is told: on his line nobody else binds.
+    pub called: Option<(String, Outbind)>,
     pub accounts: Accounts,
     pub admission: Admission,
     pub writer: WriterHandle,
@@ -102,6 +105,7 @@ pub struct EsmeState {
     store: store::Store,
     bound: Box<dyn Fn(Bound) + Send + Sync>,
     on_bound: Option<Box<dyn FnOnce() + Send + Sync>>,
+    called: Option<(String, Outbind)>,
     session: Session<Ticket>,
     wire: Wire,
     /// Permits of reads whose requests wait for answers: while held, reading stops.
@@ -153,6 +157,7 @@ impl Actor for Esme {
             store: args.store,
             bound: args.bound,
             on_bound: Some(args.on_bound),
+            called: args.called,
             session: Session::new(Role::Smsc, args.settings, now()),
             wire,
             held: Vec::new(),
@@ -170,7 +175,9 @@ impl Actor for Esme {
         me: ActorRef<EsmeMsg>,
         state: &mut EsmeState,
     ) -> Result<(), ActorProcessingErr> {
-        state.step(&me, vec![Input::Connected]);
+        let says = state.called.as_ref().map(|(_, says)| says.clone());
+        let outbind = says.iter().map(Input::Outbind);
+        state.step(&me, [Input::Connected].into_iter().chain(outbind).collect());
         Ok(())
     }
 
@@ -285,7 +292,10 @@ impl EsmeState {
                 Output::Answered { tag, status, .. } => delivered.push((tag, Some(status))),
                 Output::TimedOut { tag } => delivered.push((tag, None)),
                 Output::Refused { tag } => refused.push(tag),
-                Output::BindRefused(_) | Output::Transmit(_) | Output::Close(_) => {}
+                Output::Noticed(_)
+                | Output::BindRefused(_)
+                | Output::Transmit(_)
+                | Output::Close(_) => {}
             }
         }
         self.tell_courier(me, delivered, refused);
@@ -319,6 +329,13 @@ impl EsmeState {
 
     fn decide(&mut self, bind: &Bind) -> Input<'static, Ticket> {
         if bind.system_id.len() > 64 || bind.password.len() > 64 {
+            return Input::Refuse(CommandStatus::BINDFAIL);
+        }
+        let expected = self
+            .called
+            .as_ref()
+            .is_none_or(|(system_id, _)| *system_id == bind.system_id && bind.kind.receives());
+        if !expected {
             return Input::Refuse(CommandStatus::BINDFAIL);
         }
         let asking = Asking {

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
+use super::caller::Called;
 use crate::smpp::wire::{ReadHalf, WriteHalf};
 
 /// How long a TLS handshake may take.
@@ -83,12 +84,14 @@ impl Drop for Own {
     }
 }
 
-/// A connection that was let in.
+/// A connection that was let in, or opened by us.
 pub struct Accepted {
     pub halves: (ReadHalf, WriteHalf),
     pub address: IpAddr,
     pub place: Place,
     pub unbound: Unbound,
+    /// We opened it.
+    pub called: Option<Called>,
 }
 
 impl Places {
@@ -142,7 +145,8 @@ pub async fn listen(
         let opened = open(stream, peer, tls);
         tokio::spawn(async move {
             if let Some(halves) = opened.await {
-                let _ = on_accept(Accepted { halves, address, place, unbound });
+                let called = None;
+                let _ = on_accept(Accepted { halves, address, place, unbound, called });
             }
         });
     }

@@ -11,6 +11,7 @@
 //! stays in the log until an ESME has acknowledged it.
 
 pub mod accounts;
+pub mod caller;
 pub mod courier;
 pub mod esme;
 pub mod front;

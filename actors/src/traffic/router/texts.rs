@@ -2,9 +2,9 @@
 //!
 //! Parts of one text that went by two carriers may never be joined. So a text stays with its first
 //! part's carrier while that can send; and once a bind of a carrier was handed any of it, and did not
-//! refuse it, with that carrier for good, as long as it takes messages at all. Remembered for ten minutes, in
-//! memory, of a bounded number of texts: the oldest are forgotten first, and all in a restart. What
-//! is no such part never comes here.
+//! refuse it, with that carrier for good, as long as it takes messages at all. Remembered for ten
+//! minutes, in memory, of a bounded number of texts: the oldest are forgotten first, and all in a
+//! restart. What is no such part never comes here.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;

@@ -91,10 +91,21 @@ pub enum Output<T> {
     RequestMulti { sequence: u32, multi: Box<Multi> },
     /// SMSC: the peer asks about an earlier message; say `AnswerQuery` or `AnswerAsked`.
     Asked { sequence: u32, ask: Box<Ask> },
+    /// ESME: the SMSC says something that has no answer.
+    Noticed(Box<Notice>),
     /// Write these octets: all PDUs of the step. At most one per step, after all but `Close`.
     Transmit(Vec<u8>),
     /// Write what came before, then close the socket. Always the last; nothing follows it.
     Close(CloseReason),
+}
+
+/// What an SMSC says unasked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It asks us to bind, on a line where we are bound or about to be (SMPP 3.4 §4.1.7).
+    Outbind(Outbind),
+    /// A subscriber can be reached again (SMPP 3.4 §4.12).
+    Alert(Alert),
 }
 
 /// Why a session ended.

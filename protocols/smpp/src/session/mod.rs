@@ -12,7 +12,7 @@
 mod io;
 mod receive;
 
-pub use io::{CloseReason, Input, Output, Role, Settings, Stats};
+pub use io::{CloseReason, Input, Notice, Output, Role, Settings, Stats};
 
 use std::time::{Duration, Instant};
 

@@ -4,12 +4,14 @@
 //! A request that cannot be read is answered with an error and its own sequence number; a response
 //! to nothing is counted and forgotten.
 
-use super::{CloseReason, HELD_PDUS, Output, Role, Session, State, Step};
+use super::{CloseReason, HELD_PDUS, Notice, Output, Role, Session, State, Step};
 use crate::frame::{self, Frame, FrameError, Header};
+use crate::pdu::DecodeError;
 use crate::pdu::bind::{self, BindResponse};
 use crate::pdu::manage::Ask;
 use crate::pdu::message::MessageView;
 use crate::pdu::multi::Multi;
+use crate::pdu::notify::{Alert, Outbind};
 use crate::pdu::response::{self, Response};
 use crate::{Bind, BindKind, CommandId, CommandStatus};
 
@@ -60,7 +62,7 @@ impl<T> Session<T> {
             }
             command => match BindKind::of(command) {
                 Some(kind) => self.bind_requested(step, header, kind, body),
-                None => self.unsupported(step, header),
+                None => self.unsupported(step, header, body),
             },
         }
     }
@@ -259,10 +261,13 @@ impl<T> Session<T> {
 
     /// Requests that we do not serve: those with a response of their own get it, with a refusal;
     /// outbind and alert_notification have none; the rest is unknown.
-    fn unsupported(&mut self, step: &mut Step<'_, T>, header: Header) {
+    fn unsupported(&mut self, step: &mut Step<'_, T>, header: Header, body: &[u8]) {
         self.stats.unsupported += 1;
         match header.command {
-            CommandId::OUTBIND | CommandId::ALERT_NOTIFICATION => {}
+            CommandId::OUTBIND => self.noticed(step, Outbind::decode(body).map(Notice::Outbind)),
+            CommandId::ALERT_NOTIFICATION => {
+                self.noticed(step, Alert::decode(body).map(Notice::Alert));
+            }
             CommandId::QUERY_SM => self.reply(step, header, CommandStatus::QUERYFAIL),
             CommandId::CANCEL_SM => self.reply(step, header, CommandStatus::CANCELFAIL),
             CommandId::REPLACE_SM => self.reply(step, header, CommandStatus::REPLACEFAIL),
@@ -271,6 +276,15 @@ impl<T> Session<T> {
                 let nack = Header { command: CommandId::GENERIC_NACK, ..header };
                 self.reply(step, nack, CommandStatus::INVCMDID);
             }
+        }
+    }
+
+    /// Nothing is answered: an SMSC is heard, and an ESME has no business to say such things.
+    fn noticed(&mut self, step: &mut Step<'_, T>, notice: Result<Notice, DecodeError>) {
+        match notice {
+            Ok(notice) if !self.serves() => step.out.push(Output::Noticed(Box::new(notice))),
+            Ok(_) => {}
+            Err(_) => self.stats.malformed += 1,
         }
     }
 

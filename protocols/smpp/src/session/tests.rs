@@ -333,6 +333,24 @@ fn an_unknown_command_gets_a_generic_nack() {
 }
 
 #[test]
+fn what_an_smsc_says_unasked_is_told_and_has_no_answer() {
+    let (mut outbind, mut alert) = (Vec::new(), Vec::new());
+    let called = Outbind { system_id: "smsc".into(), password: "secret".into() };
+    called.encode(&mut outbind, 7);
+    let reachable = Alert { source: Address::new(1, 1, "14155550123"), ..Alert::default() };
+    reachable.encode(&mut alert, 8);
+    let mut rig = Rig::bound_esme();
+    rig.sent();
+    assert_eq!(rig.bytes(&outbind), [Output::Noticed(Box::new(Notice::Outbind(called)))]);
+    assert_eq!(rig.bytes(&alert), [Output::Noticed(Box::new(Notice::Alert(reachable)))]);
+    assert_eq!(rig.pdu(CommandId::ALERT_NOTIFICATION, CommandStatus::OK, 9, b"\x01"), []);
+    assert_eq!((rig.sent(), rig.session.stats().malformed), (vec![], 1));
+    let mut rig = Rig::bound_smsc(BindKind::Transceiver);
+    assert_eq!((rig.bytes(&outbind), rig.bytes(&alert)), (vec![], vec![]), "not an ESME's");
+    assert!(rig.sent().is_empty() && rig.session.is_bound());
+}
+
+#[test]
 fn a_request_that_cannot_be_read_is_refused_and_the_session_goes_on() {
     let mut rig = Rig::bound_smsc(BindKind::Transceiver);
     let mut bytes = pdu(CommandId::SUBMIT_SM, CommandStatus::OK, 3, b"\0\x01\x01");

@@ -130,7 +130,9 @@ impl World {
                 self.seen[side].requests += 1;
                 self.think(side, command, sequence, message);
             }
-            Output::RequestMulti { .. } | Output::Asked { .. } => panic!("nobody asked that"),
+            Output::RequestMulti { .. } | Output::Asked { .. } | Output::Noticed(_) => {
+                panic!("nobody asked that");
+            }
             Output::Transmit(bytes) => self.send(1 - side, &bytes),
             Output::Close(reason) => self.seen[side].closed = Some(reason),
         }
