@@ -37,7 +37,8 @@ impl Span {
     }
 }
 
-const fn table(extra: &[u8]) -> [bool; 256] {
+/// Letters, digits and some more.
+pub(crate) const fn table(extra: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut at = 0;
     while at < 256 {

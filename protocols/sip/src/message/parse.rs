@@ -239,7 +239,10 @@ impl Indexer<'_> {
             }
             if goes_on {
                 match lines.last_mut().filter(|_| !lost) {
-                    Some(line) => self.fold(line, start, end),
+                    Some(line) => {
+                        self.fold(line, start, end);
+                        self.count_vias(line.name, start, end, &mut vias);
+                    }
                     None => self.note(Defect::Line(self.line)),
                 }
                 continue;
@@ -254,14 +257,19 @@ impl Indexer<'_> {
                 self.note(Defect::TooManyHeaders);
                 return lines;
             }
-            if line.name == Name::Via {
-                let value = line.value.of(self.text);
-                vias += 1 + memchr::memchr_iter(b',', value).count();
-                if vias > self.limits.vias {
-                    self.note(Defect::TooManyVias);
-                }
-            }
+            vias += usize::from(line.name == Name::Via);
+            self.count_vias(line.name, start, end, &mut vias);
             lines.push(line);
+        }
+    }
+
+    /// Each comma in a line of Via, or in one that continues it, is a Via more.
+    fn count_vias(&mut self, name: Name, start: usize, end: usize, vias: &mut usize) {
+        if name == Name::Via {
+            *vias += memchr::memchr_iter(b',', &self.text[start..end]).count();
+            if *vias > self.limits.vias {
+                self.note(Defect::TooManyVias);
+            }
         }
     }
 

@@ -98,6 +98,13 @@ fn line_ends_alone_and_nulls_are_refused() {
     let torn = parse(with("Bob <", "Bob\n <").replace("70\r\n", "70\0\r\n")).unwrap_err();
     let request = torn.request.unwrap();
     assert!(!request.has(Name::To) && !request.has(Name::MaxForwards), "no torn line is shown");
+    // What continues a torn line, or one that is no header, belongs to no other header.
+    for bad in ["X: a\nb\r\n c", "X: a\r\n b\nc\r\n d", "no header\r\n b"] {
+        let text = with("Max-Forwards: 70", &format!("Max-Forwards: 70\r\n{bad}"));
+        let request = parse(text).unwrap_err().request.unwrap();
+        assert_eq!(request.first(Name::MaxForwards).unwrap().raw(), b"70", "{bad:?}");
+        assert!(!request.has("X"));
+    }
     assert_eq!(defect(INVITE.replace("\r\n", "\n")), Defect::BareLineEnd(1));
     assert_eq!(defect(INVITE.replace("\r\n", "")), Defect::Unfinished);
 }
@@ -174,6 +181,8 @@ fn every_count_has_its_limit() {
         defect(more("v: SIP/2.0/UDP a, SIP/2.0/UDP b, SIP/2.0/UDP c\r\n", 1)),
         Defect::TooManyVias
     );
+    let folded = "v: SIP/2.0/UDP a,\r\n SIP/2.0/UDP b,\r\n SIP/2.0/UDP c\r\n";
+    assert_eq!(defect(more(folded, 1)), Defect::TooManyVias, "a fold hides no Via");
     assert_eq!(defect(more(&format!("X: {}\r\n", "x".repeat(1_000)), 1)), Defect::HeadTooLong);
     assert_eq!(defect(with("Length: 5", "Length: 101")), Defect::BodyTooLong);
     assert_eq!(defect(format!("{INVITE}{}", "x".repeat(2_000))), Defect::TooLong);

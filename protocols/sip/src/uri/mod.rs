@@ -11,7 +11,7 @@ use bytes::Bytes;
 pub use host::Host;
 pub(crate) use host::host_port;
 
-use crate::grammar::{Cursor, Span, ValueError};
+use crate::grammar::{self, Cursor, Span, ValueError};
 use crate::header::Transport;
 
 /// What a URI begins with.
@@ -50,7 +50,7 @@ impl Uri {
         if !lettered || !cursor.eat(b':') {
             return Err(cursor.error("no scheme"));
         }
-        if let Some(at) = text.iter().position(|octet| !is_uri_octet(*octet)) {
+        if let Some(at) = text.iter().position(|octet| !ANYWHERE[*octet as usize]) {
             cursor.jump(at);
             return Err(cursor.error("an octet that no URI has"));
         }
@@ -105,7 +105,7 @@ impl Uri {
         if let Some(at) = memchr::memchr(b'@', cursor.rest()) {
             let info = &text[start..start + at];
             let colon = memchr::memchr(b':', info).unwrap_or(info.len());
-            if colon == 0 || !info.iter().all(|octet| is_user_octet(*octet)) || !escapes_read(info)
+            if colon == 0 || !info.iter().all(|octet| USER[*octet as usize]) || !escapes_read(info)
             {
                 return Err(cursor.error("what stands before the @ is no user"));
             }
@@ -228,17 +228,15 @@ fn scheme_of(name: &[u8]) -> Scheme {
 }
 
 /// Printable, and none that would end a URI where it stands.
-fn is_uri_octet(octet: u8) -> bool {
-    octet.is_ascii_graphic() && !matches!(octet, b'<' | b'>' | b'"')
-}
+static ANYWHERE: [bool; 256] = grammar::table(b"-_.!~*'()%&=+$,;?/:#@[]\\^`{|}");
 
 /// What stands before the `@`: unreserved, escapes, and what users and passwords may have besides.
-fn is_user_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"-_.!~*'()%&=+$,;?/:#".contains(&octet)
-}
+static USER: [bool; 256] = grammar::table(b"-_.!~*'()%&=+$,;?/:#");
+
+static PARAM: [bool; 256] = grammar::table(b"-_.!~*'()%[]/:&+$`@");
 
 fn is_param_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"-_.!~*'()%[]/:&+$`@".contains(&octet)
+    PARAM[octet as usize]
 }
 
 /// Each percent sign has two hexadecimal digits behind it.
