@@ -471,19 +471,24 @@ async fn inbound_messages_come_to_the_account_whose_number_they_are_for() {
     world.end().await;
 }
 
-/// Asks about an earlier message; the status and body of the answer.
+/// Asks about an earlier message; the status and body of the answer. A receipt may come before it.
 pub(super) async fn ask(client: &mut Client, ask: Ask) -> (u32, Vec<u8>) {
     let mut octets = Vec::new();
     ask.encode(&mut octets, 70);
     client.stream.write_all(&octets).await.unwrap();
     let mut head = [0; 16];
     let reading = async {
-        client.stream.read_exact(&mut head).await.unwrap();
-        let word = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap());
-        let mut body = vec![0; word(0) as usize - head.len()];
-        client.stream.read_exact(&mut body).await.unwrap();
-        assert_eq!((word(4), word(12)), (ask.command().0 | 0x8000_0000, 70));
-        (word(8), body)
+        loop {
+            client.stream.read_exact(&mut head).await.unwrap();
+            let word = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap());
+            let mut body = vec![0; word(0) as usize - head.len()];
+            client.stream.read_exact(&mut body).await.unwrap();
+            if word(4) == CommandId::DELIVER_SM.0 {
+                continue;
+            }
+            assert_eq!((word(4), word(12)), (ask.command().0 | 0x8000_0000, 70));
+            return (word(8), body);
+        }
     };
     tokio::time::timeout(PATIENCE, reading).await.expect("an answer")
 }

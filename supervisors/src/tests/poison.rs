@@ -1,5 +1,7 @@
 //! What kills whoever touches it: set aside, visible, while all else flows on.
 
+use std::collections::HashSet;
+
 use actors::smpp::job::Job;
 use actors::smpp::translate::{self, Dialect};
 use model::carrier::{CarrierId, OrgId};
@@ -118,8 +120,10 @@ async fn a_message_from_an_address_longer_than_any_does_not_come_to_the_writer()
         [0, 1].iter().all(|number| taken.contains(&(*number, CommandStatus::OK)))
     })
     .await;
+    // The carrier may have sent one again before it was acknowledged.
     let rows = quarantine(&world).await;
-    assert_eq!(rows.len(), 2);
+    let items: HashSet<&str> = rows.iter().map(|row| row.item.as_str()).collect();
+    assert_eq!(items.len(), 2);
     for row in &rows {
         assert_eq!(row.reason, "inbound_address_too_long");
         assert!(row.item.contains("\"user_data\":\"0500030702016869\""), "{}", row.item);
