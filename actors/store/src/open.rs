@@ -58,7 +58,7 @@ impl Options {
             readers_max: 4,
             reader_wait: Duration::from_secs(5),
             answer_wait: ANSWER_WAIT,
-            sqlite_checkpoint_pages: 2_000,
+            sqlite_checkpoint_pages: 4_000,
             protection: Protection::default(),
             parked_receipts_max: 5_000,
         }

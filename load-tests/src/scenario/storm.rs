@@ -37,7 +37,7 @@ pub(crate) struct StormArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
     /// Submits a second of the bind that was there.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
     #[command(flatten)]
     smsc: SmscOptions,
