@@ -7,6 +7,7 @@
 mod carrier;
 mod compatibility;
 mod keeping;
+mod media;
 mod protection;
 mod routing;
 mod serving;
@@ -31,6 +32,7 @@ pub use carrier::{
 };
 pub use compatibility::Compatibility;
 pub use keeping::{Events, Redact, Retention};
+pub use media::Media;
 pub use protection::Protection;
 pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use routing::{Portability, Routing};
@@ -73,6 +75,7 @@ pub struct Settings {
     pub senders: Senders,
     pub webhooks: Webhooks,
     pub compatibility: Compatibility,
+    pub media: Media,
     #[serde(default)]
     pub carriers: Vec<Carrier>,
     #[serde(default)]
@@ -173,6 +176,7 @@ impl Settings {
         self.senders.check(&mut faults);
         self.webhooks.check(&mut faults);
         self.compatibility.check(&mut faults);
+        self.media.check(&mut faults);
         let mut names = HashSet::new();
         for (at, carrier) in self.carriers.iter().enumerate() {
             let key = format!("carriers[{at}]");

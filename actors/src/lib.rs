@@ -8,6 +8,7 @@
 pub mod customer;
 pub mod directory;
 pub mod gate;
+pub mod media;
 pub mod sandbox;
 pub mod series;
 pub mod smpp;

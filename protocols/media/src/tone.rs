@@ -2,7 +2,7 @@
 //!
 //! A tone is one or two frequencies with a cadence. `Generator` fills frame after frame and keeps the
 //! phase, so frames join without a click; each burst begins and ends softly. Levels are in dBm0, where
-//! a full-scale sine is +3.17 (G.711, µ-law).
+//! a full-scale sine is +3.17 (G.711, µ-law). `strength` measures one in what was heard.
 
 use std::f64::consts::TAU;
 
@@ -124,21 +124,25 @@ impl Generator {
     }
 }
 
+/// How strong a frequency is in the samples (Goertzel): 1 is a sine of full scale, nothing is 0.
+#[must_use]
+pub fn strength(samples: &[i16], frequency: f64, rate_hz: u32) -> f64 {
+    if samples.is_empty() {
+        return 0.0;
+    }
+    let coefficient = 2.0 * (TAU * frequency / f64::from(rate_hz)).cos();
+    let (mut one, mut two) = (0.0, 0.0);
+    for sample in samples {
+        let now = f64::from(*sample) / 32_768.0 + coefficient * one - two;
+        (two, one) = (one, now);
+    }
+    let power = one * one + two * two - coefficient * one * two;
+    power.max(0.0).sqrt() * 2.0 / samples.len() as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// How strong a frequency is in the samples (Goertzel), against a full-scale sine.
-    fn strength(samples: &[i16], frequency: f64, rate: f64) -> f64 {
-        let coefficient = 2.0 * (TAU * frequency / rate).cos();
-        let (mut one, mut two) = (0.0, 0.0);
-        for sample in samples {
-            let now = f64::from(*sample) / 32_768.0 + coefficient * one - two;
-            (two, one) = (one, now);
-        }
-        let power = one * one + two * two - coefficient * one * two;
-        power.max(0.0).sqrt() * 2.0 / samples.len() as f64
-    }
 
     fn samples(tone: &Tone, rate: u32, millis: u32) -> Vec<i16> {
         let mut all = vec![0; (rate * millis / 1_000) as usize];
@@ -155,7 +159,7 @@ mod tests {
             let tone = Tone::of_key(key).unwrap();
             let sound = samples(&tone, 8_000, 150);
             for frequency in [697.0, 770.0, 852.0, 941.0, 1_209.0, 1_336.0, 1_477.0, 1_633.0] {
-                let heard = strength(&sound, frequency, 8_000.0) > 0.1;
+                let heard = strength(&sound, frequency, 8_000) > 0.1;
                 assert_eq!(heard, frequency == low || frequency == high, "{key} {frequency}");
             }
         }
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn the_level_is_what_was_asked_for() {
         let tone = Tone { level_dbm0: -10.0, ..Tone::BEEP };
-        let decibels = 20.0 * strength(&samples(&tone, 8_000, 1_000), 1_000.0, 8_000.0).log10();
+        let decibels = 20.0 * strength(&samples(&tone, 8_000, 1_000), 1_000.0, 8_000).log10();
         assert!((decibels + 13.17).abs() < 0.1, "{decibels}");
     }
 

@@ -48,18 +48,9 @@ impl Reception {
 
     /// Takes note of a packet. One with another SSRC starts everything anew.
     pub fn packet(&mut self, packet: &Packet<'_>, now: Instant) -> Standing {
-        if packet.ssrc != self.source.ssrc {
-            *self = Self::new(packet, self.clock_hz, now);
-        }
-        let standing = self.source.update(packet.sequence);
-        match standing {
-            Standing::Wild => return standing,
-            Standing::Restarted => {
-                self.expected_before = 0;
-                self.received_before = 0;
-                self.transit = None;
-            }
-            Standing::Probation | Standing::Next | Standing::Behind => {}
+        let standing = self.event(packet, now);
+        if standing == Standing::Wild {
+            return standing;
         }
         let transit = self.arrival(now).wrapping_sub(packet.timestamp);
         if let Some(before) = self.transit {
@@ -70,6 +61,21 @@ impl Reception {
             }
         }
         self.transit = Some(transit);
+        standing
+    }
+
+    /// Takes note of a packet whose timestamp is not when it was made, as of a digit (RFC 4733): it is
+    /// counted, and tells nothing of jitter.
+    pub fn event(&mut self, packet: &Packet<'_>, now: Instant) -> Standing {
+        if packet.ssrc != self.source.ssrc {
+            *self = Self::new(packet, self.clock_hz, now);
+        }
+        let standing = self.source.update(packet.sequence);
+        if standing == Standing::Restarted {
+            self.expected_before = 0;
+            self.received_before = 0;
+            self.transit = None;
+        }
         standing
     }
 
@@ -139,6 +145,19 @@ mod tests {
             now += FRAME;
         }
         (reception, now)
+    }
+
+    #[test]
+    fn a_digit_is_counted_and_is_no_jitter() {
+        let (mut reception, mut now) = on_time(50);
+        for sequence in 50..60 {
+            reception.event(&packet(sequence, 8_000), now);
+            now += FRAME;
+        }
+        reception.packet(&packet(60, 60 * 160), now);
+        assert_eq!(reception.jitter(), Duration::ZERO);
+        let block = reception.block(now).unwrap();
+        assert_eq!((block.lost, block.highest), (0, 60));
     }
 
     #[test]

@@ -1,0 +1,154 @@
+//! The media plane: threads that carry RTP between the legs of calls, and the handle to them.
+//!
+//! boot ─ Media ─ relay threads   each with a poll loop of its own; a session lives on one of them
+//!              └ ports           pairs of ports, lent and rested
+//!
+//! A call's actor opens a `Session` and tells it what signalling agreed (`session`); a thread owns
+//! the sockets and does the rest (`relay`). Orders reach it over a bounded queue, what it saw comes
+//! back over a bounded queue of the owner's. Packets pass no mailbox, take no lock and allocate
+//! nothing. A panic costs the session whose packet it was. A session whose handle is dropped is closed.
+
+mod crossing;
+mod leg;
+mod mapping;
+mod notice;
+mod outgoing;
+mod ports;
+mod relay;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+pub use leg::LegReport;
+pub use mapping::{Encoding, Format};
+pub use notice::{Event, Notice};
+use ports::Ports;
+use relay::{Command, Opening, Thread};
+pub use session::{LegArgs, RemoteMedia, Report, Session, SessionArgs, SessionId, Side};
+
+/// How long an order may take before its giver is told that nothing came of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the media plane is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// 0: one a core.
+    pub threads: usize,
+    pub bind: IpAddr,
+    /// What peers are told to send to; `None`: `bind`, or what the machine sends from.
+    pub public_address: Option<IpAddr>,
+    pub port_min: u16,
+    pub port_max: u16,
+    /// How long a port rests before another call gets it.
+    pub port_rest: Duration,
+    /// Without a packet for so long a leg is silent; zero: never.
+    pub timeout: Duration,
+    /// Orders that wait for one thread.
+    pub orders_max: usize,
+}
+
+/// Why there is no session, or nothing came of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    #[error("no media ports are free")]
+    PortsExhausted,
+    #[error("the media plane is busy")]
+    Busy,
+    #[error("the session is closed")]
+    Closed,
+    #[error("the media plane did not answer in time")]
+    Late,
+    #[error("a media socket failed: {0}")]
+    Socket(io::ErrorKind),
+}
+
+/// The media plane of this process; clones are the same one. When the last one and all sessions are
+/// dropped, its threads end.
+#[derive(Clone, Debug)]
+pub struct Media {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    public: IpAddr,
+    ports: Ports,
+    threads: Vec<Arc<Thread>>,
+    opened: AtomicU64,
+}
+
+impl Media {
+    /// Starts the threads.
+    pub fn start(config: &Config) -> io::Result<Self> {
+        let public = match config.public_address {
+            Some(address) => address,
+            None if config.bind.is_unspecified() => outward(config.bind),
+            None => config.bind,
+        };
+        let ports = Ports::new(config.bind, config.port_min, config.port_max, config.port_rest);
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let count = if config.threads == 0 { cores } else { config.threads };
+        let threads = (0..count)
+            .map(|number| Thread::start(number, config).map(Arc::new))
+            .collect::<io::Result<Vec<_>>>()?;
+        let inner = Inner { public, ports, threads, opened: AtomicU64::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Takes ports for both legs of a call. Nothing is relayed before `Session::set_remote`.
+    pub async fn open(&self, args: SessionArgs) -> Result<Session, Refused> {
+        let inner = &self.inner;
+        let pairs = [inner.ports.take()?, inner.ports.take()?];
+        let local = [0, 1].map(|leg: usize| SocketAddr::new(inner.public, pairs[leg].port()));
+        let thread = inner.threads.iter().min_by_key(|thread| thread.sessions());
+        let thread = Arc::clone(thread.ok_or(Refused::Busy)?);
+        let id = SessionId(inner.opened.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        let handle = session::Life::default();
+        let opening = Opening { id, args, pairs, life: handle.watch() };
+        thread.send(Command::Open { opening: Box::new(opening), reply })?;
+        let key = session::answered(answer).await??;
+        Ok(Session::new(id, key, thread, local, handle))
+    }
+
+    /// Sessions that are open now.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.inner.threads.iter().map(|thread| thread.sessions()).sum()
+    }
+
+    /// Ports that are lent now.
+    #[must_use]
+    pub fn ports_in_use(&self) -> usize {
+        self.inner.ports.in_use()
+    }
+}
+
+/// The address this machine sends from; nothing is sent to find it.
+fn outward(bind: IpAddr) -> IpAddr {
+    let (anywhere, loopback): (IpAddr, IpAddr) = match bind {
+        IpAddr::V4(_) => (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(_) => {
+            let documentation = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+            (documentation.into(), Ipv6Addr::LOCALHOST.into())
+        }
+    };
+    let found = UdpSocket::bind((bind, 0)).and_then(|socket| {
+        socket.connect((anywhere, 9))?;
+        Ok(socket.local_addr()?.ip())
+    });
+    found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "no way out of this machine: peers are told {loopback} for media");
+        loopback
+    })
+}

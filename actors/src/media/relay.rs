@@ -1,0 +1,318 @@
+//! A relay thread: one poll over the sockets of its sessions, orders in between, and a tick.
+//!
+//! Started by `Media`, it ends when its last handle is gone. The poll tells of a socket once, so a socket
+//! is read until it is empty, or comes again after the others when a flood keeps it full. What panics
+//! costs the session it was done for, and the thread goes on with the others.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+use tokio::sync::oneshot;
+
+use super::crossing::{Channel, Crossing, Scratch};
+use super::ports::Pair;
+use super::session::{RemoteMedia, Report, SessionArgs, SessionId, Side, Watch};
+use super::{Config, Refused};
+
+const WAKE: Token = Token(usize::MAX);
+/// Sockets that one poll tells of.
+const EVENTS: usize = 256;
+/// Orders between two polls.
+const ORDERS: usize = 64;
+/// How often time is looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// Sockets of a session.
+const SOCKETS: usize = 4;
+
+/// Names a session on its thread; one that was closed is named by nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    index: usize,
+    generation: u64,
+}
+
+/// What a session begins with.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) id: SessionId,
+    pub(super) args: SessionArgs,
+    pub(super) pairs: [Pair; 2],
+    pub(super) life: Watch,
+}
+
+/// What a session is told.
+#[derive(Debug)]
+pub(super) enum Order {
+    Remote(Side, Box<RemoteMedia>),
+    Hold(Side, bool),
+    Mute(Side, bool),
+}
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Open {
+        opening: Box<Opening>,
+        reply: oneshot::Sender<Result<Key, Refused>>,
+    },
+    Obey {
+        key: Key,
+        order: Order,
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
+    Report {
+        key: Key,
+        reply: oneshot::Sender<Result<Report, Refused>>,
+    },
+    Close {
+        key: Key,
+        reply: oneshot::Sender<Result<Report, Refused>>,
+    },
+    /// The last handle is gone.
+    End,
+}
+
+/// The handle of a thread.
+#[derive(Debug)]
+pub(super) struct Thread {
+    commands: SyncSender<Command>,
+    waker: Waker,
+    sessions: Arc<AtomicUsize>,
+}
+
+impl Thread {
+    pub(super) fn start(number: usize, config: &Config) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        let (commands, orders) = sync_channel(config.orders_max.max(1));
+        let sessions = Arc::new(AtomicUsize::new(0));
+        let relay = Relay {
+            poll,
+            orders,
+            slots: Vec::new(),
+            free: Vec::new(),
+            again: VecDeque::new(),
+            hurry: false,
+            scratch: Scratch::default(),
+            timeout: config.timeout,
+            open: Arc::clone(&sessions),
+            ticked: now(),
+        };
+        let name = format!("media-{number}");
+        std::thread::Builder::new().name(name).spawn(move || relay.run())?;
+        Ok(Self { commands, waker, sessions })
+    }
+
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn send(&self, command: Command) -> Result<(), Refused> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Disconnected(_) => Refused::Closed,
+        })?;
+        // A thread that cannot be woken looks again at its next tick.
+        let _ = self.waker.wake();
+        Ok(())
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // When the queue is full the thread is awake, and finds it without an owner after that.
+        let _ = self.send(Command::End);
+    }
+}
+
+/// This moment; tests that pause tokio's time do not pause packets.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u64,
+    crossing: Option<Crossing>,
+}
+
+struct Relay {
+    poll: Poll,
+    orders: Receiver<Command>,
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    /// Sockets that were not read to their end.
+    again: VecDeque<usize>,
+    /// More orders wait than were taken.
+    hurry: bool,
+    scratch: Scratch,
+    timeout: Duration,
+    open: Arc<AtomicUsize>,
+    ticked: Instant,
+}
+
+impl Relay {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            if let Err(error) = self.poll.poll(&mut events, self.patience())
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "a media thread cannot poll and ends");
+                return;
+            }
+            for _ in 0..self.again.len() {
+                if let Some(token) = self.again.pop_front() {
+                    self.ready(token);
+                }
+            }
+            for event in &events {
+                if event.token() != WAKE {
+                    self.ready(event.token().0);
+                }
+            }
+            if self.take_orders().is_none() {
+                return;
+            }
+            self.tick();
+        }
+    }
+
+    /// How long a poll may wait.
+    fn patience(&self) -> Option<Duration> {
+        if self.hurry || !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let is_idle = self.open.load(Ordering::Relaxed) == 0;
+        (!is_idle).then(|| TICK.saturating_sub(now().saturating_duration_since(self.ticked)))
+    }
+
+    /// Does something for a session; if that panics it was the session's last.
+    fn guarded<T>(
+        &mut self,
+        index: usize,
+        work: impl FnOnce(&mut Crossing, &mut Scratch) -> T,
+    ) -> Option<T> {
+        let crossing = self.slots.get_mut(index)?.crossing.as_mut()?;
+        let scratch = &mut self.scratch;
+        match catch_unwind(AssertUnwindSafe(|| work(crossing, scratch))) {
+            Ok(done) => Some(done),
+            Err(_) => {
+                tracing::error!("a media session failed and is closed");
+                if let Some(crossing) = self.remove(index) {
+                    crossing.broken();
+                }
+                None
+            }
+        }
+    }
+
+    fn ready(&mut self, token: usize) {
+        let side = if token % SOCKETS < 2 { Side::A } else { Side::B };
+        let channel = if token.is_multiple_of(2) { Channel::Rtp } else { Channel::Rtcp };
+        let more = self.guarded(token / SOCKETS, |crossing, scratch| {
+            crossing.readable(side, channel, scratch, now)
+        });
+        if more == Some(true) {
+            self.again.push_back(token);
+        }
+    }
+
+    /// `None`: there is nobody left to give any.
+    fn take_orders(&mut self) -> Option<()> {
+        self.hurry = false;
+        for _ in 0..ORDERS {
+            match self.orders.try_recv() {
+                Ok(Command::End) | Err(TryRecvError::Disconnected) => return None,
+                Ok(command) => self.obey(command),
+                Err(TryRecvError::Empty) => return Some(()),
+            }
+        }
+        self.hurry = true;
+        Some(())
+    }
+
+    fn obey(&mut self, command: Command) {
+        // Who does not wait for the answer any more does not need it.
+        match command {
+            Command::Open { opening, reply } => {
+                let _ = reply.send(self.insert(*opening));
+            }
+            Command::Obey { key, order, reply } => {
+                let done = self
+                    .find(key)
+                    .map(|index| self.guarded(index, |crossing, _| crossing.obey(order, now())));
+                let _ = reply.send(done.flatten().ok_or(Refused::Closed));
+            }
+            Command::Report { key, reply } => {
+                let report = self
+                    .find(key)
+                    .map(|index| self.guarded(index, |crossing, _| crossing.report(now())));
+                let _ = reply.send(report.flatten().ok_or(Refused::Closed));
+            }
+            Command::Close { key, reply } => {
+                let crossing = self.find(key).and_then(|index| self.remove(index));
+                let report = crossing.map(|crossing| crossing.report(now()));
+                let _ = reply.send(report.ok_or(Refused::Closed));
+            }
+            Command::End => {}
+        }
+    }
+
+    fn find(&self, key: Key) -> Option<usize> {
+        let slot = self.slots.get(key.index)?;
+        (slot.generation == key.generation && slot.crossing.is_some()).then_some(key.index)
+    }
+
+    fn insert(&mut self, opening: Opening) -> Result<Key, Refused> {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, crossing: None });
+            self.slots.len() - 1
+        });
+        match Crossing::open(opening, self.poll.registry(), index * SOCKETS, now()) {
+            Ok(crossing) => {
+                let slot = &mut self.slots[index];
+                slot.crossing = Some(crossing);
+                self.open.fetch_add(1, Ordering::Relaxed);
+                Ok(Key { index, generation: slot.generation })
+            }
+            Err(error) => {
+                self.free.push(index);
+                Err(Refused::Socket(error.kind()))
+            }
+        }
+    }
+
+    /// Takes a session out; its sockets close, and with them what the poll knows of them.
+    fn remove(&mut self, index: usize) -> Option<Crossing> {
+        let slot = self.slots.get_mut(index)?;
+        let crossing = slot.crossing.take()?;
+        slot.generation += 1;
+        self.free.push(index);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        Some(crossing)
+    }
+
+    fn tick(&mut self) {
+        let now = now();
+        if now.saturating_duration_since(self.ticked) < TICK {
+            return;
+        }
+        self.ticked = now;
+        let timeout = self.timeout;
+        for index in 0..self.slots.len() {
+            let abandoned = self.guarded(index, |crossing, _| {
+                crossing.tick(timeout, now);
+                crossing.is_abandoned()
+            });
+            if abandoned == Some(true) {
+                self.remove(index);
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The handle of a call's media, for the actor of the call.
+//!
+//! Every order is a message to the thread that owns the session, and its answer comes back in
+//! microseconds; nothing here waits for a network. A thread that is behind answers `Busy` or `Late`, and
+//! the order may still be obeyed. Dropping the handle closes the session, only without a report.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use proto_media::latch::Policy;
+use tokio::sync::{mpsc, oneshot};
+
+use super::leg::LegReport;
+use super::mapping::Format;
+use super::notice::Notice;
+use super::relay::{Command, Key, Order, Thread};
+use super::{PATIENCE, Refused};
+
+/// One of the two ends of a call. By custom A is the one who called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    A,
+    B,
+}
+
+impl Side {
+    pub const BOTH: [Self; 2] = [Self::A, Self::B];
+
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::A => 0,
+            Self::B => 1,
+        }
+    }
+}
+
+/// Names a session in notices and logs; never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+#[derive(Debug)]
+pub struct SessionArgs {
+    /// A and B.
+    pub legs: [LegArgs; 2],
+    /// Where notices go; may be shared by sessions.
+    pub notices: mpsc::Sender<Notice>,
+}
+
+/// What is known of a leg before its description.
+#[derive(Clone, Copy, Debug)]
+pub struct LegArgs {
+    /// Who may be latched to.
+    pub policy: Policy,
+    /// Where its signalling comes from.
+    pub signalling: Option<IpAddr>,
+}
+
+/// What a description, the peer's with ours, says of a leg.
+#[derive(Clone, Debug)]
+pub struct RemoteMedia {
+    /// Where the peer wants media; `None` or an address of zeros: nowhere.
+    pub rtp: Option<SocketAddr>,
+    /// `a=rtcp`; `None`: the port after RTP's.
+    pub rtcp: Option<SocketAddr>,
+    pub rtcp_mux: bool,
+    /// What the peer may send: the formats of our description.
+    pub receive: Vec<Format>,
+    /// What the peer takes, the preferred one first.
+    pub send: Vec<Format>,
+    /// Whether the peer sends: not with `recvonly` or `inactive`.
+    pub sends: bool,
+    /// Whether the peer wants to hear: not with `sendonly` or `inactive`.
+    pub receives: bool,
+    /// Another peer than before, as after a fork: the latch and the counts begin anew.
+    pub is_other_peer: bool,
+}
+
+/// What was carried, and how well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub session: SessionId,
+    pub lasted: Duration,
+    /// A and B.
+    pub legs: [LegReport; 2],
+    /// That the owner's queue had no room for.
+    pub notices_dropped: u64,
+}
+
+/// As long as it lives, so does the session.
+#[derive(Debug, Default)]
+pub(super) struct Life(Arc<()>);
+
+/// How a thread sees that nobody holds the session any more.
+#[derive(Debug)]
+pub(super) struct Watch(Weak<()>);
+
+impl Life {
+    pub(super) fn watch(&self) -> Watch {
+        Watch(Arc::downgrade(&self.0))
+    }
+}
+
+impl Watch {
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+/// Media of one call.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    key: Key,
+    thread: Arc<Thread>,
+    local: [SocketAddr; 2],
+    _life: Life,
+}
+
+impl Session {
+    pub(super) fn new(
+        id: SessionId,
+        key: Key,
+        thread: Arc<Thread>,
+        local: [SocketAddr; 2],
+        life: Life,
+    ) -> Self {
+        Self { id, key, thread, local, _life: life }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Where a leg's peer is to send RTP; RTCP goes to the next port.
+    #[must_use]
+    pub fn local(&self, side: Side) -> SocketAddr {
+        self.local[side.index()]
+    }
+
+    /// A description was agreed, the first one or a new one: formats, directions and where the peer
+    /// is. The latch opens again.
+    pub async fn set_remote(&self, side: Side, remote: RemoteMedia) -> Result<(), Refused> {
+        self.order(Order::Remote(side, Box::new(remote))).await
+    }
+
+    /// Stops, or resumes, what this leg says and what it hears.
+    pub async fn hold(&self, side: Side, on: bool) -> Result<(), Refused> {
+        self.order(Order::Hold(side, on)).await
+    }
+
+    /// Stops, or resumes, what this leg says; its digits are still heard.
+    pub async fn mute(&self, side: Side, on: bool) -> Result<(), Refused> {
+        self.order(Order::Mute(side, on)).await
+    }
+
+    /// How it goes.
+    pub async fn report(&self) -> Result<Report, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.thread.send(Command::Report { key: self.key, reply })?;
+        answered(answer).await?
+    }
+
+    /// Ends it; its ports are free after their rest.
+    pub async fn close(self) -> Result<Report, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.thread.send(Command::Close { key: self.key, reply })?;
+        answered(answer).await?
+    }
+
+    /// Its thread, and its name there.
+    #[cfg(test)]
+    pub(super) fn whereabouts(&self) -> (Key, Arc<Thread>) {
+        (self.key, Arc::clone(&self.thread))
+    }
+
+    async fn order(&self, order: Order) -> Result<(), Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.thread.send(Command::Obey { key: self.key, order, reply })?;
+        answered(answer).await?
+    }
+}
+
+/// What a thread answers, within reason.
+pub(super) async fn answered<T>(answer: oneshot::Receiver<T>) -> Result<T, Refused> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(Refused::Closed),
+        Err(_) => Err(Refused::Late),
+    }
+}

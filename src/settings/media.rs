@@ -1,0 +1,87 @@
+//! Where calls' sound goes through: `[media]`.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Faults, some_text};
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Media {
+    pub bind: IpAddr,
+    /// None: `bind`, or the address this machine sends from.
+    #[serde(deserialize_with = "some_text")]
+    pub public_address: Option<String>,
+    pub port_min: u16,
+    pub port_max: u16,
+    pub port_rest_s: u64,
+    pub threads: usize,
+    pub timeout_s: u64,
+    pub orders_max: usize,
+}
+
+impl Media {
+    /// As the media plane takes it.
+    #[must_use]
+    pub fn plane(&self) -> actors::media::Config {
+        actors::media::Config {
+            threads: self.threads,
+            bind: self.bind,
+            public_address: self.public_address.as_deref().and_then(|text| text.parse().ok()),
+            port_min: self.port_min,
+            port_max: self.port_max,
+            port_rest: Duration::from_secs(self.port_rest_s),
+            timeout: Duration::from_secs(self.timeout_s),
+            orders_max: self.orders_max,
+        }
+    }
+
+    pub(super) fn check(&self, faults: &mut Faults) {
+        let section = "media";
+        let public = self.public_address.as_deref();
+        let fits = public.is_none_or(|text| text.parse::<IpAddr>().is_ok());
+        faults.unless(fits, section, "public_address", "an IP address, or empty");
+        faults.range(u64::from(self.port_min), 1_024..=65_532, section, "port_min");
+        let first_pair = u64::from(self.port_min).next_multiple_of(2);
+        faults.range(u64::from(self.port_max), first_pair + 3..=65_535, section, "port_max");
+        faults.range(self.port_rest_s, 0..=3_600, section, "port_rest_s");
+        faults.range(self.threads as u64, 0..=256, section, "threads");
+        faults.range(self.timeout_s, 0..=86_400, section, "timeout_s");
+        faults.range(self.orders_max as u64, 16..=1_000_000, section, "orders_max");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let overrides = pairs.iter().map(owned).collect();
+        Settings::load(None, Vec::new(), overrides).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_plane_is_told_what_is_set() {
+        let settings = with(&[
+            ("media.public_address", "192.0.2.7"),
+            ("media.port_min", "30001"),
+            ("media.port_max", "30005"),
+            ("media.timeout_s", "9"),
+        ]);
+        let plane = settings.unwrap().media.plane();
+        assert_eq!(plane.public_address, Some("192.0.2.7".parse().unwrap()));
+        assert_eq!((plane.port_min, plane.port_max, plane.timeout.as_secs()), (30_001, 30_005, 9));
+        assert_eq!(with(&[]).unwrap().media.plane().public_address, None);
+    }
+
+    #[test]
+    fn a_range_without_room_for_a_call_and_a_name_for_an_address_are_refused() {
+        let small = [("media.port_min", "30001"), ("media.port_max", "30004")];
+        assert!(with(&small).unwrap_err().contains("media.port_max"));
+        let name = [("media.public_address", "example.com")];
+        assert!(with(&name).unwrap_err().contains("media.public_address"));
+    }
+}
