@@ -123,6 +123,30 @@ impl Esme {
         Ok(())
     }
 
+    /// Writes what is to go out while it reads, then takes and acknowledges all that comes, for ever.
+    pub(crate) async fn swallow(&mut self) -> Result<()> {
+        let out = std::mem::take(&mut self.out);
+        let (mut from, mut to) = self.stream.split();
+        let mut written = std::pin::pin!(to.write_all(&out));
+        loop {
+            tokio::select! {
+                done = &mut written => break done?,
+                read = from.read_buf(&mut self.input) => {
+                    ensure!(read? > 0, "the switch closed");
+                }
+            }
+        }
+        loop {
+            self.take(|header, _, out| {
+                if header.command == DELIVER_SM {
+                    put(out, DELIVER_SM | RESPONSE, 0, header.sequence, |out| out.push(0));
+                }
+            })?;
+            self.flush().await?;
+            self.fill().await?;
+        }
+    }
+
     /// Waits for octets.
     pub(crate) async fn fill(&mut self) -> Result<()> {
         self.input.reserve(READ_BYTES.min(self.input.capacity().max(512) * 2));

@@ -59,6 +59,11 @@ impl SwitchArgs {
         self.store.starts_with("postgres")
     }
 
+    /// The same with a database of its own.
+    pub(crate) fn beside(&self) -> Self {
+        Self { store: "sqlite".to_owned(), ..self.clone() }
+    }
+
     /// Without credentials.
     pub(crate) fn store_name(&self) -> String {
         let name = if self.uses_postgres() { "postgres" } else { "sqlite" };

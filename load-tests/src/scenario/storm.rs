@@ -2,8 +2,10 @@
 //! that was there before goes on submitting.
 //!
 //! Each right one must be let in and no wrong one; the bind that was there must see less than twice
-//! the p99 of its calm time. Right and wrong ones come from different loopback addresses, as the
-//! lock-out goes by address.
+//! the p99 of its calm time. A machine that makes five hundred connections a second is not calm,
+//! whoever they are for: so the same storm first goes to a second switch, and what the bind feels of
+//! that is its calm. The time without any storm is printed too. Right and wrong binds come from
+//! different loopback addresses, as the lock-out goes by address.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -33,7 +35,7 @@ pub(crate) struct StormArgs {
     switch: SwitchArgs,
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(2..=9_000))]
     binds: u32,
-    /// Over how long they are spread; the calm before is as long.
+    /// Over how long they are spread; the time alone is as long.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
     /// Submits a second of the bind that was there.
@@ -57,26 +59,31 @@ struct Fates {
 
 pub(crate) async fn run(args: StormArgs) -> Result<Option<Value>> {
     let mut bench = Bench::start("storm", &args.switch, &args.smsc, ("", "")).await?;
-    let key = bench.switch.key.clone();
-    let steady = bench.account(&key, "steady", &json!({"window_size": 500})).await?;
-    let mut doors = Vec::new();
-    for number in 0..args.binds.div_ceil(2).div_ceil(PER_ACCOUNT) {
-        let settings = json!({"max_binds": PER_ACCOUNT});
-        doors.push(bench.account(&key, &format!("storm{number}"), &settings).await?);
-    }
+    let mut elsewhere =
+        Bench::start("elsewhere", &args.switch.beside(), &args.smsc, ("", "")).await?;
+    let steady = bench.account(&bench.switch.key, "steady", &json!({"window_size": 500})).await?;
+    let doors = storm_doors(&bench, &args).await?;
+    let doors_elsewhere = storm_doors(&elsewhere, &args).await?;
     let length = Duration::from_secs(args.seconds.into());
-    let messages = args.rate * (2 * args.seconds + PATIENCE.as_secs() as u32);
+    let messages = args.rate * (4 * args.seconds + PATIENCE.as_secs() as u32);
     let load = Load { messages, window: 500, rate: args.rate, area: AREA };
     let notes = Rc::new(RefCell::new(Notes::new(load)));
     let driven = tokio::task::spawn_local(esme::drive(steady, Rc::clone(&notes)));
     tokio::time::sleep(WARM_UP).await;
-    notes.borrow_mut().take_latencies();
+    let answers = || notes.borrow_mut().take_latencies().0.summary();
+    answers();
     tokio::time::sleep(length).await;
-    let (calm, _) = notes.borrow_mut().take_latencies();
+    let alone = answers();
+    let fates_elsewhere = storm(&args, &doors_elsewhere).await?;
+    let calm = answers();
+    drop(fates_elsewhere.bound);
+    elsewhere.switch.stop();
+    tokio::time::sleep(WARM_UP).await;
+    answers();
     let started = Instant::now();
     let fates = storm(&args, &doors).await?;
     let took = started.elapsed();
-    let (storm, _) = notes.borrow_mut().take_latencies();
+    let storm = answers();
     notes.borrow_mut().cut();
     let settled = settle(&notes).await;
     notes.borrow_mut().over = true;
@@ -84,7 +91,6 @@ pub(crate) async fn run(args: StormArgs) -> Result<Option<Value>> {
     drop(fates.bound);
     bench.switch.stop();
     let notes = notes.borrow();
-    let (calm, storm) = (calm.summary(), storm.summary());
     let passed = settled
         && notes.refused.is_empty()
         && notes.unanswered == 0
@@ -102,11 +108,22 @@ pub(crate) async fn run(args: StormArgs) -> Result<Option<Value>> {
         "right_refused": fates.right_refused,
         "wrong_refused": fates.wrong_refused,
         "without_answer": fates.failed,
-        "submit_to_answer_calm": calm,
+        "submit_to_answer_alone": alone,
+        "submit_to_answer_storm_elsewhere": calm,
         "submit_to_answer_storm": storm,
         "lost_answers": notes.unanswered,
         "receipts_missing": notes.without_receipt(),
     })))
+}
+
+/// The accounts that the storm binds as.
+async fn storm_doors(bench: &Bench, args: &StormArgs) -> Result<Vec<Door>> {
+    let mut doors = Vec::new();
+    for number in 0..args.binds.div_ceil(2).div_ceil(PER_ACCOUNT) {
+        let settings = json!({"max_binds": PER_ACCOUNT});
+        doors.push(bench.account(&bench.switch.key, &format!("storm{number}"), &settings).await?);
+    }
+    Ok(doors)
 }
 
 /// One bind after the other, without waiting for the one before.
