@@ -34,6 +34,7 @@ use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use model::carrier::OrgId;
 use model::clock::At;
+use model::voice::VoiceRates;
 use ractor::{Actor, ActorRef};
 use store::{Options, Store};
 use supervisors::carriers::Plan;
@@ -73,6 +74,8 @@ pub struct Switch {
     pub accounts: Accounts,
     pub store: Store,
     pub writer: WriterHandle,
+    /// What calls cost.
+    pub voice_rates: Arc<VoiceRates>,
     root: ActorRef<RootMsg>,
     root_task: JoinHandle<()>,
     app: App,
@@ -177,6 +180,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         router.set_rules(OrgId(row.organization_id), row.parsed());
     }
     crate::pools::load(&store, &router).await?;
+    let voice_rates = Arc::new(settings.read_voice_rates()?);
     let routes = Routes {
         carriers: Vec::new(),
         sandbox: test.then(|| ids.get(SANDBOX).copied()).flatten(),
@@ -316,6 +320,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         accounts: esme_accounts,
         store,
         writer,
+        voice_rates,
         root,
         root_task,
         app,

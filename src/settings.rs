@@ -4,6 +4,7 @@
 //! Unknown keys are refused, and every fault names its key. The only reader of the environment
 //! is [`environment`]; everything else takes what it is given.
 
+mod calls;
 mod carrier;
 mod compatibility;
 mod keeping;
@@ -17,15 +18,17 @@ mod webhooks;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use actors::traffic::interceptors::Ready;
 use config::{Config, ConfigError, File, FileFormat};
 use model::interceptor::Rule;
 use model::rates::{BadRate, Rates};
+use model::voice::VoiceRates;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
+pub use calls::Voice;
 pub use carrier::{
     BindMode, Carrier, Circuit, Concat, DefaultEncoding, DlrIdFormat, ReceiptMeaning, ReceiptState,
     Secret, SenderType,
@@ -45,6 +48,9 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
 /// The prices in force when no file is named.
 pub const DEFAULT_RATES: &str = include_str!("../config/rates.csv");
+
+/// The same of calls.
+pub const DEFAULT_VOICE_RATES: &str = include_str!("../config/voice-rates.csv");
 
 const PREFIX: &str = "ORBIT__";
 const SENDER: &str = "+ and a phone number, 3 to 8 digits, or 3 to 11 letters and digits";
@@ -72,6 +78,7 @@ pub struct Settings {
     pub sandbox: Sandbox,
     pub schedules: Schedules,
     pub rates: RateTable,
+    pub voice: Voice,
     pub senders: Senders,
     pub webhooks: Webhooks,
     pub compatibility: Compatibility,
@@ -88,10 +95,10 @@ pub enum SettingsError {
     Unreadable(#[from] ConfigError),
     #[error("settings: {0}")]
     Invalid(String),
-    #[error("settings: rates.file {path}: {error}")]
-    RatesFile { path: String, error: std::io::Error },
-    #[error("settings: rates.file: {0}")]
-    Rates(#[from] BadRate),
+    #[error("settings: {key} {path}: {error}")]
+    RatesFile { key: &'static str, path: String, error: std::io::Error },
+    #[error("settings: {key}: {error}")]
+    Rates { key: &'static str, error: BadRate },
 }
 
 /// The variables that are meant for us.
@@ -147,14 +154,13 @@ impl Settings {
 
     /// Reads the price table in force.
     pub fn read_rates(&self) -> Result<Rates, SettingsError> {
-        let Some(path) = self.rates.path() else {
-            return Ok(Rates::from_csv(DEFAULT_RATES)?);
-        };
-        let text = std::fs::read_to_string(&path).map_err(|error| SettingsError::RatesFile {
-            path: path.display().to_string(),
-            error,
-        })?;
-        Ok(Rates::from_csv(&text)?)
+        read_table("rates.file", self.rates.path(), DEFAULT_RATES, Rates::from_csv)
+    }
+
+    /// The same of calls.
+    pub fn read_voice_rates(&self) -> Result<VoiceRates, SettingsError> {
+        let file = self.voice.rates_file.as_deref().map(PathBuf::from);
+        read_table("voice.rates_file", file, DEFAULT_VOICE_RATES, VoiceRates::from_csv)
     }
 
     fn check(&self) -> Result<(), SettingsError> {
@@ -173,6 +179,7 @@ impl Settings {
         self.protection.check(&mut faults);
         self.sandbox.check(&mut faults);
         self.schedules.check(&mut faults);
+        self.voice.check(&mut faults);
         self.senders.check(&mut faults);
         self.webhooks.check(&mut faults);
         self.compatibility.check(&mut faults);
@@ -188,6 +195,26 @@ impl Settings {
         check_interceptors(&self.interceptors, &mut faults);
         faults.into_result()
     }
+}
+
+/// A table of a file, or the one in the program.
+fn read_table<T>(
+    key: &'static str,
+    file: Option<PathBuf>,
+    default: &str,
+    read: fn(&str) -> Result<T, BadRate>,
+) -> Result<T, SettingsError> {
+    let bad = |error| SettingsError::Rates { key, error };
+    let Some(file) = file else {
+        return read(default).map_err(bad);
+    };
+    let path = file.display().to_string();
+    let text = std::fs::read_to_string(&file).map_err(|error| SettingsError::RatesFile {
+        key,
+        path,
+        error,
+    })?;
+    read(&text).map_err(bad)
 }
 
 fn check_interceptors(rules: &[Rule], faults: &mut Faults) {

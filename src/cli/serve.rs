@@ -111,6 +111,9 @@ pub(crate) fn check(common: &Common) -> Result<()> {
     if rates.is_empty() {
         bail!("rates.file: no rates in it");
     }
+    if settings.read_voice_rates()?.is_empty() {
+        bail!("voice.rates_file: no rates in it");
+    }
     if common.json {
         println!("{}", serde_json::to_string(&settings)?);
     } else {

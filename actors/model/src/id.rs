@@ -31,6 +31,9 @@ pub enum Kind {
     Import,
     Interceptor,
     SenderPool,
+    Call,
+    Leg,
+    Cdr,
 }
 
 impl Kind {
@@ -57,6 +60,9 @@ impl Kind {
             Self::Import => "imp_",
             Self::Interceptor => "icr_",
             Self::SenderPool => "spl_",
+            Self::Call => "call_",
+            Self::Leg => "leg_",
+            Self::Cdr => "cdr_",
         }
     }
 }

@@ -2,93 +2,45 @@
 //!
 //! Read from CSV `prefix,price_micros,mccmnc,valid_from`; an empty prefix is the default rate.
 
-use std::collections::HashMap;
-
-use thiserror::Error;
-
 use crate::clock::At;
 use crate::money::Micros;
+pub use crate::prefixes::BadRate;
+use crate::prefixes::{Prefixes, Span, moment, number};
+
+const HEADER: &str = "prefix,price_micros,mccmnc,valid_from";
 
 /// One price per part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
     pub price: Micros,
     pub mccmnc: Option<String>,
-    pub valid_from: At,
 }
 
 /// All prices, by prefix of the recipient's digits.
 #[derive(Clone, Debug, Default)]
-pub struct Rates {
-    by_prefix: HashMap<String, Vec<Rate>>,
-    longest: usize,
-}
-
-/// A line of the table that cannot be read.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("rates line {line}: {fault}")]
-pub struct BadRate {
-    pub line: u64,
-    pub fault: &'static str,
-}
+pub struct Rates(Prefixes<Rate>);
 
 impl Rates {
     /// Reads a whole table; the first bad line refuses all of it.
     pub fn from_csv(text: &str) -> Result<Self, BadRate> {
-        let mut rates = Self::default();
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .comment(Some(b'#'))
-            .from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|_| BadRate { line: 1, fault: "no header" })?;
-        if header != vec!["prefix", "price_micros", "mccmnc", "valid_from"] {
-            let fault = "the header is not prefix,price_micros,mccmnc,valid_from";
-            return Err(BadRate { line: 1, fault });
-        }
-        let mut record = csv::StringRecord::new();
-        loop {
-            let line = reader.position().line();
-            let bad = |fault| BadRate { line, fault };
-            if !reader.read_record(&mut record).map_err(|_| bad("not four fields"))? {
-                return Ok(rates);
-            }
-            let prefix = &record[0];
-            if prefix.len() > 15 || !prefix.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(bad("the prefix is not digits"));
-            }
-            let price = record[1].parse::<i64>().ok().filter(|p| (0..=1_000_000_000).contains(p));
-            let price = Micros(price.ok_or(bad("the price is not 0 to 1000000000"))?);
-            let valid_from = match &record[3] {
-                "" => At(0),
-                text => At::parse(text)
-                    .or_else(|| At::parse(&format!("{text}T00:00:00Z")))
-                    .ok_or(bad("valid_from is not an ISO 8601 date or time"))?,
-            };
+        let row = |record: &csv::StringRecord| {
+            let price = number(&record[1], 1_000_000_000, "the price is not 0 to 1000000000")?;
             let mccmnc = Some(record[2].to_owned()).filter(|m| !m.is_empty());
-            rates.add(prefix, Rate { price, mccmnc, valid_from });
-        }
-    }
-
-    fn add(&mut self, prefix: &str, rate: Rate) {
-        self.longest = self.longest.max(prefix.len());
-        let rates = self.by_prefix.entry(prefix.to_owned()).or_default();
-        rates.push(rate);
-        rates.sort_by_key(|r| std::cmp::Reverse(r.valid_from));
+            let from = moment(&record[3])?.unwrap_or(At(0));
+            Ok((Span { from, to: None }, Rate { price: Micros(price), mccmnc }))
+        };
+        Prefixes::read(text, HEADER, row).map(Self)
     }
 
     /// The rate for a recipient's digits (no `+`) at a moment.
     #[must_use]
     pub fn find(&self, digits: &str, now: At) -> Option<&Rate> {
-        let longest = self.longest.min(digits.len());
-        (0..=longest).rev().find_map(|length| {
-            let rates = self.by_prefix.get(&digits[..length])?;
-            rates.iter().find(|rate| rate.valid_from <= now)
-        })
+        self.0.find(digits, now, |_| true).map(|(_, rate)| rate)
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_prefix.is_empty()
+        self.0.is_empty()
     }
 }
 

@@ -1,0 +1,254 @@
+//! The messages of a call as they were seen on the wire, packed for keeping, without what is secret.
+//!
+//! What proves a password (RFC 7616 §3.4.1), keys of media (RFC 4568 §9.1) and passwords of ICE
+//! become stars of the same length, so that lengths inside the message stay true. It is done by
+//! [`pack`]: nothing is kept that did not pass here. A pack that is damaged reads as far as it is sound.
+
+use crate::clock::At;
+
+/// Messages of one call that are kept; later ones are not.
+pub const LADDER_MESSAGES_MAX: usize = 200;
+/// Octets of one message that are kept.
+pub const OCTETS_MAX: usize = 8_192;
+const FLOW_MAX: usize = 128;
+
+const INBOUND: u8 = 1;
+const CUT: u8 = 2;
+
+/// A message on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LadderMessage {
+    pub at: At,
+    /// It came to us.
+    pub inbound: bool,
+    /// The other end, as `udp 192.0.2.7:5060`.
+    pub flow: String,
+    pub octets: Vec<u8>,
+    /// There were more octets than are kept.
+    pub cut: bool,
+}
+
+impl LadderMessage {
+    /// Its first line; what is no text in it is shown as such.
+    #[must_use]
+    pub fn first_line(&self) -> String {
+        let line = self.octets.split(|octet| matches!(octet, b'\r' | b'\n')).next();
+        String::from_utf8_lossy(line.unwrap_or_default()).into_owned()
+    }
+
+    /// The method of a request, or the status of a response and its reason.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let line = self.first_line();
+        match line.strip_prefix("SIP/2.0 ") {
+            Some(status) => status.to_owned(),
+            None => line.split(' ').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// The value of a header, by its name and its compact form, as far as it stands on one line.
+    #[must_use]
+    pub fn header(&self, name: &str, compact: &str) -> Option<String> {
+        let head = self.octets.split(|octet| *octet == b'\n');
+        let lines = head.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        lines.skip(1).take_while(|line| !line.is_empty()).find_map(|line| {
+            let (found, value) = line.split_at(line.iter().position(|octet| *octet == b':')?);
+            let found = std::str::from_utf8(found).ok()?.trim();
+            let same = found.eq_ignore_ascii_case(name)
+                || !compact.is_empty() && found.eq_ignore_ascii_case(compact);
+            same.then(|| String::from_utf8_lossy(&value[1..]).trim().to_owned())
+        })
+    }
+}
+
+/// Many messages as one value.
+#[must_use]
+pub fn pack(messages: &[LadderMessage]) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(messages.iter().map(|m| m.octets.len() + 64).sum());
+    for message in messages {
+        let mut flow = message.flow.len().min(FLOW_MAX);
+        while !message.flow.is_char_boundary(flow) {
+            flow -= 1;
+        }
+        let octets = message.octets.len().min(OCTETS_MAX);
+        let cut = message.cut || octets < message.octets.len();
+        packed.extend(message.at.0.to_be_bytes());
+        let flags = if message.inbound { INBOUND } else { 0 } | if cut { CUT } else { 0 };
+        packed.push(flags);
+        packed.push(u8::try_from(flow).unwrap_or(0));
+        packed.extend(u16::try_from(octets).unwrap_or(0).to_be_bytes());
+        packed.extend(&message.flow.as_bytes()[..flow]);
+        packed.extend(redacted(&message.octets[..octets]));
+    }
+    packed
+}
+
+/// The messages of a pack, or of several one behind the other.
+#[must_use]
+pub fn unpack(mut packed: &[u8]) -> Vec<LadderMessage> {
+    let mut messages = Vec::new();
+    while let Some((message, rest)) = first(packed) {
+        messages.push(message);
+        packed = rest;
+    }
+    messages
+}
+
+fn first(packed: &[u8]) -> Option<(LadderMessage, &[u8])> {
+    let (at, rest) = packed.split_first_chunk::<8>()?;
+    let ([flags, flow], rest) = rest.split_first_chunk::<2>()?;
+    let (octets, rest) = rest.split_first_chunk::<2>()?;
+    let (flow, rest) = rest.split_at_checked(usize::from(*flow))?;
+    let (octets, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*octets)))?;
+    let message = LadderMessage {
+        at: At(i64::from_be_bytes(*at)),
+        inbound: flags & INBOUND != 0,
+        flow: String::from_utf8_lossy(flow).into_owned(),
+        octets: octets.to_vec(),
+        cut: flags & CUT != 0,
+    };
+    Some((message, rest))
+}
+
+/// What a line of a message is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Credentials,
+    Header,
+    Body,
+}
+
+/// A message without its secrets.
+#[must_use]
+pub fn redacted(octets: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(octets.len());
+    let mut part = Part::Header;
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        let text = line.trim_ascii_end();
+        part = match part {
+            Part::Body => Part::Body,
+            _ if text.is_empty() => Part::Body,
+            // A folded line goes on with the header before it.
+            Part::Credentials if matches!(line.first(), Some(b' ' | b'\t')) => Part::Credentials,
+            _ if is_credentials(text) => Part::Credentials,
+            _ => Part::Header,
+        };
+        let start = clean.len();
+        clean.extend_from_slice(line);
+        let line = &mut clean[start..];
+        match part {
+            Part::Credentials => hide(line, b"response", |octet| matches!(octet, b',' | b';')),
+            Part::Body if starts(line, b"a=crypto") => {
+                hide(line, b"inline", |octet| matches!(octet, b'|' | b' ' | b';'));
+            }
+            Part::Body if starts(line, b"a=ice-pwd") => hide(line, b"a=ice-pwd", |_| false),
+            Part::Body | Part::Header => {}
+        }
+    }
+    clean
+}
+
+fn starts(line: &[u8], with: &[u8]) -> bool {
+    line.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with))
+}
+
+fn is_credentials(line: &[u8]) -> bool {
+    let name = line.split(|octet| *octet == b':').next().unwrap_or_default().trim_ascii_end();
+    name.eq_ignore_ascii_case(b"authorization") || name.eq_ignore_ascii_case(b"proxy-authorization")
+}
+
+/// Stars over each value that follows a name with `=` or `:`, up to its end.
+fn hide(line: &mut [u8], name: &[u8], ends: fn(u8) -> bool) {
+    let mut at = 0;
+    while at + name.len() <= line.len() {
+        let begins = at == 0 || !line[at - 1].is_ascii_alphanumeric();
+        if !begins || !starts(&line[at..], name) {
+            at += 1;
+            continue;
+        }
+        at += name.len();
+        while line.get(at).is_some_and(|octet| matches!(octet, b' ' | b'\t')) {
+            at += 1;
+        }
+        if !line.get(at).is_some_and(|octet| matches!(octet, b'=' | b':')) {
+            continue;
+        }
+        for octet in line[at + 1..].iter_mut().take_while(|octet| !ends(**octet)) {
+            if !octet.is_ascii_whitespace() && *octet != b'"' {
+                *octet = b'*';
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(octets: &[u8]) -> LadderMessage {
+        let flow = String::from("udp 192.0.2.7:5060");
+        LadderMessage { at: At(7), inbound: true, flow, octets: octets.to_vec(), cut: false }
+    }
+
+    const INVITE: &[u8] = b"INVITE sip:a@b SIP/2.0\r\nTo: <sip:a@b>\r\ni: 1@x\r\n\
+        Proxy-Authorization: Digest username=\"u\", response=\"abc123\", nonce=\"n\",\r\n \
+        opaque=\"o\",Response = \"def\"\r\nX: response=\"seen\"\r\n\r\n\
+        v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0|2^20|1:4\r\na=ice-pwd:pass\r\n";
+
+    #[test]
+    fn secrets_become_stars_and_nothing_else_changes() {
+        let clean = redacted(INVITE);
+        assert_eq!(clean.len(), INVITE.len());
+        let text = String::from_utf8(clean).unwrap();
+        for secret in ["abc123", "def", "c2VjcmV0", "pass"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        for kept in ["username=\"u\"", "nonce=\"n\"", "X: response=\"seen\"", "|2^20|1:4"] {
+            assert!(text.contains(kept), "{text}");
+        }
+        assert!(text.contains("response=\"******\"") && text.contains("Response = \"***\""));
+    }
+
+    #[test]
+    fn a_pack_reads_back_and_a_damaged_one_as_far_as_it_is_sound() {
+        let ok = LadderMessage {
+            inbound: false,
+            ..message(b"SIP/2.0 180 Ringing\r\nCSeq: 1 INVITE\r\n\r\n")
+        };
+        let long = message(&[b'x'; OCTETS_MAX + 1]);
+        let mut packed = pack(&[message(b"BYE sip:a SIP/2.0\r\n\r\n"), ok.clone()]);
+        packed.extend(pack(&[long]));
+        let read = unpack(&packed);
+        assert_eq!((read.len(), &read[1]), (3, &ok));
+        assert_eq!((read[0].title(), read[1].title()), ("BYE".into(), "180 Ringing".into()));
+        assert!(read[2].cut && read[2].octets.len() == OCTETS_MAX);
+        for end in 0..packed.len() {
+            assert!(unpack(&packed[..end]).len() < 3);
+        }
+        assert_eq!(unpack(&[0xff; 40]), []);
+    }
+
+    #[test]
+    fn headers_are_found_by_either_name() {
+        let invite = message(INVITE);
+        assert_eq!(invite.header("Call-ID", "i").as_deref(), Some("1@x"));
+        assert_eq!(invite.header("to", "t").as_deref(), Some("<sip:a@b>"));
+        assert_eq!(invite.header("v=0", ""), None);
+        assert_eq!(message(b"").title(), "");
+    }
+
+    #[test]
+    fn garbage_is_kept_as_long_as_it_was() {
+        let mut seed = 1_u32;
+        for length in 0..400 {
+            let garbage: Vec<u8> = (0..length)
+                .map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (seed >> 24) as u8
+                })
+                .collect();
+            assert_eq!(redacted(&garbage).len(), garbage.len());
+            let _ = unpack(&garbage);
+        }
+    }
+}
