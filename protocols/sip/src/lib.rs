@@ -7,11 +7,13 @@
 //! grammar      the few rules of the text that all of these share
 //! sdp          session descriptions, kept line by line; offer and answer
 //! digest       challenges and credentials, of both sides
+//! transaction  what is sent again, answered again, and which answer belongs to what
 //!
 //! The rule everywhere: what a peer sends never panics, nothing is counted or kept without a
 //! limit, and what we do not change leaves as it came, octet for octet. Values hold slices of the
 //! message (`Bytes`), so reading one copies nothing and it outlives the message if it must.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test begins at some moment"))]
 
 pub mod digest;
 pub mod frame;
@@ -23,6 +25,7 @@ mod method;
 mod name;
 pub mod sdp;
 mod status;
+pub mod transaction;
 pub mod uri;
 
 pub use frame::{Datagram, Frames};

@@ -5,6 +5,7 @@
 //! check     values that every element must understand, before a request is served
 //! edit      a copy with some headers changed, and no other octet
 //! build     messages of our own, and answers
+//! source    where a request came from, noted in its Via
 //! values    what everybody asks for, read when it is asked for
 //!
 //! `Message::parse` takes one whole message. On streams `frame` finds where one ends.
@@ -14,6 +15,7 @@ mod check;
 mod defect;
 mod edit;
 mod parse;
+mod source;
 mod text;
 mod values;
 
