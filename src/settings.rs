@@ -13,6 +13,7 @@ mod protection;
 mod routing;
 mod serving;
 mod traffic;
+mod voice;
 mod webhooks;
 
 use std::collections::HashSet;
@@ -41,6 +42,7 @@ pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use routing::{Portability, Routing};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile, Secrets};
 pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Schedules, Senders, Smpp};
+pub use voice::{Emergency, Sip};
 pub use webhooks::Webhooks;
 
 /// Every key with its default and what it means.
@@ -81,6 +83,8 @@ pub struct Settings {
     pub voice: Voice,
     pub senders: Senders,
     pub webhooks: Webhooks,
+    pub sip: Sip,
+    pub emergency: Emergency,
     pub compatibility: Compatibility,
     pub media: Media,
     #[serde(default)]
@@ -182,6 +186,8 @@ impl Settings {
         self.voice.check(&mut faults);
         self.senders.check(&mut faults);
         self.webhooks.check(&mut faults);
+        self.sip.check(&mut faults);
+        self.emergency.check(&mut faults);
         self.compatibility.check(&mut faults);
         self.media.check(&mut faults);
         let mut names = HashSet::new();

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod media;
 pub mod sandbox;
 pub mod series;
+pub mod sip;
 pub mod smpp;
 #[cfg(test)]
 pub(crate) mod testing;

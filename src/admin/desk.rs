@@ -174,6 +174,7 @@ impl Desk {
             json!({
                 "organization_id": id_text(&row.public_id, Kind::Organization),
                 "name": row.name,
+                "slug": row.slug,
                 "is_sandbox": row.is_sandbox != 0,
                 "smpp_tps": row.smpp_tps,
                 "created_at": At(row.created_at).iso(),

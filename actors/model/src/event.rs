@@ -50,6 +50,10 @@ coded! {
         /// The password of a credential was shown.
         CredentialRevealed = 142 "credential_revealed",
         CredentialRotated = 143 "credential_rotated",
+        /// A phone has registered by a SIP credential, at a contact that was not bound before.
+        SipRegistered = 150 "sip_registered",
+        /// That contact is not bound any more.
+        SipUnregistered = 151 "sip_unregistered",
     }
 }
 
@@ -99,6 +103,8 @@ impl EventKind {
             Self::BindDown => "smpp.bind_down",
             Self::CredentialRevealed => "smpp.credential_revealed",
             Self::CredentialRotated => "smpp.credential_rotated",
+            Self::SipRegistered => "sip.registered",
+            Self::SipUnregistered => "sip.unregistered",
         })
     }
 

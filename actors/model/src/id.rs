@@ -34,6 +34,7 @@ pub enum Kind {
     Call,
     Leg,
     Cdr,
+    SipCredential,
 }
 
 impl Kind {
@@ -63,6 +64,7 @@ impl Kind {
             Self::Call => "call_",
             Self::Leg => "leg_",
             Self::Cdr => "cdr_",
+            Self::SipCredential => "sip_",
         }
     }
 }

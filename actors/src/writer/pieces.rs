@@ -47,6 +47,7 @@ pub(super) fn append(work: &mut Work, mut more: Work) {
     work.previews.append(&mut more.previews);
     work.sweep_cursors.append(&mut more.sweep_cursors);
     work.smpp_cursors.append(&mut more.smpp_cursors);
+    work.bindings.append(&mut more.bindings);
     work.forget_keys_before = work.forget_keys_before.max(more.forget_keys_before);
     work.forget_parked_before = work.forget_parked_before.max(more.forget_parked_before);
     work.join_before = work.join_before.max(more.join_before);
@@ -83,6 +84,7 @@ pub(super) fn halve(work: &mut Work) -> Work {
         previews: half(&mut work.previews, &mut spare),
         sweep_cursors: half(&mut work.sweep_cursors, &mut spare),
         smpp_cursors: half(&mut work.smpp_cursors, &mut spare),
+        bindings: half(&mut work.bindings, &mut spare),
         forget_keys_before: work.forget_keys_before.take(),
         forget_parked_before: None,
         join_before: None,
@@ -152,6 +154,8 @@ pub(super) fn describe(work: &Work, error: &StoreError) -> Quarantined {
         ("receipt", Some(receipt.carrier), None)
     } else if let Some(inbound) = work.inbound.first() {
         ("inbound", Some(inbound.carrier), None)
+    } else if !work.bindings.is_empty() {
+        ("binding", None, None)
     } else if !work.previews.is_empty() {
         ("preview", None, None)
     } else {

@@ -26,6 +26,8 @@ row! {
         pub id: i64,
         pub public_id: Vec<u8>,
         pub name: String,
+        /// What it is called in a domain.
+        pub slug: Option<String>,
         pub is_sandbox: i64,
         /// Of its SMPP accounts that have no pace of their own; 0 is no limit.
         pub smpp_tps: i64,
@@ -73,14 +75,14 @@ impl Store {
     }
 
     pub async fn organization(&self, id: PublicId) -> Result<Option<OrganizationRow>, StoreError> {
-        let sql = "select id, public_id, name, is_sandbox, smpp_tps, created_at from organizations
-            where public_id = $1";
+        let sql = "select id, public_id, name, slug, is_sandbox, smpp_tps, created_at
+            from organizations where public_id = $1";
         Ok(sqlx::query_as(sql).bind(&id.as_bytes()[..]).fetch_optional(self.engine()).await?)
     }
 
     pub async fn organizations(&self, limit: i64) -> Result<Vec<OrganizationRow>, StoreError> {
-        let sql = "select id, public_id, name, is_sandbox, smpp_tps, created_at from organizations
-            order by id limit $1";
+        let sql = "select id, public_id, name, slug, is_sandbox, smpp_tps, created_at
+            from organizations order by id limit $1";
         Ok(sqlx::query_as(sql).bind(limit).fetch_all(self.engine()).await?)
     }
 }

@@ -47,6 +47,7 @@ const STEPS: &[Step] = steps![
     18 "0018" "pools",
     19 "0019" "accounts",
     20 "0020" "texts_and_calls",
+    22 "0022" "sip",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -51,6 +51,10 @@ pub(crate) enum EventType {
     CredentialRevealed,
     #[serde(rename = "smpp.credential_rotated")]
     CredentialRotated,
+    #[serde(rename = "sip.registered")]
+    SipRegistered,
+    #[serde(rename = "sip.unregistered")]
+    SipUnregistered,
 }
 
 /// The body of a webhook request.
@@ -93,6 +97,8 @@ pub(crate) enum EventData {
     Bind(BindData),
     Credential(CredentialData),
     CustomerBind(SmppBindData),
+    Registered(SipRegisteredData),
+    Unregistered(SipUnregisteredData),
 }
 
 /// Of `message.created`.
@@ -307,6 +313,30 @@ pub(crate) struct SmppBindData {
     address: String,
     /// Why it ended; of `smpp.bind_down` only.
     reason: Option<String>,
+}
+
+/// Of `sip.registered`: a phone is bound where it was not before.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SipRegisteredData {
+    #[schema(example = "sip_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    credential_id: String,
+    /// Its address of record.
+    aor: String,
+    contact: String,
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
+    transport: String,
+    user_agent: Option<String>,
+    expires_at: String,
+}
+
+/// Of `sip.unregistered`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SipUnregisteredData {
+    #[schema(example = "sip_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    credential_id: String,
+    contact: String,
+    /// `unregistered`, `expired`, `connection_lost`, `replaced` or `dropped`.
+    reason: String,
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use model::event::EventKind;
 use model::id::PublicId;
 use model::money::Micros;
 use model::protection::Overrides;
+use model::sip;
 
 use super::compliance::{Compliance, Complied};
 use super::{
     CancelFate, CapChange, CapDone, CarrierChange, CarrierDone, Edit, EventRow, Gathered,
-    InterceptorChange, Lane, PolicyChange, PolicyDone, PoolChange, PoolDone, SmppChange,
-    TemplateChange, TemplateDone, Transfer, WebhookChange, WebhookDone,
+    InterceptorChange, Lane, PolicyChange, PolicyDone, PoolChange, PoolDone, SipChange, SipDone,
+    SmppChange, TemplateChange, TemplateDone, Transfer, WebhookChange, WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -55,6 +56,7 @@ pub enum Admin {
         paused: bool,
     },
     Smpp(Box<SmppChange>),
+    Sip(Box<SipChange>),
     Interceptor(Box<InterceptorChange>),
     Carrier(Box<CarrierChange>),
     Cap(CapChange),
@@ -124,6 +126,7 @@ pub enum AdminDone {
     CarrierChanged(CarrierDone),
     /// False: there was nothing to change, or it is not any more what was seen.
     Smpp(bool),
+    Sip(SipDone),
     /// False: there are too many, or there is no such rule.
     Interceptor(bool),
     Cap(CapDone),
@@ -193,6 +196,7 @@ impl Lane {
                 Admin::Smpp(change) => {
                     AdminDone::Smpp(self.change_smpp(change, now, gathered).await?)
                 }
+                Admin::Sip(change) => AdminDone::Sip(self.change_sip(change, now, gathered).await?),
                 Admin::Carrier(change) => self.change_carrier(change, now, gathered).await?,
                 Admin::Pool(change) => AdminDone::Pool(self.pool(change, now, gathered).await?),
                 Admin::Protect { organization, own } => {
@@ -246,12 +250,17 @@ impl Lane {
         now: At,
     ) -> Result<OrgId, StoreError> {
         let organization = OrgId(self.number());
+        let mut slug = sip::slug(name);
+        if !self.conn.fetch(&SLUG_TAKEN, &[Column::Text(vec![&slug])]).await?.is_empty() {
+            slug = sip::slug_of(name, id);
+        }
         let columns = [
             Column::Int(vec![organization.0]),
             Column::Blob(vec![id.as_bytes()]),
             Column::Text(vec![name]),
             Column::Int(vec![i64::from(sandbox)]),
             Column::Int(vec![now.micros()]),
+            Column::Text(vec![&slug]),
         ];
         self.conn.run(&INSERT_ORGANIZATION, &columns).await?;
         self.conn.run(&INSERT_WALLET, &[Column::Int(vec![organization.0])]).await?;
@@ -281,11 +290,17 @@ fn top_up(organization: OrgId, amount: Micros, note: &str) -> Transfer {
     Transfer { organization, message: None, kind: TransferKind::TopUp, amount, note }
 }
 
+static SLUG_TAKEN: Bulk = Bulk {
+    sqlite: "select id from organizations where slug = ?1",
+    postgres: "select id from organizations where slug = any ($1::text[])",
+};
+
 static INSERT_ORGANIZATION: Bulk = Bulk {
-    sqlite: "insert into organizations (id, public_id, name, is_sandbox, created_at)
-         values (?1, ?2, ?3, ?4, ?5)",
-    postgres: "insert into organizations (id, public_id, name, is_sandbox, created_at)
-         select * from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[])",
+    sqlite: "insert into organizations (id, public_id, name, is_sandbox, created_at, slug)
+         values (?1, ?2, ?3, ?4, ?5, ?6)",
+    postgres: "insert into organizations (id, public_id, name, is_sandbox, created_at, slug)
+         select * from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[],
+            $6::text[])",
 };
 
 static INSERT_WALLET: Bulk = Bulk {

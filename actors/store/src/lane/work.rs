@@ -10,8 +10,8 @@ use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
 use super::{
-    Admin, AdminDone, Dropped, Fire, FireFate, Inbound, InboundFate, Overdue, Owed, PreviewAnswer,
-    Receipt, ReceiptFate, Retire, SmppCursor,
+    Admin, AdminDone, BindingChange, Dropped, Fire, FireFate, Inbound, InboundFate, Overdue, Owed,
+    PreviewAnswer, Receipt, ReceiptFate, Retire, SmppCursor,
 };
 
 /// One batch.
@@ -38,6 +38,8 @@ pub struct Work {
     pub forget_parked_before: Option<At>,
     /// How far accounts have been given their events.
     pub smpp_cursors: Vec<SmppCursor>,
+    /// Where phones are registered, and where not any more.
+    pub bindings: Vec<BindingChange>,
     /// Parts of inbound messages older than this wait no longer for their siblings.
     pub join_before: Option<At>,
     /// Long messages whose last receipt of a part is older than this wait no longer for the others.
@@ -62,6 +64,7 @@ impl Work {
             + self.previews.len()
             + self.sweep_cursors.len()
             + self.smpp_cursors.len()
+            + self.bindings.len()
             + usize::from(self.forget_keys_before.is_some())
             + usize::from(self.forget_parked_before.is_some())
             + usize::from(self.join_before.is_some())

@@ -27,6 +27,7 @@ mod roles;
 mod schedules;
 mod schema;
 mod silence;
+mod sip;
 mod smpp;
 mod templates;
 mod webhooks;
