@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use actors::customer::feed::Feed;
 use actors::directory::Directory;
+use actors::media::Media;
 use actors::series::Series;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
@@ -76,6 +77,8 @@ pub struct Switch {
     pub writer: WriterHandle,
     /// What calls cost.
     pub voice_rates: Arc<VoiceRates>,
+    /// What calls take their media from.
+    pub media: Media,
     root: ActorRef<RootMsg>,
     root_task: JoinHandle<()>,
     app: App,
@@ -235,6 +238,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         writer.clone(),
     )?;
     let (smpp, smpp_tls) = (esmes.plain, esmes.tls);
+    let media = Media::start(&settings.media.plane()).context("media")?;
     let root = RootArgs {
         esmes: Some(esmes.args),
         writer: WriterPlan {
@@ -321,6 +325,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         store,
         writer,
         voice_rates,
+        media,
         root,
         root_task,
         app,

@@ -25,8 +25,8 @@ use serde_json::Value;
 use tokio::task::LocalSet;
 
 use scenario::{
-    bare, caps, carrier, crash, fair, http, idle, kannel, neighbours, pace, schedules, sms, soak,
-    store as store_lane, storm, stream, transit, webhooks,
+    bare, caps, carrier, crash, fair, http, idle, kannel, neighbours, pace, rtp, schedules, sms,
+    soak, store as store_lane, storm, stream, transit, webhooks,
 };
 
 #[derive(Parser)]
@@ -72,6 +72,11 @@ enum Scenario {
     Store(store_lane::StoreArgs),
     /// Events to many receivers, some of which behave badly.
     Webhooks(webhooks::WebhooksArgs),
+    /// Two-way calls through our relay and, where it is installed, through rtpengine.
+    Rtp(rtp::RtpArgs),
+    /// The relay that `rtp` starts.
+    #[command(hide = true)]
+    RtpRelay(rtp::relay::RtpRelayArgs),
     /// Cuts and resumes an event stream under load, and counts what it missed.
     Stream(stream::StreamArgs),
 }
@@ -123,6 +128,8 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Schedules(args) => schedules::run(args).await,
             Scenario::Store(args) => store_lane::run(args).await,
             Scenario::Webhooks(args) => webhooks::run(args).await,
+            Scenario::Rtp(args) => rtp::run(args).await,
+            Scenario::RtpRelay(args) => rtp::relay::run(args).await,
             Scenario::Stream(args) => stream::run(args).await,
         }
     }))

@@ -19,7 +19,10 @@ pub struct Media {
     pub port_rest_s: u64,
     pub threads: usize,
     pub timeout_s: u64,
+    pub rtcp_interval_s: u64,
     pub orders_max: usize,
+    pub recorder_queue: usize,
+    pub recording_max_s: u64,
 }
 
 impl Media {
@@ -34,7 +37,10 @@ impl Media {
             port_max: self.port_max,
             port_rest: Duration::from_secs(self.port_rest_s),
             timeout: Duration::from_secs(self.timeout_s),
+            rtcp_interval: Duration::from_secs(self.rtcp_interval_s),
             orders_max: self.orders_max,
+            recorder_queue: self.recorder_queue,
+            recording_longest: Duration::from_secs(self.recording_max_s),
         }
     }
 
@@ -49,6 +55,10 @@ impl Media {
         faults.range(self.port_rest_s, 0..=3_600, section, "port_rest_s");
         faults.range(self.threads as u64, 0..=256, section, "threads");
         faults.range(self.timeout_s, 0..=86_400, section, "timeout_s");
+        faults.range(self.rtcp_interval_s, 0..=600, section, "rtcp_interval_s");
+        let queue = 64..=1_000_000;
+        faults.range(self.recorder_queue as u64, queue, section, "recorder_queue");
+        faults.range(self.recording_max_s, 1..=86_400, section, "recording_max_s");
         faults.range(self.orders_max as u64, 16..=1_000_000, section, "orders_max");
     }
 }

@@ -4,18 +4,26 @@
 //! waits, nothing is allocated for a packet.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
 
-use super::leg::{DATAGRAM_MAX, Leg};
+use proto_media::dtmf::Heard;
+use proto_media::rtp;
+
+use super::Refused;
+use super::leg::{Admitted, DATAGRAM_MAX, Leg, STEP};
 use super::mapping::{Mapping, Passage};
 use super::notice::{Event, Notices};
-use super::relay::{Opening, Order};
+use super::record::Tap;
+use super::relay::{Opening, Order, Times};
 use super::session::{RemoteMedia, Report, SessionId, Side, Watch};
 
 /// Datagrams of one socket before others have their turn.
 const TURN: usize = 32;
+/// Frames of our own that are later than this are left out.
+const BEHIND: Duration = Duration::from_millis(200);
 
 /// Which of a leg's sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +51,9 @@ pub(super) struct Crossing {
     /// From A to B, and from B to A.
     mappings: [Mapping; 2],
     notices: Notices,
+    tap: Option<Tap>,
+    /// When the next frame of our own is due, while there are any.
+    due: Option<Instant>,
     watch: Watch,
     opened: Instant,
 }
@@ -66,6 +77,8 @@ impl Crossing {
             ],
             mappings: [Mapping::new(&[], &[]), Mapping::new(&[], &[])],
             notices: Notices::new(id, args.notices),
+            tap: None,
+            due: None,
             watch: life,
             opened: now,
         })
@@ -100,10 +113,14 @@ impl Crossing {
                 Channel::Rtcp => leg.receive_rtcp(octets),
             };
             match received {
-                Ok((length, from)) if channel == Channel::Rtp => {
-                    self.rtp(side, &mut octets[..length], from, clock());
+                Ok((length, from)) => {
+                    let now = clock();
+                    let alone = channel == Channel::Rtp && leg.comes_alone(now);
+                    self.datagram(side, channel, &mut octets[..length], from, now);
+                    if alone {
+                        return false;
+                    }
                 }
-                Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 // An ICMP message of a packet that was sent; the next datagram is not less good.
                 Err(_) => {}
@@ -112,16 +129,41 @@ impl Crossing {
         true
     }
 
-    fn rtp(&mut self, side: Side, octets: &mut [u8], from: std::net::SocketAddr, now: Instant) {
+    fn datagram(
+        &mut self,
+        side: Side,
+        channel: Channel,
+        octets: &mut [u8],
+        from: SocketAddr,
+        now: Instant,
+    ) {
         let leg = &mut self.legs[side.index()];
-        let Some(packet) = leg.admit(octets, from, now, &mut self.notices) else { return };
+        let muxed = channel == Channel::Rtp;
+        if !muxed || rtp::kind(octets) == rtp::Kind::Rtcp {
+            return leg.control(octets, from, muxed, now, &mut self.notices);
+        }
+        if let Some(packet) = leg.admit(octets, from, now, &mut self.notices) {
+            self.packet(side, &packet, &mut octets[..packet.length], now);
+        }
+    }
+
+    fn packet(&mut self, side: Side, packet: &Admitted, octets: &mut [u8], now: Instant) {
         let passage = self.mappings[side.index()].of(packet.payload_type);
+        let payload = octets.get(packet.payload.clone()).unwrap_or_default();
+        if packet.incoming.is_event {
+            for heard in self.legs[side.index()].listen(packet, payload, now) {
+                self.heard(side, heard, now);
+            }
+        } else if self.tap.is_some() {
+            self.record(side, packet, payload, now);
+        }
         let (from, to) = self.pair(side);
-        if !from.may_speak() || !to.may_hear() {
+        if !from.may_speak() || !to.may_hear() || to.is_occupied() {
             return;
         }
         let payload_type = match passage {
             Passage::Drop => return from.not_forwarded(),
+            Passage::Press => return,
             Passage::Pass { payload_type } | Passage::Events { payload_type } => payload_type,
             Passage::Transcode { from, payload_type } => {
                 if let Some(payload) = octets.get_mut(packet.payload.clone()) {
@@ -130,14 +172,80 @@ impl Crossing {
                 payload_type
             }
         };
-        to.forward(octets, &packet, payload_type, now);
+        to.forward(octets, packet, payload_type, now);
     }
 
-    pub(super) fn obey(&mut self, order: Order, now: Instant) {
+    fn record(&mut self, side: Side, packet: &Admitted, payload: &[u8], now: Instant) {
+        let leg = &self.legs[side.index()];
+        if let (Some(tap), Some(law), true) =
+            (&mut self.tap, leg.law(packet.payload_type), leg.may_speak())
+        {
+            tap.take(side, packet.incoming.timestamp, law, payload, now);
+        }
+    }
+
+    /// Tells of a digit, and presses it again where its packets cannot be passed on.
+    fn heard(&mut self, side: Side, heard: Heard, now: Instant) {
+        let (digit, lasted) = match heard {
+            Heard::Pressed(digit) => return self.notices.tell(side, Event::Pressed(digit)),
+            Heard::Released(digit, lasted) => (digit, lasted),
+        };
+        self.notices.tell(side, Event::Released(digit, lasted));
+        let presses = self.mappings[side.index()].presses();
+        let (from, to) = self.pair(side);
+        if presses && from.may_speak() && to.may_hear() {
+            // One that finds no room is lost, as a packet would be.
+            let _ = to.press(String::from(digit.as_char()), lasted, now);
+            self.pace(now);
+        }
+    }
+
+    pub(super) fn obey(&mut self, order: Order, now: Instant) -> Result<(), Refused> {
         match order {
             Order::Remote(side, remote) => self.describe(side, *remote, now),
             Order::Hold(side, on) => self.legs[side.index()].hold(on, now),
             Order::Mute(side, on) => self.legs[side.index()].is_muted = on,
+            Order::Play(side, player) => self.legs[side.index()].play(player)?,
+            Order::StopPlay(side) => self.legs[side.index()].stop_play(),
+            Order::Press(side, digits, duration) => {
+                self.legs[side.index()].press(digits, duration, now)?;
+            }
+            Order::Record(Some(_)) if self.tap.is_some() => return Err(Refused::Recording),
+            Order::Record(tap) => self.tap = tap,
+            Order::PauseRecord(on) => {
+                self.tap.as_mut().ok_or(Refused::NotRecording)?.is_paused = on;
+            }
+        }
+        self.pace(now);
+        Ok(())
+    }
+
+    /// Frames of our own begin now, if there are any and none is due yet.
+    fn pace(&mut self, now: Instant) {
+        if self.due.is_none() && self.legs.iter().any(Leg::is_occupied) {
+            self.due = Some(now);
+        }
+    }
+
+    /// When `frame` is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Sends what is due of our own.
+    pub(super) fn frame(&mut self, now: Instant) {
+        let Some(due) = self.due.take() else { return };
+        for leg in &mut self.legs {
+            leg.frame(now, &mut self.notices);
+        }
+        if self.legs.iter().any(Leg::is_occupied) {
+            let next = due + STEP;
+            if next + BEHIND < now {
+                self.legs.iter_mut().for_each(Leg::resync);
+                self.due = Some(now + STEP);
+            } else {
+                self.due = Some(next);
+            }
         }
     }
 
@@ -150,15 +258,26 @@ impl Crossing {
     }
 
     /// What time brings; to be called several times a second.
-    pub(super) fn tick(&mut self, timeout: Duration, now: Instant) {
-        for leg in &mut self.legs {
-            leg.check_silence(timeout, now, &mut self.notices);
+    pub(super) fn tick(&mut self, times: &Times, now: Instant) {
+        for side in Side::BOTH {
+            let leg = &mut self.legs[side.index()];
+            leg.check_silence(times.silence, now, &mut self.notices);
+            leg.report_on(times.reports, now);
+            if let Some(heard) = leg.listen_on(now) {
+                self.heard(side, heard, now);
+            }
         }
     }
 
     /// A fault of ours ends it.
     pub(super) fn broken(mut self) {
         self.notices.tell(Side::A, Event::Broken);
+    }
+
+    /// It is over: its recording too, and the last of its measurements are taken.
+    pub(super) fn close(mut self, now: Instant) -> Report {
+        self.legs.iter_mut().for_each(|leg| leg.settle(now));
+        self.report(now)
     }
 
     pub(super) fn report(&self, now: Instant) -> Report {
@@ -168,6 +287,7 @@ impl Crossing {
             lasted: now.saturating_duration_since(self.opened),
             legs: [a.report(), b.report()],
             notices_dropped: self.notices.dropped,
+            recorded: None,
         }
     }
 }

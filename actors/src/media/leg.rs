@@ -1,27 +1,43 @@
 //! One end of a session: its two sockets, from whom it takes packets, and the stream it sends.
 //!
-//! A packet goes through the latch first, then through the counts; what is sent goes where the latch
-//! says. Whether and what to send is the session's affair (`crossing`).
+//! A packet is unsealed if it has to be, goes through the latch, then through the counts; what is sent
+//! goes where the latch says. What a leg is sent of our own is in `voice`, RTCP in `control`. Whether
+//! and what to send on is the session's affair (`crossing`).
+
+mod control;
+mod voice;
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
+use proto_media::dtmf::{Heard, Listener};
+use proto_media::g711::Law;
 use proto_media::latch::{Arrival, Latch, Refusal, Verdict};
 use proto_media::quality::Counters;
 use proto_media::rtcp::Reception;
 use proto_media::rtp::{self, Packet, Rewrite, Standing};
 
-use super::mapping;
+use super::mapping::{self, Encoding};
 use super::notice::{Event, Notices};
 use super::outgoing::{Incoming, Outgoing};
 use super::ports::{Loan, Pair};
+use super::seal::Seal;
 use super::session::{LegArgs, RemoteMedia, Side};
+use control::Reports;
+pub(super) use voice::STEP;
+use voice::Voice;
 
-/// What a leg's calls may send a second at most is far below; octets of one datagram.
+/// Octets of one datagram; what is longer is cut, and then refused or short.
 pub(super) const DATAGRAM_MAX: usize = 2_048;
+
+/// How long after the last one a packet of 20 ms comes.
+const IN_TIME: Range<Duration> = Duration::from_millis(14)..Duration::from_millis(26);
+/// Packets until it is looked whether another waits behind one.
+const LOOK: u8 = 8;
 
 /// What a leg carried.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +53,8 @@ pub struct LegReport {
     /// Where media came from.
     pub latched: Option<SocketAddr>,
     pub jitter: Duration,
+    /// How well the peer heard us, by its own reports.
+    pub heard_by_peer: Counters,
 }
 
 /// What was told to the owner since the last description.
@@ -52,8 +70,11 @@ struct Told {
 pub(super) struct Admitted {
     pub(super) incoming: Incoming,
     pub(super) payload_type: u8,
+    pub(super) marker: bool,
+    /// Octets of the packet, without a seal.
+    pub(super) length: usize,
     /// Where the payload begins and ends.
-    pub(super) payload: std::ops::Range<usize>,
+    pub(super) payload: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -65,18 +86,29 @@ pub(super) struct Leg {
     _loan: Loan,
     args: LegArgs,
     latch: Latch,
+    /// Of the RTCP socket.
+    rtcp_latch: Latch,
+    seal: Option<Seal>,
     remote: Option<RemoteMedia>,
     reception: Option<Reception>,
     /// Of what comes in.
     clock_hz: u32,
-    /// `telephone-event` of what comes in.
+    /// `telephone-event` of what comes in, and who listens to it.
     events_type: Option<u8>,
+    listener: Listener,
     outgoing: Outgoing,
+    voice: Voice,
+    reports: Reports,
     on_hold: bool,
     pub(super) is_muted: bool,
     counts: LegReport,
     /// Something came, or was to come from then on.
     alive_at: Instant,
+    /// When the RTP socket was read last, and how often without looking for a second datagram.
+    read_at: Instant,
+    read_once: u8,
+    speaks: bool,
+    hears: bool,
     told: Told,
 }
 
@@ -101,31 +133,65 @@ impl Leg {
             _loan: pair.loan,
             args,
             latch: Latch::new(args.policy, None, args.signalling),
+            rtcp_latch: Latch::new(args.policy, None, args.signalling),
+            seal: None,
             remote: None,
             reception: None,
             clock_hz: 8_000,
             events_type: None,
+            listener: Listener::new(8_000),
             outgoing: Outgoing::new(),
+            voice: Voice::default(),
+            reports: Reports::new(now),
             on_hold: false,
             is_muted: false,
             counts: LegReport::default(),
             alive_at: now,
+            read_at: now,
+            read_once: 0,
+            speaks: false,
+            hears: false,
             told: Told::default(),
         })
     }
 
     pub(super) fn describe(&mut self, remote: RemoteMedia, now: Instant) {
         if remote.is_other_peer {
-            self.latch = Latch::new(self.args.policy, None, self.args.signalling);
-            self.forget_reception();
+            self.begin_anew();
         }
         self.latch.reopen(remote.rtp, now);
+        let next_port =
+            |rtp: SocketAddr| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?));
+        self.rtcp_latch.reopen(remote.rtcp.or_else(|| remote.rtp.and_then(next_port)), now);
+        match (&mut self.seal, &remote.srtp) {
+            (Some(seal), Some(keys)) => seal.rekey(keys),
+            (seal, keys) => *seal = keys.as_ref().map(Seal::new),
+        }
         self.clock_hz = mapping::clock(&remote.receive);
-        self.events_type = mapping::events(&remote.receive).map(|(payload_type, _)| payload_type);
+        let events = mapping::events(&remote.receive);
+        if events.map(|(payload_type, _)| payload_type) != self.events_type {
+            self.listener = Listener::new(events.map_or(8_000, |(_, clock_hz)| clock_hz));
+            self.events_type = events.map(|(payload_type, _)| payload_type);
+        }
         self.outgoing.set_clock(mapping::clock(&remote.send));
-        self.told = Told { first: self.told.first && !remote.is_other_peer, ..Told::default() };
+        self.told = Told { first: self.told.first, ..Told::default() };
+        (self.speaks, self.hears) = (remote.sends, remote.receives);
         self.remote = Some(remote);
+        self.check_play();
         self.alive_at = now;
+    }
+
+    /// For another peer: its latch, its counts, and a stream of another source, so that no key seals
+    /// two packets of one number.
+    fn begin_anew(&mut self) {
+        self.latch = Latch::new(self.args.policy, None, self.args.signalling);
+        self.rtcp_latch = self.latch.clone();
+        self.seal = None;
+        self.outgoing = Outgoing::new();
+        self.told = Told::default();
+        if let Some(reception) = self.reception.take() {
+            self.counts.received.lost += u64::try_from(reception.source().lost()).unwrap_or(0);
+        }
     }
 
     pub(super) fn remote(&self) -> Option<&RemoteMedia> {
@@ -140,12 +206,22 @@ impl Leg {
 
     /// Whether what it says goes on.
     pub(super) fn may_speak(&self) -> bool {
-        !self.on_hold && !self.is_muted && self.remote.as_ref().is_some_and(|remote| remote.sends)
+        self.speaks && !self.on_hold && !self.is_muted
     }
 
     /// Whether it hears the other one.
     pub(super) fn may_hear(&self) -> bool {
-        !self.on_hold && self.remote.as_ref().is_some_and(|remote| remote.receives)
+        self.hears && !self.on_hold
+    }
+
+    /// Whether no second datagram is to be looked for behind the one that was just read. One that comes in
+    /// its time after the last one is no burst, so nothing is behind it; a look now and then makes sure.
+    pub(super) fn comes_alone(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.read_at);
+        self.read_at = now;
+        let alone = IN_TIME.contains(&passed) && self.read_once < LOOK;
+        self.read_once = if alone { self.read_once + 1 } else { 0 };
+        alone
     }
 
     /// A datagram of the RTP socket, if there is one.
@@ -161,27 +237,34 @@ impl Leg {
     /// Whether a datagram is media of this leg's peer, and which.
     pub(super) fn admit(
         &mut self,
-        octets: &[u8],
+        octets: &mut [u8],
         from: SocketAddr,
         now: Instant,
         notices: &mut Notices,
     ) -> Option<Admitted> {
-        let read = match rtp::kind(octets) {
-            rtp::Kind::Rtp => Packet::parse(octets).ok(),
-            _ => None,
+        let is_rtp = rtp::kind(octets) == rtp::Kind::Rtp;
+        let sealed = if is_rtp { self.seal.as_mut() } else { None };
+        let proven = sealed.is_some();
+        let length = match sealed.map(|seal| seal.open(octets)) {
+            None => octets.len(),
+            Some(Some(length)) => length,
+            Some(None) => {
+                self.refuse(Refusal::Stranger, from, notices);
+                return None;
+            }
         };
+        let read = Packet::parse(&octets[..length]).ok().filter(|_| is_rtp);
         let arrival = Arrival {
             from,
             ssrc: read.map(|packet| packet.ssrc),
             sequence: read.map(|packet| packet.sequence),
-            proven: false,
+            proven,
         };
         if !self.latch(&arrival, now, notices) {
             return None;
         }
         let packet = read?;
-        self.alive_at = now;
-        self.told.silent = false;
+        self.is_alive(now);
         if !self.told.first {
             self.told.first = true;
             notices.tell(self.side, Event::FirstPacket);
@@ -192,13 +275,20 @@ impl Leg {
             Standing::Restarted => true,
             Standing::Probation | Standing::Next | Standing::Behind => false,
         };
-        let Packet { ssrc, sequence, timestamp, payload_type, .. } = packet;
+        let Packet { ssrc, sequence, timestamp, marker, payload_type, .. } = packet;
         let begin = packet.header_len();
         Some(Admitted {
             incoming: Incoming { ssrc, sequence, timestamp, restarted, is_event },
             payload_type,
+            marker,
+            length,
             payload: begin..begin + packet.payload.len(),
         })
+    }
+
+    fn is_alive(&mut self, now: Instant) {
+        self.alive_at = now;
+        self.told.silent = false;
     }
 
     fn latch(&mut self, arrival: &Arrival, now: Instant, notices: &mut Notices) -> bool {
@@ -208,15 +298,38 @@ impl Leg {
                 notices.tell(self.side, Event::Latched(to));
                 return true;
             }
-            Verdict::Refuse(Refusal::NotMedia | Refusal::Unproven) => {}
-            Verdict::Refuse(Refusal::Locked | Refusal::Stranger) if !self.told.stranger => {
-                self.told.stranger = true;
-                notices.tell(self.side, Event::Stranger(arrival.from));
-            }
-            Verdict::Refuse(Refusal::Locked | Refusal::Stranger) => {}
+            Verdict::Refuse(refusal) => self.refuse(refusal, arrival.from, notices),
         }
-        self.counts.received.refused += 1;
         false
+    }
+
+    fn refuse(&mut self, refusal: Refusal, from: SocketAddr, notices: &mut Notices) {
+        self.counts.received.refused += 1;
+        let is_stranger = matches!(refusal, Refusal::Locked | Refusal::Stranger);
+        if is_stranger && !self.told.stranger {
+            self.told.stranger = true;
+            notices.tell(self.side, Event::Stranger(from));
+        }
+    }
+
+    /// Digits in an admitted packet of events.
+    pub(super) fn listen(&mut self, packet: &Admitted, payload: &[u8], now: Instant) -> Vec<Heard> {
+        self.listener.packet(packet.incoming.timestamp, packet.marker, payload, now)
+    }
+
+    /// A digit whose last packets were lost.
+    pub(super) fn listen_on(&mut self, now: Instant) -> Option<Heard> {
+        self.listener.tick(now)
+    }
+
+    /// The law of what came, if it is G.711.
+    pub(super) fn law(&self, payload_type: u8) -> Option<Law> {
+        let formats = self.remote.iter().flat_map(|remote| &remote.receive);
+        let mut laws = formats.filter(|format| format.payload_type == payload_type);
+        laws.find_map(|format| match format.encoding {
+            Encoding::G711(law) => Some(law),
+            _ => None,
+        })
     }
 
     fn count(&mut self, packet: &Packet<'_>, is_event: bool, now: Instant) -> Standing {
@@ -234,12 +347,6 @@ impl Leg {
         received.octets += packet.payload.len() as u64;
         received.late += u64::from(standing == Standing::Behind);
         standing
-    }
-
-    fn forget_reception(&mut self) {
-        if let Some(reception) = self.reception.take() {
-            self.counts.received.lost += u64::try_from(reception.source().lost()).unwrap_or(0);
-        }
     }
 
     pub(super) fn not_forwarded(&mut self) {
@@ -274,19 +381,21 @@ impl Leg {
     }
 
     fn send(&mut self, octets: &[u8], payload: usize, to: SocketAddr) {
-        match self.rtp.send_to(octets, to) {
-            Ok(_) => {
-                self.counts.sent_packets += 1;
-                self.counts.sent_octets += payload as u64;
-            }
-            Err(_) => self.counts.sent_failed += 1,
+        let octets = match &mut self.seal {
+            None => Some(octets),
+            Some(seal) => seal.close(octets),
+        };
+        if octets.is_some_and(|octets| self.rtp.send_to(octets, to).is_ok()) {
+            self.counts.sent_packets += 1;
+            self.counts.sent_octets += payload as u64;
+        } else {
+            self.counts.sent_failed += 1;
         }
     }
 
     /// Whether nothing came for too long though the peer was to send; told once.
     pub(super) fn check_silence(&mut self, timeout: Duration, now: Instant, notices: &mut Notices) {
-        let expected = !self.on_hold && self.remote.as_ref().is_some_and(|remote| remote.sends);
-        if !expected {
+        if self.on_hold || !self.speaks {
             self.alive_at = now;
             return;
         }

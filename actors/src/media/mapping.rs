@@ -55,12 +55,15 @@ pub(super) enum Passage {
     Transcode { from: Law, payload_type: u8 },
     /// Digits, under this payload type.
     Events { payload_type: u8 },
+    /// Digits, heard and pressed anew: the other leg counts their time differently.
+    Press,
 }
 
 /// One direction.
 #[derive(Clone, Debug)]
 pub(super) struct Mapping {
     by_type: [Passage; TYPES],
+    presses: bool,
 }
 
 impl Mapping {
@@ -72,7 +75,13 @@ impl Mapping {
                 *place = passage(&format.encoding, outgoing);
             }
         }
-        Self { by_type }
+        let presses = by_type.contains(&Passage::Press);
+        Self { by_type, presses }
+    }
+
+    /// Whether digits are to be pressed anew.
+    pub(super) fn presses(&self) -> bool {
+        self.presses
     }
 
     pub(super) fn of(&self, payload_type: u8) -> Passage {
@@ -86,6 +95,7 @@ fn passage(encoding: &Encoding, outgoing: &[Format]) -> Passage {
         (Encoding::Events { .. }, Some(format)) => {
             Passage::Events { payload_type: format.payload_type }
         }
+        (Encoding::Events { .. }, None) if events(outgoing).is_some() => Passage::Press,
         (_, Some(format)) => Passage::Pass { payload_type: format.payload_type },
         (Encoding::G711(from), None) => {
             let other = |format: &&Format| matches!(format.encoding, Encoding::G711(_));
@@ -148,8 +158,8 @@ mod tests {
     }
 
     #[test]
-    fn events_of_another_clock_are_no_such_events() {
+    fn events_of_another_clock_are_pressed_anew() {
         let wide = Format { payload_type: 101, encoding: Encoding::Events { clock_hz: 16_000 } };
-        assert_eq!(Mapping::new(&[wide], &[Format::events(101)]).of(101), Passage::Drop);
+        assert_eq!(Mapping::new(&[wide], &[Format::events(101)]).of(101), Passage::Press);
     }
 }

@@ -1,6 +1,7 @@
 //! The media plane: threads that carry RTP between the legs of calls, and the handle to them.
 //!
 //! boot ─ Media ─ relay threads   each with a poll loop of its own; a session lives on one of them
+//!              ├ recorder        a thread that writes recordings
 //!              └ ports           pairs of ports, lent and rested
 //!
 //! A call's actor opens a `Session` and tells it what signalling agreed (`session`); a thread owns
@@ -13,8 +14,11 @@ mod leg;
 mod mapping;
 mod notice;
 mod outgoing;
+mod play;
 mod ports;
+mod record;
 mod relay;
+mod seal;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -26,14 +30,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use proto_media::dtmf::TrainError;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
 pub use leg::LegReport;
 pub use mapping::{Encoding, Format};
 pub use notice::{Event, Notice};
+pub use play::{Sound, SoundError};
 use ports::Ports;
+pub use record::Recorded;
+use record::Recorder;
 use relay::{Command, Opening, Thread};
+pub use seal::Keys;
+use session::Place;
 pub use session::{LegArgs, RemoteMedia, Report, Session, SessionArgs, SessionId, Side};
 
 /// How long an order may take before its giver is told that nothing came of it.
@@ -53,8 +63,13 @@ pub struct Config {
     pub port_rest: Duration,
     /// Without a packet for so long a leg is silent; zero: never.
     pub timeout: Duration,
+    /// Between two reports of RTCP; zero: none are sent.
+    pub rtcp_interval: Duration,
     /// Orders that wait for one thread.
     pub orders_max: usize,
+    /// Packets that wait for the recorder.
+    pub recorder_queue: usize,
+    pub recording_longest: Duration,
 }
 
 /// Why there is no session, or nothing came of an order.
@@ -70,6 +85,18 @@ pub enum Refused {
     Late,
     #[error("a media socket failed: {0}")]
     Socket(io::ErrorKind),
+    #[error("the leg takes no G.711")]
+    NoLaw,
+    #[error("the leg takes no telephone-event")]
+    NoEvents,
+    #[error("digits: {0}")]
+    Digits(TrainError),
+    #[error("a file of a recording: {0}")]
+    File(io::ErrorKind),
+    #[error("the session is recorded already")]
+    Recording,
+    #[error("the session is not recorded")]
+    NotRecording,
 }
 
 /// The media plane of this process; clones are the same one. When the last one and all sessions are
@@ -84,6 +111,7 @@ struct Inner {
     public: IpAddr,
     ports: Ports,
     threads: Vec<Arc<Thread>>,
+    recorder: Arc<Recorder>,
     opened: AtomicU64,
 }
 
@@ -101,14 +129,18 @@ impl Media {
         let threads = (0..count)
             .map(|number| Thread::start(number, config).map(Arc::new))
             .collect::<io::Result<Vec<_>>>()?;
-        let inner = Inner { public, ports, threads, opened: AtomicU64::new(0) };
+        let recorder = Recorder::start(config.recorder_queue, config.recording_longest)?;
+        let recorder = Arc::new(recorder);
+        let inner = Inner { public, ports, threads, recorder, opened: AtomicU64::new(0) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Takes ports for both legs of a call. Nothing is relayed before `Session::set_remote`.
     pub async fn open(&self, args: SessionArgs) -> Result<Session, Refused> {
         let inner = &self.inner;
-        let pairs = [inner.ports.take()?, inner.ports.take()?];
+        let taken = inner.ports.take().and_then(|a| Ok([a, inner.ports.take()?]));
+        let pairs =
+            taken.inspect_err(|_| metrics::counter!("orbit_media_refused_total").increment(1))?;
         let local = [0, 1].map(|leg: usize| SocketAddr::new(inner.public, pairs[leg].port()));
         let thread = inner.threads.iter().min_by_key(|thread| thread.sessions());
         let thread = Arc::clone(thread.ok_or(Refused::Busy)?);
@@ -118,7 +150,8 @@ impl Media {
         let opening = Opening { id, args, pairs, life: handle.watch() };
         thread.send(Command::Open { opening: Box::new(opening), reply })?;
         let key = session::answered(answer).await??;
-        Ok(Session::new(id, key, thread, local, handle))
+        let recorder = Arc::clone(&inner.recorder);
+        Ok(Session::new(id, Place { key, thread, recorder }, local, handle))
     }
 
     /// Sessions that are open now.

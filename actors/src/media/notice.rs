@@ -4,7 +4,9 @@
 //! a stranger can cause is told once for each description, so that nobody fills the queue by packets.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use proto_media::Digit;
 use tokio::sync::mpsc;
 
 use super::session::{SessionId, Side};
@@ -25,6 +27,13 @@ pub enum Event {
     Latched(SocketAddr),
     /// The first packet from where none may come, since the last description.
     Stranger(SocketAddr),
+    /// A digit began, and ended after so long.
+    Pressed(Digit),
+    Released(Digit, Duration),
+    /// A row of digits is sent.
+    DigitsSent,
+    /// A sound is over.
+    Played,
     /// Nothing came for as long as is allowed.
     Silent,
     /// A fault of ours ended the session.

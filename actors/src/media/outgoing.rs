@@ -98,8 +98,11 @@ impl Outgoing {
         let timestamp = packet.timestamp.wrapping_add(followed.timestamp_offset);
         if self.at.is_none() || is_ahead(sequence, self.sequence) {
             self.sequence = sequence;
-            self.timestamp = timestamp;
-            self.at = Some(now);
+            // An event's time is its beginning: sound goes on from where it was before.
+            if !packet.is_event || self.at.is_none() {
+                self.timestamp = timestamp;
+                self.at = Some(now);
+            }
         }
         Numbers { sequence, timestamp, marker }
     }
@@ -132,6 +135,28 @@ impl Outgoing {
         let Some(at) = self.at else { return self.timestamp };
         let passed = self.units(now.saturating_duration_since(at));
         self.timestamp.wrapping_add(passed.max(self.clock_hz / FRAMES_A_SECOND))
+    }
+
+    /// The number for a packet of our own, with its timestamp unless it is an event; what was followed
+    /// before begins anew after it.
+    pub(super) fn own(&mut self, timestamp: Option<u32>, now: Instant) -> u16 {
+        self.followed = None;
+        self.sequence = self.sequence.wrapping_add(1);
+        if timestamp.is_some() || self.at.is_none() {
+            self.timestamp = timestamp.unwrap_or(self.timestamp);
+            self.at = Some(now);
+        }
+        self.sequence
+    }
+
+    pub(super) fn clock_hz(&self) -> u32 {
+        self.clock_hz
+    }
+
+    /// The timestamp that this moment has; `None` before the first packet.
+    pub(super) fn timestamp_at(&self, now: Instant) -> Option<u32> {
+        let passed = self.units(now.saturating_duration_since(self.at?));
+        Some(self.timestamp.wrapping_add(passed))
     }
 }
 
@@ -209,5 +234,17 @@ mod tests {
         }
         let sound = stream.follow(&packet(1, 802, 7_160 + 301 * 160), now + FRAME);
         assert_eq!((sound.sequence, sound.timestamp), (300, 59 + 301 * 160));
+        let other = stream.follow(&packet(2, 1, 1), now + FRAME * 2);
+        assert_eq!((other.sequence, other.timestamp), (301, 59 + 302 * 160));
+    }
+
+    #[test]
+    fn our_own_packets_and_the_peers_are_one_stream() {
+        let (mut stream, now) = after_two();
+        let begin = stream.next_timestamp(now + FRAME);
+        assert_eq!(stream.own(Some(begin), now + FRAME), 0);
+        assert_eq!(stream.own(Some(begin.wrapping_add(160)), now + FRAME * 2), 1);
+        let peer = stream.follow(&packet(1, 504, 7_640), now + FRAME * 3);
+        assert_eq!(peer, Numbers { sequence: 2, timestamp: 59 + 480, marker: true });
     }
 }

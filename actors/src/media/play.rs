@@ -150,7 +150,9 @@ mod tests {
             file.extend(data);
             Sound::from_wav(&file)
         };
-        assert!(matches!(file(8_000, &[1, 0, 2, 0]), Ok(Sound::Samples(samples)) if *samples == [1, 2]));
+        assert!(
+            matches!(file(8_000, &[1, 0, 2, 0]), Ok(Sound::Samples(samples)) if *samples == [1, 2])
+        );
         assert_eq!(file(16_000, &[1, 0]).unwrap_err(), SoundError::Rate(16_000));
         assert_eq!(file(8_000, &[]).unwrap_err(), SoundError::Empty);
         assert_eq!(Sound::from_wav(b"x").unwrap_err(), SoundError::Wav(WavError::NotWav));

@@ -4,7 +4,8 @@
 //! is read until it is empty, or comes again after the others when a flood keeps it full. What panics
 //! costs the session it was done for, and the thread goes on with the others.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use mio::{Events, Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use super::crossing::{Channel, Crossing, Scratch};
+use super::play::Player;
 use super::ports::Pair;
+use super::record::Tap;
 use super::session::{RemoteMedia, Report, SessionArgs, SessionId, Side, Watch};
 use super::{Config, Refused};
 
@@ -29,6 +32,12 @@ const ORDERS: usize = 64;
 const TICK: Duration = Duration::from_millis(100);
 /// Sockets of a session.
 const SOCKETS: usize = 4;
+/// With so many sockets to read in a tick, which is 5,000 packets a second, a thread lets packets gather.
+const BUSY: usize = 500;
+/// How long; a thread that sleeps and wakes for each packet does little else.
+const GATHER: Duration = Duration::from_micros(500);
+/// With so many sockets to read at once it is behind, and does not.
+const BEHIND: usize = 64;
 
 /// Names a session on its thread; one that was closed is named by nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +61,21 @@ pub(super) enum Order {
     Remote(Side, Box<RemoteMedia>),
     Hold(Side, bool),
     Mute(Side, bool),
+    Play(Side, Player),
+    StopPlay(Side),
+    Press(Side, String, Duration),
+    /// `None`: it is over.
+    Record(Option<Tap>),
+    PauseRecord(bool),
+}
+
+/// What a thread does by time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// Without a packet a leg is silent; zero: never.
+    pub(super) silence: Duration,
+    /// Between two reports of RTCP; zero: none.
+    pub(super) reports: Duration,
 }
 
 #[derive(Debug)]
@@ -99,9 +123,12 @@ impl Thread {
             again: VecDeque::new(),
             hurry: false,
             scratch: Scratch::default(),
-            timeout: config.timeout,
+            paced: BinaryHeap::new(),
+            times: Times { silence: config.timeout, reports: config.rtcp_interval },
             open: Arc::clone(&sessions),
             ticked: now(),
+            read: 0,
+            read_before: 0,
         };
         let name = format!("media-{number}");
         std::thread::Builder::new().name(name).spawn(move || relay.run())?;
@@ -139,6 +166,8 @@ fn now() -> Instant {
 struct Slot {
     generation: u64,
     crossing: Option<Crossing>,
+    /// It has its entry among the paced.
+    is_paced: bool,
 }
 
 struct Relay {
@@ -151,9 +180,14 @@ struct Relay {
     /// More orders wait than were taken.
     hurry: bool,
     scratch: Scratch,
-    timeout: Duration,
+    /// When a session's next frame is due; one entry a session at most.
+    paced: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    times: Times,
     open: Arc<AtomicUsize>,
     ticked: Instant,
+    /// Sockets read since the last tick, and in the tick before it.
+    read: usize,
+    read_before: usize,
 }
 
 impl Relay {
@@ -171,15 +205,22 @@ impl Relay {
                     self.ready(token);
                 }
             }
+            let mut read = 0;
             for event in &events {
                 if event.token() != WAKE {
                     self.ready(event.token().0);
+                    read += 1;
                 }
             }
+            self.read += read;
             if self.take_orders().is_none() {
                 return;
             }
+            self.frames();
             self.tick();
+            if self.read_before >= BUSY && read < BEHIND && self.again.is_empty() {
+                std::thread::sleep(GATHER);
+            }
         }
     }
 
@@ -188,8 +229,12 @@ impl Relay {
         if self.hurry || !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
-        let is_idle = self.open.load(Ordering::Relaxed) == 0;
-        (!is_idle).then(|| TICK.saturating_sub(now().saturating_duration_since(self.ticked)))
+        if self.open.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let tick = self.ticked + TICK;
+        let next = self.paced.peek().map_or(tick, |Reverse((due, ..))| tick.min(*due));
+        Some(next.saturating_duration_since(now()))
     }
 
     /// Does something for a session; if that panics it was the session's last.
@@ -201,13 +246,45 @@ impl Relay {
         let crossing = self.slots.get_mut(index)?.crossing.as_mut()?;
         let scratch = &mut self.scratch;
         match catch_unwind(AssertUnwindSafe(|| work(crossing, scratch))) {
-            Ok(done) => Some(done),
+            Ok(done) => {
+                self.pace(index);
+                Some(done)
+            }
             Err(_) => {
                 tracing::error!("a media session failed and is closed");
                 if let Some(crossing) = self.remove(index) {
                     crossing.broken();
                 }
                 None
+            }
+        }
+    }
+
+    /// Sees to it that a session with frames of our own has its turn.
+    fn pace(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let due = slot.crossing.as_ref().and_then(Crossing::due);
+        if let Some(due) = due
+            && !slot.is_paced
+        {
+            slot.is_paced = true;
+            self.paced.push(Reverse((due, index, slot.generation)));
+        }
+    }
+
+    /// Frames of our own that are due.
+    fn frames(&mut self) {
+        let now = now();
+        while let Some(Reverse((due, index, generation))) = self.paced.peek().copied()
+            && due <= now
+        {
+            self.paced.pop();
+            // An entry of a session that is over says nothing of the one in its place.
+            if let Some(slot) = self.slots.get_mut(index)
+                && slot.generation == generation
+            {
+                slot.is_paced = false;
+                self.guarded(index, |crossing, _| crossing.frame(now));
             }
         }
     }
@@ -247,7 +324,7 @@ impl Relay {
                 let done = self
                     .find(key)
                     .map(|index| self.guarded(index, |crossing, _| crossing.obey(order, now())));
-                let _ = reply.send(done.flatten().ok_or(Refused::Closed));
+                let _ = reply.send(done.flatten().unwrap_or(Err(Refused::Closed)));
             }
             Command::Report { key, reply } => {
                 let report = self
@@ -257,7 +334,7 @@ impl Relay {
             }
             Command::Close { key, reply } => {
                 let crossing = self.find(key).and_then(|index| self.remove(index));
-                let report = crossing.map(|crossing| crossing.report(now()));
+                let report = crossing.map(|crossing| crossing.close(now()));
                 let _ = reply.send(report.ok_or(Refused::Closed));
             }
             Command::End => {}
@@ -271,7 +348,7 @@ impl Relay {
 
     fn insert(&mut self, opening: Opening) -> Result<Key, Refused> {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, crossing: None });
+            self.slots.push(Slot { generation: 0, crossing: None, is_paced: false });
             self.slots.len() - 1
         });
         match Crossing::open(opening, self.poll.registry(), index * SOCKETS, now()) {
@@ -279,6 +356,7 @@ impl Relay {
                 let slot = &mut self.slots[index];
                 slot.crossing = Some(crossing);
                 self.open.fetch_add(1, Ordering::Relaxed);
+                metrics::gauge!("orbit_media_sessions").increment(1.0);
                 Ok(Key { index, generation: slot.generation })
             }
             Err(error) => {
@@ -293,8 +371,10 @@ impl Relay {
         let slot = self.slots.get_mut(index)?;
         let crossing = slot.crossing.take()?;
         slot.generation += 1;
+        slot.is_paced = false;
         self.free.push(index);
         self.open.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("orbit_media_sessions").decrement(1.0);
         Some(crossing)
     }
 
@@ -304,10 +384,12 @@ impl Relay {
             return;
         }
         self.ticked = now;
-        let timeout = self.timeout;
+        self.read_before = std::mem::take(&mut self.read);
+        metrics::counter!("orbit_media_reads_total").increment(self.read_before as u64);
+        let times = self.times;
         for index in 0..self.slots.len() {
             let abandoned = self.guarded(index, |crossing, _| {
-                crossing.tick(timeout, now);
+                crossing.tick(&times, now);
                 crossing.is_abandoned()
             });
             if abandoned == Some(true) {

@@ -5,6 +5,7 @@
 //! the order may still be obeyed. Dropping the handle closes the session, only without a report.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,7 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::leg::LegReport;
 use super::mapping::Format;
 use super::notice::Notice;
+use super::play::{Player, Sound};
+use super::record::{Recorded, Recorder};
 use super::relay::{Command, Key, Order, Thread};
+use super::seal::Keys;
 use super::{PATIENCE, Refused};
 
 /// One of the two ends of a call. By custom A is the one who called.
@@ -80,6 +84,8 @@ pub struct RemoteMedia {
     pub sends: bool,
     /// Whether the peer wants to hear: not with `sendonly` or `inactive`.
     pub receives: bool,
+    /// SDES keys; `None`: in the clear.
+    pub srtp: Option<Keys>,
     /// Another peer than before, as after a fork: the latch and the counts begin anew.
     pub is_other_peer: bool,
 }
@@ -93,6 +99,8 @@ pub struct Report {
     pub legs: [LegReport; 2],
     /// That the owner's queue had no room for.
     pub notices_dropped: u64,
+    /// Of a recording that ended with the session.
+    pub recorded: Option<Recorded>,
 }
 
 /// As long as it lives, so does the session.
@@ -115,25 +123,28 @@ impl Watch {
     }
 }
 
+/// Where a session is.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) key: Key,
+    pub(super) thread: Arc<Thread>,
+    pub(super) recorder: Arc<Recorder>,
+}
+
 /// Media of one call.
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    key: Key,
-    thread: Arc<Thread>,
+    place: Place,
     local: [SocketAddr; 2],
+    /// What becomes of the recording under way.
+    recorded: Option<oneshot::Receiver<Recorded>>,
     _life: Life,
 }
 
 impl Session {
-    pub(super) fn new(
-        id: SessionId,
-        key: Key,
-        thread: Arc<Thread>,
-        local: [SocketAddr; 2],
-        life: Life,
-    ) -> Self {
-        Self { id, key, thread, local, _life: life }
+    pub(super) fn new(id: SessionId, place: Place, local: [SocketAddr; 2], life: Life) -> Self {
+        Self { id, place, local, recorded: None, _life: life }
     }
 
     #[must_use]
@@ -166,26 +177,73 @@ impl Session {
     /// How it goes.
     pub async fn report(&self) -> Result<Report, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.thread.send(Command::Report { key: self.key, reply })?;
+        self.place.thread.send(Command::Report { key: self.place.key, reply })?;
         answered(answer).await?
     }
 
-    /// Ends it; its ports are free after their rest.
-    pub async fn close(self) -> Result<Report, Refused> {
+    /// Plays a sound to a leg, again and again with `repeats`, in the place of what it hears else and
+    /// of what was played before. `Event::Played` tells that it is over.
+    pub async fn play(&self, side: Side, sound: &Sound, repeats: bool) -> Result<(), Refused> {
+        self.order(Order::Play(side, Player::new(sound, repeats))).await
+    }
+
+    pub async fn stop_play(&self, side: Side) -> Result<(), Refused> {
+        self.order(Order::StopPlay(side)).await
+    }
+
+    /// Sends digits, and `w` for half a second, to a leg; `Event::DigitsSent` tells that they are.
+    pub async fn send_dtmf(
+        &self,
+        side: Side,
+        digits: &str,
+        duration: Duration,
+    ) -> Result<(), Refused> {
+        self.order(Order::Press(side, digits.to_owned(), duration)).await
+    }
+
+    /// Begins to write what both legs say into a file, A on its left.
+    pub async fn record(&mut self, path: PathBuf) -> Result<(), Refused> {
+        if self.recorded.is_some() {
+            return Err(Refused::Recording);
+        }
+        let (tap, recorded) = self.place.recorder.begin(path).await?;
+        self.order(Order::Record(Some(tap))).await?;
+        self.recorded = Some(recorded);
+        Ok(())
+    }
+
+    /// What is said meanwhile is silence in the file.
+    pub async fn pause_record(&self, on: bool) -> Result<(), Refused> {
+        self.order(Order::PauseRecord(on)).await
+    }
+
+    /// Ends the recording; the file is whole when this is answered.
+    pub async fn stop_record(&mut self) -> Result<Recorded, Refused> {
+        let recorded = self.recorded.take().ok_or(Refused::NotRecording)?;
+        self.order(Order::Record(None)).await?;
+        answered(recorded).await
+    }
+
+    /// Ends it, and its recording; its ports are free after their rest.
+    pub async fn close(mut self) -> Result<Report, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.thread.send(Command::Close { key: self.key, reply })?;
-        answered(answer).await?
+        self.place.thread.send(Command::Close { key: self.place.key, reply })?;
+        let mut report = answered(answer).await??;
+        if let Some(recorded) = self.recorded.take() {
+            report.recorded = answered(recorded).await.ok();
+        }
+        Ok(report)
     }
 
     /// Its thread, and its name there.
     #[cfg(test)]
     pub(super) fn whereabouts(&self) -> (Key, Arc<Thread>) {
-        (self.key, Arc::clone(&self.thread))
+        (self.place.key, Arc::clone(&self.place.thread))
     }
 
     async fn order(&self, order: Order) -> Result<(), Refused> {
         let (reply, answer) = oneshot::channel();
-        self.thread.send(Command::Obey { key: self.key, order, reply })?;
+        self.place.thread.send(Command::Obey { key: self.place.key, order, reply })?;
         answered(answer).await?
     }
 }

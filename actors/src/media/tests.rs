@@ -2,13 +2,20 @@
 //!
 //! Each test has an address of its own, so that no two share ports. Phones block with a deadline.
 
+mod control;
+mod digits;
 mod phone;
+mod recording;
 mod relaying;
+mod sealed;
+mod sound;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use proto_media::g711::Law;
 use proto_media::latch::Policy;
+use proto_media::tone::{Generator, Tone, strength};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -31,13 +38,40 @@ fn config(host: u8) -> Config {
         port_max: 20_063,
         port_rest: Duration::ZERO,
         timeout: Duration::from_secs(60),
+        rtcp_interval: Duration::ZERO,
         orders_max: 64,
+        recorder_queue: 1_024,
+        recording_longest: Duration::from_secs(60),
     }
 }
 
 fn args(notices: mpsc::Sender<Notice>) -> SessionArgs {
     let leg = LegArgs { policy: Policy::AnyProven, signalling: None };
     SessionArgs { legs: [leg; 2], notices }
+}
+
+/// µ-law and digits under 101.
+fn mu() -> [Format; 2] {
+    [Format::g711(Law::Mu), Format::events(101)]
+}
+
+/// A tone in frames of 20 ms.
+fn tone(frequency: f64, law: Law, frames: usize) -> Vec<Vec<u8>> {
+    let tone = Tone { frequencies: [frequency, 0.0], ..Tone::BEEP };
+    let mut generator = Generator::new(&tone, 8_000);
+    let frame = |_| {
+        let mut samples = [0; 160];
+        generator.fill(&mut samples);
+        samples.map(|sample| law.encode(sample)).to_vec()
+    };
+    (0..frames).map(frame).collect()
+}
+
+/// Whether a frequency is in the samples at -13 dBm0, 0.155 of full scale.
+fn sounds(samples: &[i16], frequency: f64) -> bool {
+    let strength = strength(samples, frequency, 8_000);
+    assert!(strength < 0.01 || (0.13..0.17).contains(&strength), "{frequency} Hz: {strength}");
+    strength > 0.1
 }
 
 impl Rig {
@@ -63,6 +97,10 @@ impl Rig {
         self.session.as_ref().unwrap()
     }
 
+    fn session_mut(&mut self) -> &mut Session {
+        self.session.as_mut().unwrap()
+    }
+
     fn remote(&self, side: Side, formats: &[Format]) -> RemoteMedia {
         RemoteMedia {
             rtp: Some(self.phones[side.index()].address()),
@@ -72,6 +110,7 @@ impl Rig {
             send: formats.to_vec(),
             sends: true,
             receives: true,
+            srtp: None,
             is_other_peer: false,
         }
     }
@@ -97,8 +136,17 @@ impl Rig {
         tokio::time::timeout(Duration::from_secs(5), next).await.expect("no such notice")
     }
 
-    async fn report(&self) -> Report {
-        self.session().report().await.unwrap()
+    /// The first report that `wanted` picks out.
+    async fn report(&self, wanted: impl Fn(&Report) -> bool) -> Report {
+        let first = async {
+            loop {
+                let report = self.session().report().await.unwrap();
+                if wanted(&report) {
+                    return report;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), first).await.expect("no such report")
     }
 
     async fn close(&mut self) -> Report {
