@@ -6,6 +6,8 @@
 //! header       values of headers, read when asked for
 //! grammar      the few rules of the text that all of these share
 //! sdp          session descriptions, kept line by line; offer and answer
+//! dialog       what two ends share, and requests in it
+//! leg          one call of one peer, from INVITE to BYE, as the end that asks or is asked
 //! digest       challenges and credentials, of both sides
 //! transaction  what is sent again, answered again, and which answer belongs to what
 //!
@@ -15,10 +17,12 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test begins at some moment"))]
 
+pub mod dialog;
 pub mod digest;
 pub mod frame;
 mod grammar;
 pub mod header;
+pub mod leg;
 mod limits;
 pub mod message;
 mod method;

@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod answer;
+pub mod body;
 pub mod codec;
 pub mod direction;
 pub mod exchange;
@@ -22,9 +23,10 @@ use thiserror::Error;
 
 pub use address::{Host, Transport};
 pub use answer::{Keying, NoAnswer, Offering, Stream};
+pub use body::Body;
 pub use codec::Codec;
 pub use direction::Direction;
-pub use exchange::Exchange;
+pub use exchange::{Description, Exchange};
 pub use media::{Kind, Media};
 pub use section::{Line, Section};
 

@@ -96,6 +96,12 @@ impl Builder {
         self
     }
 
+    /// Adds whole lines that were checked when they were made.
+    pub(crate) fn lines(&mut self, lines: &[u8]) -> &mut Self {
+        self.out.extend_from_slice(lines);
+        self
+    }
+
     /// Ends the headers, without a body.
     pub fn finish(self) -> Result<Bytes, BuildError> {
         self.with_length(&[])

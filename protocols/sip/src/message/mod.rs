@@ -28,6 +28,7 @@ pub use build::{Answer, Builder};
 pub use defect::{Defect, Refused};
 pub use edit::Edit;
 pub(crate) use parse::body_length;
+pub(crate) use text::write_line;
 pub use text::{BuildError, Text};
 
 use crate::grammar::{Span, ValueError};

@@ -97,7 +97,7 @@ pub(super) fn write_checked(
 }
 
 /// Appends `Name: value` and a line end.
-pub(super) fn write_line(
+pub(crate) fn write_line(
     name: &[u8],
     value: &(impl Text + ?Sized),
     out: &mut Vec<u8>,

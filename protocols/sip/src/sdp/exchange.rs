@@ -2,11 +2,31 @@
 //!
 //! One offer at a time: an offer that meets another is refused, and the caller answers 491. Until an
 //! answer came, what was agreed before holds; an offer that is refused or lost is forgotten and leaves
-//! it as it was. A value: a fork of a call is a copy.
+//! it as it was. A value: a fork of a call is a copy. It knows of a description only what `Description`
+//! says, so that a leg can keep bodies that it does not read.
 
 use thiserror::Error;
 
 use super::{Sdp, answer};
+
+/// What must be known of a description to keep track of offers and answers.
+pub trait Description {
+    /// Whether a peer says with this what it said before.
+    fn says_again(&self, before: &Self) -> bool;
+
+    /// Whether this can be the answer to an offer.
+    fn answers(&self, offer: &Self) -> bool;
+}
+
+impl Description for Sdp {
+    fn says_again(&self, before: &Self) -> bool {
+        self.repeats(before)
+    }
+
+    fn answers(&self, offer: &Self) -> bool {
+        answer::fits(offer, self)
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Misplaced {
@@ -28,35 +48,41 @@ pub enum Change {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Pending {
-    Ours(Sdp),
-    Theirs(Sdp),
+enum Pending<D> {
+    Ours(D),
+    Theirs(D),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Agreed {
-    ours: Sdp,
-    theirs: Sdp,
+struct Agreed<D> {
+    ours: D,
+    theirs: D,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Exchange {
-    agreed: Option<Agreed>,
-    pending: Option<Pending>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange<D = Sdp> {
+    agreed: Option<Agreed<D>>,
+    pending: Option<Pending<D>>,
 }
 
-impl Exchange {
+impl<D> Default for Exchange<D> {
+    fn default() -> Self {
+        Self { agreed: None, pending: None }
+    }
+}
+
+impl<D: Description> Exchange<D> {
     /// What we said last, of what is agreed.
-    pub fn ours(&self) -> Option<&Sdp> {
+    pub fn ours(&self) -> Option<&D> {
         self.agreed.as_ref().map(|agreed| &agreed.ours)
     }
 
-    pub fn theirs(&self) -> Option<&Sdp> {
+    pub fn theirs(&self) -> Option<&D> {
         self.agreed.as_ref().map(|agreed| &agreed.theirs)
     }
 
     /// The offer that waits for its answer.
-    pub fn offered(&self) -> Option<&Sdp> {
+    pub fn offered(&self) -> Option<&D> {
         match self.pending.as_ref()? {
             Pending::Ours(sdp) | Pending::Theirs(sdp) => Some(sdp),
         }
@@ -72,7 +98,7 @@ impl Exchange {
         matches!(self.pending, Some(Pending::Ours(_)))
     }
 
-    pub fn offer_sent(&mut self, sdp: Sdp) -> Result<(), Misplaced> {
+    pub fn offer_sent(&mut self, sdp: D) -> Result<(), Misplaced> {
         if self.pending.is_some() {
             return Err(Misplaced::Pending);
         }
@@ -80,20 +106,20 @@ impl Exchange {
         Ok(())
     }
 
-    pub fn offer_received(&mut self, sdp: Sdp) -> Result<Change, Misplaced> {
+    pub fn offer_received(&mut self, sdp: D) -> Result<Change, Misplaced> {
         if self.pending.is_some() {
             return Err(Misplaced::Pending);
         }
         let change = match &self.agreed {
             None => Change::First,
-            Some(agreed) if sdp.repeats(&agreed.theirs) => Change::Same,
+            Some(agreed) if sdp.says_again(&agreed.theirs) => Change::Same,
             Some(_) => Change::Changed,
         };
         self.pending = Some(Pending::Theirs(sdp));
         Ok(change)
     }
 
-    pub fn answer_sent(&mut self, sdp: Sdp) -> Result<(), Misplaced> {
+    pub fn answer_sent(&mut self, sdp: D) -> Result<(), Misplaced> {
         match self.pending.take() {
             Some(Pending::Theirs(theirs)) => {
                 self.agreed = Some(Agreed { ours: sdp, theirs });
@@ -108,9 +134,9 @@ impl Exchange {
 
     /// An answer that does not fit ends the offer, and leaves what was agreed before. The same answer
     /// again, as a 200 repeats that of a 183, finds no offer and changes nothing.
-    pub fn answer_received(&mut self, sdp: Sdp) -> Result<(), Misplaced> {
+    pub fn answer_received(&mut self, sdp: D) -> Result<(), Misplaced> {
         match self.pending.take() {
-            Some(Pending::Ours(ours)) if answer::fits(&ours, &sdp) => {
+            Some(Pending::Ours(ours)) if sdp.answers(&ours) => {
                 self.agreed = Some(Agreed { ours, theirs: sdp });
                 Ok(())
             }
