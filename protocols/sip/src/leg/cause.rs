@@ -1,7 +1,5 @@
 //! Why a call ends, as Reason says it (RFC 3326): a cause of Q.850, a status of SIP, words.
 
-use bytes::Bytes;
-
 use crate::header::Reason;
 use crate::{Builder, Message, Name, StatusCode};
 
@@ -42,23 +40,18 @@ impl Cause {
         cause
     }
 
-    pub(super) fn write(&self, builder: &mut Builder) {
+    /// As values of Reason, the one that telephone networks know first.
+    pub fn reasons(&self) -> Vec<Reason> {
         let words = self.words.as_deref().unwrap_or_default();
-        if let Some(cause) = self.q850 {
-            builder.header(Name::Reason, &Reason::new("Q.850", cause, words));
-        }
-        if let Some(cause) = self.sip {
-            builder.header(Name::Reason, &Reason::new("SIP", cause, words));
-        }
+        let q850 = self.q850.map(|cause| Reason::new("Q.850", cause, words));
+        let sip = self.sip.map(|cause| Reason::new("SIP", cause, words));
+        q850.into_iter().chain(sip).collect()
     }
 
-    /// The value of a Reason for where one alone is taken.
-    pub fn value(&self) -> Option<Bytes> {
-        use crate::header::Value as _;
-        let words = self.words.as_deref().unwrap_or_default();
-        let sip = || self.sip.map(|cause| Reason::new("SIP", cause, words));
-        let reason = self.q850.map(|cause| Reason::new("Q.850", cause, words)).or_else(sip)?;
-        Some(reason.to_bytes())
+    pub(super) fn write(&self, builder: &mut Builder) {
+        for reason in self.reasons() {
+            builder.header(Name::Reason, &reason);
+        }
     }
 }
 
@@ -85,7 +78,7 @@ mod tests {
         cause.write(&mut builder);
         let message = Message::parse(builder.finish().unwrap(), &Limits::default()).unwrap();
         assert_eq!(Cause::of(&message), cause);
-        assert_eq!(cause.value().unwrap(), "Q.850;cause=17;text=\"busy \\\"now\\\"\"");
-        assert_eq!(Cause::default().value(), None);
+        assert_eq!(cause.reasons().len(), 2);
+        assert!(Cause::default().reasons().is_empty());
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Cause, Extra};
 use crate::header::Replaces;
 use crate::sdp::Body;
-use crate::{Message, Name, StatusCode};
+use crate::{Message, Name, StatusCode, transaction};
 
 /// Our own mark of a request that we sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub enum Input<S> {
     },
     /// The ACK of a 2xx.
     Ack(Message),
-    /// An INVITE was cancelled; the CANCEL itself has its answer.
+    /// An INVITE was cancelled, and the CANCEL has its answer; or its transaction waits no longer.
     Cancelled {
         invite: S,
         cause: Cause,
@@ -53,6 +53,17 @@ impl Loss {
         match self {
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::Transport => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<transaction::Failure> for Loss {
+    fn from(failure: transaction::Failure) -> Self {
+        match failure {
+            transaction::Failure::TimedOut => Self::TimedOut,
+            transaction::Failure::Transport
+            | transaction::Failure::Full
+            | transaction::Failure::NotARequest => Self::Transport,
         }
     }
 }

@@ -68,8 +68,11 @@ impl<S> Owed<S> {
 impl<S: Mark> Leg<S> {
     /// Makes the offer that waits, if it may be made now.
     pub(super) fn next_offer(&mut self, io: &mut Io<'_, S>) {
-        let is_time = self.offers.retry_at.is_none_or(|at| at <= io.now);
-        if self.offers.wanted.is_none() || !is_time || !self.is_free() {
+        if self.offers.retry_at.is_some_and(|at| at > io.now) {
+            return;
+        }
+        self.offers.retry_at = None;
+        if self.offers.wanted.is_none() || !self.is_free() {
             return;
         }
         let Some(usage) = &mut self.usage else { return };
@@ -77,7 +80,6 @@ impl<S: Mark> Leg<S> {
             return;
         }
         let Some(sdp) = self.offers.wanted.take() else { return };
-        self.offers.retry_at = None;
         if usage.exchange.offer_sent(sdp.clone()).is_ok() {
             self.send_offer(Some(&sdp), false, io);
         }
@@ -218,6 +220,9 @@ impl<S: Mark> Leg<S> {
         message: &Message,
         io: &mut Io<'_, S>,
     ) {
+        if let Some(usage) = &mut self.usage {
+            usage.dialog.refresh(message);
+        }
         if is_invite {
             self.reinvite_acked(sent, io);
         }
@@ -232,7 +237,6 @@ impl<S: Mark> Leg<S> {
         self.takes_update = allows_update(message).unwrap_or(self.takes_update);
         self.offers.tries = 0;
         let Some(usage) = &mut self.usage else { return };
-        usage.dialog.refresh(message);
         if !usage.exchange.awaits_answer() {
             return;
         }
@@ -274,7 +278,7 @@ impl<S: Mark> Leg<S> {
             self.succeed(&asked, Some(&ours), &Extra::default(), io);
             return;
         }
-        usage.owed = Some(Owed::Reinvite { until: io.now + self.settings.patience() });
+        usage.owed = Some(Owed::Reinvite { until: io.now + self.settings.owed_for() });
         self.asked = Some(asked);
         io.tell(Told::Offered { sdp });
     }
@@ -350,7 +354,7 @@ impl<S: Mark> Leg<S> {
             self.update_answered(id, &message, Some(&ours), io);
             return;
         }
-        let until = io.now + self.settings.patience();
+        let until = io.now + self.settings.owed_for();
         usage.owed = Some(Owed::Request { id, message: Box::new(message), until });
         io.tell(Told::Offered { sdp: Some(sdp) });
     }

@@ -63,7 +63,7 @@ impl<S: Mark> Leg<S> {
         match self.may_refer(&message) {
             Err(status) => self.refuse(id, &message, status, io),
             Ok(told) => {
-                let until = io.now + self.settings.patience();
+                let until = io.now + self.settings.owed_for();
                 self.refers.asked = Some((id, Box::new(message), until));
                 io.tell(Told::Referred(Box::new(told)));
             }

@@ -187,7 +187,7 @@ impl<S: Mark> Leg<S> {
             && usage.owed.is_none()
             && exchange.offer_received(sdp.clone()).is_ok()
         {
-            let until = io.now + self.settings.patience();
+            let until = io.now + self.settings.owed_for();
             usage.owed = Some(Owed::Request { id, message: Box::new(message.clone()), until });
             io.tell(Told::Offered { sdp: Some(sdp) });
         } else {

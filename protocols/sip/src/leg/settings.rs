@@ -45,6 +45,12 @@ impl Settings {
         self.t1 * 64
     }
 
+    /// How long the user has to answer what a peer's transaction waits for: a little less than that
+    /// waits.
+    pub(super) fn owed_for(&self) -> Duration {
+        self.patience().saturating_sub(self.t2)
+    }
+
     /// What we can do, for messages that say it.
     pub(super) fn write_abilities(&self, builder: &mut Builder) {
         builder.header(Name::Allow, ALLOW).header(Name::Supported, SUPPORTED);

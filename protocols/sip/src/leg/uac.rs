@@ -173,7 +173,7 @@ impl<S: Mark> Leg<S> {
         }
         // Without an offer of ours this is theirs, and the PRACK has the answer.
         if exchange.ours().is_none() && exchange.offer_received(sdp.clone()).is_ok() {
-            let until = io.now + self.settings.patience();
+            let until = io.now + self.settings.owed_for();
             usage.owed = Some(Owed::Prack { rseq, until });
             io.tell(Told::Offered { sdp: Some(sdp) });
             return Some(None);
@@ -266,7 +266,7 @@ impl<S: Mark> Leg<S> {
             self.acknowledge(io);
             self.told_answered(fork, sdp, io);
         } else if let Some(offer) = sdp.filter(|sdp| exchange.offer_received(sdp.clone()).is_ok()) {
-            usage.owed = Some(Owed::Ack { until: io.now + self.settings.patience() });
+            usage.owed = Some(Owed::Ack { until: io.now + self.settings.owed_for() });
             if let Some(acked) = &mut self.acked {
                 acked.waits = true;
             }

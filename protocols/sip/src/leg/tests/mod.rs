@@ -1,8 +1,11 @@
 //! Legs against a far end that the test plays, and against each other.
 
 mod far;
+mod offers;
 mod placed;
 mod taken;
+mod transfers;
+mod wired;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
