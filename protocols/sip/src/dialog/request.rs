@@ -31,12 +31,22 @@ impl Dialog {
             lines = rest;
         }
         builder.lines(lines);
-        let mut number = Vec::with_capacity(24);
-        seq.write_to(&mut number);
-        number.push(b' ');
-        number.extend_from_slice(method.as_bytes());
-        builder.header(Name::CSeq, &number[..]);
+        builder.header(Name::CSeq, &Numbered { seq, method });
         builder
+    }
+}
+
+/// The value of CSeq.
+struct Numbered<'a> {
+    seq: u32,
+    method: &'a Method,
+}
+
+impl Text for Numbered<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        self.seq.write_to(out);
+        out.push(b' ');
+        out.extend_from_slice(self.method.as_bytes());
     }
 }
 

@@ -63,7 +63,7 @@ fn the_asking_end_goes_it_the_other_way_round() {
 }
 
 #[test]
-fn a_proxy_that_records_itself_twice_is_passed_twice() {
+fn quirk_20_a_proxy_that_records_itself_twice_is_passed_twice() {
     let twice = "Record-Route: <sips:edge:5061;lr>\nRecord-Route: <sip:edge;transport=udp;lr>\n\
                  Contact: <sip:end@192.0.2.9>\n";
     let mut dialog = caller(twice);
@@ -74,7 +74,7 @@ fn a_proxy_that_records_itself_twice_is_passed_twice() {
 }
 
 #[test]
-fn a_strict_router_stands_in_the_request_uri() {
+fn quirk_20_a_strict_router_stands_in_the_request_uri() {
     let strict = "Record-Route: <sip:p1;lr>, <sip:strict.example>\nContact: <sip:end@192.0.2.9>\n";
     let mut dialog = caller(strict);
     assert_eq!(dialog.next_hop(), "sip:strict.example");

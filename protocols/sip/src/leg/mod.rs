@@ -135,6 +135,13 @@ struct Usage<S> {
     preview: Option<Body>,
 }
 
+impl<S> Usage<S> {
+    /// Whether the offer of the INVITE has no answer; one in an UPDATE or PRACK is answered there.
+    fn owes_first_answer(&self) -> bool {
+        self.exchange.owes_answer() && self.owed.is_none()
+    }
+}
+
 /// The moment, and where orders go.
 struct Io<'a, S> {
     now: Instant,

@@ -106,9 +106,10 @@ impl<S: Mark> Asked<S> {
 impl<S: Mark> Leg<S> {
     pub(super) fn ring_reliably(&mut self, ring: Ring, io: &mut Io<'_, S>) {
         let (Some(asked), Some(usage)) = (&mut self.asked, &mut self.usage) else { return };
+        let owes_answer = usage.owes_first_answer();
         let exchange = &mut usage.exchange;
         let sdp = ring.sdp.filter(|sdp| {
-            if exchange.owes_answer() {
+            if owes_answer {
                 return exchange.answer_sent(sdp.clone()).is_ok();
             }
             let is_free = exchange.ours().is_none() && !exchange.awaits_answer();

@@ -106,7 +106,7 @@ impl<S: Mark> Leg<S> {
     fn ring_once(&mut self, ring: Ring, io: &mut Io<'_, S>) {
         let (Some(asked), Some(usage)) = (&mut self.asked, &self.usage) else { return };
         // What is not reliable is no answer, only what the answer will be, and never an offer.
-        let sdp = ring.sdp.filter(|_| usage.exchange.owes_answer());
+        let sdp = ring.sdp.filter(|_| usage.owes_first_answer());
         if sdp.is_some() {
             asked.said.clone_from(&sdp);
         }
@@ -138,8 +138,9 @@ impl<S: Mark> Leg<S> {
         let Some(mut asked) = self.asked.take() else { return };
         self.pracked = asked.unacknowledged();
         let Some(usage) = &mut self.usage else { return };
+        let owes_answer = usage.owes_first_answer();
         let exchange = &mut usage.exchange;
-        let sdp = if exchange.owes_answer() {
+        let sdp = if owes_answer {
             let answer = sdp.or(asked.said.take());
             answer.filter(|answer| exchange.answer_sent(answer.clone()).is_ok())
         } else if exchange.ours().is_none() && !exchange.awaits_answer() {

@@ -15,6 +15,11 @@ use bytes::Bytes;
 use super::*;
 use crate::Limits;
 
+#[test]
+fn a_leg_is_small() {
+    assert!(size_of::<Leg<u64>>() <= 1_024);
+}
+
 fn parse(octets: &[u8]) -> Message {
     let limits = Limits::default();
     match Message::accept(Bytes::copy_from_slice(octets), &limits) {

@@ -47,7 +47,7 @@ fn an_offer_waits_for_the_one_before_it_and_the_last_of_several_is_made() {
 }
 
 #[test]
-fn quirk_16_their_offer_is_answered_or_refused_by_the_user() {
+fn their_offer_is_answered_or_refused_by_the_user() {
     let mut far = Far::calls("", Some(OFFER)).up();
     let id = far.request("INVITE", "", Some(2));
     assert_eq!((far.told(), far.statuses()), (vec!["offered 2".to_owned()], vec![]));
@@ -66,6 +66,68 @@ fn quirk_16_their_offer_is_answered_or_refused_by_the_user() {
     answer_offer(&mut far, 52);
     assert_eq!((far.told(), far.statuses()), (vec!["offered 4".to_owned()], vec![(id, 200)]));
     assert_eq!(far.leg.agreed().unwrap(), (&sdp(52), &sdp(4)));
+}
+
+#[test]
+fn quirk_16_each_way_to_hold_is_offered_to_the_user_and_answered_as_a_hold() {
+    use crate::sdp::{Codec, Direction, Keying, Offering, Sdp, answer, answer::Order};
+    let mut far = Far::calls("", Some(OFFER)).up();
+    let offering = Offering {
+        codecs: vec![Codec::new(0, "PCMU", 8_000)],
+        direction: Direction::SendRecv,
+        ptime_ms: 20,
+        ip: "192.0.2.1".parse().unwrap(),
+        port: 4_000,
+        rtcp_mux: false,
+        keying: Keying::Plain,
+        one_codec: true,
+        order: Order::Theirs,
+        session: 1,
+        version: 51,
+    };
+    let forms = [
+        ("192.0.2.9", "a=sendonly", Direction::RecvOnly),
+        ("192.0.2.9", "a=inactive", Direction::Inactive),
+        ("0.0.0.0", "a=sendrecv", Direction::RecvOnly),
+    ];
+    for (at, (host, line, expected)) in forms.into_iter().enumerate() {
+        let body = format!(
+            "v=0\r\no=- 1 {} IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n\
+             m=audio 4000 RTP/AVP 0\r\n{line}\r\n",
+            at + 2
+        );
+        far.request_with("INVITE", "Content-Type: application/sdp\n", &body);
+        let Some(Told::Offered { sdp: Some(offer) }) = far.told_all().pop() else {
+            panic!("not offered")
+        };
+        let limits = crate::sdp::Limits::default();
+        let offer = Sdp::parse(offer.as_bytes(), &limits).unwrap();
+        let (answer, stream) = answer::answer(&offer, &offering).unwrap();
+        assert_eq!(stream.direction, expected, "{line}");
+        far.command(Command::AnswerOffer { sdp: Body::from(&answer) });
+        let ok = far.responses().remove(0).1;
+        let seq = ok.cseq().unwrap().number;
+        let said = Sdp::parse(&ok.body_bytes(), &limits).unwrap();
+        assert_eq!(said.direction(&said.media[0]), expected);
+        far.ack(seq, None);
+    }
+}
+
+#[test]
+fn an_answer_to_the_call_does_not_answer_an_update_that_waits() {
+    let mut far = Far::calls("Supported: 100rel\nAllow: PRACK, UPDATE\n", Some(OFFER));
+    far.ring(183, Some(50), true);
+    let rseq = far.responses()[0].1.first(Name::RSeq).unwrap().value();
+    let rack = format!("RAck: {} 10 INVITE\n", std::str::from_utf8(&rseq).unwrap());
+    far.request("PRACK", &rack, None);
+    let update = far.request("UPDATE", "", Some(2));
+    far.ring(183, Some(51), false).answer(Some(51));
+    let bodies: Vec<usize> =
+        far.responses().iter().map(|(_, message)| message.body().len()).collect();
+    assert_eq!(bodies, [0, 0, 0], "200 to PRACK, 183, 200 to INVITE");
+    answer_offer(&mut far, 52);
+    assert_eq!(far.statuses(), [(update, 200)]);
+    assert_eq!(far.leg.agreed().unwrap(), (&sdp(52), &sdp(2)));
 }
 
 #[test]

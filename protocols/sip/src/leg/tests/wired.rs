@@ -475,7 +475,7 @@ fn any_command(world: &mut World, at: usize) -> Command {
 
 /// Anything at any time, then silence, then the end.
 fn any_call(seed: u64, weather: Weather) -> World {
-    let mut world = World::new(seed, weather, seed % 5 != 0);
+    let mut world = World::new(seed, weather, !seed.is_multiple_of(5));
     for _ in 0..world.chance.random_range(0..40) {
         let pause = world.chance.random_range(0..3_000);
         world.run(Duration::from_millis(pause));
