@@ -10,6 +10,7 @@
 //! leg          one call of one peer, from INVITE to BYE, as the end that asks or is asked
 //! digest       challenges and credentials, of both sides
 //! transaction  what is sent again, answered again, and which answer belongs to what
+//! binding      what a registrar does with a REGISTER
 //!
 //! The rule everywhere: what a peer sends never panics, nothing is counted or kept without a
 //! limit, and what we do not change leaves as it came, octet for octet. Values hold slices of the
@@ -17,6 +18,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may stop at the first surprise"))]
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "a test begins at some moment"))]
 
+pub mod binding;
 pub mod dialog;
 pub mod digest;
 pub mod frame;
