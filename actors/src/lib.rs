@@ -8,7 +8,9 @@
 pub mod customer;
 pub mod directory;
 pub mod gate;
+pub mod lockout;
 pub mod media;
+pub mod places;
 pub mod sandbox;
 pub mod series;
 pub mod sip;

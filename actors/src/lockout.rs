@@ -27,6 +27,17 @@ pub struct Rule {
 pub struct Lockout {
     rule: Rule,
     seen: HashMap<Who, Tries>,
+    /// When the last address that is shut out is let in again.
+    addresses_shut_until: Option<Instant>,
+}
+
+/// Who is shut out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shut {
+    pub address: IpAddr,
+    /// None: whatever name it says.
+    pub name: Option<String>,
+    pub left: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,18 +56,69 @@ struct Tries {
 impl Lockout {
     #[must_use]
     pub fn new(rule: Rule) -> Self {
-        Self { rule, seen: HashMap::new() }
+        Self { rule, seen: HashMap::new(), addresses_shut_until: None }
     }
 
     /// Whether this name from this address is turned away now, whatever it says.
     #[must_use]
     pub fn is_shut(&self, name: &str, address: IpAddr, now: Instant) -> bool {
         let address = neighbourhood(address);
-        let shut = |who: &Who| {
-            let until = self.seen.get(who).and_then(|tries| tries.shut_until);
-            until.is_some_and(|until| now < until)
-        };
-        shut(&Who::Name(name.to_owned(), address)) || shut(&Who::Address(address))
+        self.is_who_shut(&Who::Name(name.to_owned(), address), now)
+            || self.is_who_shut(&Who::Address(address), now)
+    }
+
+    /// The same for this name from this address alone.
+    #[must_use]
+    pub fn is_name_shut(&self, name: &str, address: IpAddr, now: Instant) -> bool {
+        self.is_who_shut(&Who::Name(name.to_owned(), neighbourhood(address)), now)
+    }
+
+    /// The same for all names from this address.
+    #[must_use]
+    pub fn is_address_shut(&self, address: IpAddr, now: Instant) -> bool {
+        self.is_who_shut(&Who::Address(neighbourhood(address)), now)
+    }
+
+    /// Whether any address is shut out with all names.
+    #[must_use]
+    pub fn is_any_address_shut(&mut self, now: Instant) -> bool {
+        if self.addresses_shut_until.is_some_and(|until| now >= until) {
+            self.addresses_shut_until = None;
+        }
+        self.addresses_shut_until.is_some()
+    }
+
+    fn is_who_shut(&self, who: &Who, now: Instant) -> bool {
+        let until = self.seen.get(who).and_then(|tries| tries.shut_until);
+        until.is_some_and(|until| now < until)
+    }
+
+    /// All that is shut out now.
+    #[must_use]
+    pub fn shut(&self, now: Instant) -> Vec<Shut> {
+        let left = |tries: &Tries| tries.shut_until?.checked_duration_since(now);
+        let shut = self.seen.iter().filter_map(|(who, tries)| {
+            let left = left(tries).filter(|left| !left.is_zero())?;
+            Some(match who {
+                Who::Name(name, address) => {
+                    Shut { address: *address, name: Some(name.clone()), left }
+                }
+                Who::Address(address) => Shut { address: *address, name: None, left },
+            })
+        });
+        shut.collect()
+    }
+
+    /// Forgets what this address and its names have tried. How many doors were shut.
+    pub fn pardon(&mut self, address: IpAddr) -> usize {
+        let address = neighbourhood(address);
+        let mut shut = 0;
+        self.seen.retain(|who, tries| {
+            let own = matches!(who, Who::Name(_, own) | Who::Address(own) if *own == address);
+            shut += usize::from(own && tries.shut_until.is_some());
+            !own
+        });
+        shut
     }
 
     /// Counts a wrong try. True: the door is shut from now on.
@@ -65,6 +127,9 @@ impl Lockout {
         let by_name = self.count(Who::Name(name.to_owned(), address), self.rule.tries, now);
         let most = self.rule.tries.saturating_mul(ADDRESS_FACTOR);
         let by_address = self.count(Who::Address(address), most, now);
+        if by_address {
+            self.addresses_shut_until = Some(now + self.rule.shut);
+        }
         by_name || by_address
     }
 

@@ -1,8 +1,8 @@
 //! What is done for each request.
 
+use actors::lockout::Rule;
 use actors::smpp::owner::{CarrierView, Views};
 use actors::smpp::server::accounts::Accounts;
-use actors::smpp::server::lockout::Rule;
 use actors::traffic::interceptors::Interceptors;
 use actors::traffic::router::Router;
 use actors::writer::WriterHandle;

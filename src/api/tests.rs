@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use actors::customer::feed::Feed;
 use actors::directory::Directory;
+use actors::lockout::Rule;
 use actors::smpp::server::accounts::Accounts;
-use actors::smpp::server::lockout::Rule;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::traffic::guard::Guard;
 use actors::traffic::router::Detours;

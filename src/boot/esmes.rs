@@ -4,10 +4,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::lockout::Rule;
+use actors::places::{Limits, Places};
 use actors::smpp::server::accounts::Accounts;
 use actors::smpp::server::caller::Calls;
-use actors::smpp::server::listener::{Limits, Places};
-use actors::smpp::server::lockout::Rule;
 use actors::smpp::tls::{Tls, Trust};
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;

@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actors::customer::feed::Wakes;
+use actors::places::Places;
 use actors::smpp::server::accounts::{Account, Accounts};
 use actors::smpp::server::caller::{Called, Caller, Calls, call};
 use actors::smpp::server::courier::{Courier, CourierArgs, CourierMsg};
 use actors::smpp::server::esme::{Bound, Esme, EsmeArgs, EsmeMsg};
-use actors::smpp::server::listener::{Accepted, Places, listen};
+use actors::smpp::server::listener::{Accepted, listen};
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;
 use metrics::counter;

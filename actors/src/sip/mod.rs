@@ -1,5 +1,19 @@
-//! SIP in the switch: who may register and call.
+//! SIP: sockets, transactions, registrations.
 //!
-//! The wire, transactions and digest are `proto-sip`'s; what is here knows rows and time.
+//! flow          where octets go and come from
+//! transport     sockets and connections; reads messages, writes octets
+//! inbox         from the sockets to the shard of a message, through a gate
+//! shield        whom nobody answers: scanners, and who guesses passwords
+//! shard         transactions of the Call-IDs that are its own, and who serves a request
+//! credentials   who may register and call
+//! registrar     who is registered where
+//! calls         what serves calls, seen from the shards
+//!
+//! Calls come to this later; until then a request for one is refused by name. The wire, transactions, digest
+//! and the arithmetic of bindings are `proto-sip`'s; what is here knows rows, sockets and time.
 
 pub mod credentials;
+pub mod flow;
+pub mod inbox;
+pub mod shield;
+pub mod transport;

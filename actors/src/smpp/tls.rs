@@ -56,7 +56,7 @@ impl Tls {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    pub(super) async fn open<S>(
+    pub(crate) async fn open<S>(
         &self,
         host: &str,
         stream: S,

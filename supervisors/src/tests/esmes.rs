@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::customer::webhook::guard::Networks;
+use actors::lockout::Rule;
+use actors::places::{Limits, Places};
 use actors::smpp::server::accounts::{Account, Accounts};
 use actors::smpp::server::caller::Calls;
-use actors::smpp::server::listener::{Limits, Places};
-use actors::smpp::server::lockout::Rule;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use model::clock::At;
 use model::id::PublicId;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use actors::places::{Limits, Places};
 use actors::smpp::server::courier::CourierMsg;
 use actors::smpp::server::esme::EsmeMsg;
-use actors::smpp::server::listener::{Limits, Places};
 use model::event::EventKind;
 use proto_smpp::{Bind, BindKind, CommandId, CommandStatus, Output, frame};
 use ractor::{ActorRef, Message as Mail};

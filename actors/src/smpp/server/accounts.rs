@@ -26,8 +26,8 @@ use sha2::Sha256;
 use store::SmppAccountRow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::lockout::{Lockout, Rule};
 use super::status;
+use crate::lockout::{Lockout, Rule};
 
 /// What an account is, until it is changed.
 #[derive(Debug)]

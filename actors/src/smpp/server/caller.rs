@@ -18,10 +18,11 @@ use tokio::time::Instant;
 
 use super::accounts::{Account, Accounts, CalledAt};
 use super::courier;
-use super::listener::{Accepted, Places};
+use super::listener::Accepted;
 use super::receipts;
 use crate::customer::feed::Wakes;
 use crate::customer::webhook::guard::Networks;
+use crate::places::Places;
 use crate::smpp::tls::Tls;
 use crate::smpp::wire;
 

@@ -16,7 +16,6 @@ pub mod courier;
 pub mod esme;
 pub mod front;
 pub mod listener;
-pub mod lockout;
 pub mod receipts;
 pub mod status;
 pub mod submit;

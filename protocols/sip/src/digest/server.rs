@@ -112,16 +112,26 @@ impl Nonces {
         algorithms.iter().map(challenge).collect()
     }
 
-    /// The nonce, if it is one of ours and still good.
-    fn open(&self, nonce: &str, request: &Request<'_>) -> Option<NonceId> {
+    /// Whether we made this nonce for this realm and scope, however long ago. Who comes with another has not
+    /// heard our challenge, or lets on not to: its failures say nothing about where it is.
+    pub fn is_ours(&self, nonce: &str, request: &Request<'_>) -> bool {
+        self.unseal(nonce, request).is_some()
+    }
+
+    fn unseal(&self, nonce: &str, request: &Request<'_>) -> Option<NonceId> {
         let octets: [u8; NONCE] = URL_SAFE_NO_PAD.decode(nonce).ok()?.try_into().ok()?;
         let (head, seal) = octets.split_at(NONCE - SEAL);
         self.mac(head, request.realm, request.scope).verify_truncated_left(seal).ok()?;
         let (time, chance) = head.split_first_chunk::<8>()?;
-        let id = NonceId {
+        Some(NonceId {
             issued_ms: u64::from_be_bytes(*time),
             chance: u64::from_be_bytes(*chance.first_chunk()?),
-        };
+        })
+    }
+
+    /// The nonce, if it is one of ours and still good.
+    fn open(&self, nonce: &str, request: &Request<'_>) -> Option<NonceId> {
+        let id = self.unseal(nonce, request)?;
         let past = id.issued_ms.saturating_add(self.life_ms) <= request.now_ms;
         let future = id.issued_ms > request.now_ms.saturating_add(AHEAD_MS);
         (!past && !future).then_some(id)
@@ -289,6 +299,16 @@ mod tests {
         assert_eq!(nonces.check(&credentials, Some(&known), &other, &mut counts), Verdict::Denied);
         let invite = Request { method: "INVITE", ..at(0) };
         assert_eq!(nonces.check(&credentials, Some(&known), &invite, &mut counts), Verdict::Denied);
+    }
+
+    #[test]
+    fn a_nonce_is_ours_where_it_was_given_also_when_it_is_over() {
+        let nonces = nonces();
+        let home = Request { scope: b"192.0.2.1", ..at(0) };
+        let nonce = nonces.make(&home, 1);
+        assert!(nonces.is_ours(&nonce, &Request { now_ms: 10_000_000, ..home }));
+        assert!(!nonces.is_ours(&nonce, &Request { scope: b"192.0.2.2", ..home }));
+        assert!(!nonces.is_ours("invented", &home));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use store::lane::{Accepted, SmppChange, SmppSettings};
 
 use super::*;
 use crate::customer::testing::World;
+use crate::lockout::Rule;
 use crate::smpp::server::accounts::Accounts;
-use crate::smpp::server::lockout::Rule;
 use crate::testing;
 use crate::traffic::admission::{CarrierRoute, Routes};
 
