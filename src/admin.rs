@@ -10,6 +10,7 @@ mod interceptors;
 mod pools;
 mod route;
 mod senders;
+mod sip;
 mod smpp;
 mod socket;
 
@@ -21,6 +22,7 @@ pub use carriers::CarrierRequest;
 pub use desk::Desk;
 pub use interceptors::Trial;
 pub use pools::PoolRequest;
+pub use sip::SipDesk;
 pub(crate) use socket::{ask, listen};
 
 /// What an operator can ask.
@@ -123,6 +125,17 @@ pub enum Request {
         to: String,
         from: Option<String>,
         category: Option<String>,
+    },
+    /// Makes a SIP credential, or gives it another password; shown once.
+    AddSipCredential {
+        organization_id: String,
+        username: String,
+        extension: Option<String>,
+    },
+    /// Who is shut out of SIP.
+    SipBans,
+    SipUnban {
+        address: String,
     },
     /// Senders that wait for approval.
     Senders,

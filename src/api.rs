@@ -31,6 +31,7 @@ mod pools;
 mod protection;
 mod routing;
 mod serve;
+mod sip_ws;
 mod smpp;
 mod suppressions;
 mod system;
@@ -51,6 +52,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use store::Store;
 use supervisors::customers::CustomersHandle;
+use supervisors::sip::SipHandle;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -101,9 +103,19 @@ pub struct AppParts {
     pub carriers: Book,
     /// Told of an SMPP account that was changed.
     pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Where telephones in browsers are let in.
+    pub sip: SipDoor,
     pub readiness: Arc<dyn Fn() -> Vec<PartState> + Send + Sync>,
     /// Prometheus text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// The way from a WebSocket to SIP.
+#[derive(Clone, Default)]
+pub struct SipDoor {
+    pub handle: SipHandle,
+    /// Whose pages may use it, beside our own.
+    pub origins: Vec<String>,
 }
 
 /// What every handler can reach. A clone is the same one.
@@ -132,6 +144,7 @@ pub struct Inner {
     /// Held while rules change in the store and then in memory, so that both see one order.
     rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
+    sip: SipDoor,
     imports: suppressions::Imports,
     webhooks: webhooks::Rules,
     customers: CustomersHandle,
@@ -166,6 +179,7 @@ impl App {
             pools,
             rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
+            sip: parts.sip,
             imports: suppressions::Imports::new(),
             webhooks: webhooks::Rules::new(parts.webhooks),
             customers: parts.customers,
@@ -227,6 +241,7 @@ pub fn router(app: App) -> Router {
     let routes: Router = documented
         .nest("/v1", alias)
         .merge(system::routes())
+        .merge(sip_ws::routes())
         .merge(doors::routes(&app.compatibility))
         .fallback(frame::unknown_path)
         .method_not_allowed_fallback(frame::method_not_allowed)

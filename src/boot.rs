@@ -10,6 +10,7 @@ mod doors;
 pub(crate) mod esmes;
 pub(crate) mod interceptors;
 mod keeping;
+pub(crate) mod sip;
 mod webhooks;
 
 use std::net::{SocketAddr, TcpListener};
@@ -20,6 +21,7 @@ use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::media::Media;
 use actors::series::Series;
+use actors::sip::credentials::Credentials;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::server::accounts::Accounts;
@@ -45,13 +47,14 @@ use supervisors::root::{Root, RootArgs, RootMsg, WriterPlan};
 use supervisors::sandbox::SandboxHandle;
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Desk};
+use crate::admin::{self, Desk, SipDesk};
 use crate::api::{self, App, AppParts};
 use crate::carriers::{Book, RunningParts};
 use crate::health::Health;
 use crate::home::{Home, Lock};
 use crate::settings::Settings;
 use crate::vault::Vault;
+use sip::SipAddresses;
 
 /// The file of the data folder that SMPP passwords are hashed under.
 pub(crate) const SMPP_KEY: &str = "smpp-key";
@@ -72,7 +75,10 @@ pub struct Switch {
     /// Where customers bind, and where with TLS.
     pub smpp: Option<SocketAddr>,
     pub smpp_tls: Option<SocketAddr>,
+    /// Where telephones register.
+    pub sip: SipAddresses,
     pub accounts: Accounts,
+    pub credentials: Credentials,
     pub store: Store,
     pub writer: WriterHandle,
     /// What calls cost.
@@ -239,8 +245,14 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     )?;
     let (smpp, smpp_tls) = (esmes.plain, esmes.tls);
     let media = Media::start(&settings.media.plane()).context("media")?;
+    let credentials = sip::credentials(&store).await?;
+    let nonce_key = home.secret(sip::NONCE_KEY)?;
+    let telephones = sip::server(&settings, &nonce_key, &credentials, &store, &writer)?;
+    let sip_handle = telephones.handle();
+    let sip_gauges = sip::Gauges::new(sip_handle.clone());
     let root = RootArgs {
         esmes: Some(esmes.args),
+        sip: telephones.args,
         writer: WriterPlan {
             store: store.clone(),
             alternatives: translate::alternatives,
@@ -298,15 +310,28 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
             let system_id = system_id.to_owned();
             let _ = tree.send_message(RootMsg::AccountChanged { system_id });
         }),
+        sip: api::SipDoor {
+            handle: sip_handle.clone(),
+            origins: settings.sip.allowed_origins.clone(),
+        },
         readiness: Arc::new(move || health.parts()),
         metrics: Arc::new(move || {
+            sip_gauges.publish();
             shown.all().iter().for_each(|view| view.publish(At::now().micros()));
             metrics.render()
         }),
     });
     let desk =
         Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
-    let desk = desk.intercepted(rules).routed_by(router).keeping(book).pooling(app.pools());
+    let desk =
+        desk.intercepted(rules).routed_by(router).keeping(book).pooling(app.pools()).hearing(
+            SipDesk {
+                domain: settings.sip.domain.clone(),
+                credentials_max: settings.sip.credentials_per_organization_max,
+                credentials: Some(credentials.clone()),
+                handle: sip_handle,
+            },
+        );
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {
@@ -321,7 +346,9 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         http,
         smpp,
         smpp_tls,
+        sip: telephones.places,
         accounts: esme_accounts,
+        credentials,
         store,
         writer,
         voice_rates,

@@ -10,6 +10,7 @@ mod send;
 mod sender;
 mod serve;
 mod simulate;
+mod sip;
 mod smpp;
 mod tail;
 
@@ -51,6 +52,9 @@ enum Command {
     /// What customers bind as.
     #[command(subcommand)]
     Smpp(smpp::SmppCommand),
+    /// What telephones register as, and who is shut out.
+    #[command(subcommand)]
+    Sip(sip::SipCommand),
     /// Rules on messages: which there are, and what they would do.
     #[command(subcommand)]
     Interceptor(interceptor::InterceptorCommand),
@@ -149,6 +153,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Key(command) => desk::key(command).await,
         Command::Topup(args) => desk::top_up(args).await,
         Command::Smpp(command) => smpp::run(command).await,
+        Command::Sip(command) => sip::run(command).await,
         Command::Interceptor(command) => interceptor::run(command).await,
         Command::Carrier(command) => carrier::run(command).await,
         Command::Pool(command) => pool::run(command).await,

@@ -16,9 +16,12 @@ use store::lane::{Admin, SmppChange};
 use crate::admin::{Desk, Minted, Request, mint};
 use crate::boot::Switch;
 use crate::home::Home;
+use crate::settings::Sip;
+use crate::telephones::{Issued, Office};
 
 const KEY_FILE: &str = "dev-key";
 const ACCOUNT_FILE: &str = "dev-smpp-password";
+const PHONE_FILE: &str = "dev-sip-password";
 const SYSTEM_ID: &str = "dev";
 /// A hundred dollars to play with.
 const CREDIT: Micros = Micros(100_000_000);
@@ -90,8 +93,44 @@ pub(crate) async fn account(home: &Home, switch: &Switch) -> Result<Account> {
     Ok(Account { password })
 }
 
-/// Says where everything is. `alone`: there are no carriers but the sandbox.
-pub(crate) fn welcome(switch: &Switch, (data, alone): (&str, bool), key: &str, account: &Account) {
+/// The SIP credential of the development organization: the same, for a telephone.
+pub(crate) async fn phone(home: &Home, switch: &Switch, sip: &Sip) -> Result<Issued> {
+    let rows = switch.store.organizations(1).await?;
+    let Some(organization) = rows.first() else { anyhow::bail!("no organization") };
+    let organization = OrgId(organization.id);
+    let slug = switch.store.organization_slug(organization).await?.unwrap_or_default();
+    let realm = model::sip::realm(&slug, &sip.domain);
+    if let Some(password) = home.read(PHONE_FILE)?
+        && let Some(known) = switch.credentials.find(&realm, SYSTEM_ID)
+    {
+        let (id, username) = (known.of.public_id, SYSTEM_ID.to_owned());
+        return Ok(Issued { id, username, password, realm });
+    }
+    let office = Office {
+        store: &switch.store,
+        writer: &switch.writer,
+        credentials: Some(&switch.credentials),
+        domain: &sip.domain,
+        most: sip.credentials_per_organization_max,
+    };
+    let issued = office.issue(organization, SYSTEM_ID, None).await?;
+    home.write(PHONE_FILE, &issued.password)?;
+    Ok(issued)
+}
+
+/// What is printed at the start.
+pub(crate) struct Welcome<'a> {
+    pub(crate) data: &'a str,
+    /// There are no carriers but the sandbox.
+    pub(crate) alone: bool,
+    pub(crate) key: &'a str,
+    pub(crate) account: &'a Account,
+    pub(crate) phone: &'a Issued,
+}
+
+/// Says where everything is.
+pub(crate) fn welcome(switch: &Switch, said: &Welcome<'_>) {
+    let Welcome { data, alone, key, account, phone } = *said;
     let offline = if alone {
         "Orbit is running, offline. Nothing leaves this machine."
     } else {
@@ -100,10 +139,13 @@ pub(crate) fn welcome(switch: &Switch, (data, alone): (&str, bool), key: &str, a
     let at = switch.http;
     let smpp = switch.smpp.map_or(String::from("off"), |at| at.to_string());
     let password = &account.password;
+    let sip = switch.sip.plain.map_or(String::from("off"), |at| at.to_string());
+    let Issued { username, password: secret, realm, .. } = phone;
     println!(
         "\n{offline}\n\n  \
          REST   http://{at}/api/v1\n  \
          SMPP   {smpp}, system_id {SYSTEM_ID}, password {password}\n  \
+         SIP    {sip}, user {username}, password {secret}, domain {realm}\n  \
          docs   http://{at}/docs\n  \
          data   {data}\n  \
          key    {key}\n\n\

@@ -16,6 +16,7 @@ mod home;
 mod pools;
 pub mod settings;
 pub mod simulate;
+mod telephones;
 #[cfg(test)]
 mod tidy;
 pub mod vault;

@@ -25,8 +25,8 @@ use serde_json::Value;
 use tokio::task::LocalSet;
 
 use scenario::{
-    bare, caps, carrier, crash, fair, http, idle, kannel, neighbours, pace, rtp, schedules, sms,
-    soak, store as store_lane, storm, stream, transit, webhooks,
+    bare, caps, carrier, crash, fair, http, idle, kannel, neighbours, pace, register, rtp,
+    schedules, sms, soak, store as store_lane, storm, stream, transit, webhooks,
 };
 
 #[derive(Parser)]
@@ -52,6 +52,8 @@ enum Scenario {
     Soak(soak::SoakArgs),
     /// Thousands of binds within seconds, half of them with a wrong password.
     Storm(storm::StormArgs),
+    /// Telephones that register over UDP, by rate and by memory.
+    Register(register::RegisterArgs),
     /// Thousands of binds that do nothing, and the memory they cost.
     Idle(idle::IdleArgs),
     /// A carrier that flaps, one that never answers, a customer who never reads.
@@ -118,6 +120,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Transit(args) => transit::run(args).await,
             Scenario::Soak(args) => soak::run(args).await,
             Scenario::Storm(args) => storm::run(args).await,
+            Scenario::Register(args) => register::run(args).await,
             Scenario::Idle(args) => idle::run(args).await,
             Scenario::Neighbours(args) => neighbours::run(args).await,
             Scenario::Pace(args) => pace::run(args).await,

@@ -22,7 +22,8 @@ use store::lane::{Admin, AdminDone};
 use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
-use super::{Minted, Request, carriers, interceptors, mint, pools, route, senders, smpp};
+use super::sip::SipDesk;
+use super::{Minted, Request, carriers, interceptors, mint, pools, route, senders, sip, smpp};
 use crate::carriers::Book;
 use crate::pools::PoolBook;
 
@@ -45,6 +46,7 @@ pub struct Desk {
     /// Of a running switch.
     pub(super) router: Option<Router>,
     pub(super) book: Option<Book>,
+    pub(super) sip: SipDesk,
     pub(super) pools: PoolBook,
 }
 
@@ -59,8 +61,8 @@ impl Desk {
     ) -> Self {
         let interceptors = Interceptors::default();
         let pools = PoolBook::new(store.clone(), writer.clone(), Router::default());
-        let (router, book) = (None, None);
-        Self { store, writer, root, views, accounts, interceptors, router, book, pools }
+        let (router, book, sip) = (None, None, SipDesk::default());
+        Self { store, writer, root, views, accounts, interceptors, router, book, sip, pools }
     }
 
     /// The same desk, which knows these rules.
@@ -79,6 +81,12 @@ impl Desk {
     #[must_use]
     pub(crate) fn pooling(self, pools: PoolBook) -> Self {
         Self { pools, ..self }
+    }
+
+    /// The same desk, which makes SIP credentials and knows who is shut out.
+    #[must_use]
+    pub fn hearing(self, sip: SipDesk) -> Self {
+        Self { sip, ..self }
     }
 
     /// The same desk, which keeps these carriers.
@@ -113,6 +121,11 @@ impl Desk {
                 let asked = smpp::Asked { organization_id, system_id, password, mode, fields };
                 smpp::add(self, asked).await
             }
+            Request::AddSipCredential { organization_id, username, extension } => {
+                sip::add(self, &organization_id, &username, extension.as_deref()).await
+            }
+            Request::SipBans => sip::bans(self),
+            Request::SipUnban { address } => sip::pardon(self, &address),
             Request::ListSmppAccounts => smpp::list(&self.store).await,
             Request::Interceptors { organization_id } => {
                 interceptors::list(self, organization_id.as_deref()).await

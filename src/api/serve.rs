@@ -55,10 +55,11 @@ pub async fn serve(
 ) -> io::Result<()> {
     let doors = Doors(Arc::new(Semaphore::new(http.connections_max)));
     let head_time = Duration::from_secs(http.header_timeout_s);
-    let mut server = axum_server::from_tcp(listener)?
-        .http1_only()
-        .handle(handle)
-        .first_request_timeout(head_time);
+    let mut server =
+        axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(head_time);
+    // The server's own way to speak HTTP/1 alone serves no upgrades.
+    let builder = server.http_builder();
+    *builder = builder.clone().http1_only();
     // The parser's buffer is the bound of memory; our own limit, with its envelope, lies below.
     let buffer = http.header_limit_bytes.saturating_mul(2);
     server

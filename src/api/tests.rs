@@ -325,6 +325,7 @@ fn app_of(
         accounts: Accounts::new([7; 32], NEVER_SHUT),
         carriers,
         smpp_changed: Arc::new(|_| {}),
+        sip: super::SipDoor::default(),
         readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),
         metrics: Arc::new(|| String::from("orbit_up 1\n")),
     })

@@ -21,7 +21,7 @@ use supervisors::esmes::{Door, EsmesArgs};
 use supervisors::restart::Policy;
 use tokio_rustls::TlsAcceptor;
 
-use crate::settings::{Settings, Smpp};
+use crate::settings::Settings;
 use crate::vault::Vault;
 
 /// Accounts read at once.
@@ -79,7 +79,11 @@ pub(super) fn server(
         None => None,
     };
     let tls = match smpp.tls_bind {
-        Some(address) => Some(open(address, "smpp.tls_bind", Some(acceptor(smpp)?), &mut doors)?),
+        Some(address) => {
+            let files = (smpp.tls_cert.as_deref(), smpp.tls_key.as_deref());
+            let acceptor = acceptor("smpp", files)?;
+            Some(open(address, "smpp.tls_bind", Some(acceptor), &mut doors)?)
+        }
         None => None,
     };
     let args = EsmesArgs {
@@ -134,13 +138,19 @@ fn open(
     Ok(address)
 }
 
-fn acceptor(smpp: &Smpp) -> Result<TlsAcceptor> {
-    let (cert, key) = (smpp.tls_cert.as_deref(), smpp.tls_key.as_deref());
+/// Of the certificate and key that this section names.
+pub(super) fn acceptor(
+    section: &str,
+    (cert, key): (Option<&str>, Option<&str>),
+) -> Result<TlsAcceptor> {
     let (cert, key) = (cert.unwrap_or_default(), key.unwrap_or_default());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect)
-        .with_context(|| format!("smpp.tls_cert {cert}"));
-    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("smpp.tls_key {key}"))?;
+        .with_context(|| format!("{section}.tls_cert {cert}"));
+    let key =
+        PrivateKeyDer::from_pem_file(key).with_context(|| format!("{section}.tls_key {key}"))?;
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain?, key);
-    Ok(TlsAcceptor::from(Arc::new(config.context("smpp.tls_cert and smpp.tls_key")?)))
+    Ok(TlsAcceptor::from(Arc::new(
+        config.with_context(|| format!("{section}.tls_cert and {section}.tls_key"))?,
+    )))
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use store::Store;
 
 use super::Common;
-use crate::admin::{Desk, Request, ask};
+use crate::admin::{Desk, Request, SipDesk, ask};
 use crate::boot::esmes::accounts;
 use crate::boot::{SMPP_KEY, carriers, interceptors, open_store};
 use crate::carriers::Book;
@@ -214,7 +214,11 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     let accounts = accounts(settings, key, vault, &store).await?;
     let writer_handle = WriterHandle::new(shared);
     let desk = Desk::new(store.clone(), writer_handle.clone(), None, Views::default(), accounts);
-    let mut desk = desk.intercepted(interceptors::load(settings, &store).await?);
+    let mut desk = desk.intercepted(interceptors::load(settings, &store).await?).hearing(SipDesk {
+        domain: settings.sip.domain.clone(),
+        credentials_max: settings.sip.credentials_per_organization_max,
+        ..SipDesk::default()
+    });
     let seals = matches!(
         request,
         Request::Carrier { .. } | Request::AddSmppAccount { .. } | Request::SetSmppAccount { .. }

@@ -30,6 +30,9 @@ pub(crate) struct DevArgs {
     /// Where SMPP customers bind; any free port when this one is taken.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2775")]
     smpp_bind: String,
+    /// Where telephones register; any free port when this one is taken.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5060")]
+    sip_bind: String,
     /// Where the data is kept.
     #[arg(long, value_name = "FOLDER", default_value = "./orbit-data")]
     data: String,
@@ -51,6 +54,11 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<()> {
             tracing::info!(%smpp, tls, "customers bind here");
         }
     }
+    for (sip, tls) in [(switch.sip.plain, false), (switch.sip.tls, true)] {
+        if let Some(sip) = sip {
+            tracing::info!(%sip, tls, "telephones register here");
+        }
+    }
     tracing::info!(http = %switch.http, "ready");
     until_told(switch).await
 }
@@ -64,16 +72,20 @@ pub(crate) async fn dev(args: DevArgs) -> Result<()> {
         set("log.level", level),
         set("sandbox.enabled", "true"),
         set("smpp.bind", &free_or_any(&args.smpp_bind)),
+        set("sip.bind", &free_or_any(&args.sip_bind)),
     ];
     let config = args.config.as_deref();
     let settings = Settings::load(config, crate::settings::environment(), overrides)?;
     let alone = settings.carriers.is_empty();
     start_logs(&settings)?;
     let data = home::Home::open(&settings.data.dir)?;
+    let sip = settings.sip.clone();
     let switch = start(settings, SandboxLive::Default).await?;
     let key = dev::key(&data, &switch).await?;
     let account = dev::account(&data, &switch).await?;
-    dev::welcome(&switch, (&args.data, alone), &key, &account);
+    let phone = dev::phone(&data, &switch, &sip).await?;
+    let (key, account, phone) = (key.as_str(), &account, &phone);
+    dev::welcome(&switch, &dev::Welcome { data: &args.data, alone, key, account, phone });
     let journey = tokio::spawn(dev::follow(switch.store.clone()));
     let ended = until_told(switch).await;
     journey.abort();
@@ -84,7 +96,8 @@ pub(crate) async fn dev(args: DevArgs) -> Result<()> {
 /// at a port that some other program has.
 fn free_or_any(address: &str) -> String {
     let taken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
-    match std::net::TcpListener::bind(address) {
+    let tried = std::net::TcpListener::bind(address);
+    match tried.and_then(|_| std::net::UdpSocket::bind(address)) {
         Err(error) if taken(&error) => match address.rsplit_once(':') {
             Some((host, _)) => format!("{host}:0"),
             None => address.to_owned(),

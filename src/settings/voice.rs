@@ -1,15 +1,52 @@
 //! Phones and calls: `[sip] [emergency]`.
 
+use std::net::SocketAddr;
+
 use model::emergency::{self, EXTRA_DIGITS};
 use model::sip;
+use proto_sip::digest::Algorithm;
 use serde::{Deserialize, Serialize};
 
-use super::Faults;
+use super::{Faults, some_address, some_text};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sip {
+    /// UDP and TCP.
+    #[serde(deserialize_with = "some_address")]
+    pub bind: Option<SocketAddr>,
+    #[serde(deserialize_with = "some_address")]
+    pub tls_bind: Option<SocketAddr>,
+    #[serde(deserialize_with = "some_text")]
+    pub tls_cert: Option<String>,
+    #[serde(deserialize_with = "some_text")]
+    pub tls_key: Option<String>,
+    #[serde(deserialize_with = "some_text")]
+    pub public_address: Option<String>,
+    pub allowed_origins: Vec<String>,
     pub domain: String,
+    pub digest_algorithms: Vec<String>,
+    pub digest_without_qop: bool,
+    pub nonce_life_s: u64,
+    pub expires_min_s: u32,
+    pub expires_max_s: u32,
+    pub expires_default_s: u32,
+    pub lockout_tries: u32,
+    pub lockout_within_s: u64,
+    pub lockout_s: u64,
+    pub scanners: Vec<String>,
+    pub connections_max: usize,
+    pub per_address_max: usize,
+    pub unbound_per_address_max: usize,
+    pub message_max_bytes: usize,
+    pub message_timeout_s: u64,
+    pub write_timeout_s: u64,
+    pub idle_timeout_s: u64,
+    pub shards: usize,
+    pub messages_max: usize,
+    pub registers_max: usize,
+    pub transactions_max: usize,
+    pub retry_after_s: u32,
     pub credentials_per_organization_max: u32,
 }
 
@@ -19,6 +56,55 @@ impl Sip {
         faults.unless(sip::is_domain(&self.domain), "sip", "domain", expected);
         let most = u64::from(self.credentials_per_organization_max);
         faults.range(most, 0..=1_000_000, "sip", "credentials_per_organization_max");
+        let files = self.tls_cert.is_some() && self.tls_key.is_some();
+        let expected = "set together with sip.tls_cert and sip.tls_key";
+        faults.unless(files || self.tls_bind.is_none(), "sip", "tls_bind", expected);
+        let names = self.algorithms().len();
+        let expected = "a list of MD5 and SHA-256, the better first";
+        let known = names > 0 && names == self.digest_algorithms.len();
+        faults.unless(known, "sip", "digest_algorithms", expected);
+        let named = self.scanners.iter().all(|name| (3..=64).contains(&name.len()));
+        faults.unless(named, "sip", "scanners", "names of 3 to 64 characters");
+        self.check_ranges(faults);
+    }
+
+    fn check_ranges(&self, faults: &mut Faults) {
+        let long = |number: usize| number as u64;
+        let least = u64::from(self.expires_min_s);
+        let most = u64::from(self.expires_max_s);
+        let usual = u64::from(self.expires_default_s);
+        let million = 1_000_000;
+        for (value, range, key) in [
+            (self.nonce_life_s, 10..=86_400, "nonce_life_s"),
+            (least, 1..=86_400, "expires_min_s"),
+            (most, least..=604_800, "expires_max_s"),
+            (usual, least..=most, "expires_default_s"),
+            (u64::from(self.lockout_tries), 0..=million, "lockout_tries"),
+            (self.lockout_within_s, 1..=86_400, "lockout_within_s"),
+            (self.lockout_s, 1..=86_400, "lockout_s"),
+            (long(self.connections_max), 1..=million, "connections_max"),
+            (long(self.per_address_max), 1..=million, "per_address_max"),
+            (long(self.unbound_per_address_max), 1..=million, "unbound_per_address_max"),
+            (long(self.message_max_bytes), 2_048..=65_535, "message_max_bytes"),
+            (self.message_timeout_s, 1..=600, "message_timeout_s"),
+            (self.write_timeout_s, 1..=600, "write_timeout_s"),
+            (self.idle_timeout_s, 1..=86_400, "idle_timeout_s"),
+            (long(self.shards), 1..=64, "shards"),
+            (long(self.messages_max), 64..=million, "messages_max"),
+            (long(self.registers_max), 64..=million, "registers_max"),
+            (long(self.transactions_max), 1_000..=10 * million, "transactions_max"),
+            (u64::from(self.retry_after_s), 1..=3_600, "retry_after_s"),
+        ] {
+            faults.range(value, range, "sip", key);
+        }
+    }
+
+    /// In the order in which they are offered; what is none is left out.
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<Algorithm> {
+        let known = [Algorithm::Md5, Algorithm::Sha256];
+        let named = |name: &String| known.into_iter().find(|one| one.name() == name);
+        self.digest_algorithms.iter().filter_map(named).collect()
     }
 }
 

@@ -13,9 +13,12 @@
 //! ├─ scheduler           what falls due
 //! ├─ customers
 //! │  └─ endpoint         one per webhook endpoint; when it dies it alone is started again
-//! └─ esmes
-//!    ├─ ESME             one per connection, temporary
-//!    └─ courier          one per account with a receiving bind
+//! ├─ esmes
+//! │  ├─ ESME             one per connection, temporary
+//! │  └─ courier          one per account with a receiving bind
+//! └─ sip
+//!    ├─ registrar        who is registered where; when it dies it alone is started again
+//!    └─ shard            transactions, by Call-ID; the same
 //!
 //! A restart policy is arithmetic (`restart`); what killed its actor twice is set aside.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
@@ -27,6 +30,7 @@ pub mod esmes;
 pub mod restart;
 pub mod root;
 pub mod sandbox;
+pub mod sip;
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ use crate::customers::{CustomersArgs, CustomersSupervisor};
 use crate::esmes::{EsmesArgs, EsmesMsg, EsmesSupervisor};
 use crate::restart::{Log, Policy};
 use crate::sandbox::{SandboxArgs, SandboxHandle, SandboxSupervisor};
+use crate::sip::{SipArgs, SipSupervisor};
 
 pub enum RootMsg {
     Pause {
@@ -65,11 +66,12 @@ pub enum Part {
     Scheduler,
     Customers,
     Esmes,
+    Sip,
 }
 
 impl Part {
     /// In the order in which they start, behind the writer.
-    const OTHERS: [Self; 8] = [
+    const OTHERS: [Self; 9] = [
         Self::Sandbox,
         Self::Carriers,
         Self::Sweeper,
@@ -78,6 +80,7 @@ impl Part {
         Self::Scheduler,
         Self::Customers,
         Self::Esmes,
+        Self::Sip,
     ];
 }
 
@@ -119,6 +122,8 @@ pub struct RootArgs {
     pub customers: CustomersArgs,
     /// None: nobody binds to us.
     pub esmes: Option<EsmesArgs>,
+    /// None: no telephone registers.
+    pub sip: Option<SipArgs>,
     pub policy: Policy,
 }
 
@@ -254,6 +259,10 @@ impl RootState {
             Part::Customers => linked(CustomersSupervisor, args.customers.clone(), me).await?,
             Part::Esmes => match args.esmes.clone() {
                 Some(args) => linked(EsmesSupervisor, args, me).await?,
+                None => return Ok(None),
+            },
+            Part::Sip => match args.sip.clone() {
+                Some(args) => linked(SipSupervisor, args, me).await?,
                 None => return Ok(None),
             },
         }))

@@ -177,6 +177,14 @@ impl Credentials {
         self.in_realm(realm, |_| Some(())).is_some()
     }
 
+    /// The realm of all, if there is one only.
+    #[must_use]
+    pub fn only_realm(&self) -> Option<Arc<str>> {
+        let all = self.read();
+        let mut realms = all.realms.keys();
+        realms.next().filter(|_| all.realms.len() == 1).cloned()
+    }
+
     #[must_use]
     pub fn count(&self) -> usize {
         self.read().by_number.len()

@@ -12,8 +12,11 @@
 //! Calls come to this later; until then a request for one is refused by name. The wire, transactions, digest
 //! and the arithmetic of bindings are `proto-sip`'s; what is here knows rows, sockets and time.
 
+pub mod calls;
 pub mod credentials;
 pub mod flow;
 pub mod inbox;
+pub mod registrar;
+pub mod shard;
 pub mod shield;
 pub mod transport;

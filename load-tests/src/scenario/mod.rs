@@ -12,6 +12,7 @@ pub(crate) mod idle;
 pub(crate) mod kannel;
 pub(crate) mod neighbours;
 pub(crate) mod pace;
+pub(crate) mod register;
 pub(crate) mod rtp;
 pub(crate) mod schedules;
 pub(crate) mod sms;

@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::world::{Kept, run, signal, spawn, wait_until};
 
+/// Switches that start at once take no port of each other.
+const FREE: [&str; 4] = ["--smpp-bind", "127.0.0.1:0", "--sip-bind", "127.0.0.1:0"];
+
 struct Dev {
     child: Kept,
     out: std::path::PathBuf,
@@ -20,7 +23,7 @@ impl Dev {
     /// Starts `orbit dev` and waits for its welcome.
     async fn start(folder: &Path, name: &str) -> Self {
         let bind = format!("127.0.0.1:{}", free_port().expect("a port"));
-        let child = spawn(folder, &["dev", "--bind", &bind], name);
+        let child = spawn(folder, &[&["dev", "--bind", &bind][..], &FREE].concat(), name);
         let dev = Self { child, out: folder.join(format!("{name}.out")), bind };
         let welcomed = wait_until(async || dev.said().contains("Messages show here"));
         let errors = fs::read_to_string(folder.join(format!("{name}.err")));

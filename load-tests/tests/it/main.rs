@@ -26,6 +26,7 @@ mod kannel;
 mod long;
 mod opt_out;
 mod outbind;
+mod phones;
 mod pools;
 mod postgres;
 mod protection;

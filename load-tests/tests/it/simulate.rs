@@ -59,7 +59,9 @@ async fn the_development_switch_tries_a_carrier_of_a_settings_file() {
     let config = folder.join("trial.toml");
     std::fs::write(&config, world.carriers()).expect("a file");
     let config = config.display().to_string();
-    let words = ["dev", "--bind", "127.0.0.1:0", "--smpp-bind", "127.0.0.1:0", "--config", &config];
+    let free = "127.0.0.1:0";
+    let words =
+        ["dev", "--bind", free, "--smpp-bind", free, "--sip-bind", free, "--config", &config];
     let dev = spawn(&folder, &words, "dev");
     let said = || std::fs::read_to_string(folder.join("dev.out")).unwrap_or_default();
     let up = wait_until(async || said().contains("Messages show here")).await;

@@ -249,6 +249,7 @@ impl Plan {
             scheduler,
             customers,
             esmes: None,
+            sip: None,
             policy: self.root_policy,
         };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();

@@ -182,7 +182,7 @@ async fn a_stream_brings_messages_pings_and_an_alias() {
     let mut stream = TcpStream::connect(world.tcp).await.unwrap();
     let first = options("one", "").replace("UDP 127.0.0.1:9", "TCP 127.0.0.1:9;alias");
     let two = format!("\r\n\r\n{first}{}", options("two", ""));
-    let (head, tail) = two.split_at(200);
+    let (head, tail) = two.split_at(100);
     stream.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(read_some(&mut stream).await, "\r\n", "the answer to a ping");
     stream.write_all(tail.as_bytes()).await.unwrap();
@@ -210,7 +210,7 @@ async fn a_stream_out_of_step_is_answered_and_closed() {
         let mut all = String::new();
         let read = timeout(PATIENCE, stream.read_to_string(&mut all)).await;
         assert!(read.is_ok_and(|read| read.is_ok()), "closed: {bad}");
-        assert!(all.starts_with("SIP/2.0 400 ") || all.starts_with("SIP/2.0 513 "), "{bad}: {all}");
+        assert!(all.starts_with("SIP/2.0 4"), "{bad}: {all}");
     }
 }
 

@@ -1,0 +1,305 @@
+//! `register`: telephones that register over UDP as fast as they are answered, with a challenge each or with
+//! the nonce that they know, and the memory that many bindings take.
+//!
+//! Credentials are made by the API; each has some contacts. Three turns: all register with a challenge, all
+//! refresh with their nonce, and then memory is read. CPU is the switch's own, so the figures per core hold
+//! whatever else the machine does.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use proto_sip::digest::client::{Account, Attempt, Client, Target};
+use serde_json::{Value, json};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+use super::bench::Bench;
+use super::flow::tenths;
+use crate::api::Api;
+use crate::peer::smsc::SmscOptions;
+use crate::process;
+use crate::process::free_port;
+use crate::switch::SwitchArgs;
+
+const CREDENTIALS: &str = "/api/v1/sip-credentials";
+/// Without an answer for so long a telephone sends again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Sent again so often without an answer, the switch is broken.
+const TRIES: u32 = 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    #[command(flatten)]
+    switch: SwitchArgs,
+    /// Bindings in all.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    bindings: u32,
+    /// Contacts of each credential.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50))]
+    contacts: u32,
+    /// REGISTERs under way at once.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    window: u32,
+    /// Turns of refreshes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    turns: u32,
+    /// Registrations a second and core, with a nonce that is known.
+    #[arg(long, default_value_t = 5_000.0)]
+    rate_min: f64,
+    /// Of 100,000 bindings.
+    #[arg(long, default_value_t = 150.0)]
+    memory_max_mb: f64,
+    #[command(flatten)]
+    smsc: SmscOptions,
+}
+
+/// One telephone.
+struct Phone {
+    number: usize,
+    user: String,
+    realm: String,
+    client: Client,
+    attempt: Attempt,
+    cseq: u32,
+    sent: Instant,
+    tries: u32,
+    request: Vec<u8>,
+    waits: bool,
+}
+
+/// What a turn was.
+#[derive(Default)]
+struct Turn {
+    seconds: f64,
+    cpu_micros: u64,
+    granted: u64,
+    challenges: u64,
+    again: u64,
+}
+
+pub(crate) async fn run(args: RegisterArgs) -> Result<Option<Value>> {
+    let sip = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+    let credentials = args.bindings.div_ceil(args.contacts);
+    let more = format!(
+        "\n[sip]\nbind = \"{sip}\"\ncredentials_per_organization_max = {credentials}\n\
+         digest_algorithms = [\"SHA-256\"]\n"
+    );
+    let mut bench = Bench::start("register", &args.switch, &args.smsc, ("", &more)).await?;
+    let mut phones = phones(&bench, &args, credentials).await?;
+    let before = memory(&bench);
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    socket.connect(sip).await?;
+    let first = turn(&bench, &socket, &mut phones, args.window).await?;
+    let after = memory(&bench);
+    let mut refreshed = Turn::default();
+    for _ in 0..args.turns {
+        let one = turn(&bench, &socket, &mut phones, args.window).await?;
+        refreshed.seconds += one.seconds;
+        refreshed.cpu_micros += one.cpu_micros;
+        refreshed.granted += one.granted;
+        refreshed.challenges += one.challenges;
+        refreshed.again += one.again;
+    }
+    let peak = tenths(process::peak_memory_kb(bench.switch.id()) as f64 / 1024.0);
+    bench.switch.stop();
+    let per_core = per_core(&refreshed);
+    let bytes = (after - before) * 1024.0 * 1024.0 / f64::from(args.bindings);
+    let per_100k = tenths(bytes * 100_000.0 / 1024.0 / 1024.0);
+    Ok(Some(json!({
+        "scenario": "register",
+        "passed": per_core >= args.rate_min && per_100k <= args.memory_max_mb,
+        "store": args.switch.store_name(),
+        "bindings": args.bindings,
+        "per_second": tenths(refreshed.granted as f64 / refreshed.seconds),
+        "per_second_and_core": tenths(per_core),
+        "cpu_micros": tenths(refreshed.cpu_micros as f64 / refreshed.granted.max(1) as f64),
+        "challenged_per_second": tenths(first.granted as f64 / first.seconds),
+        "challenged_per_second_and_core": tenths(self::per_core(&first)),
+        "challenged_cpu_micros": tenths(first.cpu_micros as f64 / first.granted.max(1) as f64),
+        "challenges_when_refreshed": refreshed.challenges,
+        "sent_again": first.again + refreshed.again,
+        "memory_before_mb": before,
+        "memory_mb": after,
+        "memory_peak_mb": peak,
+        "bytes_per_binding": tenths(bytes),
+        "memory_per_100000_mb": per_100k,
+    })))
+}
+
+fn memory(bench: &Bench) -> f64 {
+    tenths(process::memory_kb(bench.switch.id()) as f64 / 1024.0)
+}
+
+fn per_core(turn: &Turn) -> f64 {
+    turn.granted as f64 * 1_000_000.0 / turn.cpu_micros.max(1) as f64
+}
+
+async fn phones(bench: &Bench, args: &RegisterArgs, credentials: u32) -> Result<Vec<Phone>> {
+    let mut api = Api::new(bench.switch.address, &bench.switch.key);
+    let mut phones = Vec::new();
+    for number in 0..credentials {
+        let body = json!({"label": format!("load {number}"), "max_contacts": args.contacts});
+        let made = api.create(CREDENTIALS, &body.to_string()).await?;
+        let text = |name: &str| {
+            let value = made["data"][name].as_str().map(str::to_owned);
+            value.with_context(|| format!("{name} in {made}"))
+        };
+        let (user, password) = (text("sip_username")?, text("sip_password")?);
+        let realm = text("sip_server")?;
+        for _ in 0..args.contacts {
+            if phones.len() == args.bindings as usize {
+                break;
+            }
+            phones.push(Phone {
+                number: phones.len(),
+                user: user.clone(),
+                realm: realm.clone(),
+                client: Client::new(vec![Account::new(&realm, &user, &password)]),
+                attempt: Attempt::default(),
+                cseq: 0,
+                sent: Instant::now(),
+                tries: 0,
+                request: Vec::new(),
+                waits: false,
+            });
+        }
+    }
+    Ok(phones)
+}
+
+impl Phone {
+    fn register(&mut self, authorization: Option<&str>, from: SocketAddr) {
+        self.cseq += 1;
+        let (user, realm, number, cseq) = (&self.user, &self.realm, self.number, self.cseq);
+        let authorization =
+            authorization.map_or(String::new(), |value| format!("Authorization: {value}\r\n"));
+        self.request = format!(
+            "REGISTER sip:{realm} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{number}.{cseq};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:{user}@{realm}>;tag={number}\r\nTo: <sip:{user}@{realm}>\r\n\
+             Call-ID: {number}\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:{user}-{number}@{from}>\r\n\
+             Expires: 3600\r\nUser-Agent: orbit-load\r\n{authorization}Content-Length: 0\r\n\r\n"
+        )
+        .into_bytes();
+        self.tries = 0;
+        self.waits = true;
+    }
+
+    fn uri(&self) -> String {
+        format!("sip:{}", self.realm)
+    }
+
+    /// Begins a registration, with the nonce of the last one if there was one.
+    fn begin(&mut self, from: SocketAddr) {
+        self.attempt = Attempt::default();
+        let uri = self.uri();
+        let realm = self.realm.clone();
+        let target = Target { method: "REGISTER", uri: &uri, cnonce: "c0ffee" };
+        let known = self.client.again(&realm, &target);
+        self.register(known.as_deref(), from);
+    }
+
+    fn answer(&mut self, text: &str, from: SocketAddr) -> Result<()> {
+        let challenges = text.lines().filter_map(|line| line.strip_prefix("WWW-Authenticate: "));
+        let challenges: Vec<&str> = challenges.collect();
+        let uri = self.uri();
+        let target = Target { method: "REGISTER", uri: &uri, cnonce: "c0ffee" };
+        let value = self.client.answer(&challenges, &target, &mut self.attempt);
+        let value = value.with_context(|| format!("{challenges:?}"))?;
+        self.register(Some(&value), from);
+        Ok(())
+    }
+}
+
+/// Every telephone registers once.
+async fn turn(
+    bench: &Bench,
+    socket: &UdpSocket,
+    phones: &mut [Phone],
+    window: u32,
+) -> Result<Turn> {
+    let from = socket.local_addr()?;
+    let (begun, cpu) = (Instant::now(), process::cpu_micros(bench.switch.id()));
+    let mut turn = Turn::default();
+    let mut next = 0;
+    let mut waiting: VecDeque<usize> = VecDeque::new();
+    let mut buffer = vec![0; 4_096];
+    while turn.granted < phones.len() as u64 {
+        while waiting.len() < window as usize && next < phones.len() {
+            phones[next].begin(from);
+            send(socket, &mut phones[next]).await?;
+            waiting.push_back(next);
+            next += 1;
+        }
+        match timeout(AGAIN, socket.recv(&mut buffer)).await {
+            Ok(length) => {
+                let text = String::from_utf8_lossy(&buffer[..length?]).into_owned();
+                heard(socket, phones, &text, &mut turn).await?;
+            }
+            Err(_) => again(socket, phones, &waiting, &mut turn).await?,
+        }
+        while waiting.front().is_some_and(|first| !phones[*first].waits) {
+            waiting.pop_front();
+        }
+        waiting.retain(|number| phones[*number].waits);
+    }
+    turn.seconds = begun.elapsed().as_secs_f64();
+    turn.cpu_micros = process::cpu_micros(bench.switch.id()) - cpu;
+    Ok(turn)
+}
+
+async fn send(socket: &UdpSocket, phone: &mut Phone) -> Result<()> {
+    phone.sent = Instant::now();
+    phone.tries += 1;
+    ensure!(phone.tries < TRIES, "no answer to {}", String::from_utf8_lossy(&phone.request));
+    socket.send(&phone.request).await?;
+    Ok(())
+}
+
+async fn heard(
+    socket: &UdpSocket,
+    phones: &mut [Phone],
+    text: &str,
+    turn: &mut Turn,
+) -> Result<()> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    let number: usize = field("Call-ID: ").context("a Call-ID")?.parse()?;
+    let phone = phones.get_mut(number).context("a telephone")?;
+    let cseq = field("CSeq: ").and_then(|value| value.split(' ').next()?.parse::<u32>().ok());
+    if cseq != Some(phone.cseq) || !phone.waits {
+        return Ok(());
+    }
+    match text.get(8..11) {
+        Some("200") => {
+            phone.waits = false;
+            turn.granted += 1;
+        }
+        Some("401") => {
+            turn.challenges += 1;
+            phone.answer(text, socket.local_addr()?)?;
+            send(socket, phone).await?;
+        }
+        Some("503") => {}
+        _ => anyhow::bail!("{text}"),
+    }
+    Ok(())
+}
+
+/// Sends again what has waited too long.
+async fn again(
+    socket: &UdpSocket,
+    phones: &mut [Phone],
+    waiting: &VecDeque<usize>,
+    turn: &mut Turn,
+) -> Result<()> {
+    for number in waiting {
+        let phone = &mut phones[*number];
+        if phone.waits && phone.sent.elapsed() >= AGAIN {
+            turn.again += 1;
+            send(socket, phone).await?;
+        }
+    }
+    Ok(())
+}
