@@ -20,6 +20,7 @@ mod peer;
 mod poison;
 mod room;
 mod schedules;
+mod sip;
 mod tls;
 mod world;
 mod writer;

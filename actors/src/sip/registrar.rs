@@ -105,16 +105,18 @@ impl RegistrarHandle {
 
     /// Where a credential is reached now, the best first; nothing while there is no registrar.
     pub async fn find(&self, credential: i64) -> Vec<Reached> {
-        let registrar = {
-            let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
-            current.clone()
-        };
-        let Some(registrar) = registrar else { return Vec::new() };
+        let Some(registrar) = self.current() else { return Vec::new() };
         let ask = |reply| RegistrarMsg::Find { credential, reply };
         match registrar.call(ask, Some(Duration::from_secs(2))).await {
             Ok(ractor::rpc::CallResult::Success(reached)) => reached,
             _ => Vec::new(),
         }
+    }
+
+    /// The one that lives.
+    #[must_use]
+    pub fn current(&self) -> Option<ActorRef<RegistrarMsg>> {
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn attach(&self, registrar: Option<ActorRef<RegistrarMsg>>) {

@@ -1,9 +1,9 @@
 //! `register`: telephones that register over UDP as fast as they are answered, with a challenge each or with
 //! the nonce that they know, and the memory that many bindings take.
 //!
-//! Credentials are made by the API; each has some contacts. Three turns: all register with a challenge, all
-//! refresh with their nonce, and then memory is read. CPU is the switch's own, so the figures per core hold
-//! whatever else the machine does.
+//! Credentials are stored before the switch starts; each has some contacts. All register with a challenge, then
+//! memory is read, then all refresh with their nonce, some times. CPU is the switch's own, so the figures per
+//! core hold whatever else the machine does.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,20 +11,25 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use model::carrier::OrgId;
+use model::clock::At;
+use model::id::PublicId;
 use proto_sip::digest::client::{Account, Attempt, Client, Target};
+use proto_sip::digest::{Algorithm, Ha1};
 use serde_json::{Value, json};
+use store::lane::{Admin, SipChange, SipHashes, SipSettings, Work};
+use store::{Options, Store};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::bench::Bench;
 use super::flow::tenths;
-use crate::api::Api;
-use crate::peer::smsc::SmscOptions;
-use crate::process;
-use crate::process::free_port;
-use crate::switch::SwitchArgs;
+use crate::peer::smsc::{Smsc, SmscOptions};
+use crate::process::{self, Scratch, free_port};
+use crate::switch::{Switch, SwitchArgs};
 
-const CREDENTIALS: &str = "/api/v1/sip-credentials";
+/// Credentials that one transaction stores.
+const CHUNK: usize = 500;
+const PASSWORD: &str = "loadload";
 /// Without an answer for so long a telephone sends again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Sent again so often without an answer, the switch is broken.
@@ -87,24 +92,32 @@ pub(crate) async fn run(args: RegisterArgs) -> Result<Option<Value>> {
         "\n[sip]\nbind = \"{sip}\"\ncredentials_per_organization_max = {credentials}\n\
          digest_algorithms = [\"SHA-256\"]\n"
     );
-    let mut bench = Bench::start("register", &args.switch, &args.smsc, ("", &more)).await?;
-    let mut phones = phones(&bench, &args, credentials).await?;
-    let before = memory(&bench);
+    let scratch = Scratch::new("register", args.switch.keep_files)?;
+    let smsc = Smsc::start(([127, 0, 0, 1], 0).into(), args.smsc.clone())?;
+    let mut switch = Switch::prepare(&args.switch, scratch.path(), &smsc, &args.smsc)?;
+    switch.add_settings(&more)?;
+    let url = match args.switch.uses_postgres() {
+        true => args.switch.store.clone(),
+        false => format!("sqlite://{}", scratch.path().join("data/orbit.db").display()),
+    };
+    let mut phones = phones(&url, &args, credentials as usize).await?;
+    switch.serve().await?;
+    let before = memory(&switch);
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(sip).await?;
-    let first = turn(&bench, &socket, &mut phones, args.window).await?;
-    let after = memory(&bench);
+    let first = turn(&switch, &socket, &mut phones, args.window).await?;
+    let after = memory(&switch);
     let mut refreshed = Turn::default();
     for _ in 0..args.turns {
-        let one = turn(&bench, &socket, &mut phones, args.window).await?;
+        let one = turn(&switch, &socket, &mut phones, args.window).await?;
         refreshed.seconds += one.seconds;
         refreshed.cpu_micros += one.cpu_micros;
         refreshed.granted += one.granted;
         refreshed.challenges += one.challenges;
         refreshed.again += one.again;
     }
-    let peak = tenths(process::peak_memory_kb(bench.switch.id()) as f64 / 1024.0);
-    bench.switch.stop();
+    let peak = tenths(process::peak_memory_kb(switch.id()) as f64 / 1024.0);
+    switch.stop();
     let per_core = per_core(&refreshed);
     let bytes = (after - before) * 1024.0 * 1024.0 / f64::from(args.bindings);
     let per_100k = tenths(bytes * 100_000.0 / 1024.0 / 1024.0);
@@ -129,45 +142,66 @@ pub(crate) async fn run(args: RegisterArgs) -> Result<Option<Value>> {
     })))
 }
 
-fn memory(bench: &Bench) -> f64 {
-    tenths(process::memory_kb(bench.switch.id()) as f64 / 1024.0)
+fn memory(switch: &Switch) -> f64 {
+    tenths(process::memory_kb(switch.id()) as f64 / 1024.0)
 }
 
 fn per_core(turn: &Turn) -> f64 {
     turn.granted as f64 * 1_000_000.0 / turn.cpu_micros.max(1) as f64
 }
 
-async fn phones(bench: &Bench, args: &RegisterArgs, credentials: u32) -> Result<Vec<Phone>> {
-    let mut api = Api::new(bench.switch.address, &bench.switch.key);
-    let mut phones = Vec::new();
-    for number in 0..credentials {
-        let body = json!({"label": format!("load {number}"), "max_contacts": args.contacts});
-        let made = api.create(CREDENTIALS, &body.to_string()).await?;
-        let text = |name: &str| {
-            let value = made["data"][name].as_str().map(str::to_owned);
-            value.with_context(|| format!("{name} in {made}"))
-        };
-        let (user, password) = (text("sip_username")?, text("sip_password")?);
-        let realm = text("sip_server")?;
-        for _ in 0..args.contacts {
-            if phones.len() == args.bindings as usize {
-                break;
-            }
-            phones.push(Phone {
-                number: phones.len(),
-                user: user.clone(),
+/// Stores the credentials, and gives each its telephones.
+async fn phones(url: &str, args: &RegisterArgs, credentials: usize) -> Result<Vec<Phone>> {
+    let store = Store::open(Options::new(url)).await.context("opening the store")?;
+    let organizations = store.organizations(1).await?;
+    let organization = organizations.first().context("an organization")?;
+    let slug = organization.slug.clone().context("a slug")?;
+    let (organization, realm) = (OrgId(organization.id), format!("{slug}.sip.localhost"));
+    let mut lane = store.lane(|_| Vec::new(), true).await?;
+    let users: Vec<String> = (0..credentials).map(|number| format!("load{number}")).collect();
+    for chunk in users.chunks(CHUNK) {
+        let create = |user: &String| {
+            let hash = |algorithm| Ha1::new(algorithm, user, &realm, PASSWORD).to_hex();
+            let change = SipChange::Create {
+                organization,
+                id: PublicId::new(At::now()),
                 realm: realm.clone(),
-                client: Client::new(vec![Account::new(&realm, &user, &password)]),
-                attempt: Attempt::default(),
-                cseq: 0,
-                sent: Instant::now(),
-                tries: 0,
-                request: Vec::new(),
-                waits: false,
-            });
-        }
+                username: user.clone(),
+                hashes: SipHashes { md5: hash(Algorithm::Md5), sha256: hash(Algorithm::Sha256) },
+                settings: SipSettings {
+                    label: user.clone(),
+                    extension: None,
+                    allowed_outbound: false,
+                    allowed_destinations: String::from("[]"),
+                    caller_id: None,
+                    max_contacts: i64::from(args.contacts),
+                    suspended: false,
+                },
+                most: i64::MAX,
+            };
+            Admin::Sip(Box::new(change))
+        };
+        let admin = chunk.iter().map(create).collect();
+        lane.commit(&Work { admin, ..Work::default() }).await?;
     }
-    Ok(phones)
+    drop(lane);
+    store.close().await;
+    let phone = |number: usize| {
+        let user = users[number / args.contacts as usize].clone();
+        Phone {
+            number,
+            client: Client::new(vec![Account::new(&realm, &user, PASSWORD)]),
+            user,
+            realm: realm.clone(),
+            attempt: Attempt::default(),
+            cseq: 0,
+            sent: Instant::now(),
+            tries: 0,
+            request: Vec::new(),
+            waits: false,
+        }
+    };
+    Ok((0..args.bindings as usize).map(phone).collect())
 }
 
 impl Phone {
@@ -215,13 +249,13 @@ impl Phone {
 
 /// Every telephone registers once.
 async fn turn(
-    bench: &Bench,
+    switch: &Switch,
     socket: &UdpSocket,
     phones: &mut [Phone],
     window: u32,
 ) -> Result<Turn> {
     let from = socket.local_addr()?;
-    let (begun, cpu) = (Instant::now(), process::cpu_micros(bench.switch.id()));
+    let (begun, cpu) = (Instant::now(), process::cpu_micros(switch.id()));
     let mut turn = Turn::default();
     let mut next = 0;
     let mut waiting: VecDeque<usize> = VecDeque::new();
@@ -246,7 +280,7 @@ async fn turn(
         waiting.retain(|number| phones[*number].waits);
     }
     turn.seconds = begun.elapsed().as_secs_f64();
-    turn.cpu_micros = process::cpu_micros(bench.switch.id()) - cpu;
+    turn.cpu_micros = process::cpu_micros(switch.id()) - cpu;
     Ok(turn)
 }
 
