@@ -1,3 +1,5 @@
+//! Dialogs seen from both ends: what they begin with, what goes on in them, and what belongs to none.
+
 use super::*;
 use crate::header::Replaces;
 use crate::{Limits, Method};
