@@ -141,9 +141,10 @@ impl Sdp {
         Origin::parse(self.session.text(b'o')?)
     }
 
-    /// Whether a peer says with this what it said before: then nothing is to be done anew.
+    /// Whether a peer says with this what it said before: then nothing is to be done anew. Not every
+    /// peer counts its versions, so all of it is compared.
     pub fn repeats(&self, before: &Self) -> bool {
-        self.origin().is_some_and(|origin| before.origin() == Some(origin))
+        self == before
     }
 
     /// The direction of a stream, which it has from the session if it does not say it itself.

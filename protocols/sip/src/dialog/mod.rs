@@ -22,7 +22,7 @@ use crate::grammar::{Span, ValueError};
 use crate::header::{Contact, NameAddr};
 use crate::message::Text;
 use crate::{Message, Name};
-use route::{Direction, Routes};
+use route::{Direction, Routes, routers};
 
 /// One dialog, early or confirmed: who uses it knows which.
 #[derive(Clone, Debug)]
@@ -66,32 +66,35 @@ impl Dialog {
         let call_id = request.call_id();
         let new_tag = request.to()?.tag().is_none().then_some(tag);
         let ends = Ends { local: &local, new_tag, remote: &remote, call_id: &call_id };
-        let mut dialog = Self::new(&ends, request, Direction::AsTheyStand, target)?;
+        let mut dialog = Self::new(&ends, routers(request)?, Direction::AsTheyStand, target)?;
         dialog.local_seq = seq;
         dialog.remote_seq = Some(request.cseq()?.number);
         Ok(dialog)
     }
 
     /// The dialog that a response begins at the end that asked: `from` is the value that it asked
-    /// with, `uri` its Request-URI, for a peer that gives no Contact.
+    /// with, `uri` its Request-URI, for a peer that gives no Contact. A 2xx has to have its ACK, so
+    /// a Contact that does not read counts as none, and so does a way that does not.
     pub fn of_response(response: &Message, from: &[u8], uri: &Bytes) -> Result<Self, ValueError> {
         let remote = text(response, Name::To)?;
-        let target = target(response)?.unwrap_or_else(|| Bytes::copy_from_slice(uri));
+        let target = target(response).ok().flatten();
+        let target = target.unwrap_or_else(|| Bytes::copy_from_slice(uri));
         let call_id = response.call_id();
         let ends = Ends { local: from, new_tag: None, remote: &remote, call_id: &call_id };
-        let mut dialog = Self::new(&ends, response, Direction::Reversed, target)?;
+        let routers = routers(response).unwrap_or_default();
+        let mut dialog = Self::new(&ends, routers, Direction::Reversed, target)?;
         dialog.local_seq = response.cseq()?.number;
         Ok(dialog)
     }
 
     fn new(
         ends: &Ends<'_>,
-        message: &Message,
+        routers: Vec<NameAddr>,
         direction: Direction,
         target: Bytes,
     ) -> Result<Self, ValueError> {
         let mut head = Vec::with_capacity(512);
-        let routes = Routes::write(message, direction, &mut head)?;
+        let routes = Routes::write(routers, direction, &mut head);
         head.extend_from_slice(b"From: ");
         let local_tag = write_end(ends.local, ends.new_tag, &mut head)?;
         head.extend_from_slice(b"\r\nTo: ");
@@ -116,8 +119,12 @@ impl Dialog {
     }
 
     /// The same dialog as a 2xx says it: a 2xx may name another way than the provisional response
-    /// did, RFC 3261 §13.2.2.4. Numbers go on.
+    /// did, RFC 3261 §13.2.2.4. One that does not read leaves what is known. Numbers go on.
     pub fn confirm(&mut self, response: &Message, from: &[u8]) -> Result<(), ValueError> {
+        if routers(response).is_err() {
+            self.refresh(response);
+            return Ok(());
+        }
         let confirmed = Self::of_response(response, from, &self.target)?;
         let (local_seq, remote_seq) = (self.local_seq, self.remote_seq);
         *self = Self { local_seq, remote_seq, ..confirmed };

@@ -34,35 +34,24 @@ pub(super) enum Routes {
 
 impl Routes {
     /// Writes the lines of Route, and says where the way begins.
-    pub(super) fn write(
-        message: &Message,
-        direction: Direction,
-        head: &mut Vec<u8>,
-    ) -> Result<Self, ValueError> {
-        let mut all = Vec::new();
-        for router in message.record_routes() {
-            if all.len() == ROUTERS_MAX {
-                return Err(ValueError { what: "Record-Route", why: "too many routers", at: 0 });
-            }
-            all.push(router?);
-        }
+    pub(super) fn write(mut all: Vec<NameAddr>, direction: Direction, head: &mut Vec<u8>) -> Self {
         if direction == Direction::Reversed {
             all.reverse();
         }
         let Some((first, rest)) = all.split_first() else {
-            return Ok(Self::None);
+            return Self::None;
         };
         if first.uri.is_loose() {
             let at = write_route(first, head);
             write_routes(rest, head);
-            return Ok(Self::Loose(at));
+            return Self::Loose(at);
         }
         write_routes(rest, head);
         // Nothing of a Request-URI is in a line of its own: it is kept in front of all lines.
         let mut own = first.uri.as_bytes().to_vec();
         own.extend_from_slice(head);
         *head = own;
-        Ok(Self::Strict(Span::new(0, first.uri.as_bytes().len())))
+        Self::Strict(Span::new(0, first.uri.as_bytes().len()))
     }
 
     /// Where the lines begin.
@@ -72,6 +61,18 @@ impl Routes {
             Self::None | Self::Loose(_) => 0,
         }
     }
+}
+
+/// The routers that a message passed and that want to be passed again.
+pub(super) fn routers(message: &Message) -> Result<Vec<NameAddr>, ValueError> {
+    let mut all = Vec::new();
+    for router in message.record_routes() {
+        if all.len() == ROUTERS_MAX {
+            return Err(ValueError { what: "Record-Route", why: "too many routers", at: 0 });
+        }
+        all.push(router?);
+    }
+    Ok(all)
 }
 
 fn write_routes(routers: &[NameAddr], head: &mut Vec<u8>) {

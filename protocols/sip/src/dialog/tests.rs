@@ -134,10 +134,14 @@ fn a_peer_of_rfc_2543_has_no_tag_and_no_contact() {
 }
 
 #[test]
-fn too_many_routers_and_bad_contacts_make_no_dialog() {
+fn too_many_routers_and_bad_contacts_make_no_dialog_of_a_request() {
     let many = format!("Record-Route: {}<sip:p;lr>\n", "<sip:p;lr>,".repeat(24));
     assert!(Dialog::of_request(&invite(&many), "t", 1).is_err());
     assert!(Dialog::of_request(&invite("Contact: <sip:@>\n"), "t", 1).is_err());
+    // What answers has a call already, which wants its ACK: it is looked for where it was called.
+    let dialog = caller(&format!("{many}Contact: <sip:@>\n"));
+    assert_eq!(dialog.target(), "sip:b@us.example");
+    assert_eq!(dialog.next_hop(), "sip:b@us.example");
 }
 
 #[test]

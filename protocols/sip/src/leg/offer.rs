@@ -3,7 +3,8 @@
 //! One offer at a time. Ours waits until nothing is under way; when it meets one of theirs (491) it is
 //! tried again after a wait that is longer for who placed the call. Theirs is refused with 491 while
 //! ours is under way, and with 500 and Retry-After while an earlier one of theirs is. What they said
-//! before is answered with what we said before, and the user is not asked.
+//! before, to the octet, is answered with what we said before, and the user is not asked; nor is it told
+//! of a refresh of ours, unless its answer is another one than before.
 
 use std::time::{Duration, Instant};
 
@@ -134,11 +135,11 @@ impl<S: Mark> Leg<S> {
             return;
         }
         if !is_free {
-            session.again(io.now, None);
+            session.later(io.now);
             return;
         }
         session.refreshing();
-        if self.takes_update {
+        if self.takes_update && !session.by_invite {
             self.send_offer(None, true, io);
             return;
         }
@@ -150,7 +151,7 @@ impl<S: Mark> Leg<S> {
     }
 
     /// The final answer to a re-INVITE or UPDATE of ours.
-    pub(super) fn offer_ended(&mut self, sent: Sent, end: Final<'_>, io: &mut Io<'_, S>) {
+    pub(super) fn offer_ended(&mut self, mut sent: Sent, end: Final<'_>, io: &mut Io<'_, S>) {
         let is_invite = matches!(sent.what, What::Reinvite { .. });
         let is_refresh = matches!(sent.what, What::Reinvite { is_refresh } | What::Update { is_refresh } if is_refresh);
         if let (true, Some(message)) = (end.status.is_success(), end.message) {
@@ -160,9 +161,8 @@ impl<S: Mark> Leg<S> {
         if self.state == State::Ended || self.is_lost(end, io) {
             return;
         }
-        if end.status == StatusCode::SESSION_INTERVAL_TOO_SMALL
-            && let (Some(message), Some(session)) = (end.message, &mut self.session)
-            && let Some(longer) = timer::longer(message, session.seconds)
+        if let Some(session) = &mut self.session
+            && let Some(longer) = sent.longer(end, session.seconds)
         {
             session.seconds = longer;
             let value =
@@ -179,12 +179,7 @@ impl<S: Mark> Leg<S> {
         }
         let wait = self.wait_after(end);
         if is_refresh {
-            if [405, 501].contains(&end.status.get()) {
-                self.takes_update = false;
-            }
-            if let Some(session) = &mut self.session {
-                session.again(io.now, wait);
-            }
+            self.refresh_refused(is_invite, end, wait, io);
             return;
         }
         let Some(offer) = offer else { return };
@@ -197,6 +192,21 @@ impl<S: Mark> Leg<S> {
             }
             None => io.tell(Told::OfferRefused { status: end.status }),
         }
+    }
+
+    fn refresh_refused(
+        &mut self,
+        is_invite: bool,
+        end: Final<'_>,
+        wait: Option<Duration>,
+        io: &Io<'_, S>,
+    ) {
+        if [405, 501].contains(&end.status.get()) {
+            self.takes_update = false;
+        }
+        let Some(session) = &mut self.session else { return };
+        session.by_invite |= !is_invite && wait.is_none();
+        session.refused(io.now, wait, end.is_sign_of_life());
     }
 
     /// How long to wait before an offer is made again, if it is to be.
@@ -241,9 +251,10 @@ impl<S: Mark> Leg<S> {
             return;
         }
         let answer = body::offered(message);
+        let before = usage.exchange.theirs().cloned();
         let taken = answer.filter(|sdp| usage.exchange.answer_received(sdp.clone()).is_ok());
         match taken {
-            Some(_) if is_refresh => {}
+            Some(_) if is_refresh && taken == before => {}
             Some(sdp) => io.tell(Told::OfferAnswered { sdp }),
             None => {
                 usage.exchange.abandon();

@@ -3,14 +3,16 @@
 //!
 //! One transfer at a time each way. What they ask for is the user's to grant; a transfer to ourselves,
 //! or one too many, goes round in circles and is refused. Reports go one after the other; one that
-//! is overtaken by a later one is left out.
+//! is overtaken by a later one is left out. Reports of theirs are waited for as long as they say, or
+//! as we would let them wait; then the transfer counts as over.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::sent::{Final, What};
 use super::{Cause, Io, Leg, Mark, Refer, Referred, State, Told};
+use crate::grammar::number;
 use crate::header::{NameAddr, Replaces, Token, TokenParams, Value};
 use crate::{Message, Method, Name, StatusCode};
 
@@ -18,6 +20,10 @@ use crate::{Message, Method, Name, StatusCode};
 const GRANTED_MAX: u8 = 8;
 /// How long reports may be expected, in seconds; the end of the call ends them too.
 const REPORTS_S: u32 = 180;
+/// The longest time without a report that a peer may ask for.
+const SILENCE_MAX_S: u32 = 600;
+/// Answers to a REFER that say the call is gone; others may speak of what it refers to.
+const GONE: [u16; 3] = [408, 410, 481];
 
 #[derive(Debug)]
 pub(super) struct Refers<S> {
@@ -26,13 +32,13 @@ pub(super) struct Refers<S> {
     granted: u8,
     /// Reports that we owe.
     report: Option<Report>,
-    /// Reports that they owe.
-    is_watching: bool,
+    /// Reports that they owe are waited for until then.
+    watching: Option<Instant>,
 }
 
 impl<S> Default for Refers<S> {
     fn default() -> Self {
-        Self { asked: None, granted: 0, report: None, is_watching: false }
+        Self { asked: None, granted: 0, report: None, watching: None }
     }
 }
 
@@ -46,7 +52,12 @@ struct Report {
 
 impl<S> Refers<S> {
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.asked.as_ref().map(|(_, _, until)| *until)
+        let asked = self.asked.as_ref().map(|(_, _, until)| *until);
+        asked.into_iter().chain(self.watching).min()
+    }
+
+    fn is_asked_too_long(&self, now: Instant) -> bool {
+        self.asked.as_ref().is_some_and(|(_, _, until)| *until <= now)
     }
 
     pub(super) fn report(&mut self, status: StatusCode) {
@@ -121,10 +132,14 @@ impl<S: Mark> Leg<S> {
 
     /// Sends the report that waits, once the one before it has its answer.
     pub(super) fn next_report(&mut self, io: &mut Io<'_, S>) {
-        if self.refers.deadline().is_some_and(|until| until <= io.now) {
+        if self.refers.is_asked_too_long(io.now) {
             self.answer_refer(StatusCode::SERVER_INTERNAL_ERROR, io);
         }
+        let is_silent = self.refers.watching.take_if(|until| *until <= io.now).is_some();
         let State::Up = self.state else { return };
+        if is_silent {
+            io.tell(Told::ReferProgress { status: None, is_over: true });
+        }
         let Some(report) = self.refers.report.as_mut().filter(|report| !report.is_sending) else {
             return;
         };
@@ -161,7 +176,7 @@ impl<S: Mark> Leg<S> {
 
     /// Asks for a transfer.
     pub(super) fn refer(&mut self, refer: &Refer, io: &mut Io<'_, S>) {
-        let is_busy = self.refers.is_watching || self.is_sending(|what| what == What::Refer);
+        let is_busy = self.refers.watching.is_some() || self.is_sending(|what| what == What::Refer);
         if is_busy || !self.may_send() {
             if self.state == State::Up {
                 io.tell(Told::ReferAnswered { status: StatusCode::REQUEST_PENDING });
@@ -180,7 +195,7 @@ impl<S: Mark> Leg<S> {
         }
         if self.send_plain(What::Refer, (seq, builder, target), io) {
             // A report may come before the 202 does.
-            self.refers.is_watching = refer.reports;
+            self.refers.watching = refer.reports.then(|| self.silent_until(REPORTS_S, io.now));
         } else {
             io.tell(Told::ReferAnswered { status: StatusCode::BAD_REQUEST });
         }
@@ -189,9 +204,10 @@ impl<S: Mark> Leg<S> {
     pub(super) fn refer_answered(&mut self, end: Final<'_>, io: &mut Io<'_, S>) {
         let silent = end.message.and_then(|message| message.value::<Token>(Name::ReferSub).ok()?);
         if !end.status.is_success() || silent.is_some_and(|token| token.is("false")) {
-            self.refers.is_watching = false;
+            self.refers.watching = None;
         }
-        if !self.is_lost(end, io) && self.state == State::Up {
+        let is_lost = GONE.contains(&end.status.get()) && self.is_lost(end, io);
+        if !is_lost && self.state == State::Up {
             io.tell(Told::ReferAnswered { status: end.status });
         }
     }
@@ -202,15 +218,22 @@ impl<S: Mark> Leg<S> {
             self.refuse(id, message, StatusCode::BAD_EVENT, io);
             return;
         }
-        if !self.refers.is_watching {
+        if self.refers.watching.is_none() {
             self.refuse(id, message, StatusCode::CALL_DOES_NOT_EXIST, io);
             return;
         }
         self.refuse(id, message, StatusCode::OK, io);
         let state: Option<TokenParams> = message.value(Name::SubscriptionState).ok().flatten();
-        let is_over = state.is_some_and(|state| state.is("terminated"));
-        self.refers.is_watching = !is_over;
+        let is_over = state.as_ref().is_some_and(|state| state.is("terminated"));
+        let expires = state.as_ref().and_then(|state| number(state.params.get("expires")?));
+        let seconds = expires.unwrap_or(REPORTS_S).min(SILENCE_MAX_S);
+        self.refers.watching = (!is_over).then(|| self.silent_until(seconds, io.now));
         io.tell(Told::ReferProgress { status: fragment_status(message.body()), is_over });
+    }
+
+    /// When a report that is due within a time will not come any more.
+    fn silent_until(&self, seconds: u32, now: Instant) -> Instant {
+        now + Duration::from_secs(seconds.into()) + self.settings.patience()
     }
 
     /// The call ends: nobody grants a transfer any more.
@@ -221,7 +244,7 @@ impl<S: Mark> Leg<S> {
             self.refuse_with(id, &message, StatusCode::DECLINE, write, io);
         }
         self.refers.report = None;
-        self.refers.is_watching = false;
+        self.refers.watching = None;
     }
 }
 

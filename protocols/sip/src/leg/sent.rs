@@ -7,13 +7,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{By, Cause, Challenged, Io, Leg, Loss, Mark, Output, State, Tag, Told};
+use super::{By, Cause, Challenged, Io, Leg, Loss, Mark, Output, State, Tag, Told, timer};
 use crate::digest::client::Target;
 use crate::digest::{Attempt, Client, NoAnswer};
 use crate::{Message, Method, Name, StatusCode, dialog};
 
 /// Challenges to one request that are passed on.
 const CHALLENGES_MAX: u8 = 4;
+/// Answers of 422 to one request that make it go again.
+const TOO_SHORT_MAX: u8 = 2;
 /// Requests without a final answer that a user may have beside the call's own.
 const SENT_MAX: usize = 16;
 
@@ -28,6 +30,8 @@ pub(super) struct Sent {
     /// It waits for credentials until then.
     pub(super) challenged_until: Option<Instant>,
     challenges: u8,
+    /// How often it went again with a longer session.
+    too_short: u8,
     pub(super) credentials: Option<Credentials>,
 }
 
@@ -86,6 +90,23 @@ impl Final<'_> {
         let gone = [404, 408, 410, 416, 481, 482, 484, 485, 502, 604];
         gone.contains(&self.status.get())
     }
+
+    /// Whether it shows that the other end is there: not what came from nobody, or is said by servers
+    /// on the way.
+    pub(super) fn is_sign_of_life(self) -> bool {
+        self.message.is_some() && ![407, 503, 504].contains(&self.status.get())
+    }
+}
+
+impl Sent {
+    /// The session to ask for once more after a 422, when it was `asked` for in vain.
+    pub(super) fn longer(&mut self, end: Final<'_>, asked: u32) -> Option<u32> {
+        if end.status != StatusCode::SESSION_INTERVAL_TOO_SMALL || self.too_short >= TOO_SHORT_MAX {
+            return None;
+        }
+        self.too_short += 1;
+        timer::longer(end.message?, asked)
+    }
 }
 
 /// A header that answers a challenge.
@@ -122,10 +143,17 @@ impl<S: Mark> Leg<S> {
         target: Bytes,
         io: &mut Io<'_, S>,
     ) {
-        let (challenged_until, challenges, credentials) = (None, 0, None);
-        let tag = Tag(0);
-        let sent =
-            Sent { tag, what, seq, octets, target, challenged_until, challenges, credentials };
+        let sent = Sent {
+            tag: Tag(0),
+            what,
+            seq,
+            octets,
+            target,
+            challenged_until: None,
+            challenges: 0,
+            too_short: 0,
+            credentials: None,
+        };
         self.send_as(sent, io);
     }
 
@@ -147,6 +175,10 @@ impl<S: Mark> Leg<S> {
         sent.octets = dialog::again(&sent.octets, sent.seq, set);
         sent.challenged_until = None;
         self.send_as(sent, io);
+    }
+
+    pub(super) fn count_sent(&self, what: What) -> usize {
+        self.sent.iter().filter(|sent| sent.what == what).count()
     }
 
     pub(super) fn is_sending(&self, is_it: impl Fn(What) -> bool) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! The first 2xx wins. A 2xx that crosses our CANCEL is acknowledged and hung up. A 3xx, and any other
 //! refusal, is told and ends the leg; 401 and 407 are told and wait for credentials; after 422 the
-//! INVITE is sent again with the session that is asked for, as long as that grows.
+//! INVITE is sent again with the session that is asked for, as long as that grows, twice at most. What
+//! a callee makes us acknowledge before it answers has bounds too.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,10 @@ use crate::{Builder, Message, Method, Name, Start, StatusCode};
 
 /// URIs of a redirection that are told.
 const CONTACTS_MAX: usize = 16;
+/// PRACKs under way: a provisional answer that would make one more is passed over, and comes again.
+const PRACKS_MAX: usize = 8;
+/// Reliable provisional answers that one call may have before it is answered.
+const RELIABLE_MAX: u8 = 64;
 
 /// An INVITE that begins a leg.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ pub(super) struct Placed<S> {
     /// The other branches.
     pub(super) others: Vec<Usage<S>>,
     pub(super) forks: u16,
+    /// Reliable provisional answers that were taken, of all branches.
+    reliable: u8,
     /// Tags of branches whose 2xx came too late, and that were hung up.
     pub(super) dismissed: Vec<Bytes>,
 }
@@ -105,6 +112,7 @@ impl<S: Mark> Leg<S> {
             session_s,
             others: Vec::new(),
             forks: 0,
+            reliable: 0,
             dismissed: Vec::new(),
         }));
         match built {
@@ -146,7 +154,7 @@ impl<S: Mark> Leg<S> {
         }
     }
 
-    /// Takes a reliable provisional answer: `None` if it came before or out of turn.
+    /// Takes a reliable provisional answer: `None` if it came before, out of turn or too often.
     fn reliable_came(
         &mut self,
         message: &Message,
@@ -155,10 +163,17 @@ impl<S: Mark> Leg<S> {
     ) -> Option<Option<Body>> {
         use crate::header::RSeq;
         let RSeq(rseq) = message.value(Name::RSeq).ok().flatten()?;
-        let usage = self.usage.as_mut()?;
-        if usage.rseq.is_some_and(|last| last.checked_add(1) != Some(rseq)) {
+        let pracks = self.count_sent(What::Prack);
+        let (usage, placed) = (self.usage.as_mut()?, self.placed.as_mut()?);
+        let is_next = usage.rseq.is_none_or(|last| last.checked_add(1) == Some(rseq));
+        if !is_next || pracks >= PRACKS_MAX {
             return None;
         }
+        if placed.reliable >= RELIABLE_MAX {
+            self.cancel(By::Protocol, Cause::default(), io);
+            return None;
+        }
+        placed.reliable += 1;
         usage.rseq = Some(rseq);
         usage.dialog.refresh(message);
         let exchange = &mut usage.exchange;
@@ -198,7 +213,7 @@ impl<S: Mark> Leg<S> {
         }
     }
 
-    pub(super) fn invite_answered(&mut self, sent: Sent, end: Final<'_>, io: &mut Io<'_, S>) {
+    pub(super) fn invite_answered(&mut self, mut sent: Sent, end: Final<'_>, io: &mut Io<'_, S>) {
         if let (true, Some(message)) = (end.status.is_success(), end.message) {
             if self.state == State::Calling {
                 self.connected(sent, message, io);
@@ -210,9 +225,8 @@ impl<S: Mark> Leg<S> {
         if self.state != State::Calling {
             return;
         }
-        if end.status == StatusCode::SESSION_INTERVAL_TOO_SMALL
-            && let (Some(message), Some(placed)) = (end.message, &mut self.placed)
-            && let Some(longer) = timer::longer(message, placed.session_s)
+        if let Some(placed) = &mut self.placed
+            && let Some(longer) = sent.longer(end, placed.session_s)
         {
             placed.session_s = longer;
             placed.others.clear();
@@ -240,7 +254,8 @@ impl<S: Mark> Leg<S> {
     /// The first 2xx.
     fn connected(&mut self, sent: Sent, message: &Message, io: &mut Io<'_, S>) {
         if !self.enter_branch(message) {
-            // It says nothing that an ACK could be sent to.
+            // It names no branch, but wants its ACK.
+            self.dismiss(message, io);
             self.failed(StatusCode::SERVER_INTERNAL_ERROR, None, io);
             return;
         }

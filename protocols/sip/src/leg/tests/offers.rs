@@ -320,6 +320,35 @@ fn an_in_dialog_request_that_finds_nothing_ends_the_call() {
     assert!(!far.leg.is_over());
 }
 
+#[test]
+fn a_change_under_the_old_version_is_offered_to_the_user() {
+    let mut far = Far::calls("", Some(OFFER)).up();
+    for (method, port, answer) in [("INVITE", "4002", 51), ("UPDATE", "4004", 52)] {
+        let moved = text(&sdp(OFFER)).replace("4000", port);
+        let id = far.request_with(method, "Content-Type: application/sdp\n", &moved);
+        assert_eq!((far.told(), far.statuses()), (vec!["offered 1".to_owned()], vec![]));
+        answer_offer(&mut far, answer);
+        assert_eq!(far.statuses(), [(id, 200)]);
+        assert_eq!(text(far.leg.agreed().unwrap().1), moved);
+        far.ack(11, None);
+    }
+}
+
+#[test]
+fn a_refresh_that_brings_another_answer_is_told() {
+    let mut far = Far::called_with(timed(), Some(OFFER));
+    let invite = far.one_request(&Method::Invite);
+    let expires = "Session-Expires: 600;refresher=uac\nAllow: INVITE\n";
+    far.respond(&invite, 200, expires, Some(50)).told();
+    for (version, expected) in [(50, vec![]), (51, vec!["offer answered 51"]), (51, vec![])] {
+        far.wait_s(300);
+        let reinvite = far.one_request(&Method::Invite);
+        far.respond(&reinvite, 200, expires, Some(version));
+        assert_eq!(far.told(), expected);
+    }
+    assert_eq!(far.leg.agreed().unwrap(), (&sdp(OFFER), &sdp(51)));
+}
+
 fn timed() -> Settings {
     Settings { session_s: 600, ..settings() }
 }
@@ -404,4 +433,79 @@ fn a_refresh_that_is_too_short_for_them_is_sent_again_longer() {
     let again = far.one_request(&Method::Update);
     let asked = again.1.first(Name::SessionExpires).unwrap().value();
     assert_eq!(&asked[..], b"900;refresher=uac");
+}
+
+#[test]
+fn a_refresh_that_is_too_short_for_ever_is_sent_three_times_and_none_is_endless() {
+    let mut far = Far::called_with(timed(), Some(OFFER));
+    let invite = far.one_request(&Method::Invite);
+    far.respond(&invite, 200, "Session-Expires: 600;refresher=uac\nAllow: UPDATE\n", Some(50));
+    far.wait_s(300);
+    for least in 601..603 {
+        let update = far.one_request(&Method::Update);
+        far.respond(&update, 422, &format!("Min-SE: {least}\n"), None);
+    }
+    let update = far.one_request(&Method::Update);
+    far.respond(&update, 422, "Min-SE: 700\n", None);
+    assert!(far.requests().is_empty());
+    // As any other refusal: once by re-INVITE. Beyond two hours nobody is followed.
+    far.wait_s(1);
+    let reinvite = far.one_request(&Method::Invite);
+    far.respond(&reinvite, 422, "Min-SE: 7201\n", None);
+    assert!(far.requests().is_empty());
+}
+
+/// Answers each refresh with a status, for a time; when and by what method they came.
+fn refused(far: &mut Far, status: u16, seconds: u64) -> Vec<(u64, String)> {
+    let start = far.now;
+    let mut seen = Vec::new();
+    for _ in 0..seconds {
+        far.wait_s(1);
+        for sent in far.requests() {
+            let method = sent.1.method().unwrap().to_string();
+            if method != "BYE" {
+                far.respond(&sent, status, "", None);
+            }
+            seen.push(((far.now - start).as_secs(), method));
+        }
+    }
+    seen
+}
+
+#[test]
+fn a_refused_refresh_is_tried_by_reinvite_and_then_seldom() {
+    let mut far = Far::called_with(timed(), Some(OFFER));
+    let invite = far.one_request(&Method::Invite);
+    far.respond(&invite, 200, "Session-Expires: 600;refresher=uac\nAllow: UPDATE\n", Some(50));
+    let seen = refused(&mut far, 488, 598);
+    let seen: Vec<(u64, &str)> = seen.iter().map(|(at, method)| (*at, &method[..])).collect();
+    let reinvites = [301, 303, 307, 315, 331].map(|at| (at, "INVITE"));
+    assert_eq!(seen, [&[(300, "UPDATE")][..], &reinvites].concat());
+    // It asked for the timer: it hangs up itself, and so do we.
+    far.wait_s(2);
+    assert_eq!(far.told(), ["answered 0 50", "ended SessionTimer"]);
+}
+
+#[test]
+fn a_peer_that_wants_no_timer_and_refuses_refreshes_keeps_its_call() {
+    for status in [403, 488, 491, 500] {
+        let mut far = Far::calls_with(timed(), "Allow: UPDATE\n", Some(OFFER));
+        far.answer(Some(50)).ack(10, None).told();
+        let seen = refused(&mut far, status, 3_600);
+        assert!((24..=72).contains(&seen.len()), "{status}: {}", seen.len());
+        assert!(far.told().is_empty(), "{status}");
+    }
+    // Servers on the way cannot say that it is there, and silence does not.
+    for status in [407, 503, 504] {
+        let mut far = Far::calls_with(timed(), "Allow: UPDATE\n", Some(OFFER));
+        far.answer(Some(50)).ack(10, None).told();
+        refused(&mut far, status, 601);
+        assert_eq!(far.told(), ["ended SessionTimer"], "{status}");
+    }
+    let mut far = Far::calls_with(timed(), "Allow: UPDATE\n", Some(OFFER));
+    far.answer(Some(50)).ack(10, None).told();
+    far.wait_s(300);
+    let update = far.one_request(&Method::Update);
+    far.step(Input::Failed { tag: update.0, why: Loss::Transport }).wait_s(300);
+    assert_eq!(far.told(), ["ended SessionTimer"]);
 }

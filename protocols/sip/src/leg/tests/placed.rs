@@ -364,6 +364,99 @@ fn quirk_14_a_session_that_is_too_short_is_asked_for_again_as_long_as_it_grows()
 }
 
 #[test]
+fn a_callee_that_finds_each_session_too_short_is_asked_three_times() {
+    let long = Settings { session_s: 1_800, ..settings() };
+    let mut far = Far::called_with(long.clone(), Some(OFFER));
+    for least in 1_801..1_803 {
+        let invite = far.one_request(&Method::Invite);
+        far.respond(&invite, 422, &format!("Min-SE: {least}\n"), None);
+    }
+    let invite = far.one_request(&Method::Invite);
+    far.respond(&invite, 422, "Min-SE: 1803\n", None);
+    assert_eq!(far.told(), ["failed 422"]);
+    assert!(far.requests().is_empty() && far.is_quiet());
+    // Nor is a session without end asked for.
+    let mut far = Far::called_with(long, Some(OFFER));
+    let invite = far.one_request(&Method::Invite);
+    far.respond(&invite, 422, "Min-SE: 7201\n", None);
+    assert_eq!(far.told(), ["failed 422"]);
+    assert!(far.is_quiet());
+}
+
+#[test]
+fn reliable_ringing_without_end_ends_the_call() {
+    let (mut far, invite) = called();
+    for rseq in 1..=64 {
+        far.respond(&invite, 180, &format!("Require: 100rel\nRSeq: {rseq}\n"), None);
+        let prack = far.one_request(&Method::Prack);
+        far.respond(&prack, 200, "", None);
+    }
+    assert_eq!((far.told().len(), far.cancels()), (64, 0));
+    far.respond(&invite, 180, "Require: 100rel\nRSeq: 65\n", None);
+    assert_eq!((far.told(), far.cancels()), (vec!["ended Protocol".to_owned()], 1));
+    assert!(far.requests().is_empty());
+    far.respond(&invite, 487, "", None);
+    assert!(far.is_quiet());
+}
+
+#[test]
+fn a_peer_that_answers_no_prack_gets_a_few_and_more_when_it_does() {
+    let (mut far, invite) = called();
+    let ringing = |rseq: u32| format!("Require: 100rel\nRSeq: {rseq}\n");
+    for rseq in 1..20 {
+        far.respond(&invite, 180, &ringing(rseq), None);
+    }
+    let pracks = far.requests();
+    assert_eq!((pracks.len(), far.told().len()), (8, 8));
+    // What was passed over comes again, and is taken then.
+    far.respond(&pracks[0], 200, "", None).respond(&invite, 180, &ringing(9), None);
+    assert_eq!((far.requests().len(), far.told().len()), (1, 1));
+}
+
+/// A response as a peer sends it that writes its headers wrong.
+fn respond_badly(far: &mut Far, invite: &(Tag, Message), lines: &str) {
+    let answer = Answer { tag: Some("ft"), ..Answer::default() };
+    let mut builder = Builder::answer(&invite.1, StatusCode::OK, answer);
+    builder.lines(lines.as_bytes());
+    let octets = write(builder, Some(&sdp(50))).unwrap();
+    let message = Message::parse(octets, &Limits::default()).unwrap();
+    far.step(Input::Response { tag: invite.0, message });
+}
+
+#[test]
+fn a_200_that_does_not_say_the_way_back_has_its_ack_and_its_bye() {
+    let bad_way = "Record-Route: <sip:@>\r\nContact: <sip:ft@192.0.2.9>\r\n";
+    let bad = [("Contact: <sip:@>\r\n", "sip:far@far.example"), (bad_way, "sip:ft@192.0.2.9")];
+    for (lines, target) in bad {
+        let (mut far, invite) = called();
+        respond_badly(&mut far, &invite, lines);
+        assert_eq!(far.told(), ["answered 0 50"]);
+        let acks = far.acks();
+        assert_eq!(acks[0].uri().unwrap().to_string(), target);
+        assert_eq!(acks[0].routes().count(), 0);
+        far.end();
+        assert_eq!(far.one_request(&Method::Bye).1.uri().unwrap().to_string(), target);
+        // The same for a call that was taken back.
+        let (mut far, invite) = called();
+        far.end();
+        respond_badly(&mut far, &invite, lines);
+        assert_eq!((far.acks().len(), far.requests().len()), (1, 1));
+    }
+}
+
+#[test]
+fn a_200_whose_way_does_not_read_is_reached_as_its_branch_was() {
+    let (mut far, invite) = called();
+    far.respond(&invite, 180, "Record-Route: <sip:p1;lr>\n", None);
+    respond_badly(&mut far, &invite, "Record-Route: <sip:@>\r\nContact: <sip:@>\r\n");
+    let ack = far.acks().remove(0);
+    assert_eq!(
+        (ack.routes().count(), &ack.uri().unwrap().to_string()[..]),
+        (1, "sip:ft@192.0.2.9")
+    );
+}
+
+#[test]
 fn an_invite_that_cannot_be_written_fails() {
     let mut out = Vec::new();
     let outgoing = Outgoing {

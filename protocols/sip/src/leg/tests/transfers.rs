@@ -196,3 +196,49 @@ fn a_bye_on_a_dead_dialog_is_answered_and_all_else_is_not_there() {
     assert_eq!(far.statuses(), [(first, 200), (second, 200), (info, 481)]);
     assert_eq!(far.told(), ["ended Them"]);
 }
+
+#[test]
+fn a_transfer_to_nobody_leaves_the_call() {
+    for status in [404, 416, 484, 604] {
+        let mut far = up();
+        far.command(refer(true));
+        let sent = far.one_request(&Method::Refer);
+        far.respond(&sent, status, "", None);
+        assert_eq!(far.told(), [format!("refer answered {status}")]);
+        assert!(far.requests().is_empty() && !far.leg.is_over());
+    }
+    for status in [408, 410, 481] {
+        let mut far = up();
+        far.command(refer(true));
+        let sent = far.one_request(&Method::Refer);
+        far.respond(&sent, status, "", None);
+        assert_eq!(far.told(), ["ended Lost"], "{status}");
+    }
+}
+
+#[test]
+fn a_transfer_that_nobody_reports_of_is_over_in_the_end() {
+    let mut far = up();
+    far.command(refer(true));
+    let sent = far.one_request(&Method::Refer);
+    far.respond(&sent, 202, "", None).told();
+    far.wait_s(200);
+    progress(&mut far, "active", "SIP/2.0 100 Trying\r\n");
+    far.wait_s(200);
+    assert_eq!(far.told(), ["refer progress 100"]);
+    far.wait_s(13);
+    assert_eq!(far.told(), ["refer progress - over"]);
+    // Then there may be another, which lasts as long as its reports say, within reason.
+    for (expires, most_s) in [(60, 93), (u32::MAX, 633)] {
+        far.command(refer(true));
+        let sent = far.one_request(&Method::Refer);
+        far.respond(&sent, 202, "", None);
+        progress(&mut far, &format!("active;expires={expires}"), "SIP/2.0 100 Trying\r\n");
+        far.told();
+        far.wait_s(most_s - 2);
+        assert!(far.told().is_empty());
+        far.wait_s(2);
+        assert_eq!(far.told(), ["refer progress - over"]);
+    }
+    assert_eq!(far.leg.deadline(), None);
+}
