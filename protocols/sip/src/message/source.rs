@@ -6,31 +6,56 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::{Line, Message, Start};
+use super::{Line, Message, Start, text};
 use crate::grammar::{self, Cuts, Span};
-use crate::header::{Rport, Value, Via};
+use crate::header::{Rport, Via};
 use crate::{Method, Name};
 
 impl Message {
     /// Notes the source of a request in its first Via, if it is news or asked for. All other octets
     /// stay. A Via that does not read is left alone.
     pub fn note_source(&mut self, address: IpAddr, port: u16) {
-        let Some(at) = self.lines.iter().position(|line| line.name == Name::Via) else { return };
-        let Some(text) = self.headers().nth(at).map(super::Header::value) else { return };
-        let mut cuts = Cuts::default();
-        let first = cuts.next(&text).unwrap_or_default();
-        let Ok(mut via) = Via::parse(&text.slice(first.range())) else { return };
-        let told = via.host.ip() == Some(address) && !via.params.has("received");
-        if told && via.rport() == Rport::Absent {
+        if let Ok(via) = self.via() {
+            self.note_source_in(&via, address, port);
+        }
+    }
+
+    /// The same, when the first Via was read already: that of this message.
+    pub(crate) fn note_source_in(&mut self, via: &Via, address: IpAddr, port: u16) {
+        let asked = via.rport() != Rport::Absent;
+        if !asked && via.host.ip() == Some(address) && !via.params.has("received") {
             return;
         }
-        via.note_source(address, port);
+        let Some(at) = self.lines.iter().position(|line| line.name == Name::Via) else { return };
+        let Some(text) = self.headers().nth(at).map(super::Header::text) else { return };
         let mut value = Vec::with_capacity(text.len() + 64);
-        via.write(&mut value);
+        let mut cuts = Cuts::default();
+        let first = cuts.next(&text).unwrap_or_default().of(&text);
+        let sender = first.len().saturating_sub(via.params.as_bytes().len());
+        value.extend_from_slice(first[..sender].trim_ascii_end());
+        for (name, own) in via.params.iter() {
+            if name.eq_ignore_ascii_case(b"received") {
+                continue;
+            }
+            value.push(b';');
+            value.extend_from_slice(name);
+            if name.eq_ignore_ascii_case(b"rport") {
+                value.push(b'=');
+                text::write_number(u64::from(port), &mut value);
+            } else if let Some(own) = own {
+                value.push(b'=');
+                value.extend_from_slice(own);
+            }
+        }
+        if asked || via.host.ip() != Some(address) {
+            value.extend_from_slice(b";received=");
+            value.extend_from_slice(address.to_string().as_bytes());
+        }
         if let Some(rest) = cuts.next(&text) {
             value.extend_from_slice(b", ");
             value.extend_from_slice(&text[rest.start as usize..]);
         }
+        drop(text);
         self.replace_value(at, &value);
     }
 

@@ -11,11 +11,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::hop::{self, Branch};
-use super::orders::{Failure, Flow, Output, SentBy, write_sent_by};
+use super::orders::{Failure, Flow, Output, SentBy};
 use super::slab::Id;
 use super::{Entry, LONG, Side, State, T2, T4, TIMER_C, TIMER_D, Transactions};
 use super::{again, doubled, end, transmit};
 use crate::header::{Reason, Transport, Via};
+use crate::uri::Host;
 use crate::{Message, Method, Name, StatusCode};
 
 /// What a client transaction has beside what all have.
@@ -42,7 +43,7 @@ enum Cancel {
 
 impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
     /// Sends a request, which has no Via of ours yet. `mark` comes back with each response; an
-    /// INVITE is cancelled by it.
+    /// INVITE is cancelled by it, so no two INVITEs have the same at one time.
     pub fn request(
         &mut self,
         now: Instant,
@@ -65,7 +66,7 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
         let client = Client {
             mark: Some(mark),
             secret: self.keyed.draw(),
-            sent_by: self.hash_lower(&sent_by.text),
+            sent_by: self.hash_sent_by(&sent_by.host, sent_by.port),
             method: self.keyed.hash(method) as u32,
             invite,
             cancel: Cancel::No,
@@ -339,9 +340,7 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
             Method::Cancel => self.cancels.get(&branch.secret).copied()?,
             _ => branch.id.place,
         };
-        let mut text = Vec::with_capacity(32);
-        write_sent_by(&via.host, via.port, &mut text);
-        let sent_by = self.hash_lower(&text);
+        let sent_by = self.hash_sent_by(&via.host, via.port);
         let method = self.keyed.hash(method.as_bytes()) as u32;
         let entry = self.table.at(place)?;
         let Side::Client(client) = &entry.side else { return None };
@@ -349,8 +348,8 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
         (ours && client.method == method).then_some(place)
     }
 
-    fn hash_lower(&mut self, text: &[u8]) -> u32 {
-        let parts = self.parts.clear().add_lower(text);
+    fn hash_sent_by(&mut self, host: &Host, port: Option<u16>) -> u32 {
+        let parts = self.parts.clear().add_sent_by(host, port);
         self.keyed.hash(parts.bytes()) as u32
     }
 }

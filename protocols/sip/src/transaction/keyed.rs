@@ -4,6 +4,9 @@
 //! The key is chance, and chance is an argument: whoever makes the table draws 16 octets once.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::net::IpAddr;
+
+use crate::uri::Host;
 
 /// The key, and how many names were drawn with it.
 #[derive(Clone, Debug)]
@@ -87,12 +90,19 @@ impl Parts {
         self
     }
 
-    /// The same in lower case: for hosts.
-    pub(super) fn add_lower(&mut self, text: &[u8]) -> &mut Self {
+    /// A host in any case, and the port that is named with it.
+    pub(super) fn add_sent_by(&mut self, host: &Host, port: Option<u16>) -> &mut Self {
         let start = self.0.len() + 4;
-        self.add(text);
-        self.0[start..].make_ascii_lowercase();
-        self
+        match host {
+            Host::Ip(IpAddr::V4(ip)) => self.add(&ip.octets()),
+            Host::Ip(IpAddr::V6(ip)) => self.add(&ip.octets()),
+            Host::Name(name) => {
+                self.add(name);
+                self.0[start..].make_ascii_lowercase();
+                self.add(b"name")
+            }
+        };
+        self.add(&port.unwrap_or_default().to_le_bytes())
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -144,7 +154,14 @@ mod tests {
         one.add(b"ab").add(b"c");
         two.add(b"a").add(b"bc");
         assert_ne!(keyed.hash(one.bytes()), keyed.hash(two.bytes()));
-        two.clear().add_lower(b"AB").add(b"c");
+        let host = |name: &'static str| Host::Name(name.as_bytes().into());
+        one.clear().add_sent_by(&host("A.example"), None);
+        two.clear().add_sent_by(&host("a.EXAMPLE"), None);
         assert_eq!(one.bytes(), two.bytes());
+        two.clear().add_sent_by(&host("a.EXAMPLE"), Some(5060));
+        assert_ne!(one.bytes(), two.bytes());
+        one.clear().add_sent_by(&host("abcd"), None);
+        two.clear().add_sent_by(&Host::Ip([97, 98, 99, 100].into()), None);
+        assert_ne!(one.bytes(), two.bytes());
     }
 }

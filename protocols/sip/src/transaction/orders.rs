@@ -27,23 +27,20 @@ pub trait Flow: Copy + Eq + Hash {
 /// Who we are, by our own word in Via: what a peer without rport sends its answer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentBy {
+    pub(super) host: Host,
+    pub(super) port: Option<u16>,
     pub(super) text: Bytes,
 }
 
 impl SentBy {
     pub fn new(host: &Host, port: Option<u16>) -> Self {
         let mut text = Vec::with_capacity(24);
-        write_sent_by(host, port, &mut text);
-        Self { text: Bytes::from(text) }
-    }
-}
-
-/// Host and port as they stand in a Via of ours; the port is written if it is named.
-pub(super) fn write_sent_by(host: &Host, port: Option<u16>, out: &mut Vec<u8>) {
-    host.write(out);
-    if let Some(port) = port {
-        out.push(b':');
-        out.extend_from_slice(port.to_string().as_bytes());
+        host.write(&mut text);
+        if let Some(port) = port {
+            text.push(b':');
+            text.extend_from_slice(port.to_string().as_bytes());
+        }
+        Self { host: host.clone(), port, text: Bytes::from(text) }
     }
 }
 
@@ -82,7 +79,7 @@ impl Default for Settings {
             timer_c: Duration::from_secs(190),
             trying_after: Duration::from_millis(200),
             unanswered_max: Duration::from_secs(300),
-            transactions_max: 50_000,
+            transactions_max: 200_000,
             retry_after_s: 5,
             extensions: None,
         }

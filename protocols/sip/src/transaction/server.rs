@@ -15,7 +15,7 @@ use super::arrived::Arrived;
 use super::hop;
 use super::orders::{Flow, Output, ServerId};
 use super::{Entry, LONG, Side, State, T4, TRYING, Transactions, UNANSWERED};
-use super::{again, doubled, end, transmit};
+use super::{again, doubled, end};
 use crate::header::{Rport, Transport, Via};
 use crate::{Answer, Builder, Message, Method, StatusCode};
 
@@ -51,34 +51,29 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
             self.stats.unwanted += 1;
             return;
         };
-        let Side::Server(server) = &mut entry.side else { return };
-        let (open, invite) =
-            (matches!(entry.state, State::Fresh | State::Proceeding), server.invite);
-        let again_2xx = entry.state == State::Accepted && status.is_success();
-        if !open && !again_2xx {
-            self.stats.unwanted += 1;
-            return;
-        }
-        let merge = server.merge.filter(|_| status.get() >= 300);
-        entry.octets = response;
-        answer(entry, out);
-        if again_2xx {
-            entry.octets = Bytes::new();
-        } else if status.is_provisional() {
-            entry.state = State::Proceeding;
-            if invite {
-                self.timers.clear(again(place));
-                self.timers.set(end(place), UNANSWERED);
+        match entry.state {
+            State::Accepted if status.is_success() => answer(entry, response, out),
+            State::Fresh | State::Proceeding => {
+                // Kept is a copy without the room in which the response was built.
+                entry.octets = Bytes::copy_from_slice(&response);
+                answer(entry, response, out);
+                if status.is_provisional() { self.goes_on(place) } else { self.done(place, status) }
             }
-        } else if invite {
-            self.invite_done(place, status);
-        } else if entry.flow.transport().is_reliable() {
-            self.remove(place);
-        } else {
-            entry.state = State::Completed;
-            self.timers.set(end(place), LONG);
+            _ => self.stats.unwanted += 1,
         }
-        self.unmerge(merge, place);
+    }
+
+    /// Refuses a request and forgets it. Who is not known yet may have written another's address:
+    /// nothing is sent there again. The same request is a new one from now on, and an ACK of the
+    /// answer is handed over as one that fits no dialog.
+    pub fn refuse_once(&mut self, id: ServerId, response: Bytes, out: &mut Vec<Output<F, U>>) {
+        match self.table.get(id.id()) {
+            Some(entry) if matches!(entry.state, State::Fresh | State::Proceeding) => {
+                answer(entry, response, out);
+                self.remove(id.id().place);
+            }
+            _ => self.stats.unwanted += 1,
+        }
     }
 
     pub(super) fn request_came(&mut self, flow: F, message: Message, out: &mut Vec<Output<F, U>>) {
@@ -110,7 +105,7 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
             State::Completed => {
                 entry.repeats = entry.repeats.saturating_add(1);
                 let repeats = entry.repeats;
-                answer(entry, out);
+                answer(entry, entry.octets.clone(), out);
                 self.stats.retransmitted += 1;
                 let wait = self.capped(repeats);
                 self.timers.set(again(place), wait);
@@ -175,14 +170,14 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
             self.stats.merged += 1;
             return self.answer(flow, &message, StatusCode::LOOP_DETECTED, out, |_| ());
         }
-        let peer = flow.peer();
-        message.note_source(peer.ip(), peer.port());
         let Arrived { via, key, call, merge } = arrived;
         let invite = message.method() == Some(&Method::Invite);
         let port = via.port.unwrap_or(via.transport.default_port());
         let server = Server { key, call, merge, invite, port, lost: false, cancelled: false };
-        let octets = if invite { message.raw().clone() } else { Bytes::new() };
         let (flow_back, side) = (way_back(flow, &via), Side::Server(server));
+        let peer = flow.peer();
+        message.note_source_in(&via, peer.ip(), peer.port());
+        let octets = if invite { message.raw().clone() } else { Bytes::new() };
         let state = State::Fresh;
         let id = self.insert(Entry { flow: flow_back, octets, state, repeats: 0, side });
         let place = id.place;
@@ -213,7 +208,7 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
         match entry.state {
             State::Fresh if server.invite => self.trying(place, out),
             State::Proceeding | State::Completed => {
-                answer(entry, out);
+                answer(entry, entry.octets.clone(), out);
                 self.stats.retransmitted += 1;
             }
             State::Fresh | State::Confirmed | State::Accepted => {}
@@ -329,7 +324,7 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
         entry.state = State::Proceeding;
         entry.octets = octets;
         self.timers.clear(again(place));
-        answer(entry, out);
+        answer(entry, entry.octets.clone(), out);
     }
 
     /// 500 for an INVITE of which the user said nothing.
@@ -344,24 +339,40 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
         let status = StatusCode::SERVER_INTERNAL_ERROR;
         let Some(octets) = hop::answer_to(&entry.octets, status, Some(&tag)) else { return false };
         entry.octets = octets;
-        answer(entry, out);
-        self.invite_done(place, status);
+        answer(entry, entry.octets.clone(), out);
+        self.done(place, status);
         true
     }
 
-    /// An INVITE has its final answer.
-    fn invite_done(&mut self, place: u32, status: StatusCode) {
+    /// The user said something that is not final.
+    fn goes_on(&mut self, place: u32) {
         let Some(entry) = self.table.at(place) else { return };
+        entry.state = State::Proceeding;
+        if matches!(&entry.side, Side::Server(server) if server.invite) {
+            self.timers.clear(again(place));
+            self.timers.set(end(place), UNANSWERED);
+        }
+    }
+
+    /// A request has its final answer.
+    fn done(&mut self, place: u32, status: StatusCode) {
+        let Some(entry) = self.table.at(place) else { return };
+        let Side::Server(server) = &entry.side else { return };
+        let (invite, merge) = (server.invite, server.merge);
+        let reliable = entry.flow.transport().is_reliable();
+        entry.state = State::Completed;
         self.timers.clear(again(place));
         self.timers.set(end(place), LONG);
-        if status.is_success() {
+        if invite && status.is_success() {
             entry.state = State::Accepted;
             entry.octets = Bytes::new();
-            return;
-        }
-        entry.state = State::Completed;
-        if !entry.flow.transport().is_reliable() {
+        } else if invite && !reliable {
             self.timers.set(again(place), doubled(0));
+        } else if !invite && reliable {
+            self.remove(place);
+        }
+        if !status.is_success() {
+            self.unmerge(merge, place);
         }
     }
 }
@@ -381,12 +392,12 @@ pub(super) fn way_back<F: Flow>(flow: F, via: &Via) -> F {
     }
 }
 
-/// Sends the response that is kept.
-fn answer<F: Flow, U>(entry: &Entry<F, U>, out: &mut Vec<Output<F, U>>) {
+/// Sends a response.
+fn answer<F: Flow, U>(entry: &Entry<F, U>, octets: Bytes, out: &mut Vec<Output<F, U>>) {
     let Side::Server(server) = &entry.side else { return };
-    let (flow, octets) = (entry.flow, entry.octets.clone());
+    let flow = entry.flow;
     if !server.lost {
-        transmit(entry, out);
+        out.push(Output::Transmit { flow, octets });
     } else if !matches!(flow.transport(), Transport::Ws | Transport::Wss) {
         let to = SocketAddr::new(flow.peer().ip(), server.port);
         out.push(Output::TransmitAnew { flow, to, octets });

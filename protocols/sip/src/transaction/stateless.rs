@@ -97,7 +97,7 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
     /// Whether an ACK is of an answer that was given here.
     pub(super) fn is_of_ours(&mut self, ack: &Message, arrived: &Arrived) -> bool {
         let tag = self.tag_of(arrived.call);
-        ack.to().is_ok_and(|to| to.tag() == Some(tag.as_bytes()))
+        arrived::tag(ack, Name::To).is_some_and(|own| own == tag.as_bytes())
     }
 
     fn tag(&mut self, request: &Message) -> String {

@@ -4,7 +4,11 @@
 //! link                              two tables over a network that loses, doubles and reorders
 //! chance                            any inputs in any order, and garbage
 
+mod cancel;
+mod chance;
 mod client;
+mod link;
+mod quirks;
 mod server;
 
 use std::net::SocketAddr;
@@ -12,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::header::Transport;
-use crate::{Answer, Builder, Limits, StatusCode};
+use crate::{Answer, Builder, Limits, Name, StatusCode};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Link {
