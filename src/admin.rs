@@ -13,6 +13,7 @@ mod senders;
 mod sip;
 mod smpp;
 mod socket;
+mod trunks;
 
 use model::api_key::Mode;
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,9 @@ pub use carriers::CarrierRequest;
 pub use desk::Desk;
 pub use interceptors::Trial;
 pub use pools::PoolRequest;
-pub use sip::SipDesk;
+pub use sip::{SipDesk, SipRequest};
 pub(crate) use socket::{ask, listen};
+pub use trunks::TrunkRequest;
 
 /// What an operator can ask.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -79,6 +81,16 @@ pub enum Request {
         organization_id: String,
         request: PoolRequest,
     },
+    /// Of an organization's SIP credentials.
+    Sip {
+        organization_id: String,
+        request: SipRequest,
+    },
+    /// Of an organization's SIP trunks; of those of the settings file without one.
+    Trunk {
+        organization_id: Option<String>,
+        request: TrunkRequest,
+    },
     ShowSmppAccount {
         system_id: String,
     },
@@ -125,12 +137,6 @@ pub enum Request {
         to: String,
         from: Option<String>,
         category: Option<String>,
-    },
-    /// Makes a SIP credential, or gives it another password; shown once.
-    AddSipCredential {
-        organization_id: String,
-        username: String,
-        extension: Option<String>,
     },
     /// Who is shut out of SIP.
     SipBans,

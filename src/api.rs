@@ -31,6 +31,7 @@ mod pools;
 mod protection;
 mod routing;
 mod serve;
+mod sip;
 mod sip_ws;
 mod smpp;
 mod suppressions;
@@ -38,6 +39,7 @@ mod system;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod trunks;
 mod webhooks;
 
 use std::ops::Deref;
@@ -62,14 +64,23 @@ pub(crate) use interceptors::load as load_interceptors;
 pub use openapi::document;
 pub(crate) use pools::{FIELDS as POOL_FIELDS, PoolOut, read as read_pool, stored as stored_pool};
 pub use serve::{Handle, TlsFiles, serve};
+pub(crate) use sip::{
+    FIELDS as SIP_FIELDS, SipCredentialOut, read as read_sip, read_new as read_new_sip,
+    stored as stored_sip,
+};
 pub(crate) use smpp::{
     AccountIn as SmppAccountIn, AccountOut as SmppAccountOut, AccountPatch as SmppAccountPatch,
     defaults as smpp_defaults, new_password as new_smpp_password,
+};
+pub(crate) use trunks::{
+    FIELDS as TRUNK_FIELDS, TrunkOut, read as read_trunk, said as said_of_trunk,
 };
 
 use crate::carriers::Book;
 use crate::pools::PoolBook;
 use crate::settings::{Compatibility, Events, Http, Profile, Retention, Schedules, Webhooks};
+use crate::sip::SipBook;
+use crate::trunks::TrunkBook;
 
 /// One part of the switch, as `/readyz` names it.
 #[derive(Clone, Debug)]
@@ -101,6 +112,9 @@ pub struct AppParts {
     pub accounts: Accounts,
     /// The carriers, as they run.
     pub carriers: Book,
+    /// The SIP credentials, as the registrar knows them.
+    pub(crate) phones: SipBook,
+    pub(crate) trunks: TrunkBook,
     /// Told of an SMPP account that was changed.
     pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     /// Where telephones in browsers are let in.
@@ -141,6 +155,8 @@ pub struct Inner {
     accounts: Accounts,
     carriers: Book,
     pools: PoolBook,
+    phones: SipBook,
+    trunks: TrunkBook,
     /// Held while rules change in the store and then in memory, so that both see one order.
     rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
@@ -177,6 +193,8 @@ impl App {
             accounts: parts.accounts,
             carriers: parts.carriers,
             pools,
+            phones: parts.phones,
+            trunks: parts.trunks,
             rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
             sip: parts.sip,
@@ -227,6 +245,8 @@ fn resources() -> OpenApiRouter<App> {
         .merge(routing::routes())
         .merge(pools::routes())
         .merge(carriers::routes())
+        .merge(sip::routes())
+        .merge(trunks::routes())
 }
 
 /// The documented routes, under their prefix.

@@ -53,6 +53,8 @@ use crate::carriers::{Book, RunningParts};
 use crate::health::Health;
 use crate::home::{Home, Lock};
 use crate::settings::Settings;
+use crate::sip::SipBook;
+use crate::trunks::TrunkBook;
 use crate::vault::Vault;
 use sip::SipAddresses;
 
@@ -235,6 +237,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let feed = Feed::new(store.clone(), writer.wakes());
     let customers = CustomersHandle::default();
     let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
+    let trunks = TrunkBook::new(&settings, store.clone(), writer.clone(), vault.clone());
+    trunks.load().await?;
     let esme_accounts = esmes::accounts(&settings, home.secret(SMPP_KEY)?, vault, &store).await?;
     let esmes = esmes::server(
         &settings,
@@ -246,6 +250,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let (smpp, smpp_tls) = (esmes.plain, esmes.tls);
     let media = Media::start(&settings.media.plane()).context("media")?;
     let credentials = sip::credentials(&store).await?;
+    let phones = SipBook::new(&settings, store.clone(), writer.clone(), credentials);
+    let credentials = phones.credentials().clone();
     let nonce_key = home.secret(sip::NONCE_KEY)?;
     let telephones = sip::server(&settings, &nonce_key, &credentials, &store, &writer)?;
     let sip_handle = telephones.handle();
@@ -306,6 +312,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         cursor_key: home.secret("cursor-key")?,
         accounts: esme_accounts.clone(),
         carriers: book.clone(),
+        phones: phones.clone(),
+        trunks: trunks.clone(),
         smpp_changed: Arc::new(move |system_id| {
             let system_id = system_id.to_owned();
             let _ = tree.send_message(RootMsg::AccountChanged { system_id });
@@ -323,15 +331,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     });
     let desk =
         Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
-    let desk =
-        desk.intercepted(rules).routed_by(router).keeping(book).pooling(app.pools()).hearing(
-            SipDesk {
-                domain: settings.sip.domain.clone(),
-                credentials_max: settings.sip.credentials_per_organization_max,
-                credentials: Some(credentials.clone()),
-                handle: sip_handle,
-            },
-        );
+    let desk = desk.registering(phones).trunking(trunks).hearing(SipDesk { handle: sip_handle });
+    let desk = desk.intercepted(rules).routed_by(router).keeping(book).pooling(app.pools());
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();
     let serving = {

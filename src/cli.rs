@@ -2,6 +2,7 @@
 
 mod carrier;
 mod desk;
+mod fields;
 mod interceptor;
 mod listen;
 mod pool;
@@ -13,6 +14,7 @@ mod simulate;
 mod sip;
 mod smpp;
 mod tail;
+mod trunk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,9 +54,12 @@ enum Command {
     /// What customers bind as.
     #[command(subcommand)]
     Smpp(smpp::SmppCommand),
-    /// What telephones register as, and who is shut out.
+    /// What phones register and call as.
     #[command(subcommand)]
     Sip(sip::SipCommand),
+    /// Telephone systems that calls go to and come from.
+    #[command(subcommand)]
+    Trunk(trunk::TrunkCommand),
     /// Rules on messages: which there are, and what they would do.
     #[command(subcommand)]
     Interceptor(interceptor::InterceptorCommand),
@@ -154,6 +159,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Topup(args) => desk::top_up(args).await,
         Command::Smpp(command) => smpp::run(command).await,
         Command::Sip(command) => sip::run(command).await,
+        Command::Trunk(command) => trunk::run(command).await,
         Command::Interceptor(command) => interceptor::run(command).await,
         Command::Carrier(command) => carrier::run(command).await,
         Command::Pool(command) => pool::run(command).await,

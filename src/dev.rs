@@ -101,10 +101,10 @@ pub(crate) async fn phone(home: &Home, switch: &Switch, sip: &Sip) -> Result<Iss
     let slug = switch.store.organization_slug(organization).await?.unwrap_or_default();
     let realm = model::sip::realm(&slug, &sip.domain);
     if let Some(password) = home.read(PHONE_FILE)?
-        && let Some(known) = switch.credentials.find(&realm, SYSTEM_ID)
+        && switch.credentials.find(&realm, SYSTEM_ID).is_some()
     {
-        let (id, username) = (known.of.public_id, SYSTEM_ID.to_owned());
-        return Ok(Issued { id, username, password, realm });
+        let username = SYSTEM_ID.to_owned();
+        return Ok(Issued { username, password, realm });
     }
     let office = Office {
         store: &switch.store,

@@ -13,10 +13,13 @@ pub mod cli;
 pub mod dev;
 mod health;
 mod home;
+mod password;
 mod pools;
 pub mod settings;
 pub mod simulate;
+mod sip;
 mod telephones;
 #[cfg(test)]
 mod tidy;
+mod trunks;
 pub mod vault;

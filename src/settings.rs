@@ -7,6 +7,7 @@
 mod calls;
 mod carrier;
 mod compatibility;
+mod egress;
 mod keeping;
 mod media;
 mod protection;
@@ -35,6 +36,7 @@ pub use carrier::{
     Secret, SenderType,
 };
 pub use compatibility::Compatibility;
+pub use egress::{Direction, Egress, EgressTrunk};
 pub use keeping::{Events, Redact, Retention};
 pub use media::Media;
 pub use protection::Protection;
@@ -85,6 +87,7 @@ pub struct Settings {
     pub webhooks: Webhooks,
     pub sip: Sip,
     pub emergency: Emergency,
+    pub egress: Egress,
     pub compatibility: Compatibility,
     pub media: Media,
     #[serde(default)]
@@ -188,6 +191,7 @@ impl Settings {
         self.webhooks.check(&mut faults);
         self.sip.check(&mut faults);
         self.emergency.check(&mut faults);
+        self.egress.check(&mut faults);
         self.compatibility.check(&mut faults);
         self.media.check(&mut faults);
         let mut names = HashSet::new();
@@ -418,6 +422,28 @@ mod tests {
         let url = "postgres://orbit:hunter2@db/orbit";
         assert_eq!(serving::without_password(url), "postgres://orbit:***@db/orbit");
         assert_eq!(serving::without_password("sqlite://a@b"), "sqlite://a@b");
+    }
+
+    #[test]
+    fn default_toml_shows_every_key_of_a_trunk() {
+        let shown = DEFAULTS.lines().skip_while(|line| *line != "# [[egress.trunks]]");
+        let shown: Vec<&str> = shown.map_while(|line| line.strip_prefix("# ")).collect();
+        let settings = with_file(&shown.join("\n"), &[]).unwrap();
+        let known = serde_json::to_value(&settings.egress.trunks[0]).unwrap();
+        for key in known.as_object().unwrap().keys() {
+            assert!(shown.iter().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+        }
+        let faults = "[[egress.trunks]]\nname = \"a\"\nhost = \"h!\"\nencryption = \"tls\"
+            codecs = []\nweight = 0\n[[egress.trunks]]\nname = \"A\"";
+        let error = with_file(faults, &[]).unwrap_err().to_string();
+        for key in ["[0].host", "[0].transport", "[0].codecs", "[0].weight", "[1].host", "[1].name"]
+        {
+            assert!(error.contains(&format!("egress.trunks{key}")), "{key}: {error}");
+        }
+        let secret = [("ORBIT__EGRESS__TRUNKS__0__PASSWORD", "hunter2")];
+        let settings = with_file("[[egress.trunks]]\nname = \"a\"\nhost = \"h\"", &secret).unwrap();
+        assert_eq!(settings.egress.trunks[0].password.reveal(), "hunter2");
+        assert!(!serde_json::to_string(&settings).unwrap().contains("hunter2"));
     }
 
     #[test]

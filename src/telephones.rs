@@ -1,4 +1,4 @@
-//! SIP credentials made on this machine: by `orbit sip add`, and for `orbit dev`.
+//! The SIP credential of `orbit dev`, made on this machine.
 //!
 //! A password is made here and shown once; what is stored is worth nothing outside of its realm.
 
@@ -29,7 +29,6 @@ pub(crate) struct Office<'a> {
 
 /// What a telephone is given.
 pub(crate) struct Issued {
-    pub(crate) id: PublicId,
     pub(crate) username: String,
     pub(crate) password: String,
     pub(crate) realm: String,
@@ -90,7 +89,7 @@ impl Office<'_> {
         {
             credentials.put(&row);
         }
-        Ok(Issued { id, username: username.to_owned(), password, realm })
+        Ok(Issued { username: username.to_owned(), password, realm })
     }
 }
 

@@ -23,9 +23,13 @@ use store::{Store, StoreError, TailRow};
 use supervisors::root::RootMsg;
 
 use super::sip::SipDesk;
-use super::{Minted, Request, carriers, interceptors, mint, pools, route, senders, sip, smpp};
+use super::{
+    Minted, Request, carriers, interceptors, mint, pools, route, senders, sip, smpp, trunks,
+};
 use crate::carriers::Book;
 use crate::pools::PoolBook;
+use crate::sip::SipBook;
+use crate::trunks::TrunkBook;
 
 /// Lines of a list at once.
 pub(super) const PAGE: i64 = 200;
@@ -48,6 +52,8 @@ pub struct Desk {
     pub(super) book: Option<Book>,
     pub(super) sip: SipDesk,
     pub(super) pools: PoolBook,
+    phones: Option<SipBook>,
+    trunks: Option<TrunkBook>,
 }
 
 impl Desk {
@@ -61,8 +67,22 @@ impl Desk {
     ) -> Self {
         let interceptors = Interceptors::default();
         let pools = PoolBook::new(store.clone(), writer.clone(), Router::default());
-        let (router, book, sip) = (None, None, SipDesk::default());
-        Self { store, writer, root, views, accounts, interceptors, router, book, sip, pools }
+        let (router, book, phones, trunks) = (None, None, None, None);
+        let sip = SipDesk::default();
+        Self {
+            store,
+            writer,
+            root,
+            views,
+            accounts,
+            interceptors,
+            router,
+            book,
+            pools,
+            sip,
+            phones,
+            trunks,
+        }
     }
 
     /// The same desk, which knows these rules.
@@ -83,10 +103,32 @@ impl Desk {
         Self { pools, ..self }
     }
 
-    /// The same desk, which makes SIP credentials and knows who is shut out.
+    /// The same desk, which knows who is shut out.
     #[must_use]
     pub fn hearing(self, sip: SipDesk) -> Self {
         Self { sip, ..self }
+    }
+
+    /// The same desk, which changes these SIP credentials.
+    #[must_use]
+    pub(crate) fn registering(self, phones: SipBook) -> Self {
+        Self { phones: Some(phones), ..self }
+    }
+
+    /// The same desk, which changes these trunks.
+    #[must_use]
+    pub(crate) fn trunking(self, trunks: TrunkBook) -> Self {
+        Self { trunks: Some(trunks), ..self }
+    }
+
+    pub(super) fn trunks(&self) -> Result<&TrunkBook, Refusal> {
+        let missing = || Refusal::new(Code::InternalError, "this desk has no SIP trunks");
+        self.trunks.as_ref().ok_or_else(missing)
+    }
+
+    pub(super) fn phones(&self) -> Result<&SipBook, Refusal> {
+        let missing = || Refusal::new(Code::InternalError, "this desk has no SIP credentials");
+        self.phones.as_ref().ok_or_else(missing)
     }
 
     /// The same desk, which keeps these carriers.
@@ -121,9 +163,6 @@ impl Desk {
                 let asked = smpp::Asked { organization_id, system_id, password, mode, fields };
                 smpp::add(self, asked).await
             }
-            Request::AddSipCredential { organization_id, username, extension } => {
-                sip::add(self, &organization_id, &username, extension.as_deref()).await
-            }
             Request::SipBans => sip::bans(self),
             Request::SipUnban { address } => sip::pardon(self, &address),
             Request::ListSmppAccounts => smpp::list(&self.store).await,
@@ -134,6 +173,12 @@ impl Desk {
             Request::Carrier { request } => carriers::answer(self, request).await,
             Request::Pool { organization_id, request } => {
                 pools::answer(self, &organization_id, request).await
+            }
+            Request::Sip { organization_id, request } => {
+                sip::answer(self, &organization_id, request).await
+            }
+            Request::Trunk { organization_id, request } => {
+                trunks::answer(self, organization_id.as_deref(), request).await
             }
             Request::ShowSmppAccount { system_id } => smpp::show(self, &system_id).await,
             Request::SetSmppAccount { system_id, fields } => {

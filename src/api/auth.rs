@@ -45,10 +45,12 @@ pub(crate) enum Scope {
     TemplatesWrite = 512,
     SmppRead = 1024,
     SmppWrite = 2048,
+    VoiceRead = 4096,
+    VoiceWrite = 8192,
 }
 
 impl Scope {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::MessagesRead,
         Self::MessagesWrite,
         Self::BillingRead,
@@ -61,6 +63,8 @@ impl Scope {
         Self::TemplatesWrite,
         Self::SmppRead,
         Self::SmppWrite,
+        Self::VoiceRead,
+        Self::VoiceWrite,
     ];
 
     fn as_str(self) -> &'static str {
@@ -77,6 +81,8 @@ impl Scope {
             Self::TemplatesWrite => "templates:write",
             Self::SmppRead => "smpp:read",
             Self::SmppWrite => "smpp:write",
+            Self::VoiceRead => "voice:read",
+            Self::VoiceWrite => "voice:write",
         }
     }
 }
@@ -120,6 +126,8 @@ permits! {
     ChangeSmpp = SmppWrite, Change;
     ReadInterceptors = MessagesRead, Read;
     ChangeInterceptors = MessagesWrite, Change;
+    ReadVoice = VoiceRead, Read;
+    ChangeVoice = VoiceWrite, Change;
 }
 
 /// A caller who may do what `P` says.
@@ -259,6 +267,16 @@ fn credential(headers: &HeaderMap) -> Result<&str, ApiError> {
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
         _ => Err(missing()),
+    }
+}
+
+impl<P> Caller<P> {
+    /// For what a test key may not touch; `why` is told to who tries.
+    pub(crate) fn live(&self, why: &'static str) -> Result<(), Refusal> {
+        if self.test {
+            return Err(Refusal::new(Code::WrongKeyMode, why));
+        }
+        Ok(())
     }
 }
 

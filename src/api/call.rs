@@ -137,6 +137,12 @@ impl Call {
     }
 }
 
+/// An answer that nobody may keep.
+pub(crate) fn secret(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 impl<S: Sync> FromRequestParts<S> for Call {
     type Rejection = Infallible;
 

@@ -7,8 +7,6 @@ mod credentials;
 mod docs;
 mod routes;
 
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
 use model::id::{Kind, PublicId};
 use model::refusal::{Code, Refusal};
 use serde_json::{Map, Value};
@@ -74,12 +72,6 @@ fn filed_of<'a, P>(app: &'a App, caller: &Caller<P>) -> Vec<(i64, &'a Filed)> {
 async fn key_of<P>(app: &App, caller: &Caller<P>) -> Result<String, ApiError> {
     let id = app.store.key_id(caller.key).await?;
     Ok(id.map_or_else(String::new, |id| id.show(Kind::ApiKey)))
-}
-
-/// An answer that nobody may keep.
-fn secret(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 fn id(kind: Kind, text: &str, unknown: fn() -> Refusal) -> Result<PublicId, ApiError> {

@@ -29,6 +29,7 @@ pub(crate) const PAGES: &[(&str, &str)] = pages![
     "MESSAGE_NOT_RETRYABLE",
     "MANAGED_BY_SETTINGS",
     "RESOURCE_IN_USE",
+    "EXTENSION_IN_USE",
     "ALREADY_REVEALED",
     "PAYLOAD_TOO_LARGE",
     "UNSUPPORTED_MEDIA",

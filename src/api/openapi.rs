@@ -28,6 +28,8 @@ use super::webhooks::catalog::{EventEnvelope, EventType};
         (name = "interceptors", description = "Rules on messages before they are routed"),
         (name = "events", description = "What happens, as a list and as a stream"),
         (name = "sender-pools", description = "Senders that messages go from in turn"),
+        (name = "sip", description = "What phones register and call as"),
+        (name = "trunks", description = "Telephone systems that calls go to and come from"),
         (name = "routing", description = "Which carriers take which messages"),
         (name = "webhooks", description = "Events, posted to your endpoints"),
     ),

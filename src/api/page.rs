@@ -34,6 +34,8 @@ pub(crate) enum List {
     SmppAccounts = 14,
     SmppCredentials = 15,
     SmppCarriers = 16,
+    SipCredentials = 17,
+    Trunks = 18,
     Caps = 40,
     Dnc = 20,
     Senders = 21,

@@ -161,10 +161,7 @@ pub(crate) async fn replace(
     Raw(raw): Raw,
 ) -> Result<Response, ApiError> {
     let organization = caller.organization;
-    if caller.test {
-        let message = "a test key changes nothing of live routing";
-        return Err(ApiError::new(Code::WrongKeyMode, message));
-    }
+    caller.live("a test key changes nothing of live routing")?;
     let rules = parse(&app, organization, &raw)?;
     let text = serde_json::to_string(&rules).map_err(|_| ApiError::internal())?;
     let out = in_turn(app, organization, rules, text).await?;

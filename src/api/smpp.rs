@@ -8,14 +8,13 @@ mod outbind;
 
 use actors::smpp::server::accounts::Accounts;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use model::clock::At;
 use model::esme::{BindType, IdFormat, ReceiptFormat};
 use model::id::{Kind, PublicId};
 use model::message::Category;
 use model::refusal::{Code, Refusal};
-use rand::RngExt as _;
 use serde::Serialize;
 use serde_json::Value;
 use store::SmppAccountRow;
@@ -27,7 +26,7 @@ use utoipa_axum::routes;
 use super::App;
 use super::auth::{Caller, ChangeSmpp, ReadSmpp};
 use super::body::Raw;
-use super::call::Envelope;
+use super::call::{Envelope, secret};
 use super::error::{ApiError, ErrorOut};
 use super::messages::id_of;
 use super::page::{List, Page, Query};
@@ -36,8 +35,6 @@ use input::AccountDoc;
 pub(crate) use input::{AccountIn, AccountPatch};
 use outbind::OutbindOut;
 
-/// Letters and digits that are not taken for one another.
-const PASSWORD_LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// SMPP 3.4 §5.2.2: a password has at most eight characters.
 const PASSWORD_LENGTH: usize = 8;
 
@@ -162,7 +159,7 @@ pub(crate) async fn create(
     }
     let account = AccountOut::of(&app.accounts, &taken_up(&app, &caller, id, is_called).await?);
     let out = AccountWithPasswordOut { account, password };
-    secret(caller.call.answer(StatusCode::CREATED, out)?)
+    Ok(secret(caller.call.answer(StatusCode::CREATED, out)?))
 }
 
 /// Shows one account.
@@ -265,7 +262,7 @@ pub(crate) async fn rotate(
     changed(&app, SmppChange::SetPassword { id, organization, password_mac }).await?;
     let account = AccountOut::of(&app.accounts, &taken_up(&app, &caller, id, true).await?);
     let out = AccountWithPasswordOut { account, password };
-    secret(caller.call.answer(StatusCode::OK, out)?)
+    Ok(secret(caller.call.answer(StatusCode::OK, out)?))
 }
 
 async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<SmppAccountRow, ApiError> {
@@ -313,18 +310,7 @@ fn gone() -> ApiError {
 }
 
 pub(crate) fn new_password() -> String {
-    let mut random = rand::rng();
-    let letter = |_| {
-        let at = random.random_range(0..PASSWORD_LETTERS.len());
-        char::from(PASSWORD_LETTERS[at])
-    };
-    (0..PASSWORD_LENGTH).map(letter).collect()
-}
-
-/// An answer that nobody may keep.
-fn secret(mut response: Response) -> Result<Response, ApiError> {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    crate::password::new(PASSWORD_LENGTH)
 }
 
 impl AccountOut {

@@ -16,9 +16,11 @@ mod read;
 mod routing;
 mod schedules;
 mod send;
+mod sip;
 mod smpp;
 mod socket;
 mod templates;
+mod trunks;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::lockout::Rule;
+use actors::sip::credentials::Credentials;
 use actors::smpp::server::accounts::Accounts;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::traffic::guard::Guard;
@@ -55,6 +58,8 @@ use super::{App, AppParts, PartState, router};
 use crate::boot::carriers::Parts;
 use crate::carriers::{Book, Filed, RunningParts};
 use crate::settings::{Profile, Settings, Webhooks};
+use crate::sip::SipBook;
+use crate::trunks::TrunkBook;
 use crate::vault::Vault;
 
 const RATES: &str = "prefix,price_micros,mccmnc,valid_from\n1,7900,310260,\n";
@@ -308,6 +313,10 @@ fn app_of(
 ) -> App {
     let part = |ready| PartState { name: String::from("writer"), ready, detail: String::new() };
     let watched = handle.clone();
+    let credentials = Credentials::default();
+    let phones = SipBook::new(&settings, store.clone(), handle.clone(), credentials);
+    let vault = Vault::new(&[7; 32]).unwrap();
+    let trunks = TrunkBook::new(&settings, store.clone(), handle.clone(), vault);
     App::new(AppParts {
         store: store.clone(),
         writer: handle.clone(),
@@ -324,6 +333,8 @@ fn app_of(
         cursor_key: [7; 32],
         accounts: Accounts::new([7; 32], NEVER_SHUT),
         carriers,
+        phones,
+        trunks,
         smpp_changed: Arc::new(|_| {}),
         sip: super::SipDoor::default(),
         readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actors::directory::Directory;
+use actors::sip::credentials::Credentials;
 use actors::smpp::owner::Views;
 use actors::smpp::translate;
 use actors::writer::{Limits, Shared, Writer, WriterArgs, WriterHandle};
@@ -14,12 +15,14 @@ use std::time::Duration;
 use store::Store;
 
 use super::Common;
-use crate::admin::{Desk, Request, SipDesk, ask};
+use crate::admin::{Desk, Request, ask};
 use crate::boot::esmes::accounts;
 use crate::boot::{SMPP_KEY, carriers, interceptors, open_store};
 use crate::carriers::Book;
 use crate::home::Home;
 use crate::settings::Settings;
+use crate::sip::SipBook;
+use crate::trunks::TrunkBook;
 use crate::vault::Vault;
 
 #[derive(Subcommand)]
@@ -211,14 +214,14 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     let (writer, ended) = Actor::spawn(None, Writer, args).await?;
     let key = home.secret(SMPP_KEY)?;
     let vault = Vault::open_with(&settings.secrets, &home)?;
-    let accounts = accounts(settings, key, vault, &store).await?;
+    let accounts = accounts(settings, key, vault.clone(), &store).await?;
     let writer_handle = WriterHandle::new(shared);
+    let trunks = TrunkBook::new(settings, store.clone(), writer_handle.clone(), vault);
     let desk = Desk::new(store.clone(), writer_handle.clone(), None, Views::default(), accounts);
-    let mut desk = desk.intercepted(interceptors::load(settings, &store).await?).hearing(SipDesk {
-        domain: settings.sip.domain.clone(),
-        credentials_max: settings.sip.credentials_per_organization_max,
-        ..SipDesk::default()
-    });
+    let phones =
+        SipBook::new(settings, store.clone(), writer_handle.clone(), Credentials::default());
+    let desk = desk.registering(phones).trunking(trunks);
+    let mut desk = desk.intercepted(interceptors::load(settings, &store).await?);
     let seals = matches!(
         request,
         Request::Carrier { .. } | Request::AddSmppAccount { .. } | Request::SetSmppAccount { .. }

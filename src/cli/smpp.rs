@@ -1,17 +1,19 @@
 //! `orbit smpp`: what customers bind as.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::Common;
 use super::desk::print;
+use super::fields::Fields;
 use crate::admin::Request;
 
-/// Fields whose value is a list.
-const LISTS: &[&str] = &["allowed_ips", "bind_types", "allowed_senders", "inbound_numbers"];
-/// Fields whose value is text, whatever it looks like.
-const TEXTS: &[&str] = &["name", "default_sender"];
+const FIELDS: Fields = Fields {
+    lists: &["allowed_ips", "bind_types", "allowed_senders", "inbound_numbers"],
+    texts: &["name", "default_sender"],
+    example: "tps=50",
+};
 
 #[derive(Subcommand)]
 pub(crate) enum SmppCommand {
@@ -73,7 +75,7 @@ pub(crate) async fn run(command: SmppCommand) -> Result<()> {
     };
     let (common, request) = match command {
         SmppCommand::Add { organization, system_id, password, mode, fields, common } => {
-            let (organization_id, fields) = (organization, read(&fields)?);
+            let (organization_id, fields) = (organization, FIELDS.read(&fields)?);
             let request =
                 Request::AddSmppAccount { organization_id, system_id, password, mode, fields };
             (common, request)
@@ -83,7 +85,7 @@ pub(crate) async fn run(command: SmppCommand) -> Result<()> {
             (common, Request::ShowSmppAccount { system_id })
         }
         SmppCommand::Set { system_id, fields, common } => {
-            (common, Request::SetSmppAccount { system_id, fields: read(&fields)? })
+            (common, Request::SetSmppAccount { system_id, fields: FIELDS.read(&fields)? })
         }
         SmppCommand::Rotate(Named { system_id, common }) => {
             (common, Request::RotateSmppPassword { system_id })
@@ -97,33 +99,10 @@ pub(crate) async fn run(command: SmppCommand) -> Result<()> {
     print(&common, request).await
 }
 
-/// `field=value`, as JSON.
-fn read(fields: &[String]) -> Result<Map<String, Value>> {
-    let mut map = Map::new();
-    for field in fields {
-        let Some((name, value)) = field.split_once('=') else {
-            bail!("{field} is not FIELD=VALUE, as tps=50");
-        };
-        let value = match value {
-            "null" => Value::Null,
-            list if LISTS.contains(&name) => {
-                list.split(',').filter(|item| !item.is_empty()).map(|item| json!(item)).collect()
-            }
-            text if TEXTS.contains(&name) => json!(text),
-            object if object.starts_with('{') => match serde_json::from_str(object) {
-                Ok(object) => object,
-                Err(error) => bail!("{name}: {error}"),
-            },
-            "true" | "false" => json!(value == "true"),
-            number => number.parse::<i64>().map_or_else(|_| json!(number), |number| json!(number)),
-        };
-        map.insert(name.to_owned(), value);
-    }
-    Ok(map)
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -135,10 +114,11 @@ mod tests {
             "tps": 50, "allowed_ips": ["10.0.0.0/8", "192.0.2.1"], "bind_types": [], "name": "7",
             "default_sender": null, "once_by_reference": true, "id_format": "hex",
         });
-        assert_eq!(Value::Object(read(&given).unwrap()), expected);
-        let object = read(&[String::from("outbind={\"host\": \"a\", \"port\": 1}")]).unwrap();
+        assert_eq!(Value::Object(FIELDS.read(&given).unwrap()), expected);
+        let object =
+            FIELDS.read(&[String::from("outbind={\"host\": \"a\", \"port\": 1}")]).unwrap();
         assert_eq!(object["outbind"], json!({"host": "a", "port": 1}));
-        assert!(read(&[String::from("tps")]).is_err());
-        assert!(read(&[String::from("outbind={")]).is_err());
+        assert!(FIELDS.read(&[String::from("tps")]).is_err());
+        assert!(FIELDS.read(&[String::from("outbind={")]).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use actors::customer::webhook::guard::Networks;
 use model::emergency::{self, EXTRA_DIGITS};
 use model::sip;
 use proto_sip::digest::Algorithm;
@@ -25,6 +26,7 @@ pub struct Sip {
     pub public_address: Option<String>,
     pub allowed_origins: Vec<String>,
     pub domain: String,
+    pub public_port: u16,
     pub digest_algorithms: Vec<String>,
     pub digest_without_qop: bool,
     pub nonce_life_s: u64,
@@ -48,12 +50,24 @@ pub struct Sip {
     pub transactions_max: usize,
     pub retry_after_s: u32,
     pub credentials_per_organization_max: u32,
+    pub trunk_networks: Vec<String>,
 }
 
 impl Sip {
+    /// The private networks that organizations' trunks may be in.
+    #[must_use]
+    pub fn networks(&self) -> Networks {
+        Networks::parse(&self.trunk_networks).unwrap_or_default()
+    }
+
     pub(super) fn check(&self, faults: &mut Faults) {
         let expected = "a domain in lower case, as sip.example.com";
         faults.unless(sip::is_domain(&self.domain), "sip", "domain", expected);
+        faults.range(u64::from(self.public_port), 1..=65_535, "sip", "public_port");
+        if let Err(bad) = Networks::parse(&self.trunk_networks) {
+            let expected = format!("networks such as 10.0.0.0/8, not \"{bad}\"");
+            faults.unless(false, "sip", "trunk_networks", &expected);
+        }
         let most = u64::from(self.credentials_per_organization_max);
         faults.range(most, 0..=1_000_000, "sip", "credentials_per_organization_max");
         let files = self.tls_cert.is_some() && self.tls_key.is_some();

@@ -49,6 +49,10 @@ pub const SCOPES: &[&str] = &[
     "compliance:write",
     "templates:read",
     "templates:write",
+    "smpp:read",
+    "smpp:write",
+    "voice:read",
+    "voice:write",
 ];
 
 /// True when `granted` (space-separated) holds `needed`; write includes read.

@@ -35,6 +35,7 @@ pub enum Kind {
     Leg,
     Cdr,
     SipCredential,
+    Trunk,
 }
 
 impl Kind {
@@ -65,6 +66,7 @@ impl Kind {
             Self::Leg => "leg_",
             Self::Cdr => "cdr_",
             Self::SipCredential => "sip_",
+            Self::Trunk => "trk_",
         }
     }
 }

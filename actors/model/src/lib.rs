@@ -34,5 +34,6 @@ pub mod share;
 pub mod sip;
 pub mod submission;
 pub mod template;
+pub mod trunk;
 pub mod voice;
 pub mod zone;

@@ -1,10 +1,10 @@
 //! Networks as people write them: an address, or an address and how many bits of it count.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `10.0.0.0/8`, `2001:db8::/32`, or one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
     address: IpAddr,
     bits: u8,
@@ -25,6 +25,39 @@ impl Network {
             None => most,
         };
         (bits <= most).then_some(Self { address, bits })
+    }
+
+    /// The network of so many bits that an address is in; `None`: an address has fewer.
+    #[must_use]
+    pub fn of(address: IpAddr, bits: u8) -> Option<Self> {
+        let address = match address {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(32_u32.checked_sub(u32::from(bits))?).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask))
+            }
+            IpAddr::V6(v6) => {
+                let mask =
+                    u128::MAX.checked_shl(128_u32.checked_sub(u32::from(bits))?).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
+            }
+        };
+        Some(Self { address, bits })
+    }
+
+    /// The same network, in the one form that equals [`Self::of`] for each of its addresses.
+    #[must_use]
+    pub fn normal(&self) -> Self {
+        Self::of(self.address, self.bits).unwrap_or(*self)
+    }
+
+    #[must_use]
+    pub fn is_ipv4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    #[must_use]
+    pub fn bits(&self) -> u8 {
+        self.bits
     }
 
     /// An IPv4 address written as IPv6 is the IPv4 address.
@@ -82,6 +115,23 @@ mod tests {
             let network = Network::parse(network).unwrap();
             assert_eq!(network.contains(address.parse().unwrap()), inside, "{network} {address}");
         }
+    }
+
+    #[test]
+    fn a_network_has_one_form() {
+        let table = [
+            ("10.1.2.3/8", "10.9.9.9"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("1.2.3.4/0", "9.9.9.9"),
+            ("2001:db8::1/32", "2001:db8:ffff::2"),
+            ("::1/0", "2001::"),
+        ];
+        for (network, address) in table {
+            let network = Network::parse(network).unwrap();
+            let of = Network::of(address.parse().unwrap(), network.bits());
+            assert_eq!(of, Some(network.normal()), "{network}");
+        }
+        assert_eq!(Network::of("10.0.0.1".parse().unwrap(), 33), None);
     }
 
     #[test]

@@ -54,6 +54,8 @@ codes! {
     ManagedBySettings = 409 "MANAGED_BY_SETTINGS",
     /// Something else needs it.
     ResourceInUse = 409 "RESOURCE_IN_USE",
+    /// Another phone of the organization is called by it.
+    ExtensionInUse = 409 "EXTENSION_IN_USE",
     /// A password is shown once.
     AlreadyRevealed = 409 "ALREADY_REVEALED",
     PayloadTooLarge = 413 "PAYLOAD_TOO_LARGE",

@@ -7,6 +7,7 @@
 //! shard         transactions of the Call-IDs that are its own, and who serves a request
 //! credentials   who may register and call
 //! registrar     who is registered where
+//! trunks        other telephone systems, and the way to the public network
 //! calls         what serves calls, seen from the shards
 //!
 //! Calls come to this later; until then a request for one is refused by name. The wire, transactions, digest
@@ -20,3 +21,4 @@ pub mod registrar;
 pub mod shard;
 pub mod shield;
 pub mod transport;
+pub mod trunks;

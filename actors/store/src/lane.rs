@@ -37,6 +37,7 @@ mod sip;
 mod smpp;
 mod sweep;
 mod templates;
+mod trunks;
 mod webhooks;
 mod work;
 
@@ -74,6 +75,7 @@ pub use sip::{SipChange, SipDone, SipHashes, SipSettings};
 pub use smpp::{SmppChange, SmppCursor, SmppSettings};
 pub use sweep::Overdue;
 pub use templates::{TemplateChange, TemplateDone, TemplatePatch, TemplateText};
+pub use trunks::{NewTrunk, TrunkChange, TrunkDone, TrunkPassword};
 pub use webhooks::{
     AttemptLog, DeliveryRecord, DeliveryState, Record, ReplayEvent, Resume, WebhookChange,
     WebhookDone, WebhookFields,

@@ -32,6 +32,7 @@ mod sweeps;
 mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trunks;
 mod webhooks;
 
 pub use accounts::{KeyRow, OrganizationRow};
@@ -56,6 +57,7 @@ pub use sip::{SipBindingRow, SipCredentialRow, SipListedRow};
 pub use smpp::{AskedRow, OwedRow, SmppAccountRow, SubmittedRow};
 pub use sweeps::SweepRow;
 pub use templates::{TemplateFilter, TemplateRow};
+pub use trunks::{TrunkListedRow, TrunkRow};
 pub use webhooks::{AttemptRow, DeliveryRow, LogRange, LoggedEvent, PendingRow, WebhookRow};
 
 /// Declares a row struct read by column name, from either database.

@@ -7,11 +7,11 @@ use model::id::{Kind, PublicId};
 use serde_json::{Value, json};
 
 use super::docs::{CredentialIn, CredentialOut, CredentialPatch, PasswordOut, RotateIn, StatusOut};
-use super::{fields, filed_of, id, key_of, live, managed_by_settings, secret};
+use super::{fields, filed_of, id, key_of, live, managed_by_settings};
 use crate::api::App;
 use crate::api::auth::{Caller, ChangeSmpp, ReadSmpp};
 use crate::api::body::Raw;
-use crate::api::call::Envelope;
+use crate::api::call::{Envelope, secret};
 use crate::api::error::{ApiError, ErrorOut};
 use crate::api::page::{List, Page, Query};
 use crate::carriers::Filed;

@@ -15,7 +15,8 @@ use super::compliance::{Compliance, Complied};
 use super::{
     CancelFate, CapChange, CapDone, CarrierChange, CarrierDone, Edit, EventRow, Gathered,
     InterceptorChange, Lane, PolicyChange, PolicyDone, PoolChange, PoolDone, SipChange, SipDone,
-    SmppChange, TemplateChange, TemplateDone, Transfer, WebhookChange, WebhookDone,
+    SmppChange, TemplateChange, TemplateDone, Transfer, TrunkChange, TrunkDone, WebhookChange,
+    WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -57,6 +58,7 @@ pub enum Admin {
     },
     Smpp(Box<SmppChange>),
     Sip(Box<SipChange>),
+    Trunk(Box<TrunkChange>),
     Interceptor(Box<InterceptorChange>),
     Carrier(Box<CarrierChange>),
     Cap(CapChange),
@@ -127,6 +129,7 @@ pub enum AdminDone {
     /// False: there was nothing to change, or it is not any more what was seen.
     Smpp(bool),
     Sip(SipDone),
+    Trunk(TrunkDone),
     /// False: there are too many, or there is no such rule.
     Interceptor(bool),
     Cap(CapDone),
@@ -197,6 +200,7 @@ impl Lane {
                     AdminDone::Smpp(self.change_smpp(change, now, gathered).await?)
                 }
                 Admin::Sip(change) => AdminDone::Sip(self.change_sip(change, now, gathered).await?),
+                Admin::Trunk(change) => AdminDone::Trunk(self.change_trunk(change, now).await?),
                 Admin::Carrier(change) => self.change_carrier(change, now, gathered).await?,
                 Admin::Pool(change) => AdminDone::Pool(self.pool(change, now, gathered).await?),
                 Admin::Protect { organization, own } => {

@@ -30,5 +30,6 @@ mod silence;
 mod sip;
 mod smpp;
 mod templates;
+mod trunks;
 mod webhooks;
 mod world;

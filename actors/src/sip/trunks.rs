@@ -1,0 +1,361 @@
+//! The trunks in memory: customers' telephone systems and the operator's carriers, as one list.
+//!
+//! The book of trunks (`src/trunks.rs`) puts them here when it reads rows and settings; the switch reads
+//! a list that never changes: another takes its place. What is known of a trunk while it runs (its health,
+//! the calls it has) goes on over its changes. Nothing here opens a socket.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use model::carrier::OrgId;
+use model::id::PublicId;
+use model::network::Network;
+use model::trunk::{Encryption, Source, Target};
+use tokio::sync::watch;
+
+use crate::customer::webhook::guard::Networks;
+
+/// A text that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"***\"")
+    }
+}
+
+/// A trunk, until it is changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trunk {
+    /// The same over its changes and over restarts.
+    pub id: PublicId,
+    /// None: the operator's, which leads to the public network.
+    pub organization: Option<OrgId>,
+    pub name: Arc<str>,
+    /// Where calls go; none: they only come.
+    pub target: Option<Target>,
+    /// Who calls in.
+    pub sources: Vec<Source>,
+    pub username: Option<String>,
+    pub password: Option<Password>,
+    /// As they are preferred.
+    pub codecs: Vec<String>,
+    pub encryption: Encryption,
+    /// We register there.
+    pub register: bool,
+    /// How often it is asked whether it is there; none: never.
+    pub ping: Option<Duration>,
+    /// Calls at once; 0: any number.
+    pub max_channels: usize,
+    /// New calls in a second; 0: any number.
+    pub max_cps: usize,
+    /// First digits of the numbers it takes, without `+`; empty: all.
+    pub prefixes: Vec<String>,
+    /// The higher is asked first.
+    pub priority: i64,
+    /// Its share among those of one priority.
+    pub weight: u32,
+    pub enabled: bool,
+}
+
+/// What is known of a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody has asked it yet.
+    Unknown,
+    Up,
+    /// It has not answered three times.
+    Down,
+}
+
+impl Health {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// What a trunk has and how it is; lives as long as the process.
+#[derive(Debug, Default)]
+pub struct Live {
+    health: AtomicU8,
+    missed: AtomicUsize,
+    calls: AtomicUsize,
+    last_error: Mutex<String>,
+}
+
+/// Pings without an answer after which a trunk is down.
+const MISSED_MAX: usize = 3;
+
+/// A call's place on its trunk, given back when dropped.
+#[derive(Debug)]
+pub struct Channel(Arc<Running>);
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.0.live.calls.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A trunk with what is known of it.
+#[derive(Debug)]
+pub struct Running {
+    pub trunk: Trunk,
+    pub live: Arc<Live>,
+}
+
+impl Running {
+    /// A place for one more call, while there is one.
+    #[must_use]
+    pub fn take_channel(self: &Arc<Self>) -> Option<Channel> {
+        let most = match self.trunk.max_channels {
+            0 => usize::MAX,
+            most => most,
+        };
+        let more = |calls: usize| (calls < most).then_some(calls + 1);
+        let taken = self.live.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        taken.ok().map(|_| Channel(Arc::clone(self)))
+    }
+
+    /// Whether calls may go there now.
+    #[must_use]
+    pub fn takes_calls(&self) -> bool {
+        self.trunk.enabled && self.trunk.target.is_some() && self.live.health() != Health::Down
+    }
+}
+
+impl Live {
+    #[must_use]
+    pub fn health(&self) -> Health {
+        match self.health.load(Ordering::Acquire) {
+            1 => Health::Up,
+            2 => Health::Down,
+            _ => Health::Unknown,
+        }
+    }
+
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Acquire)
+    }
+
+    #[must_use]
+    pub fn last_error(&self) -> String {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It answered.
+    pub fn answered(&self) {
+        self.missed.store(0, Ordering::Release);
+        self.health.store(1, Ordering::Release);
+    }
+
+    /// It did not, and why; after the third time in a row it is down.
+    pub fn missed(&self, error: &str) {
+        error.clone_into(&mut self.last_error.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.missed.fetch_add(1, Ordering::AcqRel) + 1 >= MISSED_MAX {
+            self.health.store(2, Ordering::Release);
+        }
+    }
+}
+
+/// Whom an address calls in as.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    One(Arc<Running>),
+    /// Several trunks say so: only a password tells which.
+    Several,
+    Nobody,
+}
+
+/// All trunks. A clone is the same.
+#[derive(Clone)]
+pub struct Trunks(Arc<Inner>);
+
+struct Inner {
+    list: ArcSwap<List>,
+    /// Held while a list takes another one's place.
+    turn: Mutex<()>,
+    changed: watch::Sender<u64>,
+    /// Private networks that customers' trunks may be in.
+    networks: Networks,
+    /// Customers' trunks may lead to the public network too.
+    tenants_egress: bool,
+}
+
+#[derive(Default)]
+struct List {
+    by_id: HashMap<PublicId, Arc<Running>>,
+    /// By organization, the operator's without one.
+    by_owner: HashMap<Option<OrgId>, Vec<Arc<Running>>>,
+    /// Enabled ones, by the networks they call from.
+    by_network: HashMap<Network, Vec<Arc<Running>>>,
+    /// The lengths of those networks, each once: IPv4 or not, and bits.
+    lengths: BTreeSet<(bool, u8)>,
+    /// Enabled ones that call from the addresses of a name.
+    by_name: Vec<(String, Arc<Running>)>,
+}
+
+impl List {
+    fn new(by_owner: HashMap<Option<OrgId>, Vec<Arc<Running>>>) -> Self {
+        let mut list = Self { by_owner, ..Self::default() };
+        for running in list.by_owner.values().flatten() {
+            list.by_id.insert(running.trunk.id, Arc::clone(running));
+            let sources = running.trunk.sources.iter().filter(|_| running.trunk.enabled);
+            for source in sources {
+                match source {
+                    Source::Network(network) => {
+                        let network = network.normal();
+                        list.lengths.insert((network.is_ipv4(), network.bits()));
+                        let callers = list.by_network.entry(network).or_default();
+                        callers.push(Arc::clone(running));
+                    }
+                    Source::Host(name) => list.by_name.push((name.clone(), Arc::clone(running))),
+                }
+            }
+        }
+        list
+    }
+}
+
+impl fmt::Debug for Trunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trunks")
+    }
+}
+
+impl Trunks {
+    #[must_use]
+    pub fn new(networks: Networks, tenants_egress: bool) -> Self {
+        let (list, turn) = (ArcSwap::default(), Mutex::default());
+        let changed = watch::Sender::new(0);
+        Self(Arc::new(Inner { list, turn, changed, networks, tenants_egress }))
+    }
+
+    /// Puts these in the place of all that one owner had.
+    pub fn replace(&self, owners: impl IntoIterator<Item = (Option<OrgId>, Vec<Trunk>)>) {
+        let _turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.0.list.load();
+        let mut by_owner = before.by_owner.clone();
+        for (owner, trunks) in owners {
+            let running = trunks.into_iter().map(|trunk| match before.by_id.get(&trunk.id) {
+                Some(same) if same.trunk == trunk => Arc::clone(same),
+                known => {
+                    // Elsewhere it is another trunk, of which nothing is known yet.
+                    let same = known.filter(|known| known.trunk.target == trunk.target);
+                    let live = same.map_or_else(Arc::default, |known| Arc::clone(&known.live));
+                    Arc::new(Running { trunk, live })
+                }
+            });
+            let running: Vec<_> = running.collect();
+            match running.is_empty() {
+                true => by_owner.remove(&owner),
+                false => by_owner.insert(owner, running),
+            };
+        }
+        self.0.list.store(Arc::new(List::new(by_owner)));
+        self.0.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Changes whenever the list does.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    #[must_use]
+    pub fn find(&self, id: PublicId) -> Option<Arc<Running>> {
+        self.0.list.load().by_id.get(&id).cloned()
+    }
+
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Running>> {
+        self.0.list.load().by_id.values().cloned().collect()
+    }
+
+    /// The trunks of an organization, or the operator's.
+    #[must_use]
+    pub fn of(&self, owner: Option<OrgId>) -> Vec<Arc<Running>> {
+        self.0.list.load().by_owner.get(&owner).cloned().unwrap_or_default()
+    }
+
+    /// The operator's trunks that take a number of the public network now, and with leave the
+    /// organization's own: the closest prefix first, then the higher priority. Among equals the one who
+    /// asks chooses by weight.
+    #[must_use]
+    pub fn egress(&self, organization: OrgId, number: &str) -> Vec<Arc<Running>> {
+        let digits = number.strip_prefix('+').unwrap_or(number);
+        let mut found = self.of(None);
+        if self.0.tenants_egress {
+            found.extend(self.of(Some(organization)));
+        }
+        let mut found: Vec<_> = found
+            .into_iter()
+            .filter(|running| running.takes_calls())
+            .filter_map(|running| Some((closeness(&running.trunk, digits)?, running)))
+            .collect();
+        found.sort_by_key(|(close, running)| {
+            (std::cmp::Reverse(*close), std::cmp::Reverse(running.trunk.priority))
+        });
+        found.into_iter().map(|(_, running)| running).collect()
+    }
+
+    /// Whose call comes from this address. Sources that are names are asked for elsewhere
+    /// ([`Self::named_sources`]); `resolved` says which of those have this address.
+    #[must_use]
+    pub fn caller(&self, address: IpAddr, resolved: impl Fn(&str) -> bool) -> Caller {
+        let (list, address) = (self.0.list.load(), address.to_canonical());
+        let lengths = list.lengths.iter().filter(|(v4, _)| *v4 == address.is_ipv4());
+        let by_network = lengths
+            .filter_map(|(_, bits)| list.by_network.get(&Network::of(address, *bits)?))
+            .flatten();
+        let by_name = list.by_name.iter().filter(|(name, _)| resolved(name)).map(|(_, one)| one);
+        let mut found: Option<&Arc<Running>> = None;
+        for running in by_network.chain(by_name) {
+            if found.is_some_and(|known| known.trunk.id != running.trunk.id) {
+                return Caller::Several;
+            }
+            found = Some(running);
+        }
+        found.map_or(Caller::Nobody, |one| Caller::One(Arc::clone(one)))
+    }
+
+    /// Names whose addresses count as sources, each once.
+    #[must_use]
+    pub fn named_sources(&self) -> Vec<String> {
+        let list = self.0.list.load();
+        let mut names: Vec<String> = list.by_name.iter().map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Whether a trunk may be reached at this address: customers' trunks only where the internet is,
+    /// or in networks that the operator names.
+    #[must_use]
+    pub fn may_reach(&self, trunk: &Trunk, address: IpAddr) -> bool {
+        trunk.organization.is_none() || self.0.networks.allow(address, true)
+    }
+}
+
+/// Digits of the longest prefix that fits; none: it does not take the number.
+fn closeness(trunk: &Trunk, digits: &str) -> Option<usize> {
+    if trunk.prefixes.is_empty() {
+        return Some(0);
+    }
+    let fitting = trunk.prefixes.iter().filter(|prefix| digits.starts_with(prefix.as_str()));
+    fitting.map(String::len).max()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Who is chosen for a number, who calls from an address, and what goes on over changes.
+
+use super::*;
+
+const OURS: OrgId = OrgId(1);
+
+fn trunk(number: u8, organization: Option<OrgId>) -> Trunk {
+    Trunk {
+        id: PublicId::from_bytes([number; 16]),
+        organization,
+        name: Arc::from(format!("trunk {number}")),
+        target: Target::parse(&format!("sip:192.0.2.{number}")),
+        sources: Vec::new(),
+        username: None,
+        password: None,
+        codecs: Vec::new(),
+        encryption: Encryption::None,
+        register: false,
+        ping: None,
+        max_channels: 2,
+        max_cps: 0,
+        prefixes: Vec::new(),
+        priority: 0,
+        weight: 1,
+        enabled: true,
+    }
+}
+
+fn trunks(tenants_egress: bool, list: Vec<Trunk>) -> Trunks {
+    let networks = Networks::parse(&["10.1.0.0/16"]).unwrap();
+    let trunks = Trunks::new(networks, tenants_egress);
+    let (filed, own): (Vec<_>, Vec<_>) =
+        list.into_iter().partition(|trunk| trunk.organization.is_none());
+    trunks.replace([(None, filed), (Some(OURS), own)]);
+    trunks
+}
+
+fn numbers(found: &[Arc<Running>]) -> Vec<u8> {
+    found.iter().map(|running| running.trunk.id.as_bytes()[0]).collect()
+}
+
+#[test]
+fn the_closest_prefix_goes_first_and_then_the_higher_priority() {
+    let with = |number, prefixes: &[&str], priority| Trunk {
+        prefixes: prefixes.iter().map(|text| (*text).to_owned()).collect(),
+        priority,
+        ..trunk(number, None)
+    };
+    let list = vec![
+        with(1, &[], 9),
+        with(2, &["1", "4420"], 0),
+        with(3, &["44"], 5),
+        with(4, &["4420"], 1),
+        Trunk { enabled: false, ..with(5, &["4420"], 9) },
+        Trunk { target: None, ..with(6, &["4420"], 9) },
+        trunk(7, Some(OURS)),
+    ];
+    let ours = trunks(false, list.clone());
+    assert_eq!(numbers(&ours.egress(OURS, "+442079460000")), [4, 2, 3, 1]);
+    assert_eq!(numbers(&ours.egress(OURS, "+4930123456")), [1]);
+    assert_eq!(numbers(&trunks(true, list).egress(OURS, "+4930123456")), [1, 7]);
+}
+
+#[test]
+fn who_does_not_answer_three_times_is_down_until_it_answers() {
+    let ours = trunks(false, vec![trunk(1, None)]);
+    let one = ours.find(PublicId::from_bytes([1; 16])).unwrap();
+    assert_eq!(one.live.health(), Health::Unknown);
+    for times in 1..=3 {
+        assert!(one.takes_calls(), "{times}");
+        one.live.missed("timed out");
+    }
+    assert_eq!((one.live.health(), &*one.live.last_error()), (Health::Down, "timed out"));
+    assert!(ours.egress(OURS, "+1").is_empty());
+    one.live.answered();
+    assert_eq!((one.live.health(), numbers(&ours.egress(OURS, "+1"))), (Health::Up, vec![1]));
+}
+
+#[test]
+fn a_trunk_has_so_many_channels_and_gives_them_back() {
+    let ours = trunks(false, vec![trunk(1, None)]);
+    let id = PublicId::from_bytes([1; 16]);
+    let one = ours.find(id).unwrap();
+    let first = one.take_channel().unwrap();
+    let _second = one.take_channel().unwrap();
+    assert!(one.take_channel().is_none());
+    ours.replace([(None, vec![Trunk { max_channels: 3, ..trunk(1, None) }])]);
+    let changed = ours.find(id).unwrap();
+    assert_eq!(changed.live.calls(), 2, "its calls go on over the change");
+    let _third = changed.take_channel().unwrap();
+    assert!(changed.take_channel().is_none());
+    drop(first);
+    assert_eq!(changed.live.calls(), 2);
+    let elsewhere = Trunk { target: Target::parse("sip:192.0.2.99"), ..trunk(1, None) };
+    ours.replace([(None, vec![elsewhere])]);
+    assert_eq!(ours.find(id).unwrap().live.health(), Health::Unknown);
+}
+
+#[test]
+fn an_address_that_two_trunks_name_is_nobodys() {
+    let from = |number, organization, sources: &[&str]| Trunk {
+        sources: sources.iter().map(|text| Source::parse(text).unwrap()).collect(),
+        ..trunk(number, organization)
+    };
+    let ours = trunks(
+        false,
+        vec![
+            from(1, None, &["192.0.2.0/24"]),
+            from(2, Some(OURS), &["198.51.100.7", "pbx.example.com"]),
+            from(3, Some(OURS), &["192.0.2.9"]),
+        ],
+    );
+    let caller = |address: &str| {
+        let address: IpAddr = address.parse().unwrap();
+        match ours.caller(address, |name| name == "pbx.example.com" && address.is_ipv6()) {
+            Caller::One(running) => numbers(&[running]),
+            Caller::Several => vec![0, 0],
+            Caller::Nobody => vec![],
+        }
+    };
+    assert_eq!(caller("192.0.2.1"), [1]);
+    assert_eq!(caller("198.51.100.7"), [2]);
+    assert_eq!(caller("2001:db8::1"), [2], "by its name");
+    assert_eq!(caller("192.0.2.9"), [0, 0]);
+    assert!(caller("203.0.113.1").is_empty());
+    assert_eq!(ours.named_sources(), ["pbx.example.com"]);
+}
+
+#[test]
+fn a_customers_trunk_leads_to_no_network_inside() {
+    let ours = trunks(false, Vec::new());
+    let inside = "10.0.0.1".parse().unwrap();
+    let (own, filed) = (trunk(1, Some(OURS)), trunk(2, None));
+    assert!(!ours.may_reach(&own, inside) && ours.may_reach(&filed, inside));
+    assert!(ours.may_reach(&own, "10.1.2.3".parse().unwrap()), "the operator allows it");
+    assert!(ours.may_reach(&own, "8.8.8.8".parse().unwrap()));
+}
+
+#[test]
+fn who_watches_hears_of_each_change() {
+    let ours = trunks(false, Vec::new());
+    let mut changes = ours.changes();
+    changes.mark_unchanged();
+    ours.replace([(Some(OURS), vec![trunk(1, Some(OURS))])]);
+    assert!(changes.has_changed().unwrap());
+    ours.replace([(Some(OURS), Vec::new())]);
+    assert!(ours.all().is_empty() && ours.of(Some(OURS)).is_empty());
+}
