@@ -59,6 +59,16 @@ fn a_final_response_that_comes_first_makes_a_held_cancel_void() {
 }
 
 #[test]
+fn what_has_its_final_response_is_not_cancelled() {
+    for status in [200, 486] {
+        let mut stage = Stage::new();
+        stage.request(UDP, 1, &ours("INVITE")).answered(UDP, "INVITE", status).heard();
+        cancel(&mut stage);
+        assert_eq!(stage.heard(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_2xx_that_crosses_the_cancel_is_told() {
     let mut stage = Stage::new();
     stage.request(UDP, 1, &ours("INVITE")).answered(UDP, "INVITE", 180);
