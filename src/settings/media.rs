@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use actors::customer::webhook::guard::Networks;
 use serde::{Deserialize, Serialize};
 
 use super::{Faults, some_text};
@@ -14,6 +15,7 @@ pub struct Media {
     /// None: `bind`, or the address this machine sends from.
     #[serde(deserialize_with = "some_text")]
     pub public_address: Option<String>,
+    pub networks: Vec<String>,
     pub port_min: u16,
     pub port_max: u16,
     pub port_rest_s: u64,
@@ -33,6 +35,7 @@ impl Media {
             threads: self.threads,
             bind: self.bind,
             public_address: self.public_address.as_deref().and_then(|text| text.parse().ok()),
+            networks: Networks::parse(&self.networks).unwrap_or_default(),
             port_min: self.port_min,
             port_max: self.port_max,
             port_rest: Duration::from_secs(self.port_rest_s),
@@ -49,6 +52,10 @@ impl Media {
         let public = self.public_address.as_deref();
         let fits = public.is_none_or(|text| text.parse::<IpAddr>().is_ok());
         faults.unless(fits, section, "public_address", "an IP address, or empty");
+        if let Err(bad) = Networks::parse(&self.networks) {
+            let expected = format!("networks such as 10.0.0.0/8, not \"{bad}\"");
+            faults.unless(false, section, "networks", &expected);
+        }
         faults.range(u64::from(self.port_min), 1_024..=65_532, section, "port_min");
         let first_pair = u64::from(self.port_min).next_multiple_of(2);
         faults.range(u64::from(self.port_max), first_pair + 3..=65_535, section, "port_max");
@@ -81,9 +88,12 @@ mod tests {
             ("media.port_max", "30005"),
             ("media.timeout_s", "9"),
         ]);
-        let plane = settings.unwrap().media.plane();
+        let mut media = settings.unwrap().media;
+        media.networks = vec!["10.0.0.0/8".to_owned()];
+        let plane = media.plane();
         assert_eq!(plane.public_address, Some("192.0.2.7".parse().unwrap()));
         assert_eq!((plane.port_min, plane.port_max, plane.timeout.as_secs()), (30_001, 30_005, 9));
+        assert!(plane.networks.contains("10.1.2.3".parse().unwrap()));
         assert_eq!(with(&[]).unwrap().media.plane().public_address, None);
     }
 

@@ -5,6 +5,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
@@ -16,6 +17,7 @@ use super::Refused;
 use super::leg::{Admitted, DATAGRAM_MAX, Leg, STEP};
 use super::mapping::{Mapping, Passage};
 use super::notice::{Event, Notices};
+use super::reach::Reach;
 use super::record::Tap;
 use super::relay::{Opening, Order, Times};
 use super::session::{RemoteMedia, Report, SessionId, Side, Watch};
@@ -58,10 +60,25 @@ pub(super) struct Crossing {
     opened: Instant,
 }
 
+/// A session that a fault of ours ended, until its owner knows.
+#[derive(Debug)]
+pub(super) struct Broken {
+    notices: Notices,
+    watch: Watch,
+}
+
+impl Broken {
+    /// Whether nothing is left to tell, or nobody to tell it to.
+    pub(super) fn is_told(&self) -> bool {
+        self.watch.is_abandoned() || self.notices.try_tell(Side::A, Event::Broken)
+    }
+}
+
 impl Crossing {
     /// Its sockets are polled under four tokens from this one on.
     pub(super) fn open(
         opening: Opening,
+        reach: &Arc<Reach>,
         registry: &Registry,
         token: usize,
         now: Instant,
@@ -72,8 +89,8 @@ impl Crossing {
         Ok(Self {
             id,
             legs: [
-                Leg::open(Side::A, a, of_a, registry, token, now)?,
-                Leg::open(Side::B, b, of_b, registry, token + 2, now)?,
+                Leg::open(Side::A, a, of_a, reach, registry, token, now)?,
+                Leg::open(Side::B, b, of_b, reach, registry, token + 2, now)?,
             ],
             mappings: [Mapping::new(&[], &[]), Mapping::new(&[], &[])],
             notices: Notices::new(id, args.notices),
@@ -186,8 +203,13 @@ impl Crossing {
 
     /// Tells of a digit, and presses it again where its packets cannot be passed on.
     fn heard(&mut self, side: Side, heard: Heard, now: Instant) {
+        let presses = &mut self.legs[side.index()].presses;
         let (digit, lasted) = match heard {
-            Heard::Pressed(digit) => return self.notices.tell(side, Event::Pressed(digit)),
+            Heard::Pressed(digit) if presses.begin(now) => {
+                return self.notices.tell(side, Event::Pressed(digit));
+            }
+            Heard::Pressed(_) => return self.notices.dropped += 1,
+            Heard::Released(..) if !presses.is_told => return,
             Heard::Released(digit, lasted) => (digit, lasted),
         };
         self.notices.tell(side, Event::Released(digit, lasted));
@@ -212,6 +234,8 @@ impl Crossing {
             }
             Order::Record(Some(_)) if self.tap.is_some() => return Err(Refused::Recording),
             Order::Record(tap) => self.tap = tap,
+            #[cfg(test)]
+            Order::Fail => panic!("a fault of ours, for a test"),
             Order::PauseRecord(on) => {
                 self.tap.as_mut().ok_or(Refused::NotRecording)?.is_paused = on;
             }
@@ -269,9 +293,9 @@ impl Crossing {
         }
     }
 
-    /// A fault of ours ends it.
-    pub(super) fn broken(mut self) {
-        self.notices.tell(Side::A, Event::Broken);
+    /// A fault of ours ends it; what is left is to be told.
+    pub(super) fn broken(self) -> Broken {
+        Broken { notices: self.notices, watch: self.watch }
     }
 
     /// It is over: its recording too, and the last of its measurements are taken.

@@ -10,21 +10,23 @@ mod voice;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use proto_media::dtmf::{Heard, Listener};
 use proto_media::g711::Law;
-use proto_media::latch::{Arrival, Latch, Refusal, Verdict};
+use proto_media::latch::{Arrival, Latch, Policy, Refusal, Verdict};
 use proto_media::quality::Counters;
 use proto_media::rtcp::Reception;
 use proto_media::rtp::{self, Packet, Rewrite, Standing};
 
 use super::mapping::{self, Encoding};
-use super::notice::{Event, Notices};
+use super::notice::{Event, Notices, Presses};
 use super::outgoing::{Incoming, Outgoing};
 use super::ports::{Loan, Pair};
+use super::reach::Reach;
 use super::seal::Seal;
 use super::session::{LegArgs, RemoteMedia, Side};
 use control::Reports;
@@ -50,6 +52,8 @@ pub struct LegReport {
     pub sent_failed: u64,
     /// For which the other leg had no format or no place.
     pub not_forwarded: u64,
+    /// Of the peer's under one key that were forgotten because there were too many.
+    pub sources_forgotten: u64,
     /// Where media came from.
     pub latched: Option<SocketAddr>,
     pub jitter: Duration,
@@ -85,6 +89,7 @@ pub(super) struct Leg {
     /// Behind the sockets: they close first.
     _loan: Loan,
     args: LegArgs,
+    reach: Arc<Reach>,
     latch: Latch,
     /// Of the RTCP socket.
     rtcp_latch: Latch,
@@ -96,6 +101,7 @@ pub(super) struct Leg {
     /// `telephone-event` of what comes in, and who listens to it.
     events_type: Option<u8>,
     listener: Listener,
+    pub(super) presses: Presses,
     outgoing: Outgoing,
     voice: Voice,
     reports: Reports,
@@ -118,6 +124,7 @@ impl Leg {
         side: Side,
         pair: Pair,
         args: LegArgs,
+        reach: &Arc<Reach>,
         registry: &Registry,
         token: usize,
         now: Instant,
@@ -132,14 +139,16 @@ impl Leg {
             rtcp,
             _loan: pair.loan,
             args,
-            latch: Latch::new(args.policy, None, args.signalling),
-            rtcp_latch: Latch::new(args.policy, None, args.signalling),
+            reach: Arc::clone(reach),
+            latch: Latch::new(args.policy, args.signalling),
+            rtcp_latch: Latch::new(Policy::NamedHosts, args.signalling),
             seal: None,
             remote: None,
             reception: None,
             clock_hz: 8_000,
             events_type: None,
             listener: Listener::new(8_000),
+            presses: Presses::new(now),
             outgoing: Outgoing::new(),
             voice: Voice::default(),
             reports: Reports::new(now),
@@ -159,10 +168,12 @@ impl Leg {
         if remote.is_other_peer {
             self.begin_anew();
         }
-        self.latch.reopen(remote.rtp, now);
         let next_port =
             |rtp: SocketAddr| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?));
-        self.rtcp_latch.reopen(remote.rtcp.or_else(|| remote.rtp.and_then(next_port)), now);
+        let rtcp = remote.rtcp.or_else(|| remote.rtp.and_then(next_port));
+        let may_go = |place: &SocketAddr| self.reach.allows(*place);
+        self.latch.describe(remote.rtp.filter(may_go), now);
+        self.rtcp_latch.describe(rtcp.filter(may_go), now);
         match (&mut self.seal, &remote.srtp) {
             (Some(seal), Some(keys)) => seal.rekey(keys),
             (seal, keys) => *seal = keys.as_ref().map(Seal::new),
@@ -184,9 +195,9 @@ impl Leg {
     /// For another peer: its latch, its counts, and a stream of another source, so that no key seals
     /// two packets of one number.
     fn begin_anew(&mut self) {
-        self.latch = Latch::new(self.args.policy, None, self.args.signalling);
-        self.rtcp_latch = self.latch.clone();
-        self.seal = None;
+        self.latch = Latch::new(self.args.policy, self.args.signalling);
+        self.rtcp_latch = Latch::new(Policy::NamedHosts, self.args.signalling);
+        self.counts.sources_forgotten += self.seal.take().map_or(0, |seal| seal.forgotten());
         self.outgoing = Outgoing::new();
         self.told = Told::default();
         if let Some(reception) = self.reception.take() {
@@ -242,6 +253,10 @@ impl Leg {
         now: Instant,
         notices: &mut Notices,
     ) -> Option<Admitted> {
+        if !self.may_come(from) {
+            self.refuse(Refusal::Stranger, from, notices);
+            return None;
+        }
         let is_rtp = rtp::kind(octets) == rtp::Kind::Rtp;
         let sealed = if is_rtp { self.seal.as_mut() } else { None };
         let proven = sealed.is_some();
@@ -266,8 +281,7 @@ impl Leg {
         let packet = read?;
         self.is_alive(now);
         if !self.told.first {
-            self.told.first = true;
-            notices.tell(self.side, Event::FirstPacket);
+            self.told.first = notices.try_tell(self.side, Event::FirstPacket);
         }
         let is_event = Some(packet.payload_type) == self.events_type;
         let restarted = match self.count(&packet, is_event, now) {
@@ -286,6 +300,11 @@ impl Leg {
         })
     }
 
+    /// Whether anything from there is looked at; what is locked was let in before.
+    fn may_come(&self, from: SocketAddr) -> bool {
+        self.latch.locked() == Some(from) || self.reach.allows(from)
+    }
+
     fn is_alive(&mut self, now: Instant) {
         self.alive_at = now;
         self.told.silent = false;
@@ -295,6 +314,7 @@ impl Leg {
         match self.latch.packet(arrival, now) {
             Verdict::Accept => return true,
             Verdict::Latched(to) => {
+                self.rtcp_latch.vouch(to.ip());
                 notices.tell(self.side, Event::Latched(to));
                 return true;
             }
@@ -307,8 +327,7 @@ impl Leg {
         self.counts.received.refused += 1;
         let is_stranger = matches!(refusal, Refusal::Locked | Refusal::Stranger);
         if is_stranger && !self.told.stranger {
-            self.told.stranger = true;
-            notices.tell(self.side, Event::Stranger(from));
+            self.told.stranger = notices.try_tell(self.side, Event::Stranger(from));
         }
     }
 
@@ -393,7 +412,8 @@ impl Leg {
         }
     }
 
-    /// Whether nothing came for too long though the peer was to send; told once.
+    /// Whether nothing came for too long though the peer was to send; told once, as soon as there is
+    /// room.
     pub(super) fn check_silence(&mut self, timeout: Duration, now: Instant, notices: &mut Notices) {
         if self.on_hold || !self.speaks {
             self.alive_at = now;
@@ -401,14 +421,14 @@ impl Leg {
         }
         let silent = now.saturating_duration_since(self.alive_at) >= timeout;
         if silent && !timeout.is_zero() && !self.told.silent {
-            self.told.silent = true;
-            notices.tell(self.side, Event::Silent);
+            self.told.silent = notices.try_tell(self.side, Event::Silent);
         }
     }
 
     pub(super) fn report(&self) -> LegReport {
         let mut report = self.counts.clone();
         report.latched = self.latch.locked();
+        report.sources_forgotten += self.seal.as_ref().map_or(0, Seal::forgotten);
         if let Some(reception) = &self.reception {
             report.received.lost += u64::try_from(reception.source().lost()).unwrap_or(0);
             report.jitter = reception.jitter();

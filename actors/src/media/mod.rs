@@ -16,6 +16,7 @@ mod notice;
 mod outgoing;
 mod play;
 mod ports;
+mod reach;
 mod record;
 mod relay;
 mod seal;
@@ -34,11 +35,13 @@ use proto_media::dtmf::TrainError;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use crate::customer::webhook::guard::Networks;
 pub use leg::LegReport;
 pub use mapping::{Encoding, Format};
 pub use notice::{Event, Notice};
 pub use play::{Sound, SoundError};
 use ports::Ports;
+use reach::Reach;
 pub use record::Recorded;
 use record::Recorder;
 use relay::{Command, Opening, Thread};
@@ -57,6 +60,8 @@ pub struct Config {
     pub bind: IpAddr,
     /// What peers are told to send to; `None`: `bind`, or what the machine sends from.
     pub public_address: Option<IpAddr>,
+    /// Private networks where peers may be.
+    pub networks: Networks,
     pub port_min: u16,
     pub port_max: u16,
     /// How long a port rests before another call gets it.
@@ -81,6 +86,8 @@ pub enum Refused {
     Busy,
     #[error("the session is closed")]
     Closed,
+    #[error("a fault of ours ended the session")]
+    Broken,
     #[error("the media plane did not answer in time")]
     Late,
     #[error("a media socket failed: {0}")]
@@ -118,16 +125,15 @@ struct Inner {
 impl Media {
     /// Starts the threads.
     pub fn start(config: &Config) -> io::Result<Self> {
-        let public = match config.public_address {
-            Some(address) => address,
-            None if config.bind.is_unspecified() => outward(config.bind),
-            None => config.bind,
-        };
+        let sends_from =
+            if config.bind.is_unspecified() { outward(config.bind) } else { config.bind };
+        let public = config.public_address.unwrap_or(sends_from);
+        let reach = Arc::new(Reach::new(config, public, sends_from));
         let ports = Ports::new(config.bind, config.port_min, config.port_max, config.port_rest);
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let count = if config.threads == 0 { cores } else { config.threads };
         let threads = (0..count)
-            .map(|number| Thread::start(number, config).map(Arc::new))
+            .map(|number| Thread::start(number, config, &reach).map(Arc::new))
             .collect::<io::Result<Vec<_>>>()?;
         let recorder = Recorder::start(config.recorder_queue, config.recording_longest)?;
         let recorder = Arc::new(recorder);

@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use tokio::sync::oneshot;
 
-use super::crossing::{Channel, Crossing, Scratch};
+use super::crossing::{Broken, Channel, Crossing, Scratch};
 use super::play::Player;
 use super::ports::Pair;
+use super::reach::Reach;
 use super::record::Tap;
 use super::session::{RemoteMedia, Report, SessionArgs, SessionId, Side, Watch};
 use super::{Config, Refused};
@@ -67,6 +68,9 @@ pub(super) enum Order {
     /// `None`: it is over.
     Record(Option<Tap>),
     PauseRecord(bool),
+    /// Fails.
+    #[cfg(test)]
+    Fail,
 }
 
 /// What a thread does by time.
@@ -110,7 +114,7 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    pub(super) fn start(number: usize, config: &Config) -> io::Result<Self> {
+    pub(super) fn start(number: usize, config: &Config, reach: &Arc<Reach>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let (commands, orders) = sync_channel(config.orders_max.max(1));
@@ -118,7 +122,9 @@ impl Thread {
         let relay = Relay {
             poll,
             orders,
+            reach: Arc::clone(reach),
             slots: Vec::new(),
+            broken: Vec::new(),
             free: Vec::new(),
             again: VecDeque::new(),
             hurry: false,
@@ -166,6 +172,8 @@ fn now() -> Instant {
 struct Slot {
     generation: u64,
     crossing: Option<Crossing>,
+    /// The last of its generations that a fault of ours ended.
+    broken: Option<u64>,
     /// It has its entry among the paced.
     is_paced: bool,
 }
@@ -173,7 +181,10 @@ struct Slot {
 struct Relay {
     poll: Poll,
     orders: Receiver<Command>,
+    reach: Arc<Reach>,
     slots: Vec<Slot>,
+    /// Sessions whose owners do not know of their end yet.
+    broken: Vec<Broken>,
     free: Vec<usize>,
     /// Sockets that were not read to their end.
     again: VecDeque<usize>,
@@ -229,7 +240,7 @@ impl Relay {
         if self.hurry || !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
-        if self.open.load(Ordering::Relaxed) == 0 {
+        if self.open.load(Ordering::Relaxed) == 0 && self.broken.is_empty() {
             return None;
         }
         let tick = self.ticked + TICK;
@@ -252,11 +263,21 @@ impl Relay {
             }
             Err(_) => {
                 tracing::error!("a media session failed and is closed");
-                if let Some(crossing) = self.remove(index) {
-                    crossing.broken();
-                }
+                self.fail(index);
                 None
             }
+        }
+    }
+
+    /// A session failed: its owner is told, now or when there is room.
+    fn fail(&mut self, index: usize) {
+        let Some(crossing) = self.remove(index) else { return };
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.broken = slot.generation.checked_sub(1);
+        }
+        let broken = crossing.broken();
+        if !broken.is_told() {
+            self.broken.push(broken);
         }
     }
 
@@ -321,37 +342,43 @@ impl Relay {
                 let _ = reply.send(self.insert(*opening));
             }
             Command::Obey { key, order, reply } => {
-                let done = self
-                    .find(key)
-                    .map(|index| self.guarded(index, |crossing, _| crossing.obey(order, now())));
-                let _ = reply.send(done.flatten().unwrap_or(Err(Refused::Closed)));
+                let done = self.find(key).and_then(|index| {
+                    let done = self.guarded(index, |crossing, _| crossing.obey(order, now()));
+                    done.unwrap_or(Err(Refused::Broken))
+                });
+                let _ = reply.send(done);
             }
             Command::Report { key, reply } => {
-                let report = self
-                    .find(key)
-                    .map(|index| self.guarded(index, |crossing, _| crossing.report(now())));
-                let _ = reply.send(report.flatten().ok_or(Refused::Closed));
+                let report = self.find(key).and_then(|index| {
+                    let report = self.guarded(index, |crossing, _| crossing.report(now()));
+                    report.ok_or(Refused::Broken)
+                });
+                let _ = reply.send(report);
             }
             Command::Close { key, reply } => {
-                let crossing = self.find(key).and_then(|index| self.remove(index));
-                let report = crossing.map(|crossing| crossing.close(now()));
-                let _ = reply.send(report.ok_or(Refused::Closed));
+                let crossing =
+                    self.find(key).and_then(|index| self.remove(index).ok_or(Refused::Closed));
+                let _ = reply.send(crossing.map(|crossing| crossing.close(now())));
             }
             Command::End => {}
         }
     }
 
-    fn find(&self, key: Key) -> Option<usize> {
-        let slot = self.slots.get(key.index)?;
-        (slot.generation == key.generation && slot.crossing.is_some()).then_some(key.index)
+    fn find(&self, key: Key) -> Result<usize, Refused> {
+        let slot = self.slots.get(key.index).ok_or(Refused::Closed)?;
+        if slot.generation == key.generation && slot.crossing.is_some() {
+            return Ok(key.index);
+        }
+        let is_broken = slot.broken == Some(key.generation);
+        Err(if is_broken { Refused::Broken } else { Refused::Closed })
     }
 
     fn insert(&mut self, opening: Opening) -> Result<Key, Refused> {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, crossing: None, is_paced: false });
+            self.slots.push(Slot { generation: 0, crossing: None, broken: None, is_paced: false });
             self.slots.len() - 1
         });
-        match Crossing::open(opening, self.poll.registry(), index * SOCKETS, now()) {
+        match Crossing::open(opening, &self.reach, self.poll.registry(), index * SOCKETS, now()) {
             Ok(crossing) => {
                 let slot = &mut self.slots[index];
                 slot.crossing = Some(crossing);
@@ -386,6 +413,7 @@ impl Relay {
         self.ticked = now;
         self.read_before = std::mem::take(&mut self.read);
         metrics::counter!("orbit_media_reads_total").increment(self.read_before as u64);
+        self.broken.retain(|broken| !broken.is_told());
         let times = self.times;
         for index in 0..self.slots.len() {
             let abandoned = self.guarded(index, |crossing, _| {

@@ -35,6 +35,11 @@ impl Seal {
         self.outgoing.rekey(keys.suite, keys.ours.clone());
     }
 
+    /// Sources of the peer that were forgotten because there were too many.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.incoming.forgotten()
+    }
+
     /// How long the RTP packet is that the octets now begin with.
     pub(super) fn open(&mut self, octets: &mut [u8]) -> Option<usize> {
         self.incoming.unprotect(octets).ok()

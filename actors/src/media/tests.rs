@@ -4,11 +4,13 @@
 
 mod control;
 mod digits;
+mod faults;
 mod phone;
 mod recording;
 mod relaying;
 mod sealed;
 mod sound;
+mod strangers;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -29,11 +31,12 @@ struct Rig {
     phones: [Phone; 2],
 }
 
-fn config(host: u8) -> Config {
+pub(super) fn config(host: u8) -> Config {
     Config {
         threads: 1,
         bind: IpAddr::V4(Ipv4Addr::new(127, 0, 8, host)),
         public_address: None,
+        networks: Networks::parse(&["127.0.0.0/8"]).unwrap(),
         port_min: 20_000,
         port_max: 20_063,
         port_rest: Duration::ZERO,
@@ -77,8 +80,13 @@ fn sounds(samples: &[i16], frequency: f64) -> bool {
 impl Rig {
     /// A call whose ends are not described yet.
     async fn open(config: &Config) -> Self {
+        Self::telling(config, 64).await
+    }
+
+    /// The same, with room for so many notices.
+    async fn telling(config: &Config, room: usize) -> Self {
         let media = Media::start(config).unwrap();
-        let (sender, notices) = mpsc::channel(64);
+        let (sender, notices) = mpsc::channel(room);
         let session = media.open(args(sender)).await.unwrap();
         let phones = Side::BOTH.map(|side| Phone::new(session.local(side)));
         Self { media, session: Some(session), notices, phones }

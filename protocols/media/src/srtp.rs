@@ -3,7 +3,8 @@
 //! A `Context` is one direction under one key. It keeps, for each source, how often the numbers wrapped
 //! and which of the last 128 packets came, so that rollover survives a re-INVITE that keeps the key
 //! (`rekey`) and no packet counts twice. Nothing of a packet is believed before its tag is; a packet
-//! that is refused changes nothing. Keys come from SDES lines (`sdes`) and are never shown.
+//! that is refused changes nothing. Of too many sources under one key the one that was not heard for
+//! longest is forgotten, never one that we seal. Keys come from SDES lines (`sdes`) and are never shown.
 
 pub mod sdes;
 mod track;
@@ -27,7 +28,7 @@ const SALT: usize = 14;
 /// Octets of the tag of SRTCP, whatever the suite.
 const RTCP_TAG: usize = 10;
 /// Sources under one key.
-const SOURCES_MAX: usize = 64;
+const SOURCES_MAX: usize = 1_024;
 /// The last index under one key (RFC 3711 §9.2).
 const RTP_INDEX_MAX: u64 = (1 << 48) - 1;
 const RTCP_INDEX_MAX: u64 = (1 << 31) - 1;
@@ -165,13 +166,13 @@ pub struct Context {
     master: MasterKey,
     rtp: Keys,
     rtcp: Keys,
-    rtp_tracks: Vec<(u32, Track)>,
-    rtcp_tracks: Vec<(u32, Track)>,
+    rtp_tracks: Tracks,
+    rtcp_tracks: Tracks,
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sources = self.rtp_tracks.len();
+        let sources = self.rtp_tracks.sources.len();
         out.debug_struct("Context").field("suite", &self.suite).field("sources", &sources).finish()
     }
 }
@@ -183,8 +184,8 @@ impl Context {
             rtp: Keys::derive(&master, 0),
             rtcp: Keys::derive(&master, 3),
             master,
-            rtp_tracks: Vec::new(),
-            rtcp_tracks: Vec::new(),
+            rtp_tracks: Tracks::default(),
+            rtcp_tracks: Tracks::default(),
         }
     }
 
@@ -192,14 +193,24 @@ impl Context {
     /// them anew, or all after the first wrap would be refused.
     pub fn rekey(&mut self, suite: Suite, master: MasterKey) {
         if suite != self.suite || master != self.master {
+            let forgotten = self.forgotten();
             *self = Self::new(suite, master);
+            self.rtp_tracks.forgotten = forgotten;
         }
+    }
+
+    /// Sources that were forgotten because there were too many.
+    pub fn forgotten(&self) -> u64 {
+        self.rtp_tracks.forgotten + self.rtcp_tracks.forgotten
     }
 
     /// Seals an RTP packet; an index that was sealed before is refused, since it would give both away.
     pub fn protect(&mut self, packet: &mut Vec<u8>) -> Result<(), SrtpError> {
         let head = Head::parse(packet)?;
-        let (at, index) = place(&self.rtp_tracks, head.ssrc, |track| track.guess(head.sequence))?;
+        let (at, index) = self.rtp_tracks.place(head.ssrc, |track| track.guess(head.sequence))?;
+        if at >= SOURCES_MAX {
+            return Err(SrtpError::Sources);
+        }
         if index > RTP_INDEX_MAX {
             return Err(SrtpError::Exhausted);
         }
@@ -207,7 +218,7 @@ impl Context {
         let rollover = ((index >> 16) as u32).to_be_bytes();
         let tag = self.rtp.mac_of(packet, &rollover).finalize().into_bytes();
         packet.extend(&tag[..self.suite.tag()]);
-        note(&mut self.rtp_tracks, at, head.ssrc, index);
+        self.rtp_tracks.note(at, head.ssrc, index);
         Ok(())
     }
 
@@ -218,7 +229,7 @@ impl Context {
         if length < head.octets {
             return Err(SrtpError::Short);
         }
-        let (at, index) = place(&self.rtp_tracks, head.ssrc, |track| track.guess(head.sequence))?;
+        let (at, index) = self.rtp_tracks.place(head.ssrc, |track| track.guess(head.sequence))?;
         if index > RTP_INDEX_MAX {
             return Err(SrtpError::Exhausted);
         }
@@ -227,14 +238,17 @@ impl Context {
         let mac = self.rtp.mac_of(sealed, &rollover);
         mac.verify_truncated_left(tag).map_err(|_| SrtpError::Tag)?;
         self.rtp.apply(head.ssrc, index, &mut sealed[head.octets..]);
-        note(&mut self.rtp_tracks, at, head.ssrc, index);
+        self.rtp_tracks.note(at, head.ssrc, index);
         Ok(length)
     }
 
     /// Seals a compound RTCP packet.
     pub fn protect_rtcp(&mut self, packet: &mut Vec<u8>) -> Result<(), SrtpError> {
         let ssrc = rtcp_source(packet)?;
-        let (at, index) = place(&self.rtcp_tracks, ssrc, |track| Some(track.after()))?;
+        let (at, index) = self.rtcp_tracks.place(ssrc, |track| Some(track.after()))?;
+        if at >= SOURCES_MAX {
+            return Err(SrtpError::Sources);
+        }
         if index > RTCP_INDEX_MAX {
             return Err(SrtpError::Exhausted);
         }
@@ -242,7 +256,7 @@ impl Context {
         packet.extend((0x8000_0000 | index as u32).to_be_bytes());
         let tag = self.rtcp.mac_of(packet, &[]).finalize().into_bytes();
         packet.extend(&tag[..RTCP_TAG]);
-        note(&mut self.rtcp_tracks, at, ssrc, index);
+        self.rtcp_tracks.note(at, ssrc, index);
         Ok(())
     }
 
@@ -255,13 +269,13 @@ impl Context {
         let (_, word) = authenticated.split_at(length);
         let word = u32::from_be_bytes(*word.first_chunk().ok_or(SrtpError::Short)?);
         let index = u64::from(word & 0x7FFF_FFFF);
-        let (at, index) = place(&self.rtcp_tracks, ssrc, |track| track.unless_seen(index))?;
+        let (at, index) = self.rtcp_tracks.place(ssrc, |track| track.unless_seen(index))?;
         let mac = self.rtcp.mac_of(authenticated, &[]);
         mac.verify_truncated_left(tag).map_err(|_| SrtpError::Tag)?;
         if word & 0x8000_0000 != 0 {
             self.rtcp.apply(ssrc, index, &mut authenticated[8..length]);
         }
-        note(&mut self.rtcp_tracks, at, ssrc, index);
+        self.rtcp_tracks.note(at, ssrc, index);
         Ok(length)
     }
 }
@@ -275,28 +289,52 @@ fn rtcp_source(packet: &[u8]) -> Result<u32, SrtpError> {
     Ok(u32::from_be_bytes(ssrc))
 }
 
-/// Where a source's track is, or would be, and the index that `choose` gives it.
-fn place(
-    tracks: &[(u32, Track)],
+#[derive(Clone)]
+struct Source {
     ssrc: u32,
-    choose: impl FnOnce(&Track) -> Option<u64>,
-) -> Result<(usize, u64), SrtpError> {
-    let found = tracks.iter().position(|(other, _)| *other == ssrc);
-    let at = found.unwrap_or(tracks.len());
-    if at >= SOURCES_MAX {
-        return Err(SrtpError::Sources);
-    }
-    let fresh = Track::default();
-    let track = tracks.get(at).map_or(&fresh, |(_, track)| track);
-    Ok((at, choose(track).ok_or(SrtpError::Replayed)?))
+    track: Track,
+    /// Which of all packets under the key was its last.
+    last: u64,
 }
 
-fn note(tracks: &mut Vec<(u32, Track)>, at: usize, ssrc: u32, index: u64) {
-    if at == tracks.len() {
-        tracks.push((ssrc, Track::default()));
+/// All sources under one key.
+#[derive(Clone, Default)]
+struct Tracks {
+    sources: Vec<Source>,
+    /// Packets so far.
+    packets: u64,
+    forgotten: u64,
+}
+
+impl Tracks {
+    /// Where a source's track is, or would be, and the index that `choose` gives it.
+    fn place(
+        &self,
+        ssrc: u32,
+        choose: impl FnOnce(&Track) -> Option<u64>,
+    ) -> Result<(usize, u64), SrtpError> {
+        let found = self.sources.iter().position(|source| source.ssrc == ssrc);
+        let at = found.unwrap_or(self.sources.len());
+        let fresh = Track::default();
+        let track = self.sources.get(at).map_or(&fresh, |source| &source.track);
+        Ok((at, choose(track).ok_or(SrtpError::Replayed)?))
     }
-    if let Some((_, track)) = tracks.get_mut(at) {
-        track.note(index);
+
+    fn note(&mut self, at: usize, ssrc: u32, index: u64) {
+        self.packets += 1;
+        let last = self.packets;
+        if let Some(source) = self.sources.get_mut(at) {
+            source.last = last;
+            return source.track.note(index);
+        }
+        let mut source = Source { ssrc, track: Track::default(), last };
+        source.track.note(index);
+        if self.sources.len() < SOURCES_MAX {
+            self.sources.push(source);
+        } else if let Some(oldest) = self.sources.iter_mut().min_by_key(|source| source.last) {
+            *oldest = source;
+            self.forgotten += 1;
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! the one stream it hears and blocks on what we heard of it, and its reports give round trip and how
 //! well it hears us. What else comes, feedback and what applications send, ends here too.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use model::clock::At;
@@ -70,6 +70,10 @@ impl Leg {
         now: Instant,
         notices: &mut Notices,
     ) {
+        if !self.may_come(from) {
+            self.counts.received.refused += 1;
+            return;
+        }
         let proven = self.seal.is_some();
         let length = match &mut self.seal {
             None => Some(octets.len()),
@@ -92,7 +96,9 @@ impl Leg {
             return;
         }
         // A peer that is silent for a while says by this that it is there.
-        self.is_alive(now);
+        if proven || self.is_of_peer(from.ip()) {
+            self.is_alive(now);
+        }
         for packet in packets {
             match packet {
                 Rtcp::SenderReport(report) => {
@@ -105,6 +111,11 @@ impl Leg {
                 Rtcp::Description(_) | Rtcp::Bye(_) | Rtcp::Other { .. } => {}
             }
         }
+    }
+
+    fn is_of_peer(&self, host: IpAddr) -> bool {
+        let by_signalling = self.args.signalling == Some(host) || self.rtcp_latch.names(host);
+        by_signalling || self.latch.names(host) || self.latch.is_locked_to(host)
     }
 
     fn heard_by_peer(&mut self, blocks: &[Block]) {

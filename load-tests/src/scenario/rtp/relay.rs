@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use actors::customer::webhook::guard::Networks;
 use actors::media::{Config, Format, LegArgs, Media, RemoteMedia, SessionArgs, Side};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -60,6 +61,7 @@ fn config(threads: usize) -> Config {
         threads,
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         public_address: None,
+        networks: Networks::parse(&["127.0.0.0/8"]).unwrap_or_default(),
         port_min: 16_384,
         port_max: 32_767,
         port_rest: Duration::ZERO,

@@ -136,7 +136,7 @@ fn a_packet_changed_anywhere_is_refused_and_changes_nothing() {
         changed[at] ^= 0x10;
         assert!(opened(&mut receiver, &changed).is_err(), "{at}");
     }
-    assert!(receiver.rtp_tracks.is_empty());
+    assert!(receiver.rtp_tracks.sources.is_empty());
     assert_eq!(opened(&mut receiver, &octets), Ok(packet(1)));
 }
 
@@ -182,7 +182,7 @@ fn an_index_that_jumps_is_followed_and_a_forged_jump_is_not() {
         let octets = sealed(&mut sender, sequence);
         assert_eq!(opened(&mut receiver, &octets), Ok(packet(sequence)));
     }
-    assert_eq!(receiver.rtp_tracks[0].1.guess(5_001), Some(0x1_0000 + 5_001));
+    assert_eq!(receiver.rtp_tracks.sources[0].track.guess(5_001), Some(0x1_0000 + 5_001));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn nothing_is_sealed_twice_under_one_index() {
 }
 
 #[test]
-fn sources_under_one_key_have_a_limit_that_strangers_do_not_use_up() {
+fn sources_that_are_sealed_under_one_key_have_a_limit_and_strangers_use_none_up() {
     let (mut sender, mut receiver) = pair();
     let of = |ssrc: u32| {
         let mut out = Vec::new();
@@ -206,12 +206,33 @@ fn sources_under_one_key_have_a_limit_that_strangers_do_not_use_up() {
         let mut forged = [of(ssrc), vec![0; 10]].concat();
         assert_eq!(receiver.unprotect(&mut forged), Err(SrtpError::Tag));
     }
-    for ssrc in 0..64 {
+    for ssrc in 0..1_024 {
         let mut octets = of(ssrc);
         sender.protect(&mut octets).unwrap();
         receiver.unprotect(&mut octets).unwrap();
     }
-    assert_eq!(sender.protect(&mut of(64)), Err(SrtpError::Sources));
+    assert_eq!(sender.protect(&mut of(1_024)), Err(SrtpError::Sources));
+    assert_eq!(receiver.forgotten(), 0);
+}
+
+#[test]
+fn one_source_too_many_is_heard_and_the_one_least_recently_heard_is_forgotten() {
+    let mut receiver = context(Suite::AesCm128HmacSha1_80);
+    let sealed = |ssrc: u32, sequence: u16| {
+        let mut out = Vec::new();
+        crate::Packet::new(0, sequence, 0, ssrc, &[]).write(&mut out).unwrap();
+        context(Suite::AesCm128HmacSha1_80).protect(&mut out).unwrap();
+        out
+    };
+    for ssrc in 0..1_024 {
+        receiver.unprotect(&mut sealed(ssrc, 1)).unwrap();
+    }
+    receiver.unprotect(&mut sealed(0, 2)).unwrap();
+    assert!(receiver.unprotect(&mut sealed(1_024, 1)).is_ok());
+    assert_eq!(receiver.forgotten(), 1);
+    assert_eq!(receiver.unprotect(&mut sealed(0, 2)), Err(SrtpError::Replayed), "0 is kept");
+    assert!(receiver.unprotect(&mut sealed(1, 2)).is_ok(), "1 begins anew");
+    assert_eq!(receiver.forgotten(), 2);
 }
 
 #[test]
@@ -238,7 +259,7 @@ proptest! {
                     held = Some(one);
                 } else {
                     prop_assert_eq!(opened(&mut receiver, &one.1), Ok(packet(one.0)));
-                    if let Some((number, octets)) = held.take() && !receiver.rtp_tracks.is_empty()
+                    if let Some((number, octets)) = held.take() && !receiver.rtp_tracks.sources.is_empty()
                         && one.0.wrapping_sub(number) < 128 && number < one.0 {
                         prop_assert_eq!(opened(&mut receiver, &octets), Ok(packet(number)));
                     }

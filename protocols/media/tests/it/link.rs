@@ -25,11 +25,13 @@ struct Listening {
 }
 
 impl Listening {
-    fn new(keys: Context) -> Self {
+    fn new(keys: Context, now: Instant) -> Self {
         let named = Some(SocketAddr::from(([10, 0, 0, 5], 4_000)));
+        let mut latch = Latch::new(Policy::AnyProven, None);
+        latch.describe(named, now);
         Self {
             keys,
-            latch: Latch::new(Policy::AnyProven, named, None),
+            latch,
             reception: None,
             buffer: JitterBuffer::new(Settings::default()),
             counters: Counters::default(),
@@ -79,7 +81,7 @@ fn keys() -> Context {
 fn a_leg_over_a_bad_network_is_heard_measured_and_not_to_be_joined() {
     let mut rng = StdRng::seed_from_u64(20);
     let mut now = Instant::now();
-    let (mut sender, mut listening) = (keys(), Listening::new(keys()));
+    let (mut sender, mut listening) = (keys(), Listening::new(keys(), Instant::now()));
     let behind_nat = SocketAddr::from(([203, 0, 113, 9], 31_337));
     let attacker = SocketAddr::from(([198, 51, 100, 66], 5_000));
     let mut tone = Generator::new(&Tone::DIAL_EU, 8_000);
