@@ -124,7 +124,10 @@ impl Actor for Shard {
             ShardMsg::Inbound(Inbound::Lost(flow)) => transactions.flow_lost(now, flow, out),
             ShardMsg::Respond(answers) => {
                 for (id, octets) in answers {
-                    transactions.respond(now, id, octets, out);
+                    match challenges(&octets) {
+                        true => transactions.refuse_once(now, id, octets, out),
+                        false => transactions.respond(now, id, octets, out),
+                    }
                 }
             }
             ShardMsg::Request(request) => state.request(request, now),
@@ -249,6 +252,12 @@ impl ShardState {
             me.send_after(TICK, || ShardMsg::Tick);
         }
     }
+}
+
+/// Whether an answer asks who somebody is. Such a one is not kept nor sent again: the address may be
+/// another's, and who means it asks again.
+fn challenges(answer: &[u8]) -> bool {
+    answer.starts_with(b"SIP/2.0 401 ") || answer.starts_with(b"SIP/2.0 407 ")
 }
 
 fn capabilities(builder: &mut Builder) {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::hop::{self, Branch};
 use super::orders::{Failure, Flow, Output, SentBy};
 use super::slab::Id;
-use super::{Entry, LONG, Side, State, T2, T4, TIMER_C, TIMER_D, Transactions};
+use super::{Entry, LONG, Share, Side, State, T2, T4, TIMER_C, TIMER_D, Transactions};
 use super::{again, doubled, end, transmit};
 use crate::header::{Reason, Transport, Via};
 use crate::uri::Host;
@@ -57,7 +57,7 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
         let Some((method, head)) = hop::start_of(request) else {
             return out.push(Output::Failed { mark, why: Failure::NotARequest });
         };
-        if !self.has_room(true) {
+        if !self.has_room(Share::Ours) {
             self.stats.overload += 1;
             return out.push(Output::Failed { mark, why: Failure::Full });
         }

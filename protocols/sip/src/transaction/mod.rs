@@ -80,6 +80,16 @@ enum Side<U> {
     Server(Server),
 }
 
+/// Who may fill the table how far.
+enum Share {
+    /// A request outside dialogs.
+    Begins,
+    /// One that says it is inside a dialog.
+    Inside,
+    /// A request of ours.
+    Ours,
+}
+
 /// The states of all four machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -228,10 +238,14 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
         }
     }
 
-    /// Room for one more: inside dialogs, and for requests of ours, there is twice as much.
-    fn has_room(&self, inside: bool) -> bool {
-        let most = self.settings.transactions_max;
-        self.len() < if inside { most.saturating_mul(2) } else { most }
+    /// Room for one more. Whatever peers send, the last share is ours: a BYE must get out.
+    fn has_room(&self, of: Share) -> bool {
+        let shares = match of {
+            Share::Begins => 1,
+            Share::Inside => 2,
+            Share::Ours => 3,
+        };
+        self.len() < self.settings.transactions_max.saturating_mul(shares)
     }
 }
 

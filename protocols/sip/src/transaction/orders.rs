@@ -61,7 +61,7 @@ pub struct Settings {
     /// An INVITE of which the user says nothing for so long is answered 500.
     pub unanswered_max: Duration,
     /// Requests outside dialogs are refused with 503 when so many transactions are there. Requests
-    /// inside dialogs, and our own, find as much room again.
+    /// that say they are inside a dialog find as much room again, and our own once more.
     pub transactions_max: usize,
     /// Whom we refuse for want of room comes again after these seconds, or up to twice as many.
     pub retry_after_s: u32,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::arrived::Arrived;
 use super::hop;
 use super::orders::{Flow, Output, ServerId};
-use super::{Entry, LONG, Side, State, T4, TRYING, Transactions, UNANSWERED};
+use super::{Entry, LONG, Share, Side, State, T4, TRYING, Transactions, UNANSWERED};
 use super::{again, doubled, end};
 use crate::header::{Rport, Transport, Via};
 use crate::{Answer, Builder, Message, Method, StatusCode};
@@ -65,14 +65,21 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
 
     /// Refuses a request and forgets it. Who is not known yet may have written another's address:
     /// nothing is sent there again. The same request is a new one from now on, and an ACK of the
-    /// answer is handed over as one that fits no dialog.
-    pub fn refuse_once(&mut self, id: ServerId, response: Bytes, out: &mut Vec<Output<F, U>>) {
+    /// answer is handed over as one that fits no dialog. After a provisional answer, which ends the
+    /// peer's repeats, it is an answer like any.
+    pub fn refuse_once(
+        &mut self,
+        now: Instant,
+        id: ServerId,
+        response: Bytes,
+        out: &mut Vec<Output<F, U>>,
+    ) {
         match self.table.get(id.id()) {
-            Some(entry) if matches!(entry.state, State::Fresh | State::Proceeding) => {
+            Some(entry) if entry.state == State::Fresh => {
                 answer(entry, response, out);
                 self.remove(id.id().place);
             }
-            _ => self.stats.unwanted += 1,
+            _ => self.respond(now, id, response, out),
         }
     }
 
@@ -160,7 +167,7 @@ impl<F: Flow, U: Copy + Eq + Hash> Transactions<F, U> {
         out: &mut Vec<Output<F, U>>,
     ) {
         let inside = arrived.merge.is_none();
-        if !self.has_room(inside) {
+        if !self.has_room(if inside { Share::Inside } else { Share::Begins }) {
             return self.answer_full(flow, &message, out);
         }
         if !self.is_fit(flow, &message, inside, out) {

@@ -274,9 +274,14 @@ fn without_room_new_calls_are_503_and_dialogs_go_on() {
     stage.receive(UDP, &ack);
     assert_eq!(stage.heard(), [""; 0], "the ACK of a 503 is nobody's");
     let bye = theirs("BYE", ";branch=z9hG4bKbye").replace("<sip:us@u>", "<sip:us@u>;tag=x");
-    stage.receive(UDP, &bye).request(UDP, 1, &ours("BYE")).request(UDP, 2, &ours("BYE"));
-    assert_eq!(stage.heard(), ["0 BYE came", "0 > BYE", "0 2: Full"]);
-    assert_eq!(stage.table.stats().overload, 2);
+    let again = bye.replace("bKbye", "bKbye2");
+    let third = bye.replace("bKbye", "bKbye3");
+    stage.receive(UDP, &bye).receive(UDP, &again).receive(UDP, &third);
+    assert_eq!(stage.heard(), ["0 BYE came", "0 BYE came", "0 > 503"]);
+    stage.request(UDP, 1, &ours("BYE")).request(UDP, 2, &ours("BYE"));
+    stage.request(UDP, 3, &ours("BYE"));
+    assert_eq!(stage.heard(), ["0 > BYE", "0 > BYE", "0 3: Full"], "ours find room behind theirs");
+    assert_eq!(stage.table.stats().overload, 3);
 }
 
 #[test]
@@ -340,7 +345,7 @@ fn who_is_refused_once_is_forgotten() {
     let octets = Bytes::from(answer(&parse(invite().as_bytes()), 401));
     for _ in 0..2 {
         let (id, octets) = (stage.ids[0], octets.clone());
-        stage.step(|table, _, out| table.refuse_once(id, octets, out));
+        stage.step(|table, now, out| table.refuse_once(now, id, octets, out));
     }
     assert!(stage.is_clean());
     stage.until(60_000).receive(UDP, &invite());
