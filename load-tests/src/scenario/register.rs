@@ -47,7 +47,7 @@ pub(crate) struct RegisterArgs {
     contacts: u32,
     /// REGISTERs under way at once.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=2_000))]
-    window: u32,
+    at_once: u32,
     /// Turns of refreshes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     turns: u32,
@@ -105,11 +105,11 @@ pub(crate) async fn run(args: RegisterArgs) -> Result<Option<Value>> {
     let before = memory(&switch);
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(sip).await?;
-    let first = turn(&switch, &socket, &mut phones, args.window).await?;
+    let first = turn(&switch, &socket, &mut phones, args.at_once).await?;
     let after = memory(&switch);
     let mut refreshed = Turn::default();
     for _ in 0..args.turns {
-        let one = turn(&switch, &socket, &mut phones, args.window).await?;
+        let one = turn(&switch, &socket, &mut phones, args.at_once).await?;
         refreshed.seconds += one.seconds;
         refreshed.cpu_micros += one.cpu_micros;
         refreshed.granted += one.granted;
