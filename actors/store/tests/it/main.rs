@@ -24,7 +24,6 @@ mod protection;
 mod receipts;
 mod retention;
 mod roles;
-mod runs;
 mod schedules;
 mod schema;
 mod silence;
