@@ -25,6 +25,7 @@ mod keywords;
 mod limits;
 mod messages;
 mod meters;
+mod numbers;
 mod openapi;
 mod page;
 mod pools;
@@ -61,6 +62,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use doors::{jasmin_router, kannel_router};
 pub(crate) use error::ApiError;
 pub(crate) use interceptors::load as load_interceptors;
+pub(crate) use numbers::StockOut as NumberStockOut;
 pub use openapi::document;
 pub(crate) use pools::{FIELDS as POOL_FIELDS, PoolOut, read as read_pool, stored as stored_pool};
 pub use serve::{Handle, TlsFiles, serve};
@@ -77,6 +79,7 @@ pub(crate) use trunks::{
 };
 
 use crate::carriers::Book;
+use crate::numbers::NumberBook;
 use crate::pools::PoolBook;
 use crate::settings::{Compatibility, Events, Http, Profile, Retention, Schedules, Webhooks};
 use crate::sip::SipBook;
@@ -115,6 +118,7 @@ pub struct AppParts {
     /// The SIP credentials, as the registrar knows them.
     pub(crate) phones: SipBook,
     pub(crate) trunks: TrunkBook,
+    pub(crate) numbers: NumberBook,
     /// Told of an SMPP account that was changed.
     pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     /// Where telephones in browsers are let in.
@@ -157,6 +161,7 @@ pub struct Inner {
     pools: PoolBook,
     phones: SipBook,
     trunks: TrunkBook,
+    numbers: NumberBook,
     /// Held while rules change in the store and then in memory, so that both see one order.
     rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
@@ -195,6 +200,7 @@ impl App {
             pools,
             phones: parts.phones,
             trunks: parts.trunks,
+            numbers: parts.numbers,
             rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
             sip: parts.sip,
@@ -247,6 +253,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(carriers::routes())
         .merge(sip::routes())
         .merge(trunks::routes())
+        .merge(numbers::routes())
 }
 
 /// The documented routes, under their prefix.

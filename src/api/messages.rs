@@ -20,6 +20,7 @@ mod when;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use export::records;
 pub(crate) use input::text;
 pub(crate) use input::{CATEGORIES, CategoryIn};
 pub(crate) use input::{check_metadata, metadata_text};

@@ -17,6 +17,7 @@ pub mod calls;
 pub mod credentials;
 pub mod flow;
 pub mod inbox;
+pub mod numbers;
 pub mod registrar;
 pub mod shard;
 pub mod shield;

@@ -49,6 +49,7 @@ const STEPS: &[Step] = steps![
     20 "0020" "texts_and_calls",
     21 "0021" "runs",
     22 "0022" "sip",
+    23 "0023" "numbers",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -15,6 +15,7 @@ mod interceptors;
 mod joining;
 mod keywords;
 mod matching;
+mod numbers;
 mod opt_out;
 mod owed;
 mod parked;
