@@ -54,6 +54,10 @@ coded! {
         SipRegistered = 150 "sip_registered",
         /// That contact is not bound any more.
         SipUnregistered = 151 "sip_unregistered",
+        /// A masking session was opened.
+        ProxyCreated = 160 "proxy_created",
+        /// It was closed, or its time was over.
+        ProxyClosed = 161 "proxy_closed",
     }
 }
 
@@ -105,6 +109,8 @@ impl EventKind {
             Self::CredentialRotated => "smpp.credential_rotated",
             Self::SipRegistered => "sip.registered",
             Self::SipUnregistered => "sip.unregistered",
+            Self::ProxyCreated => "proxy.session.created",
+            Self::ProxyClosed => "proxy.session.closed",
         })
     }
 

@@ -55,6 +55,10 @@ pub(crate) enum EventType {
     SipRegistered,
     #[serde(rename = "sip.unregistered")]
     SipUnregistered,
+    #[serde(rename = "proxy.session.created")]
+    ProxyCreated,
+    #[serde(rename = "proxy.session.closed")]
+    ProxyClosed,
 }
 
 /// The body of a webhook request.
@@ -99,6 +103,7 @@ pub(crate) enum EventData {
     CustomerBind(SmppBindData),
     Registered(SipRegisteredData),
     Unregistered(SipUnregisteredData),
+    Proxy(ProxySessionData),
 }
 
 /// Of `message.created`.
@@ -337,6 +342,15 @@ pub(crate) struct SipUnregisteredData {
     contact: String,
     /// `unregistered`, `expired`, `connection_lost`, `replaced` or `dropped`.
     reason: String,
+}
+
+/// Of `proxy.session.created` and `proxy.session.closed`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProxySessionData {
+    #[schema(example = "prx_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    session_id: String,
+    /// `open`, `closed` or `expired`.
+    status: String,
 }
 
 #[cfg(test)]
