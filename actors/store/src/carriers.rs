@@ -234,7 +234,7 @@ impl Store {
                 and (exists (select 1 from parts p where p.carrier_id = c.id)
                     or exists (select 1 from outbox o where o.carrier_id = c.id)
                     or exists (select 1 from messages m where m.carrier_id = c.id
-                        and m.status = 3 and m.external_id is null))";
+                        and m.nameless is not null))";
         Ok(sqlx::query_as(sql).fetch_all(self.engine()).await?)
     }
 

@@ -33,6 +33,7 @@ mod protection;
 mod receipts;
 mod retire;
 mod routing;
+mod runs;
 mod sip;
 mod smpp;
 mod sweep;
@@ -138,6 +139,8 @@ pub(crate) struct Terms {
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) events: Vec<EventRow>,
+    /// The lowest and the highest key of the messages made for each organization.
+    pub(crate) made: HashMap<OrgId, (i64, i64)>,
     pub(crate) transfers: Vec<Transfer>,
     /// Changes of wallets: available, held.
     pub(crate) wallets: HashMap<OrgId, (Micros, Micros)>,
@@ -430,19 +433,23 @@ impl Lane {
             self.conn.run(&INSERT_LEDGER, &columns).await?;
         }
         let events = &gathered.events;
-        let seqs: Vec<i64> = events.iter().map(|_| self.number()).collect();
-        if !events.is_empty() {
+        let wanted: Vec<(OrgId, usize)> = events.iter().map(|e| (e.organization, 1)).collect();
+        let seqs = self.numbers_for(&wanted);
+        let mut lines: Vec<(i64, &EventRow)> = seqs.iter().copied().zip(events).collect();
+        lines.sort_unstable_by_key(|(seq, _)| *seq);
+        if !lines.is_empty() {
             let columns = [
-                Column::Int(seqs.clone()),
-                Column::Int(events.iter().map(|e| e.organization.0).collect()),
-                Column::Int(events.iter().map(|e| e.message.0).collect()),
-                Column::Int(events.iter().map(|e| e.kind.code()).collect()),
-                Column::Int(events.iter().map(|e| e.status.code()).collect()),
-                Column::Int(vec![now.micros(); events.len()]),
-                Column::MaybeText(events.iter().map(|e| e.detail.as_deref()).collect()),
+                Column::Int(lines.iter().map(|(seq, _)| *seq).collect()),
+                Column::Int(lines.iter().map(|(_, e)| e.organization.0).collect()),
+                Column::Int(lines.iter().map(|(_, e)| e.message.0).collect()),
+                Column::Int(lines.iter().map(|(_, e)| e.kind.code()).collect()),
+                Column::Int(lines.iter().map(|(_, e)| e.status.code()).collect()),
+                Column::Int(vec![now.micros(); lines.len()]),
+                Column::MaybeText(lines.iter().map(|(_, e)| e.detail.as_deref()).collect()),
             ];
             self.conn.run(&INSERT_EVENTS, &columns).await?;
         }
+        self.keep_runs(gathered, &lines).await?;
         Ok(seqs)
     }
 
@@ -505,16 +512,17 @@ static INSERT_LEDGER: Bulk = Bulk {
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     postgres: "insert into ledger
             (organization_id, seq, message_key, kind, debit, credit, amount, at, note)
-         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
-            $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])",
+         select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]),
+            unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]),
+            unnest($8::bigint[]), unnest($9::text[])",
 };
 
 static INSERT_EVENTS: Bulk = Bulk {
     sqlite: "insert into events (seq, organization_id, message_key, kind, status, at, detail)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     postgres: "insert into events (seq, organization_id, message_key, kind, status, at, detail)
-         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
-            $5::bigint[], $6::bigint[], $7::text[])",
+         select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]),
+            unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::text[])",
 };
 
 static INSERT_QUARANTINE: Bulk = Bulk {

@@ -50,7 +50,7 @@ pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
 pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};
 pub use pools::{PoolRow, PoolUseRow};
-pub use retention::{AgedLine, AgedMessage, AgedRow};
+pub use retention::{AgedLine, AgedMessage, AgedRow, SpentRun};
 pub use routing::RoutingRow;
 pub use schedules::{ChangeRow, DueRow, KeyedRow, Mark};
 pub use sip::{SipBindingRow, SipCredentialRow, SipListedRow};

@@ -1,5 +1,8 @@
 //! The log by organization, with what each line's message says: the source of webhooks, streams
-//! and `/events`. Tables: events, messages.
+//! and `/events`. Tables: runs, events, messages.
+//!
+//! The lines of an organization are found run by run: of each run of its own, the lines between a
+//! low and a high number.
 
 use model::carrier::{MessageKey, OrgId};
 
@@ -46,6 +49,9 @@ row! {
 /// The columns of [`LoggedRow`]; statements add what they select by.
 macro_rules! select_logged {
     ($rest:literal) => {
+        select_logged!("events e", $rest)
+    };
+    ($from:literal, $rest:literal) => {
         concat!(
             "select e.seq, e.organization_id, e.message_key, e.kind, e.status, e.at, e.detail,
                 case when e.message_key = 0 then 0 else (select count(*) from events p
@@ -54,7 +60,9 @@ macro_rules! select_logged {
                 case when m.redacted_at is null then m.body end as body, m.segments, m.created_at,
                 m.test_mode, m.metadata, m.batch_id, m.external_id, m.status_reason, m.error_code,
                 m.carrier_error, m.webhook_url
-            from events e left join messages m on m.key = e.message_key ",
+            from ",
+            $from,
+            " left join messages m on m.key = e.message_key ",
             $rest
         )
     };
@@ -89,15 +97,20 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<LoggedRow>, StoreError> {
-        let sql =
-            select_logged!("where e.organization_id = $1 and e.seq > $2 order by e.seq limit $3");
+        let sql = select_logged!(
+            "runs r cross join events e",
+            "where r.organization_id = $1 and r.kind = 2 and r.high > $2
+                and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
+            order by r.high, e.seq limit $3"
+        );
         let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(limit);
         self.all_of(organization, query).await
     }
 
     /// The number of an organization's newest line; 0 when there is none.
     pub async fn newest_of(&self, organization: OrgId) -> Result<i64, StoreError> {
-        let sql = "select coalesce(max(seq), 0) as n from events where organization_id = $1";
+        let sql = "select coalesce(max(high), 0) as n from runs
+            where organization_id = $1 and kind = 2";
         let newest: Option<Newest> =
             self.one_of(organization, sqlx::query_as(sql).bind(organization.0)).await?;
         Ok(newest.map_or(0, |newest| newest.n))
@@ -111,19 +124,48 @@ impl Store {
         before: i64,
         limit: i64,
     ) -> Result<Vec<LoggedRow>, StoreError> {
+        let Some(message) = filter.message else {
+            return self.log_page_of_all(organization, filter, before, limit).await;
+        };
         let sql = select_logged!(
-            "where e.organization_id = $1 and e.seq < $2
-                and $3 like '%,' || cast(e.kind as text) || ',%'
-                and ($4 = 0 or e.message_key = $5) and e.at >= $6 and e.at < $7
-            order by e.seq desc limit $8"
+            "where e.message_key = $1 and e.organization_id = $2 and e.seq < $3
+                and $4 like '%,' || cast(e.kind as text) || ',%' and e.at >= $5 and e.at < $6
+            order by e.seq desc limit $7"
         );
-        let message = filter.message.map_or(0, |key| key.0);
+        let query = sqlx::query_as(sql)
+            .bind(message.0)
+            .bind(organization.0)
+            .bind(before)
+            .bind(filter.kinds.clone())
+            .bind(filter.after)
+            .bind(filter.before)
+            .bind(limit);
+        self.all_of(organization, query).await
+    }
+
+    /// The same, whatever their message.
+    async fn log_page_of_all(
+        &self,
+        organization: OrgId,
+        filter: &LogFilter,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<LoggedRow>, StoreError> {
+        let sql = select_logged!(
+            "runs r cross join events e",
+            "where r.organization_id = $1 and r.kind = 2 and r.low < $2
+                and r.high <= coalesce((select min(b.high) from runs b
+                    where b.organization_id = $1 and b.kind = 2 and b.high >= $2),
+                    9223372036854775807)
+                and e.seq >= r.low and e.seq < (case when r.high < $2 then r.high + 1 else $2 end)
+                and $3 like '%,' || cast(e.kind as text) || ',%'
+                and e.at >= $4 and e.at < $5
+            order by r.high desc, e.seq desc limit $6"
+        );
         let query = sqlx::query_as(sql)
             .bind(organization.0)
             .bind(before)
             .bind(filter.kinds.clone())
-            .bind(message)
-            .bind(message)
             .bind(filter.after)
             .bind(filter.before)
             .bind(limit);
@@ -148,8 +190,10 @@ impl Store {
         after: i64,
         most: i64,
     ) -> Result<i64, StoreError> {
-        let sql = "select count(*) as n from (select 1 as one from events
-            where organization_id = $1 and seq > $2 limit $3) counted";
+        let sql = "select count(*) as n from (select 1 as one from runs r cross join events e
+            where r.organization_id = $1 and r.kind = 2 and r.high > $2
+                and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
+            limit $3) counted";
         let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(most);
         let count: Option<Newest> = self.one_of(organization, query).await?;
         Ok(count.map_or(0, |count| count.n))
@@ -164,11 +208,16 @@ impl Store {
         since: i64,
         most: i64,
     ) -> Result<i64, StoreError> {
-        let sql = "select coalesce(min(w.seq), $1) - 1 as n from (select seq, at from events
-            where organization_id = $2 and seq <= $3 order by seq desc limit $4) w
-            where w.at >= $5";
-        let query =
-            sqlx::query_as(sql).bind(seq).bind(organization.0).bind(seq).bind(most).bind(since);
+        let sql = "select coalesce(min(w.seq), $1) - 1 as n from (
+            select e.seq, e.at from runs r cross join events e
+            where r.organization_id = $2 and r.kind = 2 and r.low <= $1
+                and r.high <= coalesce((select min(b.high) from runs b
+                    where b.organization_id = $2 and b.kind = 2 and b.high >= $1),
+                    9223372036854775807)
+                and e.seq >= r.low and e.seq <= (case when r.high < $1 then r.high else $1 end)
+            order by r.high desc, e.seq desc limit $3) w
+            where w.at >= $4";
+        let query = sqlx::query_as(sql).bind(seq).bind(organization.0).bind(most).bind(since);
         let first: Option<Newest> = self.one_of(organization, query).await?;
         Ok(first.map_or(seq - 1, |first| first.n))
     }

@@ -149,6 +149,9 @@ impl Filter {
 /// The columns of [`MessageRow`]; statements add what they select by.
 macro_rules! select_messages {
     ($rest:literal) => {
+        select_messages!("messages m", $rest)
+    };
+    ($from:literal, $rest:literal) => {
         concat!(
             "select m.key, m.id, m.direction, m.status, o.intent, o.attempts, m.category,
                 m.encoding, m.segments, m.test_mode, c.name as carrier, m.unit_price,
@@ -163,8 +166,9 @@ macro_rules! select_messages {
                 m.sender_pool_id,
                 (select s.public_id from sender_pools s where s.id = m.sender_pool_id)
                     as sender_pool
-            from messages m
-            left join carriers c on c.id = m.carrier_id
+            from ",
+            $from,
+            " left join carriers c on c.id = m.carrier_id
             left join outbox o on m.status = 1 and o.carrier_id = m.carrier_id
                 and o.class = (case when m.category = 2 then 0 else 1 end)
                 and o.organization_id = m.organization_id and o.key = m.key ",
@@ -193,7 +197,13 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<MessageRow>, StoreError> {
         let sql = select_messages!(
-            "where m.organization_id = $1 and m.key < $2
+            "runs r cross join messages m",
+            "where r.organization_id = $1 and r.kind = 1 and r.low < $2
+                and r.high <= coalesce((select min(b.high) from runs b
+                    where b.organization_id = $1 and b.kind = 1 and b.high >= $2),
+                    9223372036854775807)
+                and m.key >= r.low and m.key < (case when r.high < $2 then r.high + 1 else $2 end)
+                and m.organization_id = $1
                 and ($3 is null or (m.status = $4 and (m.status <> 1 or o.intent is null)
                     or $5 = 2 and m.status = 1 and o.intent is not null))
                 and ($6 is null or m.direction = $7)
@@ -201,7 +211,7 @@ impl Store {
                 and ($10 is null or m.from_addr = $11)
                 and ($12 is null or m.batch_id = $13)
                 and m.created_at >= $14 and m.created_at < $15
-            order by m.key desc limit $16"
+            order by r.high desc, m.key desc limit $16"
         );
         let batch = filter.batch.map(|b| b.as_bytes().to_vec());
         // Each optional bind comes twice: once as a flag, since PostgreSQL cannot type a lone null.
@@ -235,7 +245,9 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let mut tenant = self.tenant(organization).await?;
         let sql = "select count(*) as n from (
-            select 1 from messages where organization_id = $1 and ($2 is null or status = $3)
+            select 1 from runs r cross join messages m
+            where r.organization_id = $1 and r.kind = 1 and m.key >= r.low and m.key <= r.high
+                and m.organization_id = $1 and ($2 is null or m.status = $3)
             limit $4) counted";
         let count: Count = sqlx::query_as(sql)
             .bind(organization.0)

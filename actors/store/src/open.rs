@@ -30,8 +30,22 @@ const SERVE_LOCK: i64 = 0x4f52_4249_5401;
 /// How long the writer waits for PostgreSQL: longer than its statements may take there.
 const ANSWER_WAIT: Duration = Duration::from_secs(40);
 
+/// Of a new SQLite file; one that is there keeps its own.
+const PAGE_BYTES: u32 = 8_192;
+
 /// How long a connection waits for another one's lock on a SQLite file.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// All that is asked of PostgreSQL is few rows by an index, in its order. How many rows lie in a run
+/// it can only guess, and a wrong guess would read a table from end to end.
+const BY_INDEX: [&str; 6] = [
+    "set enable_seqscan = off",
+    "set enable_hashjoin = off",
+    "set enable_mergejoin = off",
+    "set enable_material = off",
+    "set enable_sort = off",
+    "set jit = off",
+];
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -234,10 +248,6 @@ impl Store {
         }
         for sql in [
             "set role orbit_engine",
-            "set enable_seqscan = off",
-            "set enable_hashjoin = off",
-            "set enable_mergejoin = off",
-            "set jit = off",
             "set plan_cache_mode = force_generic_plan",
             "set statement_timeout = '30s'",
             // A server that we seem to have vanished from lets go of the lock within a minute.
@@ -245,6 +255,9 @@ impl Store {
             "set tcp_keepalives_interval = 10",
             "set tcp_keepalives_count = 3",
         ] {
+            conn.execute(sql).await?;
+        }
+        for sql in BY_INDEX {
             conn.execute(sql).await?;
         }
         Ok(conn)
@@ -260,6 +273,7 @@ impl Store {
 fn sqlite_options(options: &Options) -> Result<SqliteConnectOptions, StoreError> {
     Ok(SqliteConnectOptions::from_str(&options.url)?
         .create_if_missing(true)
+        .page_size(PAGE_BYTES)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
@@ -290,12 +304,14 @@ async fn pool(
         .acquire_timeout(options.reader_wait)
         .after_connect(move |conn, _| {
             Box::pin(async move {
-                let setup = if postgres {
-                    [role, "set statement_timeout = '10s'"]
-                } else {
-                    ["pragma query_only = on", "pragma busy_timeout = 5000"]
-                };
-                for sql in setup {
+                if !postgres {
+                    conn.execute("pragma query_only = on").await?;
+                    conn.execute("pragma busy_timeout = 5000").await?;
+                    return Ok(());
+                }
+                conn.execute(role).await?;
+                conn.execute("set statement_timeout = '10s'").await?;
+                for sql in BY_INDEX {
                     conn.execute(sql).await?;
                 }
                 Ok(())

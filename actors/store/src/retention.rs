@@ -1,5 +1,5 @@
 //! What may have been kept long enough, oldest first, as the retention actor reads it.
-//! Tables: messages, events, quarantine, organizations, ledger, retention.
+//! Tables: messages, events, runs, quarantine, organizations, ledger, retention.
 //!
 //! Each read is a stretch of rows in the order they were made, whatever their age or state: reading
 //! on until a row fits would be reading to the end of the table.
@@ -37,6 +37,14 @@ row! {
         pub seq: i64,
         pub at: i64,
         pub kind: i64,
+    }
+}
+
+row! {
+    /// A run of which nothing is left.
+    pub struct SpentRun {
+        pub kind: i64,
+        pub high: i64,
     }
 }
 
@@ -92,6 +100,23 @@ impl Store {
     ) -> Result<Vec<AgedRow>, StoreError> {
         let sql = "select seq, at, kind from ledger where organization_id = $1
             order by seq limit $2";
+        Ok(sqlx::query_as(sql).bind(organization.0).bind(limit).fetch_all(self.engine()).await?)
+    }
+
+    /// Those of an organization's oldest runs, so many of each kind, that hold nothing any more.
+    pub async fn spent_runs(
+        &self,
+        organization: OrgId,
+        limit: i64,
+    ) -> Result<Vec<SpentRun>, StoreError> {
+        let sql = "select r.kind, r.high from (select kind, low, high from runs
+                where organization_id = $1 and kind = 1 order by high limit $2) r
+            where not exists (select 1 from messages m
+                where m.key >= r.low and m.key <= r.high and m.organization_id = $1)
+            union all
+            select r.kind, r.high from (select kind, low, high from runs
+                where organization_id = $1 and kind = 2 order by high limit $2) r
+            where not exists (select 1 from events e where e.seq >= r.low and e.seq <= r.high)";
         Ok(sqlx::query_as(sql).bind(organization.0).bind(limit).fetch_all(self.engine()).await?)
     }
 

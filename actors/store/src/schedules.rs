@@ -96,7 +96,7 @@ macro_rules! select_due {
                 (select system_id from smpp_accounts a where a.id = smpp_account_id) as account,
                 submitted,
                 (select public_id from sender_pools p where p.id = sender_pool_id) as sender_pool
-            from messages where status = 13 ",
+            from messages where waits_until is not null ",
             $rest
         )
     };
@@ -132,9 +132,9 @@ impl Store {
     /// Scheduled messages due by `until`, in the order of their times, above `after`.
     pub async fn due(&self, until: At, after: Mark, limit: i64) -> Result<Vec<DueRow>, StoreError> {
         let sql = select_due!(
-            "and scheduled_at <= $1 and scheduled_at >= $2
-                and (scheduled_at > $3 or key > $4)
-            order by scheduled_at, key limit $5"
+            "and waits_until <= $1 and waits_until >= $2
+                and (waits_until > $3 or key > $4)
+            order by waits_until, key limit $5"
         );
         let (time, key) = after;
         let query = sqlx::query_as(sql).bind(until.micros()).bind(time).bind(time).bind(key);
@@ -150,9 +150,9 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<DueRow>, StoreError> {
         let sql = select_due!(
-            "and organization_id = $1 and scheduled_at <= $2 and scheduled_at >= $3
-                and (scheduled_at > $4 or key > $5)
-            order by scheduled_at, key limit $6"
+            "and organization_id = $1 and waits_until <= $2 and waits_until >= $3
+                and (waits_until > $4 or key > $5)
+            order by waits_until, key limit $6"
         );
         let (time, key) = after;
         let query = sqlx::query_as(sql).bind(organization.0).bind(until.micros());
@@ -163,8 +163,8 @@ impl Store {
     /// The first organization above `after` for which something is scheduled.
     pub async fn next_scheduling(&self, after: OrgId) -> Result<Option<OrgId>, StoreError> {
         let sql = "select organization_id from messages
-            where status = 13 and organization_id > $1
-            order by organization_id, scheduled_at, key limit 1";
+            where waits_until is not null and organization_id > $1
+            order by organization_id, waits_until, key limit 1";
         let row: Option<OrganizationRow> =
             sqlx::query_as(sql).bind(after.0).fetch_optional(self.engine()).await?;
         Ok(row.map(|row| OrgId(row.organization_id)))

@@ -47,6 +47,7 @@ const STEPS: &[Step] = steps![
     18 "0018" "pools",
     19 "0019" "accounts",
     20 "0020" "texts_and_calls",
+    21 "0021" "runs",
     22 "0022" "sip",
 ];
 
@@ -81,3 +82,6 @@ pub(crate) fn explain(error: sqlx::migrate::MigrateError) -> StoreError {
         other => format!("migration: {other}"),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,11 +117,12 @@ macro_rules! select_owed {
             "select e.seq, e.at, e.kind, e.status, e.message_key, m.created_at, m.to_addr,
                 m.from_addr, m.body, m.encoding, m.error_code, m.carrier_error,
                 m.smpp_account_id, m.submitted
-            from events e join messages m on m.key = e.message_key
-            where e.organization_id = $1 and e.seq > $2
-                and (m.smpp_account_id = $3 or e.kind = 8) ",
+            from runs r cross join events e cross join messages m
+            where r.organization_id = $1 and r.kind = 2 and r.high > $2
+                and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
+                and m.key = e.message_key and (m.smpp_account_id = $3 or e.kind = 8) ",
             $and,
-            " order by e.seq limit $4"
+            " order by r.high, e.seq limit $4"
         )
     };
 }
@@ -234,7 +235,7 @@ impl Store {
                         and o.organization_id = $1 and o.intent is null limit $2) q
                 union all
                 select key from (select s.key from messages s
-                    where s.status = 13 and s.organization_id = $3 limit $4) t) w on w.key = m.key
+                    where s.waits_until is not null and s.organization_id = $3 limit $4) t) w on w.key = m.key
             where m.smpp_account_id = $5 and m.from_addr = $6 and m.to_addr = $7
                 and m.status in (1, 13) and m.key > $8
             order by m.key limit $9";

@@ -97,10 +97,15 @@ row! {
 /// The columns of [`LoggedEvent`]; statements add what they select by.
 macro_rules! select_events {
     ($rest:literal) => {
+        select_events!("events e", $rest)
+    };
+    ($from:literal, $rest:literal) => {
         concat!(
             "select e.seq, e.message_key, e.kind, e.at,
                 case when m.webhook_url is null then 0 else 1 end as is_callback
-            from events e left join messages m on m.key = e.message_key ",
+            from ",
+            $from,
+            " left join messages m on m.key = e.message_key ",
             $rest
         )
     };
@@ -314,10 +319,13 @@ impl Store {
         // Lines are in order of time: what lies before the range need not be looked at.
         let start = self.line_before(organization, range.from.micros()).await?;
         let sql = select_events!(
-            "where e.organization_id = $1 and e.seq > $2 and e.at >= $3 and e.at < $4
+            "runs r cross join events e",
+            "where r.organization_id = $1 and r.kind = 2 and r.high > $2
+                and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
+                and e.at >= $3 and e.at < $4
                 and $5 like '%,' || cast(e.kind as text) || ',%'
                 and ($6 = 0 or m.webhook_url is not null)
-            order by e.seq limit $7"
+            order by r.high, e.seq limit $7"
         );
         let mut names = String::from(",");
         kinds.iter().for_each(|kind| names.push_str(&format!("{},", kind.code())));
@@ -334,8 +342,10 @@ impl Store {
 
     /// The last line of an organization's log from before a moment; 0 when there is none.
     pub async fn line_before(&self, organization: OrgId, at: i64) -> Result<i64, StoreError> {
-        let sql = "select seq as n from events where organization_id = $1 and at < $2
-            order by seq desc limit 1";
+        let sql = "select e.seq as n from runs r cross join events e
+            where r.organization_id = $1 and r.kind = 2 and e.seq >= r.low and e.seq <= r.high
+                and e.at < $2
+            order by r.high desc, e.seq desc limit 1";
         let query = sqlx::query_as(sql).bind(organization.0).bind(at);
         let line: Option<Number> = self.one_of(organization, query).await?;
         Ok(line.map_or(0, |line| line.n))

@@ -23,8 +23,8 @@ use super::{Ended, Keep, RetentionArgs};
 const STRETCH: usize = 2_000;
 /// No carrier's receipt is waited for longer than this.
 const RECEIPT_WAIT_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// Old money is summed this often.
-const LEDGER_PERIOD: Duration = Duration::from_secs(3_600);
+/// Old money is summed this often, and what is left of the organizations' runs is looked at.
+const SLOW_PERIOD: Duration = Duration::from_secs(3_600);
 
 const OUTBOUND: &str = "outbound";
 const INBOUND: &str = "inbound";
@@ -32,7 +32,7 @@ const INBOUND: &str = "inbound";
 /// What passes share.
 pub(super) struct Pass {
     args: RetentionArgs,
-    summed_at: Mutex<Option<Instant>>,
+    slow_at: Mutex<Option<Instant>>,
 }
 
 /// Where each sort stands in this pass; `None`: it is through.
@@ -43,6 +43,7 @@ struct Standing {
     lines: Option<i64>,
     set_aside: Option<i64>,
     ledger: Option<OrgId>,
+    runs: Option<OrgId>,
 }
 
 /// What one step found: what to drop, and where the next one begins.
@@ -62,7 +63,7 @@ impl From<StoreError> for Cut {
 
 impl Pass {
     pub(super) fn new(args: RetentionArgs) -> Self {
-        Self { args, summed_at: Mutex::new(None) }
+        Self { args, slow_at: Mutex::new(None) }
     }
 
     pub(super) async fn run(&self) -> Ended {
@@ -91,22 +92,24 @@ impl Pass {
             Some(_) => store.retention_cursor(name).await.map(Some),
             None => Ok(None),
         };
+        let slow = self.slow_is_due();
         Ok(Standing {
             messages: keep.messages.map(|_| 0),
             outbound: body(keep.outbound_bodies, OUTBOUND).await?,
             inbound: body(keep.inbound_bodies, INBOUND).await?,
             lines: keep.lines.map(|_| 0),
             set_aside: keep.messages.map(|_| 0),
-            ledger: keep.ledger.filter(|_| self.ledger_is_due()).map(|_| OrgId(0)),
+            ledger: keep.ledger.filter(|_| slow).map(|_| OrgId(0)),
+            runs: keep.messages.or(keep.lines).filter(|_| slow).map(|_| OrgId(0)),
         })
     }
 
-    fn ledger_is_due(&self) -> bool {
+    fn slow_is_due(&self) -> bool {
         let now = Instant::now();
-        let mut summed_at = self.summed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = summed_at.is_none_or(|at| now.duration_since(at) >= LEDGER_PERIOD);
+        let mut slow_at = self.slow_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = slow_at.is_none_or(|at| now.duration_since(at) >= SLOW_PERIOD);
         if due {
-            *summed_at = Some(now);
+            *slow_at = Some(now);
         }
         due
     }
@@ -145,6 +148,9 @@ impl Pass {
             let next = self.ledger(after, now.minus(kept), &mut retire).await?;
             standing.ledger = next;
         }
+        if let Some(after) = standing.runs {
+            standing.runs = self.runs(after, &mut retire).await?;
+        }
         Ok(retire)
     }
 
@@ -170,12 +176,29 @@ impl Pass {
         Ok((!organizations.is_empty()).then_some(after))
     }
 
+    /// The next organizations' oldest runs, up to the first with some of which nothing is left.
+    async fn runs(&self, mut after: OrgId, retire: &mut Vec<Retire>) -> Result<Option<OrgId>, Cut> {
+        let limit = i64::try_from(self.args.pace.batch).unwrap_or(i64::MAX);
+        let organizations = self.args.store.organizations_after(after, 100).await?;
+        for organization in &organizations {
+            let spent = self.args.store.spent_runs(*organization, limit).await?;
+            if !spent.is_empty() {
+                let runs = spent.iter().map(|run| (run.kind, run.high)).collect();
+                retire.push(Retire::Runs { organization: *organization, runs });
+                return Ok(Some(after));
+            }
+            after = *organization;
+        }
+        Ok((!organizations.is_empty()).then_some(after))
+    }
+
     async fn perform(&self, retire: Vec<Retire>) -> Result<(), Cut> {
         for step in &retire {
             let (what, count) = match step {
                 Retire::Messages { gone, .. } => ("messages", gone.len()),
                 Retire::Bodies { keys, .. } => ("bodies", keys.len()),
                 Retire::Lines(lines) => ("events", lines.len()),
+                Retire::Runs { runs, .. } => ("runs", runs.len()),
                 Retire::SetAside(rows) => ("quarantine", rows.len()),
                 Retire::Transfers { .. } => ("ledger", 1),
             };
@@ -189,7 +212,8 @@ impl Pass {
 impl Standing {
     fn is_anywhere(&self) -> bool {
         let places = [self.messages, self.outbound, self.inbound, self.lines, self.set_aside];
-        places.iter().any(Option::is_some) || self.ledger.is_some()
+        let slow = [self.ledger, self.runs];
+        places.iter().any(Option::is_some) || slow.iter().any(Option::is_some)
     }
 }
 

@@ -82,7 +82,8 @@ impl Lane {
         let mut rows: Vec<NewRow<'_>> = Vec::new();
         let mut unused: Vec<Scope<'_>> = Vec::new();
         let mut rest = candidates.as_mut_slice();
-        for (item, verdict) in items.iter().zip(&verdicts) {
+        let firsts = self.first_keys(items, &verdicts);
+        for ((item, verdict), first) in items.iter().zip(&verdicts).zip(firsts) {
             let (own, others) = rest.split_at_mut(item.messages.len());
             rest = others;
             let answer = match verdict {
@@ -95,7 +96,7 @@ impl Lane {
                         Err(Refusal::invalid_api_key())
                     };
                     let answer = decided.map(|decisions| {
-                        self.let_in(item, own, decisions, now, &mut gates, &mut rows)
+                        let_in(item, own, decisions, (now, first), &mut gates, &mut rows)
                     });
                     if let (Err(_) | Ok(Accepted::Nothing { .. }), Verdict::Keyed(scope)) =
                         (&answer, verdict)
@@ -109,11 +110,13 @@ impl Lane {
         }
         self.forget(&unused).await?;
         self.intend(&mut rows, grants, gathered);
+        rows.sort_unstable_by_key(|row| row.key.0);
         self.insert(&rows, now).await?;
         self.keep_batches(items, &answers, now).await?;
         self.close_gates(gates, now, gathered).await?;
         for row in &rows {
             let NewRow { key, item, message, .. } = row;
+            gathered.made(item.organization, *key);
             gathered.events.push(EventRow {
                 organization: item.organization,
                 message: *key,
@@ -134,45 +137,14 @@ impl Lane {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    /// Numbers what the gates let in of one item.
-    fn let_in<'a>(
-        &mut self,
-        item: &'a Submission,
-        own: &[Candidate<'_>],
-        decisions: Vec<Decision>,
-        now: At,
-        gates: &mut Gates,
-        rows: &mut Vec<NewRow<'a>>,
-    ) -> Accepted {
-        let first = MessageKey(self.id << 40 | (self.next + 1));
-        let (mut refused, mut later, mut picked) = (Vec::new(), Vec::new(), Vec::new());
-        let all = item.messages.iter().zip(own).zip(decisions).enumerate();
-        for (at, ((message, candidate), decision)) in all {
-            let not_before = match decision {
-                Ok(not_before) => not_before,
-                Err(refusal) => {
-                    refused.push((at, refusal));
-                    continue;
-                }
-            };
-            let key = MessageKey(self.number());
-            match not_before {
-                Some(time) => later.push((at, time)),
-                None => gates.keep(candidate, key),
-            }
-            let mut message = Cow::Borrowed(message);
-            let mut pool_day = None;
-            if let Some((pick, day)) = gates.picked(candidate) {
-                message.to_mut().settle(&pick);
-                pool_day = Some(day);
-                picked.push((at, pick));
-            }
-            rows.push(NewRow { key, item, message, pool_day, not_before, intent: None });
-        }
-        if refused.len() == item.messages.len() {
-            return Accepted::Nothing { refused };
-        }
-        Accepted::Fresh { at: now, first, refused, later, picked }
+    /// The key of each item's first message, as far as one may be let in.
+    fn first_keys(&mut self, items: &[Submission], verdicts: &[Verdict<'_>]) -> Vec<MessageKey> {
+        let count = |(item, verdict): (&Submission, &Verdict<'_>)| match verdict {
+            Verdict::Go | Verdict::Keyed(_) => (item.organization, item.messages.len()),
+            Verdict::Answer(_) | Verdict::Twin { .. } => (item.organization, 0),
+        };
+        let wanted: Vec<_> = items.iter().zip(verdicts).map(count).collect();
+        self.numbers_for(&wanted).into_iter().map(MessageKey).collect()
     }
 
     /// Gives the carriers' room to what goes to them at once: one-time codes first.
@@ -201,6 +173,7 @@ impl Lane {
         }
         let intended = rows.iter().filter(|row| row.intent.is_some());
         gathered.intended = intended.map(|row| row.key).collect();
+        gathered.intended.sort_unstable_by_key(|key| key.0);
     }
 
     /// Stores the new idempotency keys and finds what the known ones stand for.
@@ -391,6 +364,47 @@ impl Lane {
     }
 }
 
+/// Numbers what the gates let in of one item, from its first key on.
+fn let_in<'a>(
+    item: &'a Submission,
+    own: &[Candidate<'_>],
+    decisions: Vec<Decision>,
+    (now, first): (At, MessageKey),
+    gates: &mut Gates,
+    rows: &mut Vec<NewRow<'a>>,
+) -> Accepted {
+    let (mut refused, mut later, mut picked) = (Vec::new(), Vec::new(), Vec::new());
+    let mut next = first.0;
+    let all = item.messages.iter().zip(own).zip(decisions).enumerate();
+    for (at, ((message, candidate), decision)) in all {
+        let not_before = match decision {
+            Ok(not_before) => not_before,
+            Err(refusal) => {
+                refused.push((at, refusal));
+                continue;
+            }
+        };
+        let key = MessageKey(next);
+        next += 1;
+        match not_before {
+            Some(time) => later.push((at, time)),
+            None => gates.keep(candidate, key),
+        }
+        let mut message = Cow::Borrowed(message);
+        let mut pool_day = None;
+        if let Some((pick, day)) = gates.picked(candidate) {
+            message.to_mut().settle(&pick);
+            pool_day = Some(day);
+            picked.push((at, pick));
+        }
+        rows.push(NewRow { key, item, message, pool_day, not_before, intent: None });
+    }
+    if refused.len() == item.messages.len() {
+        return Accepted::Nothing { refused };
+    }
+    Accepted::Fresh { at: now, first, refused, later, picked }
+}
+
 /// What a key's later holder is answered with: the batch, or the only message.
 fn reference(item: &Submission) -> PublicId {
     let first = item.messages.first().map(|m| m.id);
@@ -502,22 +516,26 @@ static PERMITTED_ACCOUNTS: Bulk = Bulk {
 static INSERT_MESSAGES: Bulk = Bulk {
     sqlite: "insert into messages (key, id, organization_id, direction, status, category, encoding,
             segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr, from_addr,
-            body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url, parent_key,
-            template_id, bypass_opt_out, expires_at, smpp_account_id,
-            submitted, sender_pool_id, sender_pool_day)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-            ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
-    postgres: "insert into messages (key, id, organization_id, direction, status, category,
-            encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
-            from_addr, body, mccmnc, metadata, batch_id, scheduled_at, validity_s, webhook_url,
+            body, mccmnc, metadata, batch_id, scheduled_at, waits_until, validity_s, webhook_url,
             parent_key, template_id, bypass_opt_out, expires_at, smpp_account_id,
             submitted, sender_pool_id, sender_pool_day)
-         select * from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
-            $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
-            $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
-            $18::text[], $19::bytea[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[],
-            $24::bytea[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bytea[],
-            $29::bigint[], $30::bigint[])",
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+            ?18, ?19, ?20, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
+    postgres: "insert into messages (key, id, organization_id, direction, status, category,
+            encoding, segments, test_mode, carrier_id, unit_price, from_ton, created_at, to_addr,
+            from_addr, body, mccmnc, metadata, batch_id, scheduled_at, waits_until, validity_s,
+            webhook_url, parent_key, template_id, bypass_opt_out, expires_at, smpp_account_id,
+            submitted, sender_pool_id, sender_pool_day)
+         select unnest($1::bigint[]), unnest($2::bytea[]), unnest($3::bigint[]),
+            unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]),
+            unnest($8::bigint[]), unnest($9::bigint[]), unnest($10::bigint[]),
+            unnest($11::bigint[]), unnest($12::bigint[]), unnest($13::bigint[]),
+            unnest($14::text[]), unnest($15::text[]), unnest($16::text[]), unnest($17::text[]),
+            unnest($18::text[]), unnest($19::bytea[]), unnest($20::bigint[]),
+            unnest($20::bigint[]), unnest($21::bigint[]), unnest($22::text[]),
+            unnest($23::bigint[]), unnest($24::bytea[]), unnest($25::bigint[]),
+            unnest($26::bigint[]), unnest($27::bigint[]), unnest($28::bytea[]),
+            unnest($29::bigint[]), unnest($30::bigint[])",
 };
 
 static INSERT_OUTBOX: Bulk = Bulk {
@@ -526,7 +544,7 @@ static INSERT_OUTBOX: Bulk = Bulk {
          values (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)",
     postgres: "insert into outbox
             (carrier_id, class, organization_id, key, due_at, attempts, intent, intent_at)
-         select v.c, v.l, v.o, v.k, v.d, 0, v.e, v.n
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-            $6::bigint[], $7::bigint[]) v (c, l, o, k, d, e, n)",
+         select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]),
+            unnest($4::bigint[]), unnest($5::bigint[]), 0, unnest($6::bigint[]),
+            unnest($7::bigint[])",
 };

@@ -213,7 +213,7 @@ static SETTLE_IDLE: Bulk = Bulk {
             and not exists (select 1 from outbox o where o.carrier_id = carriers.id)
             and not exists (select 1 from parts p where p.carrier_id = carriers.id)
             and not exists (select 1 from messages m where m.carrier_id = carriers.id
-                and m.status = 3 and m.external_id is null)
+                and m.nameless is not null)
          returning id",
     postgres: "update carriers c set settled_at = v.n, swept_from = v.s
          from unnest($1::bigint[], $2::bigint[], $3::bigint[]) v (b, n, s)
@@ -221,7 +221,7 @@ static SETTLE_IDLE: Bulk = Bulk {
             and not exists (select 1 from outbox o where o.carrier_id = c.id)
             and not exists (select 1 from parts p where p.carrier_id = c.id)
             and not exists (select 1 from messages m where m.carrier_id = c.id
-                and m.status = 3 and m.external_id is null)
+                and m.nameless is not null)
          returning c.id",
 };
 

@@ -235,21 +235,22 @@ pub(super) static TAKE_BACK: Bulk = Bulk {
 };
 
 static CANCEL: Bulk = Bulk {
-    sqlite: "update messages set status = 11, done_at = ?2 where key = ?1 and status in (1, 13)",
-    postgres: "update messages set status = 11, done_at = v.n
+    sqlite: "update messages set status = 11, done_at = ?2, waits_until = null
+         where key = ?1 and status in (1, 13)",
+    postgres: "update messages set status = 11, done_at = v.n, waits_until = null
          from unnest($1::bigint[], $2::bigint[]) v (k, n) where key = v.k and status in (1, 13)",
 };
 
 static EDIT: Bulk = Bulk {
     sqlite: "update messages set body = ?4, encoding = ?5, segments = ?6, from_addr = ?7,
             from_ton = ?8, metadata = ?9, carrier_id = ?10, unit_price = ?11, mccmnc = ?12,
-            scheduled_at = ?13, validity_s = ?14, expires_at = ?15, submitted = ?16,
+            scheduled_at = ?13, waits_until = ?13, validity_s = ?14, expires_at = ?15, submitted = ?16,
             sender_pool_id = ?17,
             edits = coalesce(edits, 0) + 1
          where key = ?1 and organization_id = ?2 and status = 13 and coalesce(edits, 0) = ?3",
     postgres: "update messages set body = v.b, encoding = v.e, segments = v.s, from_addr = v.f,
             from_ton = v.t, metadata = v.m, carrier_id = v.c, unit_price = v.p, mccmnc = v.n,
-            scheduled_at = v.w, validity_s = v.v, expires_at = v.x,
+            scheduled_at = v.w, waits_until = v.w, validity_s = v.v, expires_at = v.x,
             submitted = v.u, sender_pool_id = v.l, edits = coalesce(edits, 0) + 1
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[],
             $6::bigint[], $7::text[], $8::bigint[], $9::text[], $10::bigint[], $11::bigint[],

@@ -316,10 +316,10 @@ static STILL_SCHEDULED: Bulk = Bulk {
 
 static QUEUE: Bulk = Bulk {
     sqlite: "update messages set status = 1, carrier_id = ?2, unit_price = ?3, segments = ?4,
-            mccmnc = ?5
+            mccmnc = ?5, waits_until = null
          where key = ?1 and status = 13",
     postgres: "update messages set status = 1, carrier_id = v.c, unit_price = v.p, segments = v.s,
-            mccmnc = v.m
+            mccmnc = v.m, waits_until = null
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
             v (k, c, p, s, m)
          where key = v.k and status = 13",
@@ -344,15 +344,17 @@ static INSERT_PLACED: Bulk = Bulk {
 };
 
 static END: Bulk = Bulk {
-    sqlite: "update messages set status = ?2, error_code = ?3, done_at = ?4
+    sqlite: "update messages set status = ?2, error_code = ?3, done_at = ?4, waits_until = null
          where key = ?1 and status = 13",
-    postgres: "update messages set status = v.s, error_code = v.e, done_at = v.d
+    postgres: "update messages set status = v.s, error_code = v.e, done_at = v.d,
+            waits_until = null
          from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) v (k, s, e, d)
          where key = v.k and status = 13",
 };
 
 static PUT_OFF: Bulk = Bulk {
-    sqlite: "update messages set scheduled_at = ?2 where key = ?1 and status = 13",
-    postgres: "update messages set scheduled_at = v.t
+    sqlite: "update messages set scheduled_at = ?2, waits_until = ?2
+         where key = ?1 and status = 13",
+    postgres: "update messages set scheduled_at = v.t, waits_until = v.t
          from unnest($1::bigint[], $2::bigint[]) v (k, t) where key = v.k and status = 13",
 };

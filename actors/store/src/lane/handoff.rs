@@ -513,19 +513,22 @@ static DELETE_OUTBOX: Bulk = Bulk {
     sqlite: "delete from outbox where carrier_id = ?1 and class = ?2 and organization_id = ?3
          and key = ?4 and intent = ?5",
     postgres: "delete from outbox o
-         using unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-            v (c, l, g, k, e)
+         using (select unnest($1::bigint[]) as c, unnest($2::bigint[]) as l,
+            unnest($3::bigint[]) as g, unnest($4::bigint[]) as k, unnest($5::bigint[]) as e) v
          where o.carrier_id = v.c and o.class = v.l and o.organization_id = v.g and o.key = v.k
          and o.intent = v.e",
 };
 
 static UPDATE_MESSAGES: Bulk = Bulk {
     sqlite: "update messages set status = ?2, sent_at = ?3, done_at = ?4, external_id = ?5,
-         status_reason = ?6, error_code = ?7, carrier_error = ?8 where key = ?1",
+         status_reason = ?6, error_code = ?7, carrier_error = ?8,
+         nameless = case when ?2 = 3 and ?5 is null then 1 end where key = ?1",
     postgres: "update messages set status = v.s, sent_at = v.t, done_at = v.d, external_id = v.x,
-         status_reason = v.r, error_code = v.e, carrier_error = v.c
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
-            $6::text[], $7::text[], $8::text[]) v (k, s, t, d, x, r, e, c)
+         status_reason = v.r, error_code = v.e, carrier_error = v.c,
+         nameless = case when v.s = 3 and v.x is null then 1 end
+         from (select unnest($1::bigint[]) as k, unnest($2::bigint[]) as s,
+            unnest($3::bigint[]) as t, unnest($4::bigint[]) as d, unnest($5::text[]) as x,
+            unnest($6::text[]) as r, unnest($7::text[]) as e, unnest($8::text[]) as c) v
          where key = v.k",
 };
 
@@ -539,7 +542,8 @@ static INSERT_PARTS: Bulk = Bulk {
     sqlite: "insert into parts (carrier_id, external_id, message_key, part)
          values (?1, ?2, ?3, ?4) on conflict do nothing",
     postgres: "insert into parts (carrier_id, external_id, message_key, part)
-         select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+         select unnest($1::bigint[]), unnest($2::text[]), unnest($3::bigint[]),
+            unnest($4::bigint[])
          on conflict do nothing",
 };
 

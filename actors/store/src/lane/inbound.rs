@@ -130,6 +130,7 @@ impl Lane {
         };
         let (key, id) = (MessageKey(self.number()), PublicId::new(now));
         self.store_inbound(whole, owner.organization, key, id, now).await?;
+        gathered.made(owner.organization, key);
         let event = |kind, detail| EventRow {
             organization: owner.organization,
             message: key,

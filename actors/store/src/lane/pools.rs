@@ -288,10 +288,11 @@ static UPDATE: Bulk = Bulk {
 
 static AWAITED: Bulk = Bulk {
     sqlite: "select m.key from sender_pools p join messages m on m.sender_pool_id = p.id
-         where p.organization_id = ?1 and p.public_id = ?2 and m.status = 13 limit 1",
+         where p.organization_id = ?1 and p.public_id = ?2 and m.waits_until is not null
+         limit 1",
     postgres: "select m.key from unnest($1::bigint[], $2::bytea[]) v (o, i)
          join sender_pools p on p.organization_id = v.o and p.public_id = v.i
-         join messages m on m.sender_pool_id = p.id where m.status = 13 limit 1",
+         join messages m on m.sender_pool_id = p.id where m.waits_until is not null limit 1",
 };
 
 static DELETE: Bulk = Bulk {

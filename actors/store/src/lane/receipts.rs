@@ -279,8 +279,9 @@ impl Lane {
             gathered.owed.push((gathered.events.len(), state.owed()));
             gathered.events.push(EventRow { organization, message: key, kind, status, detail });
         }
-        let changed: Vec<(&MessageKey, &Folded)> =
+        let mut changed: Vec<(&MessageKey, &Folded)> =
             states.iter().filter(|(_, s)| s.changed).collect();
+        changed.sort_unstable_by_key(|(key, _)| key.0);
         if changed.is_empty() {
             return Ok(strangers);
         }
@@ -479,11 +480,13 @@ static MESSAGE_STATES: Bulk = Bulk {
 static UPDATE_BY_RECEIPT: Bulk = Bulk {
     sqlite: "update messages set status = ?2, delivered_parts = ?3, done_at = ?4,
          from_delivered = ?5, status_reason = ?6, error_code = ?7, carrier_error = ?8,
-         partly_at = ?9 where key = ?1",
+         partly_at = ?9, nameless = case when ?2 = 3 then nameless end where key = ?1",
     postgres: "update messages set status = v.s, delivered_parts = v.p, done_at = v.d,
          from_delivered = v.f, status_reason = v.r, error_code = v.e, carrier_error = v.c,
-         partly_at = v.a
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
-            $6::text[], $7::text[], $8::text[], $9::bigint[]) v (k, s, p, d, f, r, e, c, a)
+         partly_at = v.a, nameless = case when v.s = 3 then nameless end
+         from (select unnest($1::bigint[]) as k, unnest($2::bigint[]) as s,
+            unnest($3::bigint[]) as p, unnest($4::bigint[]) as d, unnest($5::text[]) as f,
+            unnest($6::text[]) as r, unnest($7::text[]) as e, unnest($8::text[]) as c,
+            unnest($9::bigint[]) as a) v
          where key = v.k",
 };

@@ -2,7 +2,7 @@
 //!
 //! Found by reads outside, dropped here a few at a time, and looked at once more: a message that
 //! has not ended stays, whoever asks. Old transfers become one sum per kind, so that the books
-//! agree as before. Tables: messages, events, parts, quarantine, ledger, retention.
+//! agree as before. Tables: messages, events, runs, parts, quarantine, ledger, retention.
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
@@ -30,6 +30,9 @@ pub enum Retire {
     Bodies { cursor: &'static str, keys: Vec<MessageKey>, seq: i64 },
     /// Lines of the log that are of no message.
     Lines(Vec<i64>),
+    /// An organization's runs of which nothing is left, by kind and last number. What is gone does
+    /// not come back, so they are not looked at again.
+    Runs { organization: OrgId, runs: Vec<(i64, i64)> },
     /// What was set aside.
     SetAside(Vec<i64>),
     /// An organization's transfers up to this number that are older than a moment.
@@ -54,6 +57,14 @@ impl Lane {
                 }
                 Retire::Lines(lines) => {
                     self.conn.run(&DROP_LINES, &[Column::Int(lines.clone())]).await?;
+                }
+                Retire::Runs { organization, runs } => {
+                    let columns = [
+                        Column::Int(vec![organization.0; runs.len()]),
+                        Column::Int(runs.iter().map(|(kind, _)| *kind).collect()),
+                        Column::Int(runs.iter().map(|(_, high)| *high).collect()),
+                    ];
+                    self.conn.run(&DROP_RUNS, &columns).await?;
                 }
                 Retire::SetAside(rows) => {
                     self.conn.run(&DROP_SET_ASIDE, &[Column::Int(rows.clone())]).await?;
@@ -169,6 +180,13 @@ static DROP_LINES: Bulk = Bulk {
     sqlite: "delete from events where seq = ?1 and message_key = 0",
     postgres: "delete from events e using unnest($1::bigint[]) v (s)
          where e.seq = v.s and e.message_key = 0",
+};
+
+static DROP_RUNS: Bulk = Bulk {
+    sqlite: "delete from runs where organization_id = ?1 and kind = ?2 and high = ?3",
+    postgres:
+        "delete from runs r using unnest($1::bigint[], $2::bigint[], $3::bigint[]) v (o, k, h)
+         where r.organization_id = v.o and r.kind = v.k and r.high = v.h",
 };
 
 static DROP_SET_ASIDE: Bulk = Bulk {

@@ -98,9 +98,11 @@ static STILL_SENT: Bulk = Bulk {
 };
 
 static GIVE_UP: Bulk = Bulk {
-    sqlite: "update messages set status = 5, status_reason = 'dlr_timeout', done_at = ?2
+    sqlite: "update messages set status = 5, status_reason = 'dlr_timeout', done_at = ?2,
+            partly_at = null, nameless = null
          where key = ?1 and status = 3",
-    postgres: "update messages set status = 5, status_reason = 'dlr_timeout', done_at = v.n
+    postgres: "update messages set status = 5, status_reason = 'dlr_timeout', done_at = v.n,
+            partly_at = null, nameless = null
          from unnest($1::bigint[], $2::bigint[]) v (k, n) where key = v.k and status = 3",
 };
 

@@ -24,6 +24,7 @@ mod protection;
 mod receipts;
 mod retention;
 mod roles;
+mod runs;
 mod schedules;
 mod schema;
 mod silence;

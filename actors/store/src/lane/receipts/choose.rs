@@ -110,9 +110,9 @@ fn only(all: &[(MessageKey, bool)]) -> Option<MessageKey> {
 
 static NAMELESS: Bulk = Bulk {
     sqlite: "select ?1, key, from_addr from messages
-         where carrier_id = ?2 and to_addr = ?3 and status = 3 and external_id is null limit 100",
+         where carrier_id = ?2 and to_addr = ?3 and nameless is not null limit 100",
     postgres: "select v.i, m.key, m.from_addr
          from unnest($1::bigint[], $2::bigint[], $3::text[]) v (i, c, t)
          join messages m on m.carrier_id = v.c and m.to_addr = v.t
-         where m.status = 3 and m.external_id is null",
+         where m.nameless is not null",
 };

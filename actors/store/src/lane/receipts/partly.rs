@@ -53,8 +53,8 @@ static PARTLY: Bulk = Bulk {
 };
 
 static SETTLE: Bulk = Bulk {
-    sqlite: "update messages set status = 4, status_reason = 'part_receipts_missing', done_at = ?2
-         where key = ?1",
+    sqlite: "update messages set status = 4, status_reason = 'part_receipts_missing', done_at = ?2,
+            partly_at = null where key = ?1",
     postgres: "update messages set status = 4, status_reason = 'part_receipts_missing',
-         done_at = v.n from unnest($1::bigint[], $2::bigint[]) v (k, n) where key = v.k",
+         done_at = v.n, partly_at = null from unnest($1::bigint[], $2::bigint[]) v (k, n) where key = v.k",
 };
