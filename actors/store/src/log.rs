@@ -104,7 +104,7 @@ impl Store {
             order by r.high, e.seq limit $3"
         );
         let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(limit);
-        self.all_of(organization, query).await
+        self.all_by_runs(organization, query).await
     }
 
     /// The number of an organization's newest line; 0 when there is none.
@@ -169,7 +169,7 @@ impl Store {
             .bind(filter.after)
             .bind(filter.before)
             .bind(limit);
-        self.all_of(organization, query).await
+        self.all_by_runs(organization, query).await
     }
 
     /// One line.
@@ -195,8 +195,8 @@ impl Store {
                 and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
             limit $3) counted";
         let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(most);
-        let count: Option<Newest> = self.one_of(organization, query).await?;
-        Ok(count.map_or(0, |count| count.n))
+        let count: Vec<Newest> = self.all_by_runs(organization, query).await?;
+        Ok(count.first().map_or(0, |count| count.n))
     }
 
     /// The cursor from which the lines since `since` follow that lead up to `seq`, itself
@@ -218,7 +218,7 @@ impl Store {
             order by r.high desc, e.seq desc limit $3) w
             where w.at >= $4";
         let query = sqlx::query_as(sql).bind(seq).bind(organization.0).bind(most).bind(since);
-        let first: Option<Newest> = self.one_of(organization, query).await?;
-        Ok(first.map_or(seq - 1, |first| first.n))
+        let first: Vec<Newest> = self.all_by_runs(organization, query).await?;
+        Ok(first.first().map_or(seq - 1, |first| first.n))
     }
 }

@@ -233,7 +233,7 @@ impl Store {
             .bind(filter.created_after.unwrap_or(i64::MIN))
             .bind(filter.created_before.unwrap_or(i64::MAX))
             .bind(limit);
-        self.all_of(organization, query).await
+        self.all_by_runs(organization, query).await
     }
 
     /// How many messages an organization has, counted to `most` and no further.
@@ -243,21 +243,18 @@ impl Store {
         status: Option<i64>,
         most: i64,
     ) -> Result<i64, StoreError> {
-        let mut tenant = self.tenant(organization).await?;
         let sql = "select count(*) as n from (
             select 1 from runs r cross join messages m
             where r.organization_id = $1 and r.kind = 1 and m.key >= r.low and m.key <= r.high
                 and m.organization_id = $1 and ($2 is null or m.status = $3)
             limit $4) counted";
-        let count: Count = sqlx::query_as(sql)
+        let query = sqlx::query_as(sql)
             .bind(organization.0)
             .bind(status.map(|_| 1_i64))
             .bind(status.unwrap_or(0))
-            .bind(most)
-            .fetch_one(tenant.conn())
-            .await?;
-        tenant.close().await?;
-        Ok(count.n)
+            .bind(most);
+        let count: Vec<Count> = self.all_by_runs(organization, query).await?;
+        Ok(count.first().map_or(0, |count| count.n))
     }
 
     /// The messages of one batch, in the order they were given.

@@ -36,16 +36,13 @@ const PAGE_BYTES: u32 = 8_192;
 /// How long a connection waits for another one's lock on a SQLite file.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
-/// All that is asked of PostgreSQL is few rows by an index, in its order. How many rows lie in a run
-/// it can only guess, and a wrong guess would read a table from end to end.
-const BY_INDEX: [&str; 6] = [
-    "set enable_seqscan = off",
-    "set enable_hashjoin = off",
-    "set enable_mergejoin = off",
-    "set enable_material = off",
-    "set enable_sort = off",
-    "set jit = off",
-];
+/// What reads by runs is planned by index and in its order, for its transaction alone: how many rows
+/// lie in a run PostgreSQL can only guess, and a wrong guess reads a table from end to end. Other
+/// reads need their sorts.
+const BY_RUNS: &str = "select set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+    set_config('enable_material', 'off', true), set_config('enable_sort', 'off', true),
+    set_config('jit', 'off', true)";
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -162,6 +159,21 @@ impl Store {
         Ok(Tenant::Postgres(tx))
     }
 
+    /// The rows of a query that walks an organization's runs.
+    pub(crate) async fn all_by_runs<T: Row>(
+        &self,
+        organization: OrgId,
+        query: Asked<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut tenant = self.tenant(organization).await?;
+        if let Tenant::Postgres(tx) = &mut tenant {
+            sqlx::query(BY_RUNS).execute(&mut **tx).await?;
+        }
+        let rows = query.fetch_all(tenant.conn()).await?;
+        tenant.close().await?;
+        Ok(rows)
+    }
+
     /// The rows of a query, read as one organization.
     pub(crate) async fn all_of<T: Row>(
         &self,
@@ -248,6 +260,10 @@ impl Store {
         }
         for sql in [
             "set role orbit_engine",
+            "set enable_seqscan = off",
+            "set enable_hashjoin = off",
+            "set enable_mergejoin = off",
+            "set jit = off",
             "set plan_cache_mode = force_generic_plan",
             "set statement_timeout = '30s'",
             // A server that we seem to have vanished from lets go of the lock within a minute.
@@ -255,9 +271,6 @@ impl Store {
             "set tcp_keepalives_interval = 10",
             "set tcp_keepalives_count = 3",
         ] {
-            conn.execute(sql).await?;
-        }
-        for sql in BY_INDEX {
             conn.execute(sql).await?;
         }
         Ok(conn)
@@ -304,14 +317,12 @@ async fn pool(
         .acquire_timeout(options.reader_wait)
         .after_connect(move |conn, _| {
             Box::pin(async move {
-                if !postgres {
-                    conn.execute("pragma query_only = on").await?;
-                    conn.execute("pragma busy_timeout = 5000").await?;
-                    return Ok(());
-                }
-                conn.execute(role).await?;
-                conn.execute("set statement_timeout = '10s'").await?;
-                for sql in BY_INDEX {
+                let setup = if postgres {
+                    [role, "set statement_timeout = '10s'"]
+                } else {
+                    ["pragma query_only = on", "pragma busy_timeout = 5000"]
+                };
+                for sql in setup {
                     conn.execute(sql).await?;
                 }
                 Ok(())

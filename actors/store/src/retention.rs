@@ -117,7 +117,8 @@ impl Store {
             select r.kind, r.high from (select kind, low, high from runs
                 where organization_id = $1 and kind = 2 order by high limit $2) r
             where not exists (select 1 from events e where e.seq >= r.low and e.seq <= r.high)";
-        Ok(sqlx::query_as(sql).bind(organization.0).bind(limit).fetch_all(self.engine()).await?)
+        let query = sqlx::query_as(sql).bind(organization.0).bind(limit);
+        self.all_by_runs(organization, query).await
     }
 
     pub async fn organizations_after(

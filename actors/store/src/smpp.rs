@@ -192,7 +192,7 @@ impl Store {
         };
         let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(account).bind(limit);
         let query = if steps { query.bind(vec![0x10_u8]).bind(vec![0x20_u8]) } else { query };
-        Ok(query.fetch_all(self.engine()).await?)
+        self.all_by_runs(organization, query).await
     }
 
     /// A message that an account submitted, by its number.

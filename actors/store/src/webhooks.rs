@@ -337,7 +337,7 @@ impl Store {
             .bind(names)
             .bind(i64::from(range.callbacks))
             .bind(limit);
-        self.all_of(organization, query).await
+        self.all_by_runs(organization, query).await
     }
 
     /// The last line of an organization's log from before a moment; 0 when there is none.
@@ -347,7 +347,7 @@ impl Store {
                 and e.at < $2
             order by r.high desc, e.seq desc limit 1";
         let query = sqlx::query_as(sql).bind(organization.0).bind(at);
-        let line: Option<Number> = self.one_of(organization, query).await?;
-        Ok(line.map_or(0, |line| line.n))
+        let line: Vec<Number> = self.all_by_runs(organization, query).await?;
+        Ok(line.first().map_or(0, |line| line.n))
     }
 }
