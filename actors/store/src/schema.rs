@@ -47,8 +47,8 @@ const STEPS: &[Step] = steps![
     18 "0018" "pools",
     19 "0019" "accounts",
     20 "0020" "texts_and_calls",
-    21 "0021" "runs",
     22 "0022" "sip",
+    25 "0025" "runs",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -76,7 +76,9 @@ fn earlier_rows(postgres: bool) -> String {
             ));
         }
     }
-    sql.push_str("commit;");
+    sql.push_str(
+        "insert into carriers (id, name, epoch, ended_at) values (9, 'gone', 1, 5); commit;",
+    );
     sql
 }
 
@@ -103,11 +105,6 @@ async fn all_is_found(url: &str) {
     assert_eq!(keys, (1..=30).map(|n| n * 10).collect::<Vec<_>>());
     let lines = store.aged_own_lines(0, 1_000).await.unwrap();
     assert_eq!(lines.len(), 60);
-    run(
-        url,
-        String::from("insert into carriers (id, name, epoch, ended_at) values (9, 'gone', 1, 5);"),
-    )
-    .await;
     let ended = store.accounts_ended().await.unwrap();
     assert_eq!(ended.iter().map(|row| CarrierId(row.id)).collect::<Vec<_>>(), [CarrierId(9)]);
     count(&store, "select count(*) as n from messages where nameless is not null", 30).await;
@@ -132,11 +129,22 @@ async fn rows_of_before_runs_are_found_by_them() {
 
     let Ok(server) = std::env::var("TEST_POSTGRES_URL") else { return };
     let name = format!("orbit_schema_{}", std::process::id());
-    run(&server, format!("create database {name}")).await;
+    // Whose database it is passes no row security.
+    run(&server, format!("{ROLES} create role {name} login createrole")).await;
+    run(&server, format!("grant orbit_api, orbit_engine to {name} with admin option")).await;
+    run(&server, format!("create database {name} owner {name}")).await;
     let (base, _) = server.rsplit_once('/').unwrap();
-    let url = format!("{base}/{name}");
-    apply(&url, 20).await;
-    run(&url, earlier_rows(true)).await;
-    all_is_found(&url).await;
+    let (_, host) = base.rsplit_once('@').unwrap();
+    let owners = format!("postgres://{name}@{host}/{name}");
+    apply(&owners, 20).await;
+    run(&format!("{base}/{name}"), earlier_rows(true)).await;
+    all_is_found(&owners).await;
     run(&server, format!("drop database {name} with (force)")).await;
+    run(&server, format!("drop role {name}")).await;
 }
+
+/// The roles of the program, which belong to the whole server.
+const ROLES: &str = "do $$ begin create role orbit_api nologin;
+    exception when duplicate_object or unique_violation then null; end $$;
+    do $$ begin create role orbit_engine nologin;
+    exception when duplicate_object or unique_violation then null; end $$;";

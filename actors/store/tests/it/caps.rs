@@ -10,7 +10,7 @@ use model::message::{Category, Status};
 use model::money::Micros;
 use model::refusal::{Code, Detail, Refusal};
 use model::submission::NewMessage;
-use sqlx::{Connection as _, Executor as _};
+use sqlx::Connection as _;
 use store::lane::{
     Accepted, Admin, AdminDone, CapChange, CapDone, CapPatch, NewCap, Outcome, Work,
 };
@@ -84,15 +84,6 @@ fn fact<'a>(refusal: &'a Refusal, name: &str) -> &'a Detail {
     &refusal.details.iter().find(|(known, _)| *known == name).unwrap().1
 }
 
-async fn run(world: &World, sql: &str) {
-    let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
-    if world.store.is_postgres() {
-        sqlx::PgConnection::connect(&world.url).await.unwrap().execute(sql).await.unwrap();
-    } else {
-        sqlx::SqliteConnection::connect(&world.url).await.unwrap().execute(sql).await.unwrap();
-    }
-}
-
 /// As if that many of the oldest messages had been sent that much earlier.
 async fn age(world: &World, messages: i64, seconds: i64) {
     let micros = seconds * 1_000_000;
@@ -100,7 +91,7 @@ async fn age(world: &World, messages: i64, seconds: i64) {
         "update cap_hits set accepted_at = accepted_at - {micros} where message_key in
             (select distinct message_key from cap_hits order by message_key limit {messages})"
     );
-    run(world, &sql).await;
+    world.run(&sql).await;
 }
 
 async fn times(world: &World) -> Vec<i64> {

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use model::carrier::MessageKey;
 use model::clock::At;
+use model::id::PublicId;
 use model::message::Status;
+use model::money::Micros;
 use model::refusal::MessageError;
+use model::submission::{NewMessage, Submission};
 use store::TransferKind;
-use store::lane::{Admin, Claim, Fate, Outcome, Work};
+use store::lane::{Accepted, Admin, Claim, Fate, OutboxRef, Outcome, Work};
 
 use crate::world::{each, sent};
 
@@ -196,6 +200,46 @@ async fn an_intent_of_an_earlier_life_is_in_doubt() {
         assert_eq!(doubtful.len(), 1);
         assert_eq!(doubtful[0].intent, Some(world.epoch));
         assert!(world.store.in_doubt(row.carrier, world.epoch, 0, 10).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+/// As after a power cut under load: an owner reads page by page what it has to ask receipts about.
+#[tokio::test]
+async fn thousands_in_doubt_are_read_in_order_page_by_page() {
+    each(async |mut world| {
+        let mut rows = Vec::new();
+        (world.organization, world.key) = world.organization_with(Micros(10_000_000)).await;
+        for _ in 0..6 {
+            let one = world.message("+14155550123");
+            let all = std::iter::repeat_with(|| NewMessage {
+                id: PublicId::new(At::now()),
+                ..one.clone()
+            });
+            let batch = Some(crate::world::batch_of(1_000));
+            let many = Submission { batch, ..world.submission(all.take(1_000).collect()) };
+            let answer = world.accept(vec![many]).await.remove(0).unwrap();
+            let Accepted::Fresh { first, .. } = answer else { panic!("replayed") };
+            let class = one.category.class();
+            let row = |n| OutboxRef {
+                carrier: world.carrier,
+                class,
+                organization: world.organization,
+                key: MessageKey(first.0 + n),
+            };
+            rows.extend((0..1_000).map(row));
+        }
+        assert!(world.claim(&rows).await.iter().all(|ours| *ours));
+        world.run("analyze").await;
+        let (mut after, mut read) = (0, Vec::new());
+        loop {
+            let page =
+                world.store.in_doubt(world.carrier, world.epoch + 1, after, 500).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = last.key;
+            read.extend(page.iter().map(|row| MessageKey(row.key)));
+        }
+        assert_eq!(read, rows.iter().map(|row| row.key).collect::<Vec<_>>());
     })
     .await;
 }

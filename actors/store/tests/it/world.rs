@@ -136,6 +136,16 @@ impl World {
         self.lane.commit(&work).await.unwrap().admin.remove(0)
     }
 
+    /// Runs statements as the database's owner.
+    pub(crate) async fn run(&self, sql: &str) {
+        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+        if self.store.is_postgres() {
+            sqlx::PgConnection::connect(&self.url).await.unwrap().execute(sql).await.unwrap();
+        } else {
+            sqlx::SqliteConnection::connect(&self.url).await.unwrap().execute(sql).await.unwrap();
+        }
+    }
+
     pub(crate) fn message(&self, to: &str) -> NewMessage {
         NewMessage {
             id: PublicId::new(At::now()),

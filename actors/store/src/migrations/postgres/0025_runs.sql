@@ -18,6 +18,9 @@ create policy engine on runs to orbit_engine using (true) with check (true);
 create policy tenant on runs for select to orbit_api
     using (organization_id = current_setting('orbit.org')::bigint);
 
+-- Whose database it is need not pass row security: what is there is read and changed as the engine.
+set local role orbit_engine;
+
 -- Of what is there, no run is longer than a commit might have made it.
 insert into runs (organization_id, kind, high, low)
     select organization_id, 1, max(key), min(key) from (
@@ -30,6 +33,8 @@ insert into runs (organization_id, kind, high, low)
             row_number() over (partition by organization_id order by seq) as own from events) e
     group by organization_id, place - own, own / 1000;
 
+reset role;
+
 drop index messages_organization;
 drop index events_organization;
 
@@ -41,9 +46,11 @@ alter table messages set (fillfactor = 50);
 alter table messages add column waits_until bigint;
 -- 1 while it waits for a receipt, and its carrier gave it no id.
 alter table messages add column nameless bigint;
+set local role orbit_engine;
 update messages set waits_until = scheduled_at where status = 13;
 update messages set nameless = 1 where status = 3 and external_id is null;
 update messages set partly_at = null where partly_at is not null and status <> 3;
+reset role;
 
 drop index messages_scheduled;
 create index messages_scheduled on messages (waits_until, key) where waits_until is not null;
