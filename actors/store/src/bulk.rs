@@ -11,6 +11,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
+use crate::copier::Copier;
 use crate::error::StoreError;
 
 /// One statement over many rows.
@@ -58,7 +59,7 @@ impl Column<'_> {
 
 /// The writer's connection. Statements on SQLite block: a lane lives where that does no harm.
 pub(crate) enum Conn {
-    Sqlite(rusqlite::Connection),
+    Sqlite(rusqlite::Connection, Copier),
     /// With how long its server may take to answer.
     Postgres(PgConnection, Duration),
 }
@@ -120,7 +121,7 @@ impl Conn {
     /// Runs a statement without parameters: `begin`, `commit`, `rollback`.
     pub(crate) async fn plain(&mut self, sql: &'static str) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(conn) => {
+            Self::Sqlite(conn, _) => {
                 conn.prepare_cached(sql)?.execute([])?;
             }
             Self::Postgres(conn, wait) => {
@@ -131,14 +132,22 @@ impl Conn {
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
-        let sql = if matches!(self, Self::Sqlite(_)) { "begin immediate" } else { "begin" };
+        let sql = if matches!(self, Self::Sqlite(..)) { "begin immediate" } else { "begin" };
         self.plain(sql).await
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
+        self.plain("commit").await?;
+        if let Self::Sqlite(conn, copier) = self {
+            copier.after_commit(conn);
+        }
+        Ok(())
     }
 
     /// Undoes the transaction, if there still is one. A connection that cannot is of no more use,
     /// which the next `begin` finds out.
     pub(crate) async fn abandon(&mut self) {
-        if let Self::Sqlite(conn) = self
+        if let Self::Sqlite(conn, _) = self
             && conn.is_autocommit()
         {
             return;
@@ -159,7 +168,7 @@ impl Conn {
             return Ok(0);
         }
         match self {
-            Self::Sqlite(conn) => {
+            Self::Sqlite(conn, _) => {
                 let mut statement = conn.prepare_cached(bulk.sqlite)?;
                 let mut touched = 0;
                 for row in 0..rows {
@@ -186,7 +195,7 @@ impl Conn {
             return Ok(Vec::new());
         }
         match self {
-            Self::Sqlite(conn) => {
+            Self::Sqlite(conn, _) => {
                 let mut statement = conn.prepare_cached(bulk.sqlite)?;
                 let width = statement.column_count();
                 let mut lines = Vec::with_capacity(rows);

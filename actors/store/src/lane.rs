@@ -304,7 +304,7 @@ impl Lane {
                 return Err(error);
             }
         };
-        if let Err(error) = self.conn.plain("commit").await {
+        if let Err(error) = self.conn.commit().await {
             return Err(self.failed_commit(error).await);
         }
         for (carrier, change) in gathered.parked {
@@ -336,7 +336,7 @@ impl Lane {
     async fn failed_commit(&mut self, error: StoreError) -> StoreError {
         match (&self.conn, &error) {
             // SQLite keeps the transaction open when COMMIT fails; undoing it makes that certain.
-            (Conn::Sqlite(_), _) | (_, StoreError::Database(sqlx::Error::Database(_))) => {
+            (Conn::Sqlite(..), _) | (_, StoreError::Database(sqlx::Error::Database(_))) => {
                 self.conn.abandon().await;
                 error
             }

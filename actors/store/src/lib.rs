@@ -10,6 +10,7 @@ mod bulk;
 mod caps;
 mod carriers;
 mod compliance;
+mod copier;
 mod error;
 mod interceptors;
 mod json;

@@ -20,6 +20,7 @@ use sqlx::{
 };
 
 use crate::bulk::{Conn, silent};
+use crate::copier::Copier;
 use crate::error::StoreError;
 use crate::lane::{Alternatives, Lane, Terms};
 use crate::schema;
@@ -220,20 +221,20 @@ impl Store {
             let conn = tokio::time::timeout(wait, self.writing(exclusive)).await;
             Conn::Postgres(conn.map_err(|_| silent(wait))??, wait)
         } else {
-            let conn = rusqlite::Connection::open(self.options.sqlite_path()?)?;
+            let path = self.options.sqlite_path()?;
+            let conn = rusqlite::Connection::open(&path)?;
             conn.set_prepared_statement_cache_capacity(300);
             conn.busy_timeout(BUSY_WAIT)?;
-            let pages = self.options.sqlite_checkpoint_pages;
             for (name, value) in [
                 ("journal_mode", "wal"),
                 ("synchronous", "full"),
                 ("foreign_keys", "off"),
                 ("cache_size", "-16000"),
-                ("wal_autocheckpoint", &pages.to_string()),
             ] {
                 conn.pragma_update(None, name, value)?;
             }
-            Conn::Sqlite(conn)
+            let copier = Copier::start(&conn, &path, self.options.sqlite_checkpoint_pages)?;
+            Conn::Sqlite(conn, copier)
         };
         let terms = Terms {
             alone: exclusive,
