@@ -7,6 +7,7 @@
 use model::carrier::{MessageKey, OrgId};
 
 use crate::error::StoreError;
+use crate::open::{above, below};
 use crate::{Store, row};
 
 row! {
@@ -99,11 +100,11 @@ impl Store {
     ) -> Result<Vec<LoggedRow>, StoreError> {
         let sql = select_logged!(
             "runs r cross join events e",
-            "where r.organization_id = $1 and r.kind = 2 and r.high > $2
-                and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
+            "where r.organization_id = $1 and r.kind = 2 and r.high >= $2
+                and e.seq >= (case when r.low > $2 then r.low else $2 end) and e.seq <= r.high
             order by r.high, e.seq limit $3"
         );
-        let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(limit);
+        let query = sqlx::query_as(sql).bind(organization.0).bind(above(after)).bind(limit);
         self.all_by_runs(organization, query).await
     }
 
@@ -153,18 +154,18 @@ impl Store {
     ) -> Result<Vec<LoggedRow>, StoreError> {
         let sql = select_logged!(
             "runs r cross join events e",
-            "where r.organization_id = $1 and r.kind = 2 and r.low < $2
+            "where r.organization_id = $1 and r.kind = 2 and r.low <= $2
                 and r.high <= coalesce((select min(b.high) from runs b
                     where b.organization_id = $1 and b.kind = 2 and b.high >= $2),
                     9223372036854775807)
-                and e.seq >= r.low and e.seq < (case when r.high < $2 then r.high + 1 else $2 end)
+                and e.seq >= r.low and e.seq <= (case when r.high < $2 then r.high else $2 end)
                 and $3 like '%,' || cast(e.kind as text) || ',%'
                 and e.at >= $4 and e.at < $5
             order by r.high desc, e.seq desc limit $6"
         );
         let query = sqlx::query_as(sql)
             .bind(organization.0)
-            .bind(before)
+            .bind(below(before))
             .bind(filter.kinds.clone())
             .bind(filter.after)
             .bind(filter.before)
@@ -191,10 +192,10 @@ impl Store {
         most: i64,
     ) -> Result<i64, StoreError> {
         let sql = "select count(*) as n from (select 1 as one from runs r cross join events e
-            where r.organization_id = $1 and r.kind = 2 and r.high > $2
-                and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
+            where r.organization_id = $1 and r.kind = 2 and r.high >= $2
+                and e.seq >= (case when r.low > $2 then r.low else $2 end) and e.seq <= r.high
             limit $3) counted";
-        let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(most);
+        let query = sqlx::query_as(sql).bind(organization.0).bind(above(after)).bind(most);
         let count: Vec<Newest> = self.all_by_runs(organization, query).await?;
         Ok(count.first().map_or(0, |count| count.n))
     }

@@ -5,6 +5,7 @@ use model::carrier::{MessageKey, OrgId};
 use model::id::PublicId;
 
 use crate::error::StoreError;
+use crate::open::below;
 use crate::{Store, row};
 
 row! {
@@ -198,11 +199,11 @@ impl Store {
     ) -> Result<Vec<MessageRow>, StoreError> {
         let sql = select_messages!(
             "runs r cross join messages m",
-            "where r.organization_id = $1 and r.kind = 1 and r.low < $2
+            "where r.organization_id = $1 and r.kind = 1 and r.low <= $2
                 and r.high <= coalesce((select min(b.high) from runs b
                     where b.organization_id = $1 and b.kind = 1 and b.high >= $2),
                     9223372036854775807)
-                and m.key >= r.low and m.key < (case when r.high < $2 then r.high + 1 else $2 end)
+                and m.key >= r.low and m.key <= (case when r.high < $2 then r.high else $2 end)
                 and m.organization_id = $1
                 and ($3 is null or (m.status = $4 and (m.status <> 1 or o.intent is null)
                     or $5 = 2 and m.status = 1 and o.intent is not null))
@@ -218,7 +219,7 @@ impl Store {
         let flag = |given: bool| given.then_some(1_i64);
         let query = sqlx::query_as(sql)
             .bind(organization.0)
-            .bind(before)
+            .bind(below(before))
             .bind(flag(filter.status.is_some()))
             .bind(filter.status.unwrap_or(0))
             .bind(filter.status.unwrap_or(0))

@@ -45,6 +45,17 @@ const BY_RUNS: &str = "select set_config('enable_seqscan', 'off', true),
     set_config('enable_material', 'off', true), set_config('enable_sort', 'off', true),
     set_config('jit', 'off', true)";
 
+/// The first number above one. Bounds of runs are compared as they are stored: below row security
+/// PostgreSQL looks nothing up by what it calculates from a row.
+pub(crate) fn above(number: i64) -> i64 {
+    number.saturating_add(1)
+}
+
+/// The first number below one.
+pub(crate) fn below(number: i64) -> i64 {
+    number.saturating_sub(1)
+}
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {

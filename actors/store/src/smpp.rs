@@ -5,6 +5,7 @@ use model::carrier::OrgId;
 use model::id::PublicId;
 
 use crate::error::StoreError;
+use crate::open::above;
 use crate::schedules::ChangeRow;
 use crate::{Store, row};
 
@@ -118,8 +119,8 @@ macro_rules! select_owed {
                 m.from_addr, m.body, m.encoding, m.error_code, m.carrier_error,
                 m.smpp_account_id, m.submitted
             from runs r cross join events e cross join messages m
-            where r.organization_id = $1 and r.kind = 2 and r.high > $2
-                and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
+            where r.organization_id = $1 and r.kind = 2 and r.high >= $2
+                and e.seq >= (case when r.low > $2 then r.low else $2 end) and e.seq <= r.high
                 and m.key = e.message_key and (m.smpp_account_id = $3 or e.kind = 8) ",
             $and,
             " order by r.high, e.seq limit $4"
@@ -190,7 +191,8 @@ impl Store {
         } else {
             select_owed!("and e.kind in (6, 7, 8, 10)")
         };
-        let query = sqlx::query_as(sql).bind(organization.0).bind(after).bind(account).bind(limit);
+        let query =
+            sqlx::query_as(sql).bind(organization.0).bind(above(after)).bind(account).bind(limit);
         let query = if steps { query.bind(vec![0x10_u8]).bind(vec![0x20_u8]) } else { query };
         self.all_by_runs(organization, query).await
     }

@@ -7,6 +7,7 @@ use model::event::EventKind;
 use model::id::PublicId;
 
 use crate::error::StoreError;
+use crate::open::above;
 use crate::{Store, row};
 
 row! {
@@ -320,8 +321,8 @@ impl Store {
         let start = self.line_before(organization, range.from.micros()).await?;
         let sql = select_events!(
             "runs r cross join events e",
-            "where r.organization_id = $1 and r.kind = 2 and r.high > $2
-                and e.seq > (case when r.low > $2 then r.low - 1 else $2 end) and e.seq <= r.high
+            "where r.organization_id = $1 and r.kind = 2 and r.high >= $2
+                and e.seq >= (case when r.low > $2 then r.low else $2 end) and e.seq <= r.high
                 and e.at >= $3 and e.at < $4
                 and $5 like '%,' || cast(e.kind as text) || ',%'
                 and ($6 = 0 or m.webhook_url is not null)
@@ -331,7 +332,7 @@ impl Store {
         kinds.iter().for_each(|kind| names.push_str(&format!("{},", kind.code())));
         let query = sqlx::query_as(sql)
             .bind(organization.0)
-            .bind(start)
+            .bind(above(start))
             .bind(range.from.micros())
             .bind(range.to.micros())
             .bind(names)

@@ -27,6 +27,45 @@ async fn delivering() -> (Peer, World) {
     (peer, world)
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_who_reads_no_receipts_few_are_in_memory_and_all_come_later() {
+    const ALL: usize = 3_500;
+    let (peer, world) = delivering().await;
+    let server = Server::start(&world).await;
+    server.account(&world, "deaf", |_| {}).await;
+    let mut deaf = Client::bound(&server, BindKind::Transceiver, "deaf").await;
+    for tag in 0..ALL {
+        deaf.submit("one of many", u32::try_from(tag).unwrap()).await;
+        if tag % 10 == 9 {
+            for _ in 0..10 {
+                assert_eq!(deaf.answered().await.1, CommandStatus::OK);
+            }
+        }
+    }
+    until("all of it is sent", async || peer.heard().len() == ALL).await;
+    let delivered = i64::from(model::message::Status::Delivered.code());
+    until("all of it has its receipt", async || {
+        let most = i64::MAX;
+        let count = world.store.count_messages(world.organization, Some(delivered), most).await;
+        count.unwrap() == i64::try_from(ALL).unwrap()
+    })
+    .await;
+    // A page that is read, or a commit that is told, may still come on top.
+    let held = server.find("deaf").held();
+    assert!((2_000..3_000).contains(&held), "{held}");
+    let mut came = 0;
+    // Those that came between the answers to submits were passed over unacknowledged.
+    drop(deaf);
+    let mut client = Client::bound(&server, BindKind::Receiver, "deaf").await;
+    while came < ALL {
+        assert_eq!(quoted(&client.brought().await), "one of many");
+        came += 1;
+    }
+    until("nothing is held", async || server.find("deaf").held() == 0).await;
+    server.end().await;
+    world.end().await;
+}
+
 /// The text that a receipt quotes.
 fn quoted(receipt: &proto_smpp::Message) -> String {
     let said = text_of(receipt);

@@ -99,6 +99,8 @@ struct Shared {
     pace: Mutex<Sliding>,
     /// Events up to this one were delivered, or are not owed. The store has it a little later.
     cursor: AtomicI64,
+    /// Events that its courier holds in memory.
+    held: AtomicUsize,
     /// How many of its comings and goings were told in this minute.
     told: Mutex<(Option<Instant>, u32)>,
     /// Held by who looks through all that waits, as long as it goes on.
@@ -313,6 +315,7 @@ impl Shared {
             receiving: AtomicUsize::new(0),
             pace: Mutex::new(Sliding::new(tps)),
             cursor: AtomicI64::new(cursor),
+            held: AtomicUsize::new(0),
             told: Mutex::default(),
             searching: tokio::sync::Mutex::default(),
             searches,
@@ -438,6 +441,16 @@ impl Account {
     #[must_use]
     pub fn cursor(&self) -> i64 {
         self.shared.cursor.load(Ordering::Acquire)
+    }
+
+    /// How many events its courier holds in memory; what else is owed waits in the store.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.held.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_held(&self, events: usize) {
+        self.shared.held.store(events, Ordering::Relaxed);
     }
 
     pub(super) fn move_cursor(&self, to: i64) {

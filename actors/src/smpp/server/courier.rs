@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, counter};
+use metrics::{Counter, Gauge, counter, gauge};
 use proto_smpp::{CommandStatus, Message};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
 use store::lane::{Owed, SmppCursor, Work};
@@ -111,6 +111,7 @@ pub struct CourierState {
     _told: Told,
     delivered: Counter,
     dropped: Counter,
+    holds: Gauge,
 }
 
 struct Bind {
@@ -162,6 +163,7 @@ impl Actor for Courier {
             _told: told,
             delivered: count("delivered"),
             dropped: count("refused"),
+            holds: gauge!("orbit_esme_held", "account" => args.account.system_id.clone()),
             args,
         };
         state.listen(&me);
@@ -211,6 +213,7 @@ impl Actor for Courier {
 
 impl Drop for CourierState {
     fn drop(&mut self) {
+        self.show_held(0);
         if let Some(wake) = &self.wake {
             wake.abort();
         }
@@ -228,6 +231,7 @@ async fn wake(me: ActorRef<CourierMsg>, mut listener: Listener) {
 impl CourierState {
     fn go_on(&mut self, me: &ActorRef<CourierMsg>) {
         self.advance();
+        self.show_held(self.held.len());
         self.hand_out();
         self.load(me);
         self.store_cursor(me);
@@ -450,6 +454,11 @@ impl CourierState {
             self.cursor = self.cursor.max(self.read_to);
         }
         self.args.account.move_cursor(self.cursor);
+    }
+
+    fn show_held(&self, events: usize) {
+        self.args.account.set_held(events);
+        self.holds.set(events as f64);
     }
 
     fn ticked(&mut self) {
