@@ -5,6 +5,7 @@
 //! Each part is made after those it needs. On the way down the door closes first, then carriers
 //! finish what is under way, then the tree stops; all within the grace time.
 
+mod calls;
 pub(crate) mod carriers;
 mod doors;
 pub(crate) mod esmes;
@@ -97,6 +98,7 @@ pub struct Switch {
     health_task: JoinHandle<()>,
     metrics_task: JoinHandle<()>,
     book_task: JoinHandle<()>,
+    recovery_task: JoinHandle<()>,
     grace: Duration,
     _lock: Lock,
 }
@@ -136,6 +138,7 @@ pub(crate) async fn open_store(settings: &Settings) -> Result<Store> {
         readers_max: database.readers_max,
         sqlite_checkpoint_pages: database.sqlite_checkpoint_pages,
         protection: settings.protection.rules(),
+        bounds: settings.voice.bounds(settings.limits.profile),
         parked_receipts_max: i64::from(settings.smpp.parked_receipts_max),
         ..Options::new(&settings.database_url())
     };
@@ -271,7 +274,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         sandbox,
         carriers: plan,
         sweeper,
-        retention: keeping::retention(&settings.retention, &store, &writer),
+        retention: keeping::retention((&settings.retention, &settings.voice), &store, &writer),
         replies,
         scheduler,
         customers: endpoints,
@@ -283,6 +286,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         let _ = tree.send_message(RootMsg::CarriersChanged);
     });
     let book_task = tokio::spawn(book.clone().watch());
+    let recovery_task = tokio::spawn(calls::recover(writer.clone()));
 
     let health = Health::new(writer.clone(), views.clone());
     let watching = health.clone().watch(store.clone(), home.clone(), settings.data.low_disk_bytes);
@@ -364,6 +368,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         health_task,
         metrics_task,
         book_task,
+        recovery_task,
         grace,
         _lock: lock,
     })
@@ -399,6 +404,7 @@ impl Switch {
         for task in [&self.admin_task, &self.health_task, &self.metrics_task, &self.book_task] {
             task.abort();
         }
+        self.recovery_task.abort();
         self.server_task.abort();
         self.doors.close();
         self.store.close().await;

@@ -5,6 +5,7 @@
 //! what it had collected was promised to nobody: askers are told to come again, and the carriers
 //! are started anew, since what they had asked for is lost with it.
 
+mod calls;
 mod commit;
 mod handle;
 mod intake;
@@ -229,7 +230,7 @@ impl WriterState {
         }
         let count = &mut self.batch.count;
         self.batch.performs.retain(|(work, _)| {
-            let refused = work.admin.iter().any(commit::changes_accounts);
+            let refused = commit::promises(work);
             *count -= if refused { work.len() } else { 0 };
             !refused
         });
@@ -245,9 +246,7 @@ impl WriterState {
                 return;
             }
             WriterMsg::Accept(asked) => return self.intake.push(asked),
-            WriterMsg::Perform { work, .. }
-                if self.away && work.admin.iter().any(commit::changes_accounts) =>
-            {
+            WriterMsg::Perform { work, .. } if self.away && commit::promises(&work) => {
                 return;
             }
             other => other,

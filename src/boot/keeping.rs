@@ -6,17 +6,17 @@ use actors::traffic::retention::{Keep, Pace, RetentionArgs};
 use actors::writer::WriterHandle;
 use store::Store;
 
-use crate::settings::{Redact, Retention};
+use crate::settings::{Redact, Retention, Voice};
 
 pub(super) fn retention(
-    settings: &Retention,
+    (settings, voice): (&Retention, &Voice),
     store: &Store,
     writer: &WriterHandle,
 ) -> RetentionArgs {
     RetentionArgs {
         store: store.clone(),
         writer: writer.clone(),
-        keep: keep(settings),
+        keep: keep(settings, voice),
         pace: Pace {
             period: Duration::from_secs(settings.sweep_s),
             batch: usize::try_from(settings.batch_rows).unwrap_or(usize::MAX),
@@ -25,7 +25,7 @@ pub(super) fn retention(
     }
 }
 
-fn keep(settings: &Retention) -> Keep {
+fn keep(settings: &Retention, voice: &Voice) -> Keep {
     let days = |days: u64| (days > 0).then(|| Duration::from_secs(days * 86_400));
     let bodies = days(settings.bodies_days);
     let received = Duration::from_secs(settings.inbound_bodies_h * 3_600);
@@ -41,6 +41,9 @@ fn keep(settings: &Retention) -> Keep {
         inbound_bodies,
         ledger: days(settings.ledger_days),
         lines: days(settings.events_days),
+        calls: days(settings.messages_days),
+        ladders: days(voice.ladder_days),
+        ladder_pieces: Some(i64::try_from(voice.ladder_pieces_max).unwrap_or(i64::MAX)),
     }
 }
 
@@ -52,9 +55,9 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn kept(change: impl FnOnce(&mut Retention)) -> Keep {
-        let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap().retention;
-        change(&mut settings);
-        keep(&settings)
+        let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
+        change(&mut settings.retention);
+        keep(&settings.retention, &settings.voice)
     }
 
     #[test]
@@ -63,6 +66,8 @@ mod tests {
         assert_eq!((keep.messages, keep.ledger), (Some(DAY * 396), Some(DAY * 2_557)));
         assert_eq!((keep.outbound_bodies, keep.inbound_bodies), (None, None));
         assert_eq!(keep.lines, Some(DAY * 30));
+        assert_eq!((keep.calls, keep.ladders), (Some(DAY * 396), Some(DAY * 7)));
+        assert_eq!(keep.ladder_pieces, Some(200_000));
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Voice {
                 burst: self.calls_burst,
             },
             blocked_prefixes: self.blocked_prefixes.clone(),
+            no_ladders: self.ladder_pieces_max == 0,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The event log's kinds: the number each is stored as, and the name subscribers know it by.
 //!
 //! A kind below 100 is of a message, one from 100 on of an organization: its row names no message,
-//! and its detail is the event's data. Kinds without a public type are history only.
+//! and its detail is the event's data; so it is of one from 200 on, but for the call that its row
+//! names. Kinds without a public type are history only.
 
 use crate::message::{Status, coded};
 
@@ -54,6 +55,14 @@ coded! {
         SipRegistered = 150 "sip_registered",
         /// That contact is not bound any more.
         SipUnregistered = 151 "sip_unregistered",
+        /// A call was stored: it is dialled, or its INVITE has come.
+        CallInitiated = 200 "call_initiated",
+        CallRinging = 201 "call_ringing",
+        CallAnswered = 202 "call_answered",
+        /// It was answered, and is over.
+        CallCompleted = 203 "call_completed",
+        /// It is over, and was never answered.
+        CallFailed = 204 "call_failed",
     }
 }
 
@@ -105,6 +114,11 @@ impl EventKind {
             Self::CredentialRotated => "smpp.credential_rotated",
             Self::SipRegistered => "sip.registered",
             Self::SipUnregistered => "sip.unregistered",
+            Self::CallInitiated => "call.initiated",
+            Self::CallRinging => "call.ringing",
+            Self::CallAnswered => "call.answered",
+            Self::CallCompleted => "call.completed",
+            Self::CallFailed => "call.failed",
         })
     }
 
@@ -112,6 +126,12 @@ impl EventKind {
     #[must_use]
     pub fn is_of_message(self) -> bool {
         self.code() < 100
+    }
+
+    /// True for kinds whose row belongs to a call.
+    #[must_use]
+    pub fn is_of_call(self) -> bool {
+        self.code() >= 200
     }
 
     /// The kinds a pattern names: a type, `*`, or a group as in `message.*`. Empty: it names none.

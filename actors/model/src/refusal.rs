@@ -38,6 +38,8 @@ codes! {
     InsufficientPermissions = 403 "INSUFFICIENT_PERMISSIONS",
     WrongKeyMode = 403 "WRONG_KEY_MODE",
     OrganizationSuspended = 403 "ORGANIZATION_SUSPENDED",
+    /// A destination whose minutes cost too much.
+    FraudBlocked = 403 "FRAUD_BLOCKED",
     DncSyncNotEnabled = 403 "DNC_SYNC_NOT_ENABLED",
     RndScrubNotEnabled = 403 "RND_SCRUB_NOT_ENABLED",
     NotFound = 404 "NOT_FOUND",
@@ -88,6 +90,9 @@ codes! {
     /// A rule of the operator or of the organization.
     BlockedByRule = 422 "BLOCKED_BY_RULE",
     RateLimited = 429 "RATE_LIMITED",
+    /// New calls come too fast.
+    CallRateExceeded = 429 "CALL_RATE_EXCEEDED",
+    ConcurrentCallLimit = 429 "CONCURRENT_CALL_LIMIT",
     HeadersTooLarge = 431 "HEADERS_TOO_LARGE",
     InternalError = 500 "INTERNAL_ERROR",
     ServiceUnavailable = 503 "SERVICE_UNAVAILABLE",

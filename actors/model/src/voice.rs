@@ -6,6 +6,7 @@
 
 mod bounds;
 mod end;
+mod facts;
 mod ladder;
 mod leg;
 mod rates;
@@ -14,8 +15,9 @@ mod tariff;
 
 pub use bounds::{Bounds, Pace, Turn};
 pub use end::EndReason;
+pub use facts::Facts;
 pub use ladder::{LADDER_MESSAGES_MAX, LadderMessage, OCTETS_MAX, pack, redacted, unpack};
 pub use leg::{Charge, Leg, Quality, charge, read_legs, write_legs};
 pub use rates::{Rated, VoiceRates};
 pub use status::{Attest, CallStatus, HangupBy, LegKind, Transport};
-pub use tariff::Tariff;
+pub use tariff::{Tariff, whole_seconds};

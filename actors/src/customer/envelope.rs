@@ -15,7 +15,7 @@ use store::LoggedRow;
 const DATA_MAX: usize = 256 * 1024;
 /// What is kept of data that is too long.
 const KEPT: &[&str] =
-    &["id", "message_id", "conversation_id", "contact_id", "campaign_id", "channel"];
+    &["id", "message_id", "call_id", "conversation_id", "contact_id", "campaign_id", "channel"];
 
 /// One event, ready to be told.
 #[derive(Clone, Debug, Serialize)]
@@ -25,7 +25,7 @@ pub struct Envelope {
     pub kind: &'static str,
     pub created_at: String,
     pub data: Value,
-    /// Which event of its message this is, from 1; counts those that are history only, too.
+    /// Which event of its message or call this is, from 1; counts those that are history only, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<i64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -46,7 +46,7 @@ impl Envelope {
             kind: name,
             created_at: At(row.at).iso(),
             data: if truncated { cut(&data, length) } else { data },
-            sequence: kind.is_of_message().then_some(row.sequence),
+            sequence: (kind.is_of_message() || kind.is_of_call()).then_some(row.sequence),
             truncated,
         })
     }
@@ -185,6 +185,15 @@ mod tests {
         let again = Envelope::of(&row(EventKind::Delivered)).unwrap();
         assert_eq!(first.to_json(), again.to_json());
         assert!(Envelope::of(&row(EventKind::InDoubt)).is_none());
+    }
+
+    #[test]
+    fn a_call_is_told_as_its_line_says_and_in_its_order() {
+        let detail = Some(String::from("{\"call_id\":\"call_1\",\"status\":\"ringing\"}"));
+        let line = LoggedRow { detail, id: None, ..row(EventKind::CallRinging) };
+        let told = Envelope::of(&line).unwrap();
+        assert_eq!((told.kind, told.sequence), ("call.ringing", Some(2)));
+        assert_eq!(told.data, json!({"call_id": "call_1", "status": "ringing"}));
     }
 
     #[test]

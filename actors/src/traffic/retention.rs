@@ -1,4 +1,4 @@
-//! Drops what has been kept long enough: messages, bodies, lines of the log, old money.
+//! Drops what has been kept long enough: messages, calls, bodies, lines of the log, old money.
 //!
 //! Started by root. Every period one pass, in a task that it owns, reads what is oldest and asks
 //! the writer to drop a few rows, rests, and goes on; every sort has its turn in each round, so that
@@ -48,6 +48,11 @@ pub struct Keep {
     pub ledger: Option<Duration>,
     /// Lines of the log that are of no message.
     pub lines: Option<Duration>,
+    /// Calls with their history and records.
+    pub calls: Option<Duration>,
+    /// Pieces of what was seen of calls, and so many of them.
+    pub ladders: Option<Duration>,
+    pub ladder_pieces: Option<i64>,
 }
 
 /// How hard it works.

@@ -16,8 +16,8 @@ use model::refusal::{Code, Refusal};
 use model::submission::Submission;
 use ractor::{ActorProcessingErr, ActorRef, ActorStatus};
 use store::lane::{
-    Accepted, Admin, AdminDone, CancelFate, Done, Dropped, Fate, Fire, FireFate, InboundFate,
-    OutboxRef, ReceiptFate, Work,
+    Accepted, Admin, AdminDone, CallChange, CallDone, CancelFate, Done, Dropped, Fate, Fire,
+    FireFate, InboundFate, OutboxRef, ReceiptFate, Work,
 };
 use store::{Lane, StoreError};
 use tokio::runtime::Handle;
@@ -161,7 +161,7 @@ impl Committer {
                     reply.refuse(count, &refused);
                 }
                 work.accepts.clear();
-                refuse_account_changes(&mut work, &mut thens);
+                refuse_promises(&mut work, &mut thens);
                 if self.split || matches!(error, StoreError::Unknown(_)) {
                     return Err(error);
                 }
@@ -259,6 +259,7 @@ impl Committer {
             fires: vec![FireFate::Failed; work.fires.len()],
             claims: vec![false; work.claims.len()],
             results: vec![Fate::Stale; work.results.len()],
+            calls: vec![CallDone::Failed; work.calls.len()],
             receipts: vec![ReceiptFate::Noted; work.receipts.len()],
             inbound: vec![InboundFate::Ownerless; work.inbound.len()],
             blocked: Vec::new(),
@@ -388,21 +389,32 @@ impl Committer {
     }
 }
 
-/// Whoever pays in or asks for a key is told at once that it did not happen, and asks again: done
-/// later as well, it would be done twice.
-fn refuse_account_changes(work: &mut Work, thens: &mut Vec<(Share, Then)>) {
+/// Whoever pays in, asks for a key or opens a call is told at once that it did not happen, and asks
+/// again: done later as well, it would be done twice, or for nobody.
+fn refuse_promises(work: &mut Work, thens: &mut Vec<(Share, Then)>) {
     let mut changes = std::mem::take(&mut work.admin).into_iter();
+    let mut calls = std::mem::take(&mut work.calls).into_iter();
     thens.retain(|(share, _)| {
-        let own: Vec<Admin> = changes.by_ref().take(share.admin).collect();
-        let refused = own.iter().any(changes_accounts);
+        let own = Work {
+            admin: changes.by_ref().take(share.admin).collect(),
+            calls: calls.by_ref().take(share.calls).collect(),
+            ..Work::default()
+        };
+        let refused = promises(&own);
         if !refused {
-            work.admin.extend(own);
+            work.admin.extend(own.admin);
+            work.calls.extend(own.calls);
         }
         !refused
     });
 }
 
-pub(super) fn changes_accounts(change: &Admin) -> bool {
+/// Whether work does something that its asker is waiting for, and would ask for again.
+pub(super) fn promises(work: &Work) -> bool {
+    work.admin.iter().any(changes_accounts) || work.calls.iter().any(CallChange::is_opening)
+}
+
+fn changes_accounts(change: &Admin) -> bool {
     match change {
         Admin::OwnCarrier { .. } | Admin::NameCarrier { .. } => false,
         Admin::Webhook(change) => !change.is_report(),

@@ -182,21 +182,12 @@ impl WriterHandle {
         }
         let urgent = messages().all(|message| message.category == Category::Otp);
         let urgency = if urgent { Urgency::Urgent } else { Urgency::Bulk };
-        let full = |_| Refusal::unavailable("too many requests wait to be stored");
-        shared.gate.enter(count, urgency).map_err(full)
+        self.enter(count, urgency)
     }
 
     /// Stores work that is no submission.
     pub async fn perform(&self, work: Work) -> Result<Done, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let then = Then::new(move |done| {
-            let _ = reply.send(done);
-        });
-        self.send(WriterMsg::Perform { work: Box::new(work), then })?;
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(_)) | Err(_) => Err(not_stored()),
-        }
+        self.wait_for(work, None).await
     }
 
     /// A change that an API's caller asks for: through the gate, like a send.
@@ -220,9 +211,23 @@ impl WriterHandle {
 
     /// Work that takes `count` places in the gate until it is done.
     async fn gated(&self, work: Work, count: usize) -> Result<Done, Refusal> {
+        let permit = self.enter(count, Urgency::Bulk)?;
+        self.wait_for(work, Some(permit)).await
+    }
+
+    /// Places in the gate, if anything is taken now.
+    pub(super) fn enter(&self, count: usize, urgency: Urgency) -> Result<Permit, Refusal> {
         self.may_accept()?;
         let full = |_| Refusal::unavailable("too many requests wait to be stored");
-        let permit = self.shared.gate.enter(count, Urgency::Bulk).map_err(full)?;
+        self.shared.gate.enter(count, urgency).map_err(full)
+    }
+
+    /// The answer to some work, which holds its places in the gate until then.
+    pub(super) async fn wait_for(
+        &self,
+        work: Work,
+        permit: Option<Permit>,
+    ) -> Result<Done, Refusal> {
         let (reply, answer) = oneshot::channel();
         let then = Then::new(move |done| {
             let _ = reply.send(done);

@@ -12,6 +12,7 @@ pub(super) struct Share {
     pub(super) fires: usize,
     pub(super) claims: usize,
     pub(super) results: usize,
+    pub(super) calls: usize,
     pub(super) receipts: usize,
     pub(super) inbound: usize,
     pub(super) admin: usize,
@@ -24,6 +25,7 @@ impl Share {
             fires: work.fires.len(),
             claims: work.claims.len(),
             results: work.results.len(),
+            calls: work.calls.len(),
             receipts: work.receipts.len(),
             inbound: work.inbound.len(),
             admin: work.admin.len(),
@@ -39,6 +41,7 @@ pub(super) fn append(work: &mut Work, mut more: Work) {
     work.fires.append(&mut more.fires);
     work.claims.append(&mut more.claims);
     work.results.append(&mut more.results);
+    work.calls.append(&mut more.calls);
     work.receipts.append(&mut more.receipts);
     work.inbound.append(&mut more.inbound);
     work.overdue.append(&mut more.overdue);
@@ -76,6 +79,7 @@ pub(super) fn halve(work: &mut Work) -> Work {
         fires: half(&mut work.fires, &mut spare),
         claims: half(&mut work.claims, &mut spare),
         results: half(&mut work.results, &mut spare),
+        calls: half(&mut work.calls, &mut spare),
         receipts: half(&mut work.receipts, &mut spare),
         inbound: half(&mut work.inbound, &mut spare),
         overdue: half(&mut work.overdue, &mut spare),
@@ -111,6 +115,7 @@ pub(super) fn join(mut first: Done, second: Done) -> Done {
     first.fires.extend(second.fires);
     first.claims.extend(second.claims);
     first.results.extend(second.results);
+    first.calls.extend(second.calls);
     first.receipts.extend(second.receipts);
     first.inbound.extend(second.inbound);
     first.blocked.extend(second.blocked);
@@ -128,6 +133,7 @@ pub(super) fn take(done: &mut Done, share: &Share) -> Done {
         fires: done.fires.drain(..share.fires).collect(),
         claims: done.claims.drain(..share.claims).collect(),
         results: done.results.drain(..share.results).collect(),
+        calls: done.calls.drain(..share.calls).collect(),
         receipts: done.receipts.drain(..share.receipts).collect(),
         inbound: done.inbound.drain(..share.inbound).collect(),
         intended: Vec::new(),
@@ -150,6 +156,8 @@ pub(super) fn describe(work: &Work, error: &StoreError) -> Quarantined {
         ("claim", Some(claim.row.carrier), Some(claim.row.key))
     } else if let Some(result) = work.results.first() {
         ("result", Some(result.row.carrier), Some(result.row.key))
+    } else if let Some(change) = work.calls.first() {
+        ("call", None, change.key())
     } else if let Some(receipt) = work.receipts.first() {
         ("receipt", Some(receipt.carrier), None)
     } else if let Some(inbound) = work.inbound.first() {

@@ -8,6 +8,53 @@ pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// A JSON object that is written field by field, in order.
+pub(crate) struct Object(String);
+
+impl Object {
+    pub(crate) fn new() -> Self {
+        Self(String::from("{"))
+    }
+
+    /// A value that is JSON already.
+    pub(crate) fn raw(&mut self, name: &'static str, json: &str) -> &mut Self {
+        let comma = if self.0.len() > 1 { "," } else { "" };
+        self.0.push_str(&format!("{comma}\"{name}\":{json}"));
+        self
+    }
+
+    pub(crate) fn text(&mut self, name: &'static str, text: &str) -> &mut Self {
+        self.raw(name, &quoted(text))
+    }
+
+    pub(crate) fn maybe_text(&mut self, name: &'static str, text: Option<&str>) -> &mut Self {
+        match text {
+            Some(text) => self.text(name, text),
+            None => self.raw(name, "null"),
+        }
+    }
+
+    pub(crate) fn int(&mut self, name: &'static str, number: i64) -> &mut Self {
+        self.raw(name, &number.to_string())
+    }
+
+    pub(crate) fn maybe_int(&mut self, name: &'static str, number: Option<i64>) -> &mut Self {
+        match number {
+            Some(number) => self.int(name, number),
+            None => self.raw(name, "null"),
+        }
+    }
+
+    pub(crate) fn flag(&mut self, name: &'static str, set: bool) -> &mut Self {
+        self.raw(name, if set { "true" } else { "false" })
+    }
+
+    pub(crate) fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
 /// A refusal as an item of an answer shows it.
 pub(crate) fn refusal_json(refusal: &Refusal) -> Value {
     let mut item = Map::new();
@@ -38,6 +85,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_object_is_written_field_by_field() {
+        let mut object = Object::new();
+        object.text("a", "q\"").maybe_text("b", None).int("c", -1).flag("d", true);
+        object.maybe_int("e", None).maybe_int("f", Some(2)).raw("g", "{}");
+        let read: Option<Value> = serde_json::from_str(&object.end()).ok();
+        let expected =
+            json!({"a": "q\"", "b": null, "c": -1, "d": true, "e": null, "f": 2, "g": {}});
+        assert_eq!(read, Some(expected));
+        assert_eq!(Object::new().end(), "{}");
+    }
 
     #[test]
     fn a_refusal_keeps_its_facts() {

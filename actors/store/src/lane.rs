@@ -3,7 +3,7 @@
 //! Tables: all but the accounts' cold ones. The writer actor owns a lane and feeds it; whatever
 //! arrives while a commit runs is the next batch. A batch that fails changed nothing, and is fed
 //! again in halves by its owner. Inside a transaction the order is: administration, accepts,
-//! fires, claims, results, receipts, inbound; then the log and the ledger, once for all.
+//! fires, claims, results, calls, receipts, inbound; then the log and the ledger, once for all.
 
 mod accept;
 mod accounts;
@@ -11,6 +11,7 @@ mod admin;
 mod batches;
 mod bindings;
 mod blocked;
+mod calls;
 mod caps;
 mod carriers;
 mod change;
@@ -21,6 +22,7 @@ mod divert;
 mod fire;
 mod gates;
 mod handoff;
+mod idempotency;
 mod inbound;
 mod interceptors;
 mod joining;
@@ -52,12 +54,16 @@ use model::message::Status;
 use model::money::Micros;
 use model::policy::Policy;
 use model::protection::{Overrides, Protection};
+use model::voice::Bounds;
 
 use crate::bulk::{Bulk, Column, Conn};
 use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
 pub use bindings::{Binding, BindingChange, Registrant, Unbound};
+pub use calls::{
+    CallChange, CallDone, Closing, LOST_MAX, LostCalls, NewCall, Opened, Progress, Renewal,
+};
 pub use caps::{CapChange, CapDone, CapPatch, NewCap};
 pub use carriers::{CarrierChange, CarrierDone};
 pub use change::{CancelFate, Edit};
@@ -112,6 +118,9 @@ pub struct Lane {
     /// The pool whose memory was swept last.
     swept_pool: i64,
     guards: protection::Guards,
+    /// What bounds each organization's calls, and how many there are.
+    bounds: Bounds,
+    calls: calls::Tally,
     swept: gates::Swept,
     minute: gates::Minute,
     /// The hour of an organization's last alert of a kind.
@@ -133,6 +142,7 @@ pub(crate) struct Terms {
     /// Parked receipts of one carrier.
     pub(crate) parked_max: i64,
     pub(crate) protection: Protection,
+    pub(crate) bounds: Bounds,
 }
 
 /// What one transaction gathers for the log and the ledger.
@@ -161,6 +171,8 @@ pub(crate) struct Gathered {
     pub(crate) protected: HashMap<OrgId, Overrides>,
     pub(crate) alerted: HashMap<(OrgId, i64), i64>,
     counted: gates::Counted,
+    /// How many calls more each organization has, once committed.
+    calls: calls::Tally,
     pub(crate) policies: HashMap<OrgId, Arc<Policy>>,
     /// Whose messages ended before a carrier had them, each once per message.
     pub(crate) blocked: Vec<OrgId>,
@@ -214,7 +226,7 @@ impl Lane {
         alternatives: Alternatives,
         terms: Terms,
     ) -> Result<Self, StoreError> {
-        let Terms { alone, parked_max, protection } = terms;
+        let Terms { alone, parked_max, protection, bounds } = terms;
         let id = conn.fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])]).await?;
         let id = id.first().ok_or(StoreError::Impossible("a lane without a number"))?.int(0)?;
         let one = [Column::Int(vec![0])];
@@ -234,6 +246,7 @@ impl Lane {
         let pooling = pools::pooling(&mut conn).await?;
         let guards = protection::Guards::read(&mut conn, protection).await?;
         let policies = policies::load(&mut conn).await?;
+        let calls = calls::Tally::read(&mut conn).await?;
         let mut lane = Self {
             conn,
             id,
@@ -250,6 +263,8 @@ impl Lane {
             taken: gates::Taken::default(),
             swept_pool: 0,
             guards,
+            bounds,
+            calls,
             swept: gates::Swept::default(),
             minute: gates::Minute::default(),
             alerted: HashMap::new(),
@@ -321,6 +336,7 @@ impl Lane {
         self.guards.own.extend(gathered.protected);
         self.alerted.extend(gathered.alerted);
         self.minute.add(gathered.counted);
+        self.calls.take_over(gathered.calls, now);
         take_over(&mut self.capped, gathered.capped);
         take_over(&mut self.pooling, gathered.pooling);
         self.taken.committed();
@@ -356,6 +372,7 @@ impl Lane {
         let fires = self.fire(&work.fires, now, gathered).await?;
         let claims = self.claim(&work.claims, now, gathered).await?;
         let (results, early) = self.results(&work.results, now, gathered).await?;
+        let calls = self.book_calls(&work.calls, now, gathered).await?;
         let receipts = self.receipts(&work.receipts, early, now, gathered).await?;
         let inbound = self.inbound(&work.inbound, now, gathered).await?;
         if let Some(before) = work.join_before {
@@ -386,6 +403,7 @@ impl Lane {
             fires,
             claims,
             results,
+            calls,
             receipts,
             inbound,
             owed,

@@ -7,6 +7,7 @@
 mod accounts;
 mod batches;
 mod bulk;
+mod calls;
 mod caps;
 mod carriers;
 mod compliance;
@@ -38,6 +39,7 @@ mod webhooks;
 
 pub use accounts::{KeyRow, OrganizationRow};
 pub use batches::{BatchCount, BatchMoney, BatchRow};
+pub use calls::{CallFilter, CallRow, CdrRow, LadderRow};
 pub use caps::{CapRow, CapStanding};
 pub use carriers::{AccountRow, RunnableRow, SmppCarrierRow, SmppCredentialRow};
 pub use compliance::{ConsentRow, DueReplyRow, ImportRow, PreferenceRow, SuppressionRow};
@@ -51,7 +53,7 @@ pub use open::{Options, Store, Tenant};
 pub use outbox::{BacklogRow, WaitingRow};
 pub use policies::{DncRow, ListedRow, PendingSenderRow, PolicyRow, SenderCountryRow, SenderRow};
 pub use pools::{PoolRow, PoolUseRow};
-pub use retention::{AgedLine, AgedMessage, AgedRow, SpentRun};
+pub use retention::{AgedCall, AgedLine, AgedMessage, AgedRow, SpentRun};
 pub use routing::RoutingRow;
 pub use schedules::{ChangeRow, DueRow, KeyedRow, Mark};
 pub use sip::{SipBindingRow, SipCredentialRow, SipListedRow};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use model::carrier::OrgId;
 use model::protection::Protection;
+use model::voice::Bounds;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -69,6 +70,8 @@ pub struct Options {
     pub sqlite_checkpoint_pages: u32,
     /// What guards organizations that set nothing themselves.
     pub protection: Protection,
+    /// What bounds each organization's calls.
+    pub bounds: Bounds,
     /// Receipts that match nothing which one carrier may have parked.
     pub parked_receipts_max: i64,
 }
@@ -83,6 +86,7 @@ impl Options {
             answer_wait: ANSWER_WAIT,
             sqlite_checkpoint_pages: 4_000,
             protection: Protection::default(),
+            bounds: Bounds::default(),
             parked_receipts_max: 5_000,
         }
     }
@@ -251,6 +255,7 @@ impl Store {
             alone: exclusive,
             parked_max: self.options.parked_receipts_max,
             protection: self.options.protection.clone(),
+            bounds: self.options.bounds.clone(),
         };
         Lane::open(conn, alternatives, terms).await
     }

@@ -1,5 +1,6 @@
 //! What may have been kept long enough, oldest first, as the retention actor reads it.
-//! Tables: messages, events, runs, quarantine, organizations, ledger, retention.
+//! Tables: messages, events, runs, quarantine, organizations, ledger, retention, calls,
+//! sip_messages.
 //!
 //! Each read is a stretch of rows in the order they were made, whatever their age or state: reading
 //! on until a row fits would be reading to the end of the table.
@@ -49,6 +50,15 @@ row! {
 }
 
 row! {
+    /// A call, as far as its age is concerned.
+    pub struct AgedCall {
+        pub key: i64,
+        pub created_at: i64,
+        pub ended_at: Option<i64>,
+    }
+}
+
+row! {
     struct Number {
         n: i64,
     }
@@ -80,6 +90,27 @@ impl Store {
         let sql = "select seq, at, kind, message_key from events
             where message_key = 0 and seq > $1 order by seq limit $2";
         Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
+    }
+
+    pub async fn aged_calls(&self, after: i64, limit: i64) -> Result<Vec<AgedCall>, StoreError> {
+        let sql = "select key, created_at, ended_at from calls
+            where key > $1 order by key limit $2";
+        Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
+    }
+
+    /// Pieces of what was seen of calls.
+    pub async fn aged_ladders(&self, after: i64, limit: i64) -> Result<Vec<AgedRow>, StoreError> {
+        let sql = "select seq, at, cast(0 as bigint) as kind from sip_messages
+            where seq > $1 order by seq limit $2";
+        Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
+    }
+
+    /// The newest piece of a call's messages of which `most` are newer; 0: there are not so many.
+    pub async fn ladder_beyond(&self, most: i64) -> Result<i64, StoreError> {
+        let sql = "select seq as n from sip_messages order by seq desc limit 1 offset $1";
+        let row: Option<Number> =
+            sqlx::query_as(sql).bind(most).fetch_optional(self.engine()).await?;
+        Ok(row.map_or(0, |row| row.n))
     }
 
     pub async fn aged_quarantine(

@@ -48,6 +48,7 @@ const STEPS: &[Step] = steps![
     19 "0019" "accounts",
     20 "0020" "texts_and_calls",
     22 "0022" "sip",
+    24 "0024" "calls",
     25 "0025" "runs",
 ];
 

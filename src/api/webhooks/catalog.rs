@@ -55,6 +55,16 @@ pub(crate) enum EventType {
     SipRegistered,
     #[serde(rename = "sip.unregistered")]
     SipUnregistered,
+    #[serde(rename = "call.initiated")]
+    CallInitiated,
+    #[serde(rename = "call.ringing")]
+    CallRinging,
+    #[serde(rename = "call.answered")]
+    CallAnswered,
+    #[serde(rename = "call.completed")]
+    CallCompleted,
+    #[serde(rename = "call.failed")]
+    CallFailed,
 }
 
 /// The body of a webhook request.
@@ -68,7 +78,7 @@ pub(crate) struct EventEnvelope {
     #[schema(example = "2026-01-01T12:00:00.000Z")]
     created_at: String,
     data: EventData,
-    /// Of a message's events: grows from one to the next, not always by one.
+    /// Of a message's or call's events: grows from one to the next, not always by one.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<i64>,
     /// The data was above 256 KiB and is left out but for its ids.
@@ -99,6 +109,8 @@ pub(crate) enum EventData {
     CustomerBind(SmppBindData),
     Registered(SipRegisteredData),
     Unregistered(SipUnregisteredData),
+    Call(CallData),
+    CallEnd(CallEndData),
 }
 
 /// Of `message.created`.
@@ -337,6 +349,59 @@ pub(crate) struct SipUnregisteredData {
     contact: String,
     /// `unregistered`, `expired`, `connection_lost`, `replaced` or `dropped`.
     reason: String,
+}
+
+/// Of `call.initiated`, `call.ringing` and `call.answered`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallData {
+    #[schema(example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    call_id: String,
+    /// `outbound` or `inbound`.
+    direction: String,
+    /// Null when it is withheld.
+    from: Option<String>,
+    to: String,
+    /// `initiating`, `ringing` or `in_progress`.
+    status: String,
+    /// When it happened.
+    at: String,
+    test_mode: bool,
+    agent_id: Option<String>,
+    #[schema(value_type = Object)]
+    metadata: Value,
+}
+
+/// Of `call.completed`, which was answered, and `call.failed`, which was not.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallEndData {
+    #[schema(example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    call_id: String,
+    direction: String,
+    from: Option<String>,
+    to: String,
+    /// `completed` or `failed`.
+    status: String,
+    at: String,
+    test_mode: bool,
+    agent_id: Option<String>,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    /// From its answer to its end.
+    duration_seconds: i64,
+    /// What of that is paid for, rounded up.
+    billable_seconds: i64,
+    /// Decimal dollars.
+    #[schema(example = "0.024000")]
+    cost: String,
+    cost_micros: i64,
+    currency: String,
+    #[schema(example = "busy")]
+    end_reason: String,
+    /// The final status of its INVITE; null when it ended by BYE.
+    sip_code: Option<i64>,
+    q850_cause: i64,
+    /// `caller`, `callee`, `api` or `system`.
+    hangup_by: String,
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub struct Bounds {
     pub pace: Pace,
     /// Digits without `+` that no call may begin with: they cost too much.
     pub blocked_prefixes: Vec<String>,
+    /// What is seen of calls is not kept.
+    pub no_ladders: bool,
 }
 
 impl Bounds {

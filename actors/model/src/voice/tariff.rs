@@ -57,8 +57,9 @@ impl Tariff {
     }
 }
 
-/// Rounded up.
-pub(super) fn whole_seconds(span: Duration) -> i64 {
+/// A span in seconds, rounded up.
+#[must_use]
+pub fn whole_seconds(span: Duration) -> i64 {
     let up = u64::from(span.subsec_nanos() > 0);
     i64::try_from(span.as_secs().saturating_add(up)).unwrap_or(i64::MAX)
 }

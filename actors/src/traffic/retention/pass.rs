@@ -14,7 +14,7 @@ use model::event::EventKind;
 use model::message::Status;
 use proto_smpp::message_id;
 use store::lane::{Gone, Retire, Work};
-use store::{AgedLine, AgedMessage, AgedRow, StoreError};
+use store::{AgedCall, AgedLine, AgedMessage, AgedRow, StoreError};
 use tokio::time::Instant;
 
 use super::{Ended, Keep, RetentionArgs};
@@ -42,6 +42,10 @@ struct Standing {
     inbound: Option<i64>,
     lines: Option<i64>,
     set_aside: Option<i64>,
+    calls: Option<i64>,
+    ladders: Option<i64>,
+    /// Pieces up to this one are too many.
+    ladders_beyond: i64,
     ledger: Option<OrgId>,
     runs: Option<OrgId>,
 }
@@ -99,6 +103,12 @@ impl Pass {
             inbound: body(keep.inbound_bodies, INBOUND).await?,
             lines: keep.lines.map(|_| 0),
             set_aside: keep.messages.map(|_| 0),
+            calls: keep.calls.map(|_| 0),
+            ladders: keep.ladders.map(|_| 0).or(keep.ladder_pieces.map(|_| 0)),
+            ladders_beyond: match keep.ladder_pieces {
+                Some(most) => store.ladder_beyond(most).await?,
+                None => 0,
+            },
             ledger: keep.ledger.filter(|_| slow).map(|_| OrgId(0)),
             runs: keep.messages.or(keep.lines).filter(|_| slow).map(|_| OrgId(0)),
         })
@@ -117,7 +127,7 @@ impl Pass {
     /// One step of each sort that has more.
     async fn round(&self, standing: &mut Standing, now: At) -> Result<Vec<Retire>, Cut> {
         let (store, batch) = (&self.args.store, self.args.pace.batch);
-        let Keep { messages, outbound_bodies, inbound_bodies, lines, ledger } = self.args.keep;
+        let Keep { messages, outbound_bodies, inbound_bodies, lines, ledger, .. } = self.args.keep;
         let limit = i64::try_from(batch).unwrap_or(i64::MAX);
         let mut retire = Vec::new();
         if let (Some(after), Some(kept)) = (standing.messages, messages) {
@@ -144,6 +154,7 @@ impl Pass {
             let step = old(&rows, batch, now.minus(kept), Retire::SetAside);
             standing.set_aside = take(&mut retire, step);
         }
+        self.round_of_calls(standing, now, &mut retire).await?;
         if let (Some(after), Some(kept)) = (standing.ledger, ledger) {
             let next = self.ledger(after, now.minus(kept), &mut retire).await?;
             standing.ledger = next;
@@ -152,6 +163,32 @@ impl Pass {
             standing.runs = self.runs(after, &mut retire).await?;
         }
         Ok(retire)
+    }
+
+    async fn round_of_calls(
+        &self,
+        standing: &mut Standing,
+        now: At,
+        retire: &mut Vec<Retire>,
+    ) -> Result<(), Cut> {
+        let (store, batch) = (&self.args.store, self.args.pace.batch);
+        let limit = i64::try_from(batch).unwrap_or(i64::MAX);
+        let Keep { calls, ladders, .. } = self.args.keep;
+        if let (Some(after), Some(kept)) = (standing.calls, calls) {
+            let rows = store.aged_calls(after, limit).await?;
+            standing.calls = take(retire, old_calls(&rows, batch, now.minus(kept)));
+        }
+        if let Some(after) = standing.ladders {
+            let rows = store.aged_ladders(after, limit).await?;
+            let before = ladders.map_or(At(i64::MIN), |kept| now.minus(kept));
+            // What is beyond the number is as old as can be.
+            let age =
+                |row: &AgedRow| if row.seq <= standing.ladders_beyond { i64::MIN } else { row.at };
+            let rows: Vec<_> = rows.iter().map(|row| (row.seq, age(row))).collect();
+            let before = before.max(At(i64::MIN + 1));
+            standing.ladders = take(retire, old(&rows, batch, before, Retire::Ladders));
+        }
+        Ok(())
     }
 
     /// The next organizations' oldest transfers, up to the first that has some to be summed.
@@ -199,6 +236,8 @@ impl Pass {
                 Retire::Bodies { keys, .. } => ("bodies", keys.len()),
                 Retire::Lines(lines) => ("events", lines.len()),
                 Retire::Runs { runs, .. } => ("runs", runs.len()),
+                Retire::Calls(keys) => ("calls", keys.len()),
+                Retire::Ladders(pieces) => ("ladders", pieces.len()),
                 Retire::SetAside(rows) => ("quarantine", rows.len()),
                 Retire::Transfers { .. } => ("ledger", 1),
             };
@@ -212,8 +251,10 @@ impl Pass {
 impl Standing {
     fn is_anywhere(&self) -> bool {
         let places = [self.messages, self.outbound, self.inbound, self.lines, self.set_aside];
+        let of_calls = [self.calls, self.ladders];
+        let mut all = places.iter().chain(&of_calls);
         let slow = [self.ledger, self.runs];
-        places.iter().any(Option::is_some) || slow.iter().any(Option::is_some)
+        all.any(Option::is_some) || slow.iter().any(Option::is_some)
     }
 }
 
@@ -245,6 +286,18 @@ fn old_messages(rows: &[AgedMessage], limit: usize, kept: Duration, now: At) -> 
     let next = rows.last().filter(|last| rows.len() >= limit && last.created_at < before);
     Step {
         retire: (!gone.is_empty()).then_some(Retire::Messages { gone, sent_before }),
+        next: next.map(|last| last.key),
+    }
+}
+
+/// Calls that were made before the time that is kept, and are over.
+fn old_calls(rows: &[AgedCall], limit: usize, before: At) -> Step {
+    let aged = |row: &&AgedCall| row.created_at < before.micros();
+    let over = rows.iter().filter(|row| aged(row) && row.ended_at.is_some());
+    let gone: Vec<MessageKey> = over.map(|row| MessageKey(row.key)).collect();
+    let next = rows.last().filter(|last| rows.len() >= limit && aged(last));
+    Step {
+        retire: (!gone.is_empty()).then_some(Retire::Calls(gone)),
         next: next.map(|last| last.key),
     }
 }
@@ -329,6 +382,18 @@ mod tests {
         assert_eq!(all_old.next, Some(171));
         assert_eq!(old_messages(&rows[..7], 8, DAY * 10, NOW).next, None, "no more rows");
         assert_eq!(old_messages(&rows[1..3], 2, DAY * 10, NOW).retire, None);
+    }
+
+    #[test]
+    fn only_old_calls_that_are_over_go() {
+        let call = |key, created_at, ended_at| AgedCall { key, created_at, ended_at };
+        let rows =
+            [call(1, 1, Some(2)), call(2, 2, None), call(3, 3, Some(9)), call(4, 5, Some(6))];
+        let step = old_calls(&rows, 4, At(5));
+        let keys = vec![MessageKey(1), MessageKey(3)];
+        assert_eq!((step.retire, step.next), (Some(Retire::Calls(keys)), None));
+        assert_eq!(old_calls(&rows[..3], 3, At(5)).next, Some(3));
+        assert_eq!(old_calls(&rows[1..2], 1, At(5)).retire, None);
     }
 
     fn line(seq: i64, kind: EventKind, at: i64) -> AgedLine {

@@ -1,40 +1,27 @@
 //! The accept phase: idempotency keys, then the gates, then the rows of what survives.
 //!
 //! No statement here fails on an item's account: conflicts are skipped and looked at, balances are
-//! decided in memory in order of arrival. Tables: idempotency, api_keys, messages, outbox; batches beside.
+//! decided in memory in order of arrival. Tables: api_keys, messages, outbox; idempotency and batches
+//! beside.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use model::carrier::{CarrierId, MessageKey, OrgId};
+use model::carrier::{CarrierId, MessageKey};
 use model::clock::At;
 use model::event::EventKind;
 use model::id::PublicId;
 use model::message::{Category, Direction, Status};
 use model::money::Micros;
-use model::refusal::{Code, Refusal};
-use model::submission::{Credential, Idempotency, NewMessage, Submission};
+use model::refusal::Refusal;
+use model::submission::{Credential, NewMessage, Submission};
 
 use super::gates::{Candidate, Gates};
+use super::idempotency::{Asking, Scope, Verdict, replayed, twin_runs};
 use super::{AcceptAnswer, Accepted, EventRow, Gathered, Grant, Lane, Transfer};
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 use crate::ledger::TransferKind;
-
-type Scope<'a> = (OrgId, &'a str, &'a str);
-type StoredScope = (i64, String, String);
-
-/// What stands in the way of an item, found before money is looked at.
-enum Verdict<'a> {
-    Go,
-    Answer(AcceptAnswer),
-    /// The same key as an earlier item of this batch: its fate decides.
-    Twin {
-        first: usize,
-        same_body: bool,
-    },
-    Keyed(Scope<'a>),
-}
 
 /// What the gates say to one message: in, in but not before a time, or refused.
 type Decision = Result<Option<At>, Refusal>;
@@ -70,8 +57,9 @@ impl Lane {
         if items.is_empty() {
             return Ok(Vec::new());
         }
-        let verdicts = self.keys(items, now).await?;
-        let permitted = self.permitted(items).await?;
+        let asking: Vec<Asking<'_>> = items.iter().map(asking).collect();
+        let verdicts = self.keys(&asking, now).await?;
+        let permitted = self.permitted(items.iter().map(|item| item.credential)).await?;
         let mut candidates: Vec<Candidate<'_>> = items
             .iter()
             .flat_map(|item| item.messages.iter().map(|message| Candidate::of(item, message)))
@@ -87,7 +75,7 @@ impl Lane {
             let (own, others) = rest.split_at_mut(item.messages.len());
             rest = others;
             let answer = match verdict {
-                Verdict::Answer(answer) => answer.clone(),
+                Verdict::Known { reference, same_body } => replay(*reference, *same_body),
                 Verdict::Twin { first, same_body } => twin(items, *first, &answers, *same_body),
                 Verdict::Go | Verdict::Keyed(_) => {
                     let decided = if permitted.contains(&item.credential) {
@@ -176,76 +164,14 @@ impl Lane {
         gathered.intended.sort_unstable_by_key(|key| key.0);
     }
 
-    /// Stores the new idempotency keys and finds what the known ones stand for.
-    async fn keys<'a>(
-        &mut self,
-        items: &'a [Submission],
-        now: At,
-    ) -> Result<Vec<Verdict<'a>>, StoreError> {
-        let mut first_with: HashMap<Scope<'a>, usize> = HashMap::new();
-        let mut verdicts = Vec::with_capacity(items.len());
-        let mut fresh: Vec<(usize, &Submission, &Idempotency)> = Vec::new();
-        for (at, item) in items.iter().enumerate() {
-            let Some(idempotency) = &item.idempotency else {
-                verdicts.push(Verdict::Go);
-                continue;
-            };
-            let scope = (item.organization, idempotency.key.as_str(), idempotency.route);
-            if let Some(first) = first_with.get(&scope) {
-                let earlier = items[*first].idempotency.as_ref();
-                let same_body = earlier.is_some_and(|e| e.fingerprint == idempotency.fingerprint);
-                verdicts.push(Verdict::Twin { first: *first, same_body });
-                continue;
-            }
-            first_with.insert(scope, at);
-            fresh.push((at, item, idempotency));
-            verdicts.push(Verdict::Keyed(scope));
-        }
-        if fresh.is_empty() {
-            return Ok(verdicts);
-        }
-        let references: Vec<PublicId> = fresh.iter().map(|(_, item, _)| reference(item)).collect();
-        let columns = [
-            Column::Int(fresh.iter().map(|(_, item, _)| item.organization.0).collect()),
-            Column::Text(fresh.iter().map(|(_, _, i)| i.key.as_str()).collect()),
-            Column::Text(fresh.iter().map(|(_, _, i)| i.route).collect()),
-            Column::Blob(fresh.iter().map(|(_, _, i)| i.fingerprint.as_slice()).collect()),
-            Column::Blob(references.iter().map(|r| r.as_bytes().as_slice()).collect()),
-            Column::Int(vec![now.micros(); fresh.len()]),
-        ];
-        let stored = self.conn.run(&INSERT_KEYS, &columns).await?;
-        if stored == fresh.len() as u64 {
-            return Ok(verdicts);
-        }
-        let columns = &columns[..3];
-        let known = self.conn.fetch(&SELECT_KEYS, columns).await?;
-        let mut by_scope: HashMap<StoredScope, (Vec<u8>, Vec<u8>)> = HashMap::new();
-        for line in known {
-            let scope = (line.int(0)?, line.text(1)?, line.text(2)?);
-            by_scope.insert(scope, (line.blob(3)?, line.blob(4)?));
-        }
-        for ((at, item, idempotency), ours) in fresh.into_iter().zip(references) {
-            let scope =
-                (item.organization.0, idempotency.key.clone(), idempotency.route.to_owned());
-            let Some((fingerprint, reference)) = by_scope.get(&scope) else {
-                continue;
-            };
-            let reference = <[u8; 16]>::try_from(reference.as_slice())
-                .map(PublicId::from_bytes)
-                .map_err(|_| StoreError::Impossible("a reference that is no id"))?;
-            if reference != ours {
-                let same_body = *fingerprint == idempotency.fingerprint;
-                verdicts[at] = Verdict::Answer(replay(reference, same_body));
-            }
-        }
-        Ok(verdicts)
-    }
-
     /// The credentials of the batch that may still send.
-    async fn permitted(&mut self, items: &[Submission]) -> Result<HashSet<Credential>, StoreError> {
+    pub(super) async fn permitted(
+        &mut self,
+        credentials: impl Iterator<Item = Credential>,
+    ) -> Result<HashSet<Credential>, StoreError> {
         let (mut keys, mut accounts) = (Vec::new(), Vec::new());
-        for item in items {
-            match item.credential {
+        for credential in credentials {
+            match credential {
                 Credential::ApiKey(key) => keys.push(key),
                 Credential::SmppAccount(account) => accounts.push(account),
                 Credential::Switch => {}
@@ -266,20 +192,6 @@ impl Lane {
             }
         }
         Ok(permitted)
-    }
-
-    /// Takes back the keys of what was refused after all: only an effect keeps its key.
-    async fn forget(&mut self, scopes: &[Scope<'_>]) -> Result<(), StoreError> {
-        if scopes.is_empty() {
-            return Ok(());
-        }
-        let columns = [
-            Column::Int(scopes.iter().map(|s| s.0.0).collect()),
-            Column::Text(scopes.iter().map(|s| s.1).collect()),
-            Column::Text(scopes.iter().map(|s| s.2).collect()),
-        ];
-        self.conn.run(&DELETE_KEYS, &columns).await?;
-        Ok(())
     }
 
     async fn insert(&mut self, rows: &[NewRow<'_>], now: At) -> Result<(), StoreError> {
@@ -405,6 +317,14 @@ fn let_in<'a>(
     Accepted::Fresh { at: now, first, refused, later, picked }
 }
 
+fn asking(item: &Submission) -> Asking<'_> {
+    Asking {
+        organization: item.organization,
+        idempotency: item.idempotency.as_ref(),
+        reference: reference(item),
+    }
+}
+
 /// What a key's later holder is answered with: the batch, or the only message.
 fn reference(item: &Submission) -> PublicId {
     let first = item.messages.first().map(|m| m.id);
@@ -436,14 +356,7 @@ fn decide(
 }
 
 fn replay(reference: PublicId, same_body: bool) -> AcceptAnswer {
-    if same_body {
-        return Ok(Accepted::Replayed { reference });
-    }
-    Err(Refusal::new(
-        Code::IdempotencyKeyReused,
-        "this Idempotency-Key was used with another request body",
-    )
-    .field("Idempotency-Key"))
+    replayed(same_body).map(|()| Accepted::Replayed { reference })
 }
 
 fn twin(
@@ -457,45 +370,9 @@ fn twin(
         Some(Ok(Accepted::Fresh { .. })) => replay(reference(&items[first]), same_body),
         Some(Ok(nothing @ Accepted::Nothing { .. })) if same_body => Ok(nothing.clone()),
         Some(Err(refusal)) if same_body => Err(refusal.clone()),
-        _ => Err(Refusal::new(
-            Code::IdempotencyInProgress,
-            "another request with this Idempotency-Key is being decided",
-        )
-        .retry_after(1)),
+        _ => Err(twin_runs()),
     }
 }
-
-static INSERT_KEYS: Bulk = Bulk {
-    sqlite: "insert into idempotency
-            (organization_id, key, route, fingerprint, reference, created_at)
-         values (?1, ?2, ?3, ?4, ?5, ?6)
-         on conflict (organization_id, key, route) do update
-         set fingerprint = excluded.fingerprint, reference = excluded.reference,
-             created_at = excluded.created_at
-         where idempotency.created_at < excluded.created_at - 86400000000",
-    postgres: "insert into idempotency
-            (organization_id, key, route, fingerprint, reference, created_at)
-         select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::bytea[],
-            $6::bigint[])
-         on conflict (organization_id, key, route) do update
-         set fingerprint = excluded.fingerprint, reference = excluded.reference,
-             created_at = excluded.created_at
-         where idempotency.created_at < excluded.created_at - 86400000000",
-};
-
-static SELECT_KEYS: Bulk = Bulk {
-    sqlite: "select organization_id, key, route, fingerprint, reference from idempotency
-         where organization_id = ?1 and key = ?2 and route = ?3",
-    postgres: "select i.organization_id, i.key, i.route, i.fingerprint, i.reference
-         from unnest($1::bigint[], $2::text[], $3::text[]) v (o, k, r)
-         join idempotency i on i.organization_id = v.o and i.key = v.k and i.route = v.r",
-};
-
-static DELETE_KEYS: Bulk = Bulk {
-    sqlite: "delete from idempotency where organization_id = ?1 and key = ?2 and route = ?3",
-    postgres: "delete from idempotency where (organization_id, key, route) in
-         (select * from unnest($1::bigint[], $2::text[], $3::text[]))",
-};
 
 static PERMITTED_KEYS: Bulk = Bulk {
     sqlite: "select k.id from api_keys k join organizations o on o.id = k.organization_id

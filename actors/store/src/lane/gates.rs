@@ -11,10 +11,9 @@ mod caps;
 mod opt_out;
 mod policy;
 mod pools;
+mod purses;
 mod spend;
 mod velocity;
-
-use std::collections::HashMap;
 
 use model::carrier::{MessageKey, OrgId};
 use model::clock::At;
@@ -28,11 +27,12 @@ use model::submission::{NewMessage, Submission};
 use self::opt_out::OptedOut;
 use self::pools::Chosen;
 use super::{Gathered, Lane};
-use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
 
 pub(super) use caps::{Swept, capped};
 pub(super) use pools::Taken;
+pub(super) use purses::Purses;
+pub(super) use spend::Spend;
 pub(super) use velocity::{Counted, Minute};
 
 pub(super) const DAY_US: i64 = 24 * 3600 * 1_000_000;
@@ -89,16 +89,7 @@ pub(crate) struct Gates {
     velocity: velocity::Velocity,
     caps: caps::Caps,
     spend: spend::Spend,
-    purses: HashMap<OrgId, Purse>,
-}
-
-/// What an organization of the batch can spend.
-#[derive(Default)]
-struct Purse {
-    before: Micros,
-    left: Micros,
-    /// It was told that little is left.
-    told: bool,
+    purses: Purses,
 }
 
 impl Lane {
@@ -112,8 +103,13 @@ impl Lane {
         let policy = self.open_policies(candidates, &pools, now).await?;
         let velocity = self.open_velocity(candidates, now);
         let caps = self.open_caps(candidates, now).await?;
-        let purses = self.purses(candidates).await?;
-        let spend = self.open_spend(candidates, now).await?;
+        let paying =
+            candidates.iter().filter(|c| c.cost > Micros::ZERO && c.scheduled_at.is_none());
+        let mut organizations: Vec<OrgId> = paying.map(|c| c.organization).collect();
+        organizations.sort_unstable();
+        organizations.dedup();
+        let purses = self.purses(&organizations).await?;
+        let spend = self.open_spend(organizations.into_iter(), now).await?;
         Ok(Gates { opted_out, pools, policy, velocity, caps, spend, purses })
     }
 
@@ -128,43 +124,14 @@ impl Lane {
         self.close_pools(gates.pools).await?;
         self.close_caps(gates.caps).await?;
         self.close_spend(gates.spend, now, gathered).await?;
-        let low: Vec<(OrgId, Micros)> = gates
-            .purses
-            .iter()
-            .filter(|(_, purse)| purse.left != purse.before && !purse.told)
-            .filter(|(organization, purse)| purse.left < self.guards.balance_low(**organization))
-            .map(|(organization, purse)| (*organization, purse.left))
-            .collect();
-        self.tell_low(&low, now, gathered).await
-    }
-
-    /// What each organization of the batch can spend; its rows stay locked until the commit.
-    async fn purses(
-        &mut self,
-        candidates: &[Candidate<'_>],
-    ) -> Result<HashMap<OrgId, Purse>, StoreError> {
-        let paying =
-            candidates.iter().filter(|c| c.cost > Micros::ZERO && c.scheduled_at.is_none());
-        let mut organizations: Vec<i64> = paying.map(|c| c.organization.0).collect();
-        organizations.sort_unstable();
-        organizations.dedup();
-        let lines = self.conn.fetch(&SELECT_WALLETS, &[Column::Int(organizations)]).await?;
-        let mut purses = HashMap::new();
-        for line in lines {
-            let (left, told) = (Micros(line.int(1)?), line.maybe_int(2)?.is_some());
-            purses.insert(OrgId(line.int(0)?), Purse { before: left, left, told });
-        }
-        Ok(purses)
+        self.tell_purses(&gates.purses, now, gathered).await
     }
 }
 
 impl Gates {
     /// Counts the money that this transaction has moved already, and not yet written.
     pub(super) fn reckon(&mut self, gathered: &Gathered) {
-        for (organization, purse) in &mut self.purses {
-            let moved = gathered.wallets.get(organization);
-            purse.left += moved.map_or(Micros::ZERO, |(available, _)| *available);
-        }
+        self.purses.reckon(gathered);
     }
 
     /// Looks at one candidate, and counts it where gates count. A time: it may go, but not before;
@@ -229,15 +196,10 @@ impl Gates {
 
     /// Takes the price of all that an item sends.
     pub(crate) fn pay(&mut self, organization: OrgId, cost: Micros) -> Result<(), Refusal> {
-        if cost == Micros::ZERO {
+        if self.purses.take(organization, cost) {
             return Ok(());
         }
-        let purse = self.purses.entry(organization).or_default();
-        if purse.left < cost {
-            return Err(Refusal::balance_too_low());
-        }
-        purse.left -= cost;
-        Ok(())
+        Err(Refusal::balance_too_low())
     }
 
     /// A candidate that passed and is paid for became this message.
@@ -255,9 +217,3 @@ impl Gates {
         self.pools.pick_of(candidate).map(|pick| (pick, self.pools.day()))
     }
 }
-
-static SELECT_WALLETS: Bulk = Bulk {
-    sqlite: "select organization_id, available, low_at from wallets where organization_id = ?1",
-    postgres: "select organization_id, available, low_at from wallets
-         where organization_id = any($1::bigint[]) order by organization_id for update",
-};

@@ -53,6 +53,15 @@ impl Guards {
         own.unwrap_or(self.defaults.daily_spend)
     }
 
+    /// Whether an organization is kept from a number, as its digits without `+`.
+    pub(super) fn forbids(&self, organization: OrgId, digits: &str) -> bool {
+        let forbidden = match self.own.get(&organization) {
+            Some(own) => self.defaults.with(own).forbids(digits),
+            None => self.defaults.forbids(digits),
+        };
+        forbidden.is_some()
+    }
+
     pub(super) fn velocity(&self, organization: OrgId, otp: bool) -> i64 {
         let own = self.own.get(&organization);
         if otp {
@@ -71,8 +80,18 @@ impl Guards {
 impl EventRow {
     /// Of an organization and of no message; `detail` is the event's data, as JSON.
     pub(crate) fn of_organization(organization: OrgId, kind: EventKind, detail: String) -> Self {
-        let (message, status) = (MessageKey(0), Status::Queued);
-        Self { organization, message, kind, status, detail: Some(detail) }
+        Self::of_call(organization, MessageKey(0), kind, detail)
+    }
+
+    /// Of a call, in the same form.
+    pub(crate) fn of_call(
+        organization: OrgId,
+        call: MessageKey,
+        kind: EventKind,
+        detail: String,
+    ) -> Self {
+        let status = Status::Queued;
+        Self { organization, message: call, kind, status, detail: Some(detail) }
     }
 }
 

@@ -1,8 +1,9 @@
-//! What has been kept long enough: messages with all that is theirs, bodies, lines, old money.
+//! What has been kept long enough: messages and calls with all that is theirs, bodies, lines, old money.
 //!
 //! Found by reads outside, dropped here a few at a time, and looked at once more: a message that
 //! has not ended stays, whoever asks. Old transfers become one sum per kind, so that the books
-//! agree as before. Tables: messages, events, runs, parts, quarantine, ledger, retention.
+//! agree as before. Tables: messages, events, runs, parts, quarantine, ledger, retention; calls,
+//! call_slices, call_legs, sip_messages.
 
 use model::carrier::{CarrierId, MessageKey, OrgId};
 use model::clock::At;
@@ -33,6 +34,10 @@ pub enum Retire {
     /// An organization's runs of which nothing is left, by kind and last number. What is gone does
     /// not come back, so they are not looked at again.
     Runs { organization: OrgId, runs: Vec<(i64, i64)> },
+    /// Calls that are over; with their history, records and messages.
+    Calls(Vec<MessageKey>),
+    /// Pieces of what was seen of calls.
+    Ladders(Vec<i64>),
     /// What was set aside.
     SetAside(Vec<i64>),
     /// An organization's transfers up to this number that are older than a moment.
@@ -66,6 +71,10 @@ impl Lane {
                     ];
                     self.conn.run(&DROP_RUNS, &columns).await?;
                 }
+                Retire::Calls(keys) => self.drop_calls(keys).await?,
+                Retire::Ladders(pieces) => {
+                    self.conn.run(&DROP_LADDERS, &[Column::Int(pieces.clone())]).await?;
+                }
                 Retire::SetAside(rows) => {
                     self.conn.run(&DROP_SET_ASIDE, &[Column::Int(rows.clone())]).await?;
                 }
@@ -96,6 +105,17 @@ impl Lane {
             Column::Int(first().map(|(gone, _)| gone.key.0).collect()),
         ];
         self.conn.run(&DROP_FIRST_PARTS, &columns).await?;
+        Ok(())
+    }
+
+    async fn drop_calls(&mut self, calls: &[MessageKey]) -> Result<(), StoreError> {
+        let columns = [Column::Int(calls.iter().map(|key| key.0).collect())];
+        let lines = self.conn.fetch(&DROP_CALLS, &columns).await?;
+        let dropped = lines.iter().map(|line| line.int(0)).collect::<Result<Vec<i64>, _>>()?;
+        let keys = [Column::Int(dropped)];
+        for sql in [&DROP_HISTORY, &DROP_SLICES, &DROP_LEGS, &DROP_CALL_LADDERS] {
+            self.conn.run(sql, &keys).await?;
+        }
         Ok(())
     }
 
@@ -143,6 +163,32 @@ static DROP_MESSAGES: Bulk = Bulk {
 static DROP_HISTORY: Bulk = Bulk {
     sqlite: "delete from events where message_key = ?1",
     postgres: "delete from events e using unnest($1::bigint[]) v (k) where e.message_key = v.k",
+};
+
+static DROP_CALLS: Bulk = Bulk {
+    sqlite: "delete from calls where key = ?1 and ended_at is not null returning key",
+    postgres: "delete from calls c using unnest($1::bigint[]) v (k)
+         where c.key = v.k and c.ended_at is not null returning c.key",
+};
+
+static DROP_SLICES: Bulk = Bulk {
+    sqlite: "delete from call_slices where call_key = ?1",
+    postgres: "delete from call_slices s using unnest($1::bigint[]) v (k) where s.call_key = v.k",
+};
+
+static DROP_LEGS: Bulk = Bulk {
+    sqlite: "delete from call_legs where call_key = ?1",
+    postgres: "delete from call_legs l using unnest($1::bigint[]) v (k) where l.call_key = v.k",
+};
+
+static DROP_CALL_LADDERS: Bulk = Bulk {
+    sqlite: "delete from sip_messages where call_key = ?1",
+    postgres: "delete from sip_messages m using unnest($1::bigint[]) v (k) where m.call_key = v.k",
+};
+
+static DROP_LADDERS: Bulk = Bulk {
+    sqlite: "delete from sip_messages where seq = ?1",
+    postgres: "delete from sip_messages m using unnest($1::bigint[]) v (s) where m.seq = v.s",
 };
 
 static DROP_FIRST_PARTS: Bulk = Bulk {

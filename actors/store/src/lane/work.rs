@@ -10,8 +10,8 @@ use model::refusal::{MessageError, Refusal};
 use model::submission::Submission;
 
 use super::{
-    Admin, AdminDone, BindingChange, Dropped, Fire, FireFate, Inbound, InboundFate, Overdue, Owed,
-    PreviewAnswer, Receipt, ReceiptFate, Retire, SmppCursor,
+    Admin, AdminDone, BindingChange, CallChange, CallDone, Dropped, Fire, FireFate, Inbound,
+    InboundFate, Overdue, Owed, PreviewAnswer, Receipt, ReceiptFate, Retire, SmppCursor,
 };
 
 /// One batch.
@@ -24,6 +24,7 @@ pub struct Work {
     pub fires: Vec<Fire>,
     pub claims: Vec<Claim>,
     pub results: Vec<HandoffResult>,
+    pub calls: Vec<CallChange>,
     pub receipts: Vec<Receipt>,
     pub inbound: Vec<Inbound>,
     pub overdue: Vec<Overdue>,
@@ -56,6 +57,7 @@ impl Work {
             + self.fires.len()
             + self.claims.len()
             + self.results.len()
+            + self.calls.len()
             + self.receipts.len()
             + self.inbound.len()
             + self.overdue.len()
@@ -90,6 +92,7 @@ pub struct Done {
     /// False: the row is gone or somebody else's; do not send.
     pub claims: Vec<bool>,
     pub results: Vec<Fate>,
+    pub calls: Vec<CallDone>,
     pub receipts: Vec<ReceiptFate>,
     pub inbound: Vec<InboundFate>,
     /// What SMPP accounts are owed.

@@ -4,6 +4,8 @@
 mod accept;
 mod accounts;
 mod batches;
+mod call_limits;
+mod calls;
 mod caps;
 mod carriers;
 mod diverts;

@@ -53,14 +53,18 @@ impl Spend {
     }
 
     pub(super) fn pass(&mut self, candidate: &Candidate<'_>) -> Result<(), Refusal> {
+        self.take(candidate.organization, candidate.cost)
+    }
+
+    pub(crate) fn take(&mut self, organization: OrgId, amount: Micros) -> Result<(), Refusal> {
         let resets_at = self.resets_at();
-        let Some(account) = self.accounts.get_mut(&candidate.organization) else {
+        let Some(account) = self.accounts.get_mut(&organization) else {
             return Ok(());
         };
-        let after = account.spent + candidate.cost;
-        if candidate.cost > Micros::ZERO && after > account.limit {
+        let after = account.spent + amount;
+        if amount > Micros::ZERO && after > account.limit {
             account.refused = true;
-            let message = "the organization's limit of spend for today does not allow this send";
+            let message = "the organization's limit of spend for today does not allow this";
             return Err(Refusal::new(Code::SpendLimitReached, message)
                 .detail("limit_micros", Detail::Number(account.limit.0))
                 .detail("spent_micros", Detail::Number(account.spent.0))
@@ -71,8 +75,20 @@ impl Spend {
     }
 
     pub(super) fn undo(&mut self, candidate: &Candidate<'_>) {
-        if let Some(account) = self.accounts.get_mut(&candidate.organization) {
-            account.spent -= candidate.cost;
+        self.give_back(candidate.organization, candidate.cost);
+    }
+
+    /// What was not used after all; of another day's, no more than today's.
+    pub(crate) fn give_back(&mut self, organization: OrgId, amount: Micros) {
+        if let Some(account) = self.accounts.get_mut(&organization) {
+            account.spent = (account.spent - amount).max(Micros::ZERO);
+        }
+    }
+
+    /// What is owed counts, whatever the limit.
+    pub(crate) fn owe(&mut self, organization: OrgId, amount: Micros) {
+        if let Some(account) = self.accounts.get_mut(&organization) {
+            account.spent += amount;
         }
     }
 
@@ -88,18 +104,17 @@ impl Spend {
 }
 
 impl Lane {
-    pub(super) async fn open_spend(
+    /// The day of these organizations.
+    pub(crate) async fn open_spend(
         &mut self,
-        candidates: &[Candidate<'_>],
+        organizations: impl Iterator<Item = OrgId>,
         now: At,
     ) -> Result<Spend, StoreError> {
         let mut spend = Spend { day: now.0.div_euclid(DAY_US), accounts: HashMap::new() };
         if self.guards.unlimited() {
             return Ok(spend);
         }
-        let paying = |c: &&Candidate<'_>| c.cost > Micros::ZERO && c.scheduled_at.is_none();
-        for candidate in candidates.iter().filter(paying) {
-            let organization = candidate.organization;
+        for organization in organizations {
             let limit = self.guards.daily_spend(organization);
             if limit > Micros::ZERO {
                 spend.accounts.entry(organization).or_insert(Account {
@@ -126,7 +141,7 @@ impl Lane {
         Ok(spend)
     }
 
-    pub(super) async fn close_spend(
+    pub(crate) async fn close_spend(
         &mut self,
         spend: Spend,
         now: At,
