@@ -5,6 +5,7 @@
 //! Each part is made after those it needs. On the way down the door closes first, then carriers
 //! finish what is under way, then the tree stops; all within the grace time.
 
+mod calling;
 mod calls;
 pub(crate) mod carriers;
 mod doors;
@@ -22,6 +23,7 @@ use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::media::Media;
 use actors::series::Series;
+use actors::sip::call::CallTable;
 use actors::sip::credentials::Credentials;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
@@ -256,11 +258,18 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let phones = SipBook::new(&settings, store.clone(), writer.clone(), credentials);
     let credentials = phones.credentials().clone();
     let nonce_key = home.secret(sip::NONCE_KEY)?;
-    let telephones = sip::server(&settings, &nonce_key, &credentials, &store, &writer)?;
+    let table = CallTable::new(settings.sip.calls_max, u64::from(settings.sip.retry_after_s));
+    let served = Arc::new(table.clone());
+    let telephones = sip::server(&settings, &nonce_key, &credentials, &store, &writer, served)?;
+    let plane = (Arc::clone(&voice_rates), media.clone());
+    let calls = telephones.args.as_ref();
+    let tables = (table, trunks.trunks().clone());
+    let calls = calls.map(|sip| calling::calls(&settings, sip, tables, &writer, plane));
     let sip_handle = telephones.handle();
     let sip_gauges = sip::Gauges::new(sip_handle.clone());
     let root = RootArgs {
         esmes: Some(esmes.args),
+        calls,
         sip: telephones.args,
         writer: WriterPlan {
             store: store.clone(),
@@ -396,6 +405,9 @@ impl Switch {
         // Customers first: what they are owed waits in the log.
         let reply = |reply| RootMsg::DrainEsmes { reply };
         let _ = self.root.call(reply, Some(self.grace.min(ESMES_GRACE))).await;
+        let patience = self.grace / 2;
+        let reply = |reply| RootMsg::DrainCalls { patience, reply };
+        let _ = self.root.call(reply, Some(self.grace)).await;
         let reply = |reply| RootMsg::Drain { name: None, reply };
         let drained = self.root.call(reply, Some(self.grace)).await;
         let drained = matches!(drained, Ok(ractor::rpc::CallResult::Success(())));

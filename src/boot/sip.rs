@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actors::lockout::Rule;
 use actors::places::{self, Places};
-use actors::sip::calls::NoCalls;
+use actors::sip::calls::Calls;
 use actors::sip::credentials::Credentials;
 use actors::sip::flow::Kind;
 use actors::sip::inbox::Inbox;
@@ -78,6 +78,7 @@ pub(super) fn server(
     credentials: &Credentials,
     store: &Store,
     writer: &WriterHandle,
+    calls: Arc<dyn Calls>,
 ) -> Result<Server> {
     let sip = &settings.sip;
     let (sockets, places) = open(settings)?;
@@ -106,7 +107,7 @@ pub(super) fn server(
         limits: limits(sip),
         names: Names { public: public(sip)? },
         registrar,
-        calls: Arc::new(NoCalls),
+        calls,
         store: store.clone(),
         writer: writer.clone(),
         credentials: credentials.clone(),

@@ -48,6 +48,8 @@ pub struct Sip {
     pub messages_max: usize,
     pub registers_max: usize,
     pub transactions_max: usize,
+    pub calls_max: usize,
+    pub session_timer_s: u32,
     pub retry_after_s: u32,
     pub credentials_per_organization_max: u32,
     pub trunk_networks: Vec<String>,
@@ -108,6 +110,8 @@ impl Sip {
             (long(self.registers_max), 64..=million, "registers_max"),
             (long(self.transactions_max), 1_000..=10 * million, "transactions_max"),
             (u64::from(self.retry_after_s), 1..=3_600, "retry_after_s"),
+            (long(self.calls_max), 1..=million, "calls_max"),
+            (u64::from(self.session_timer_s), 0..=86_400, "session_timer_s"),
         ] {
             faults.range(value, range, "sip", key);
         }

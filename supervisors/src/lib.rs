@@ -16,6 +16,8 @@
 //! ├─ esmes
 //! │  ├─ ESME             one per connection, temporary
 //! │  └─ courier          one per account with a receiving bind
+//! ├─ calls
+//! │  └─ call             one per call, temporary; what it leaves is carried out
 //! └─ sip
 //!    ├─ registrar        who is registered where; when it dies it alone is started again
 //!    └─ shard            transactions, by Call-ID; the same
@@ -23,6 +25,7 @@
 //! A restart policy is arithmetic (`restart`); what killed its actor twice is set aside.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
 
+pub mod calls;
 pub mod carrier;
 pub mod carriers;
 pub mod customers;

@@ -23,6 +23,7 @@ use store::Store;
 use store::lane::Alternatives;
 use tokio::time::Instant;
 
+use crate::calls::{CallsArgs, CallsMsg, CallsSupervisor};
 use crate::carriers::{CarriersMsg, CarriersSupervisor, Plan};
 use crate::customers::{CustomersArgs, CustomersSupervisor};
 use crate::esmes::{EsmesArgs, EsmesMsg, EsmesSupervisor};
@@ -50,6 +51,11 @@ pub enum RootMsg {
     DrainEsmes {
         reply: RpcReplyPort<()>,
     },
+    /// No new calls; those that are there may go on for so long. Answered when none is left.
+    DrainCalls {
+        patience: std::time::Duration,
+        reply: RpcReplyPort<()>,
+    },
     /// (self) A rest is over.
     Start(Part),
 }
@@ -66,12 +72,13 @@ pub enum Part {
     Scheduler,
     Customers,
     Esmes,
+    Calls,
     Sip,
 }
 
 impl Part {
     /// In the order in which they start, behind the writer.
-    const OTHERS: [Self; 9] = [
+    const OTHERS: [Self; 10] = [
         Self::Sandbox,
         Self::Carriers,
         Self::Sweeper,
@@ -80,6 +87,7 @@ impl Part {
         Self::Scheduler,
         Self::Customers,
         Self::Esmes,
+        Self::Calls,
         Self::Sip,
     ];
 }
@@ -122,6 +130,8 @@ pub struct RootArgs {
     pub customers: CustomersArgs,
     /// None: nobody binds to us.
     pub esmes: Option<EsmesArgs>,
+    /// None: nobody calls.
+    pub calls: Option<CallsArgs>,
     /// None: no telephone registers.
     pub sip: Option<SipArgs>,
     pub policy: Policy,
@@ -193,6 +203,14 @@ impl Actor for Root {
                     let _ = reply.send(());
                 }
             },
+            RootMsg::DrainCalls { patience, reply } => match state.calls() {
+                Some(calls) => {
+                    let _ = calls.send_message(CallsMsg::Drain { patience, reply });
+                }
+                None => {
+                    let _ = reply.send(());
+                }
+            },
             RootMsg::Pause { name, paused, reply } => match state.carriers() {
                 Some(carriers) => {
                     let _ = carriers.send_message(CarriersMsg::Pause { name, paused, reply });
@@ -241,6 +259,10 @@ impl RootState {
         self.children.get(&Part::Esmes).map(|esmes| ActorRef::from(esmes.clone()))
     }
 
+    fn calls(&self) -> Option<ActorRef<CallsMsg>> {
+        self.children.get(&Part::Calls).map(|calls| ActorRef::from(calls.clone()))
+    }
+
     /// `None`: this switch has no such part.
     async fn spawn(&self, part: Part, me: ActorCell) -> Result<Option<ActorCell>, SpawnErr> {
         let args = &self.args;
@@ -259,6 +281,10 @@ impl RootState {
             Part::Customers => linked(CustomersSupervisor, args.customers.clone(), me).await?,
             Part::Esmes => match args.esmes.clone() {
                 Some(args) => linked(EsmesSupervisor, args, me).await?,
+                None => return Ok(None),
+            },
+            Part::Calls => match args.calls.clone() {
+                Some(args) => linked(CallsSupervisor, args, me).await?,
                 None => return Ok(None),
             },
             Part::Sip => match args.sip.clone() {

@@ -2,6 +2,7 @@
 //!
 //! Each test grows a tree of its own, kills or starves a part of it, and waits for facts.
 
+mod calls;
 mod changes;
 mod customers;
 mod deaths;

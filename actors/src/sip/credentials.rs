@@ -107,6 +107,8 @@ struct Inner {
 #[derive(Default)]
 struct All {
     by_number: HashMap<i64, Arc<Credential>>,
+    /// Where each organization's phones are, or were last.
+    homes: HashMap<OrgId, Arc<str>>,
     realms: HashMap<Arc<str>, Realm>,
     /// Revoked since the start: who read one of them just before does not bring it back.
     gone: HashSet<i64>,
@@ -169,6 +171,12 @@ impl Credentials {
     #[must_use]
     pub fn by_number(&self, number: i64) -> Option<Arc<Credential>> {
         self.read().by_number.get(&number).cloned()
+    }
+
+    /// Where an organization's phones register, if it has any.
+    #[must_use]
+    pub fn realm_of(&self, organization: OrgId) -> Option<Arc<str>> {
+        self.read().homes.get(&organization).cloned()
     }
 
     /// Whether anybody registers there.
@@ -237,6 +245,7 @@ impl All {
 
     fn add(&mut self, fresh: &Arc<Credential>) {
         self.by_number.insert(fresh.of.credential, Arc::clone(fresh));
+        self.homes.insert(fresh.of.organization, Arc::clone(&fresh.realm));
         let realm = self.realms.entry(Arc::clone(&fresh.realm)).or_default();
         realm.by_username.insert(Arc::clone(&fresh.username), Arc::clone(fresh));
         if let Some(extension) = &fresh.extension {

@@ -9,12 +9,16 @@
 //! registrar     who is registered where
 //! trunks        other telephone systems, and the way to the public network
 //! calls         what serves calls, seen from the shards
+//! call          calls: an actor each, made of machines
+//! dialplan      what becomes of a call, from who calls and what was dialled
 //!
-//! Calls come to this later; until then a request for one is refused by name. The wire, transactions, digest
-//! and the arithmetic of bindings are `proto-sip`'s; what is here knows rows, sockets and time.
+//! The wire, transactions, dialogs, legs, digest and the arithmetic of bindings are `proto-sip`'s; what is
+//! here knows rows, sockets and time.
 
+pub mod call;
 pub mod calls;
 pub mod credentials;
+pub mod dialplan;
 pub mod flow;
 pub mod inbox;
 pub mod registrar;

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use model::carrier::OrgId;
+use model::clock::At;
 use model::id::PublicId;
 use model::network::Network;
 use model::trunk::{Encryption, Source, Target};
+use model::voice::{Pace, Turn};
 use tokio::sync::watch;
 
 use crate::customer::webhook::guard::Networks;
@@ -64,6 +66,18 @@ pub struct Trunk {
     pub enabled: bool,
 }
 
+impl Trunk {
+    /// Digits of the longest prefix that fits; none: it does not take the number.
+    #[must_use]
+    pub fn closeness(&self, digits: &str) -> Option<usize> {
+        if self.prefixes.is_empty() {
+            return Some(0);
+        }
+        let fitting = self.prefixes.iter().filter(|prefix| digits.starts_with(prefix.as_str()));
+        fitting.map(String::len).max()
+    }
+}
+
 /// What is known of a trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -91,6 +105,8 @@ pub struct Live {
     health: AtomicU8,
     missed: AtomicUsize,
     calls: AtomicUsize,
+    /// When the next call may begin.
+    due: Mutex<Option<At>>,
     last_error: Mutex<String>,
 }
 
@@ -125,6 +141,19 @@ impl Running {
         let more = |calls: usize| (calls < most).then_some(calls + 1);
         let taken = self.live.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         taken.ok().map(|_| Channel(Arc::clone(self)))
+    }
+
+    /// The same for a call that begins now, while there are not too many of those.
+    #[must_use]
+    pub fn take_call(self: &Arc<Self>, now: At) -> Option<Channel> {
+        let channel = self.take_channel()?;
+        let per_second = u32::try_from(self.trunk.max_cps).unwrap_or(u32::MAX);
+        let mut due = self.live.due.lock().unwrap_or_else(PoisonError::into_inner);
+        match (Pace { per_second, burst: per_second }).turn(*due, now) {
+            Turn::Now(next) => *due = Some(next),
+            Turn::At(_) => return None,
+        }
+        Some(channel)
     }
 
     /// Whether calls may go there now.
@@ -302,7 +331,7 @@ impl Trunks {
         let mut found: Vec<_> = found
             .into_iter()
             .filter(|running| running.takes_calls())
-            .filter_map(|running| Some((closeness(&running.trunk, digits)?, running)))
+            .filter_map(|running| Some((running.trunk.closeness(digits)?, running)))
             .collect();
         found.sort_by_key(|(close, running)| {
             (std::cmp::Reverse(*close), std::cmp::Reverse(running.trunk.priority))
@@ -340,21 +369,18 @@ impl Trunks {
         names
     }
 
+    /// Whether a customer's trunk may be at this address.
+    #[must_use]
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.0.networks.allow(address, true)
+    }
+
     /// Whether a trunk may be reached at this address: customers' trunks only where the internet is,
     /// or in networks that the operator names.
     #[must_use]
     pub fn may_reach(&self, trunk: &Trunk, address: IpAddr) -> bool {
-        trunk.organization.is_none() || self.0.networks.allow(address, true)
+        trunk.organization.is_none() || self.allows(address)
     }
-}
-
-/// Digits of the longest prefix that fits; none: it does not take the number.
-fn closeness(trunk: &Trunk, digits: &str) -> Option<usize> {
-    if trunk.prefixes.is_empty() {
-        return Some(0);
-    }
-    let fitting = trunk.prefixes.iter().filter(|prefix| digits.starts_with(prefix.as_str()));
-    fitting.map(String::len).max()
 }
 
 #[cfg(test)]

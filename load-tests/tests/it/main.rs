@@ -9,6 +9,7 @@
 
 mod books;
 mod by_api;
+mod calls;
 mod carriers;
 mod crash;
 mod desk;

@@ -3,7 +3,7 @@
 //! The telephone here is a few lines over a socket, with the digest of `proto-sip`; SIPp and baresip are
 //! Debian's. Tests that have none of those are skipped, and say so.
 
-mod others;
+pub(crate) mod others;
 mod wire;
 
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ pub(crate) struct Credential {
 }
 
 impl Switch {
-    async fn start(name: &str, set: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(name: &str, set: &[(&str, &str)]) -> Self {
         let mut world = World::new(name);
         let sip = SocketAddr::from(([127, 0, 0, 1], free_port().expect("a port")));
         world.set("sip.bind", &format!("\"{sip}\""));
@@ -40,7 +40,7 @@ impl Switch {
         Self { world, org, sip }
     }
 
-    async fn credential(&self, name: &str) -> Credential {
+    pub(crate) async fn credential(&self, name: &str) -> Credential {
         let mut words =
             vec!["sip", "add", "--organization", &self.org.id, "--username", name, "--json"];
         if name == "desk" {
@@ -59,7 +59,7 @@ impl Switch {
         self.world.metric("orbit_sip_bindings", "").await
     }
 
-    async fn has_bindings(&self, count: f64) -> bool {
+    pub(crate) async fn has_bindings(&self, count: f64) -> bool {
         wait_until(async || self.bindings().await == count).await
     }
 }
@@ -206,7 +206,7 @@ async fn what_nobody_asked_for_is_refused_by_name() {
     let mut phone = Phone::new(Line::udp(switch.sip).await, &credential);
     for (method, status) in [
         ("OPTIONS", 200),
-        ("INVITE", 501),
+        ("INVITE", 401),
         ("MESSAGE", 405),
         ("SUBSCRIBE", 489),
         ("PUBLISH", 489),

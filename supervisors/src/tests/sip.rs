@@ -87,7 +87,7 @@ impl Phones {
     }
 }
 
-fn args(
+pub(super) fn args(
     world: &World,
     sockets: Sockets,
     registrar: RegistrarHandle,

@@ -249,6 +249,7 @@ impl Plan {
             scheduler,
             customers,
             esmes: None,
+            calls: None,
             sip: None,
             policy: self.root_policy,
         };

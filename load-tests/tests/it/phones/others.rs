@@ -10,7 +10,7 @@ use super::wire::{Line, Phone};
 use super::{Credential, Switch};
 use crate::world::wait_until;
 
-fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = Path::new("/usr/bin").join(name);
     if !path.is_file() {
         println!("skipped: there is no {name} in /usr/bin");

@@ -116,6 +116,14 @@ impl Media {
         ["SAVP", "SAVPF"].iter().any(|one| last.eq_ignore_ascii_case(one))
     }
 
+    /// `RTP/AVP` becomes `RTP/SAVP`, or the other way; whether there is feedback stays.
+    pub(super) fn set_secure(&mut self, secure: bool) {
+        let feedback = if self.profile.to_ascii_uppercase().ends_with('F') { "F" } else { "" };
+        let seal = if secure { "S" } else { "" };
+        self.profile = format!("RTP/{seal}AVP{feedback}");
+        self.write_line();
+    }
+
     /// Neither refused nor without packets to send; `bundle-only` is not known here.
     pub fn is_open(&self) -> bool {
         self.port != 0

@@ -113,6 +113,14 @@ impl Sdp {
         self.session.remove_attributes(|name, _| names.contains(&name));
     }
 
+    /// Says how a stream is sealed: with these values of `crypto`, or without any in the clear.
+    pub fn seal(&mut self, index: usize, crypto: &[String]) {
+        let Some(media) = self.media.get_mut(index) else { return };
+        media.section.remove_attributes(|name, _| name == "crypto");
+        media.set_secure(!crypto.is_empty());
+        crypto.iter().for_each(|line| media.say(format!("crypto:{line}")));
+    }
+
     /// Says what a stream will do, in the place of what it said.
     pub fn set_direction(&mut self, index: usize, direction: Direction) {
         if let Some(media) = self.media.get_mut(index) {

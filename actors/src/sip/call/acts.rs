@@ -1,0 +1,163 @@
+//! What the bridge wants, the answer, and what time brings to a call.
+
+use model::clock::At;
+use model::voice::{EndReason, HangupBy};
+use proto_sip::leg::{By, Cause, Command, Told};
+use proto_sip::sdp::Body;
+use store::lane::{CallChange, CallDone, Renewal};
+
+use super::Stored;
+use super::bridge::{Act, Branch};
+use super::money::{Due, Money};
+use super::state::{CallState, End, Phase, now};
+use crate::media::Side;
+
+impl CallState {
+    /// A side of the call is told something that concerns the other.
+    pub(super) async fn bridged(&mut self, side: Side, told: Told) {
+        let mut acts = Vec::new();
+        if let Some(bridge) = &mut self.bridge {
+            bridge.told(side, told, &mut acts);
+        }
+        self.act(acts).await;
+    }
+
+    pub(super) async fn act(&mut self, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Tell(side, command) => {
+                    if let Some(number) = self.number_of(side) {
+                        self.command(number, command);
+                    }
+                }
+                Act::Sound { side, is_other_peer } => self.agree(side, is_other_peer).await,
+                Act::Held(side) => self.holds(side, true),
+                Act::Resumed(side) => self.holds(side, false),
+                Act::Transfer(side, referred) => self.transfer(side, &referred).await,
+                Act::Over { side, by, cause } => self.over(side, by, cause),
+            }
+        }
+    }
+
+    pub(super) fn number_of(&self, side: Side) -> Option<u8> {
+        self.sides[usize::from(side == Side::B)]
+    }
+
+    /// The relay hears what was agreed with a side.
+    async fn agree(&mut self, side: Side, is_other_peer: bool) {
+        let (Some(bridge), Some(session)) = (&self.bridge, &self.session) else { return };
+        let Some(remote) = bridge.relay().remote(side, is_other_peer) else { return };
+        let codec = bridge.relay().codec(side);
+        if let Err(refused) = session.set_remote(side, remote).await {
+            tracing::warn!(%refused, "a call's sound goes nowhere");
+            return self.hang_up(HangupBy::System, EndReason::CarrierError);
+        }
+        if let Some(leg) = self.number_of(side).and_then(|number| self.leg(number)) {
+            leg.record.codec = codec;
+        }
+    }
+
+    fn holds(&mut self, side: Side, on: bool) {
+        if let Some(leg) = self.number_of(side).and_then(|number| self.leg(number)) {
+            leg.record.on_hold = on;
+        }
+    }
+
+    /// Somebody answers.
+    pub(super) async fn answered(&mut self, branch: Branch, sdp: Option<&Body>, is_offer: bool) {
+        let mut wishes = Vec::new();
+        if self.end.is_some() || !self.ring.answered(branch.leg, &mut wishes) {
+            let cause = Cause::q850(16);
+            return self.give_up(branch.leg, cause);
+        }
+        self.sides[1] = Some(branch.leg);
+        self.last_sides = self.sides;
+        self.phase = Phase::Up;
+        let (moment, at) = (now(), At::now());
+        self.answered_at = Some((moment, at));
+        let waited = moment.saturating_duration_since(self.began);
+        metrics::histogram!("orbit_call_answer_seconds").record(waited);
+        self.money.answered(moment);
+        for number in self.sides.into_iter().flatten() {
+            if let Some(leg) = self.leg(number) {
+                leg.record.answered_at = Some(at);
+            }
+        }
+        let mut acts = Vec::new();
+        if let Some(bridge) = &mut self.bridge {
+            bridge.answered(branch, sdp, is_offer, &mut acts);
+        }
+        self.act(acts).await;
+        self.wish(wishes).await;
+        self.write_will();
+        self.tell_row();
+    }
+
+    /// A side has ended the call.
+    fn over(&mut self, side: Side, by: By, cause: Cause) {
+        let hangup = match (by, side) {
+            (By::Them, Side::A) => HangupBy::Caller,
+            (By::Them, Side::B) => HangupBy::Callee,
+            _ => HangupBy::System,
+        };
+        let q850 = cause.q850.and_then(|cause| u8::try_from(cause).ok());
+        let reason = match by {
+            By::Them | By::Us => q850.map_or(EndReason::Normal, EndReason::of_q850),
+            By::AckMissing | By::PrackMissing | By::SessionTimer | By::Lost | By::Protocol => {
+                EndReason::CarrierError
+            }
+        };
+        self.finish(End { at: At::now(), reason, status: None, cause, by: hangup });
+    }
+
+    /// The call has to end, whoever wants it.
+    pub(super) fn hang_up(&mut self, by: HangupBy, reason: EndReason) {
+        if self.end.is_some() {
+            return;
+        }
+        let words = Some(reason.as_str().to_owned());
+        let cause = Cause { q850: Some(u16::from(reason.q850())), sip: None, words };
+        let mut wishes = Vec::new();
+        self.ring.stop(&cause, &mut wishes);
+        let numbers: Vec<u8> = self.legs.iter().map(|(number, _)| *number).collect();
+        for number in numbers {
+            self.command(number, Command::End { cause: cause.clone() });
+        }
+        self.finish(End { at: At::now(), reason, status: None, cause, by });
+    }
+
+    /// Whom time takes out of the ring is given up, and the next rung: by the queue of what is told, so
+    /// that a tick stays short.
+    pub(super) async fn ring_due(&mut self, moment: std::time::Instant) {
+        let mut wishes = Vec::new();
+        self.ring.tick(moment, &mut wishes);
+        self.wish(wishes).await;
+    }
+
+    pub(super) fn money_due(&mut self, moment: std::time::Instant) {
+        if self.phase != Phase::Up {
+            return;
+        }
+        let longest = self.context.limits.duration;
+        if self.answered_at.is_some_and(|(at, _)| at + longest <= moment) {
+            return self.hang_up(HangupBy::System, EndReason::MaxDuration);
+        }
+        match (Money::due(&mut self.money, moment), self.row.key) {
+            (Some(Due::Renew { slice, seconds }), Some(key)) => {
+                self.ask(CallChange::Renew { key, slice, seconds }, Stored::Renewed);
+            }
+            (Some(Due::End), _) => self.hang_up(HangupBy::System, EndReason::BalanceExhausted),
+            _ => {}
+        }
+    }
+
+    pub(super) fn renewed(&mut self, done: Option<CallDone>) {
+        match done {
+            Some(CallDone::Renewed(Renewal::Until { covered_s })) => self.money.renewed(covered_s),
+            Some(CallDone::Renewed(Renewal::Exhausted(_) | Renewal::Over)) => {
+                self.money.exhausted();
+            }
+            _ => self.money.unknown(now()),
+        }
+    }
+}

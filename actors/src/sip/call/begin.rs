@@ -1,0 +1,486 @@
+//! How a call begins: who calls, what is planned, ports for its sound, money, and whom it rings first.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use model::clock::At;
+use model::emergency;
+use model::id::PublicId;
+use model::message::Direction;
+use model::refusal::Refusal;
+use model::submission::Credential as Asker;
+use model::voice::{EndReason, Facts, HangupBy, LegKind, Rated, Transport};
+use proto_media::latch::Policy;
+use proto_media::srtp::MasterKey;
+use proto_sip::StatusCode;
+use proto_sip::leg::{Cause, Command, Extra, Incoming, Leg, Outgoing};
+use proto_sip::sdp::Body;
+use ractor::ActorRef;
+use rand::RngExt as _;
+use store::lane::{CallChange, CallDone, LostCalls, NewCall, Opened, Work};
+
+use super::bridge::Bridge;
+use super::dial::{Reach, Target, Way};
+use super::front::says;
+use super::media::{Local, Relay};
+use super::money::Money;
+use super::record::{self, NewLeg};
+use super::ring::{Outcome, Ring, Round, Wish};
+use super::state::{CallLeg, CallState, End, Phase, chance, now};
+use super::{CallMsg, Stored, egress, reach};
+use crate::customer::webhook::guard::is_public;
+use crate::media::{LegArgs, SessionArgs, Side};
+use crate::sip::dialplan::{Ask, Caller, Dialled, Order, Place, Plan, Refused, Step, Tables, plan};
+use crate::sip::flow::{Flow, Kind};
+use crate::sip::shard::ShardMsg;
+use crate::writer::Then;
+
+/// A question to the store. Dropped, it says that nothing is known.
+struct Asking<F: FnOnce(Option<CallDone>) -> Stored> {
+    me: ActorRef<CallMsg>,
+    as_what: Option<F>,
+}
+
+impl<F: FnOnce(Option<CallDone>) -> Stored> Asking<F> {
+    fn answer(&mut self, done: Option<CallDone>) {
+        if let Some(as_what) = self.as_what.take() {
+            let _ = self.me.send_message(CallMsg::Stored(as_what(done)));
+        }
+    }
+}
+
+impl<F: FnOnce(Option<CallDone>) -> Stored> Drop for Asking<F> {
+    fn drop(&mut self) {
+        self.answer(None);
+    }
+}
+
+impl CallState {
+    /// Who calls? Nothing is kept of one who did not prove it.
+    pub(super) async fn begin(&mut self) {
+        let Some((id, flow, invite)) = self.begin.take() else { return };
+        let shield = self.wire.shield();
+        let caller = match self.context.front.ask(shield, flow, &invite) {
+            Ok(caller) => caller,
+            Err(octets) => {
+                let _ = self.shard.send_message(ShardMsg::Respond(vec![(id, octets)]));
+                (self.phase, self.row.done) = (Phase::Over, true);
+                return;
+            }
+        };
+        self.came(flow, &invite);
+        self.max_forwards = invite.max_forwards().ok().flatten().unwrap_or(70);
+        let uri = invite.uri().map(|uri| uri.to_string()).unwrap_or_default();
+        let dialled = invite.uri().map_or(Dialled::Nothing, |uri| Dialled::of(&uri));
+        let says = says(&caller, &invite);
+        let planned = self.plan(&caller, &uri, dialled, says.clone());
+        let (rated, to) = match &planned {
+            Ok(plan) => (plan.inward.clone(), plan.to.clone()),
+            Err(_) => (Rated::free(), uri.clone()),
+        };
+        let (kind, trunk) = match &caller {
+            Caller::Trunk(caller) => {
+                let outside = caller.trunk.organization.is_none();
+                let kind = if outside { LegKind::Pstn } else { LegKind::Sip };
+                (kind, Some(&*caller.trunk.name))
+            }
+            Caller::Phone(_) => (record::kind_of(flow), None),
+        };
+        let record = NewLeg {
+            kind,
+            direction: Direction::Inbound,
+            from: says.number.as_deref(),
+            to: &to,
+            party: Some(&flow.peer().to_string()),
+            trunk,
+            rated: &rated,
+            now: At::now(),
+        };
+        let mut out = Vec::new();
+        let incoming = Incoming {
+            settings: Arc::clone(&self.context.legs),
+            id,
+            invite,
+            tag: format!("{:016x}", chance()),
+            contact: self.contact(flow),
+            seed: chance(),
+        };
+        let follows = matches!(caller, Caller::Trunk(_));
+        let phone = match &caller {
+            Caller::Phone(phone) => Some(Arc::clone(phone)),
+            _ => None,
+        };
+        let (record, client, channel) = (record.record(), None, None);
+        let leg = Leg::incoming(now(), incoming, &mut out);
+        self.sides[0] = Some(0);
+        self.add_leg(0, CallLeg { leg, flow, follows, record, client, channel, phone }, out);
+        self.caller = Some(caller);
+        match planned {
+            Ok(plan) => self.plan = Some(plan),
+            Err(refused) => self.refuse(refused, &uri),
+        }
+        // A leg that was refused for its form tells nothing.
+        if self.legs.iter().all(|(_, leg)| leg.leg.is_over()) {
+            (self.phase, self.row.done) = (Phase::Over, true);
+        }
+    }
+
+    pub(super) fn plan(
+        &self,
+        caller: &Caller,
+        uri: &str,
+        dialled: Dialled,
+        says: crate::sip::dialplan::CallerId,
+    ) -> Result<Plan, Refused> {
+        let context = &self.context;
+        let numbers = context.numbers.load_full();
+        let tables = Tables {
+            credentials: &context.front.credentials,
+            numbers: &numbers,
+            trunks: &context.front.trunks,
+            emergency: &context.emergency,
+            bounds: &context.bounds,
+            rates: &context.rates,
+            ring: context.limits.ring,
+        };
+        if self.max_forwards == 0 {
+            return Err(Refused::TooManyHops);
+        }
+        plan(tables, &Ask { caller, uri, dialled, says, now: At::now() })
+    }
+
+    /// The call is not made, and the caller told why.
+    fn refuse(&mut self, refused: Refused, uri: &str) {
+        metrics::counter!("orbit_calls_refused_total", "code" => refused.code()).increment(1);
+        if refused == Refused::Emergency {
+            let dialled = emergency::redacted(uri);
+            tracing::warn!(dialled, "a call to a number of help was refused");
+        }
+        let cause = refused.cause();
+        let extra = Extra::default();
+        self.command(0, Command::Reject { status: refused.status(), cause: cause.clone(), extra });
+        let (reason, status) = (refused.reason(), Some(refused.status()));
+        self.finish(End { at: At::now(), reason, status, cause, by: HangupBy::System });
+    }
+
+    /// How a peer of this flow reaches us.
+    pub(super) fn contact(&self, flow: Flow) -> String {
+        let (host, port) = self.wire.own_address(flow);
+        let transport = match flow.kind() {
+            Kind::Udp => "",
+            Kind::Tcp => ";transport=tcp",
+            Kind::Tls => ";transport=tls",
+            Kind::Ws | Kind::Wss => ";transport=ws",
+        };
+        format!("<sip:orbit@{host}:{port}{transport}>")
+    }
+
+    /// The caller's INVITE is in order: its sound gets ports, and the call its money.
+    pub(super) async fn invited(&mut self, sdp: Option<Body>) {
+        if self.end.is_some() {
+            return;
+        }
+        if let Err(status) = self.open_sound(sdp.as_ref()).await {
+            return self.fail(Outcome::of(status), HangupBy::System);
+        }
+        let Some(plan) = &self.plan else { return };
+        let is_free = plan.rated().tariff.is_free();
+        self.open_row();
+        if is_free {
+            self.ring_plan().await;
+        } else {
+            self.phase = Phase::Opening;
+        }
+    }
+
+    /// Ports of the relay for both sides, and what the callee is offered.
+    async fn open_sound(&mut self, sdp: Option<&Body>) -> Result<(), StatusCode> {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let Some((_, caller)) = self.legs.first() else { return Err(unavailable) };
+        let side = |flow: Option<Flow>| LegArgs {
+            policy: Policy::AnyProven,
+            signalling: flow.map(|flow| flow.peer().ip()),
+        };
+        let legs = [side(Some(caller.flow)), side(None)];
+        let notices = self.context.notices.clone();
+        let session = self.context.media.open(SessionArgs { legs, notices }).await;
+        let session = session.map_err(|refused| {
+            tracing::warn!(%refused, "a call has no ports for its sound");
+            unavailable
+        })?;
+        self.context.keeper.listen(session.id(), self.me.clone());
+        let local: [SocketAddr; 2] = [session.local(Side::A), session.local(Side::B)];
+        let local = Local { a: local[0], b: local[1] };
+        let codecs = self.context.limits.codecs.clone();
+        let mut bridge = Bridge::new(Relay::new(local, chance() >> 2, codecs, [key(), key()]));
+        let offer = bridge.offer(sdp);
+        (self.session, self.bridge) = (Some(session), Some(bridge));
+        self.offer = offer?;
+        Ok(())
+    }
+
+    /// Asks the store for the call's row, and for the money to dial it with.
+    fn open_row(&mut self) {
+        let Some(plan) = &self.plan else { return };
+        let Some((_, caller)) = self.legs.first() else { return };
+        let id = PublicId::new(At::now());
+        let sip_call_id = String::from_utf8_lossy(caller.leg.call_id()).into_owned();
+        let facts = Facts { sip_call_id: Some(sip_call_id), ..Facts::default() };
+        let call = NewCall {
+            id,
+            organization: plan.organization,
+            credential: Asker::Switch,
+            idempotency: None,
+            direction: plan.direction,
+            from: plan.from.number.clone(),
+            to: plan.to.clone(),
+            test: plan.test,
+            rated: plan.rated(),
+            transport: Some(Transport::Sbc),
+            facts,
+            legs: vec![caller.record.clone()],
+            metadata: None,
+        };
+        (self.row.id, self.row.asked) = (Some(id), true);
+        self.ask(CallChange::Open(Box::new(call)), Stored::Opened);
+    }
+
+    /// Asks the store; the answer comes as a message, whatever becomes of the writer.
+    pub(super) fn ask(
+        &self,
+        change: CallChange,
+        as_what: impl FnOnce(Option<CallDone>) -> Stored + Send + 'static,
+    ) {
+        let mut asking = Asking { me: self.me.clone(), as_what: Some(as_what) };
+        let then = Then::new(move |mut done| asking.answer(done.calls.pop()));
+        let work = Work { calls: vec![change], ..Work::default() };
+        // Without a writer the question is dropped, which is an answer too.
+        let _ = self.context.writer.ask(work, then);
+    }
+
+    /// The row is there, or it is not.
+    pub(super) async fn opened(&mut self, done: Option<CallDone>) {
+        let refusal = match done {
+            Some(CallDone::Opened(Ok(Opened::Fresh { key, covered_s, .. }))) => {
+                self.row.key = Some(key);
+                self.money = Money::new(covered_s);
+                if let Some((at, _)) = self.answered_at {
+                    self.money.answered(at);
+                }
+                None
+            }
+            Some(CallDone::Opened(Err(refusal))) => Some(refusal),
+            _ => {
+                self.take_back();
+                Some(Refusal::unavailable("nothing is known to be stored"))
+            }
+        };
+        match refusal {
+            Some(refusal) => {
+                self.row.done = true;
+                self.not_paid(&refusal);
+            }
+            None if self.end.is_some() => self.close_row(),
+            None => {
+                self.write_will();
+                self.tell_row();
+                if self.phase == Phase::Opening {
+                    self.ring_plan().await;
+                }
+            }
+        }
+    }
+
+    /// What may have been stored and is not known of ends at once.
+    fn take_back(&self) {
+        if let Some(id) = self.row.id {
+            let lost = CallChange::Lost(LostCalls::Named(vec![id]));
+            let _ = self.context.writer.tell_calls(vec![lost], |_| {});
+        }
+    }
+
+    /// The store does not take the call.
+    fn not_paid(&mut self, refusal: &Refusal) {
+        let code = refusal.code.as_str();
+        metrics::counter!("orbit_calls_refused_total", "code" => code).increment(1);
+        let (status, reason) = match refusal.code.http_status() {
+            402 => (StatusCode::PAYMENT_REQUIRED, EndReason::BalanceExhausted),
+            429 | 503 => (StatusCode::SERVICE_UNAVAILABLE, EndReason::Congestion),
+            500 => (StatusCode::SERVER_INTERNAL_ERROR, EndReason::CarrierError),
+            _ => (StatusCode::FORBIDDEN, EndReason::Forbidden),
+        };
+        let words = Some(code.to_owned());
+        let cause = Cause { q850: Some(u16::from(reason.q850())), words, ..Cause::default() };
+        let extra = Extra::default();
+        let caller = self.sides[0].unwrap_or_default();
+        self.command(caller, Command::Reject { status, cause: cause.clone(), extra });
+        let (at, by, status) = (At::now(), HangupBy::System, Some(status));
+        self.finish(End { at, reason, status, cause, by });
+    }
+
+    /// Rings whom the plan names.
+    async fn ring_plan(&mut self) {
+        let Some(plan) = self.plan.clone() else { return };
+        self.phase = Phase::Ringing;
+        let rounds = self.rounds(&plan).await;
+        self.ring = Ring::new(rounds, 1);
+        let mut wishes = Vec::new();
+        self.ring.begin(now(), &mut wishes);
+        self.wish(wishes).await;
+    }
+
+    /// A plan's places as those who can be rung.
+    pub(super) async fn rounds(&self, plan: &Plan) -> Vec<Round<Target>> {
+        let mut rounds = Vec::new();
+        for Step { places, order, ring } in &plan.steps {
+            let mut together = Vec::new();
+            for place in places {
+                let mut targets = self.targets(place, plan).await;
+                if *order == Order::InTurn && !targets.is_empty() {
+                    rounds.push(Round { targets, order: Order::Together, ring: *ring });
+                } else {
+                    together.append(&mut targets);
+                }
+            }
+            if !together.is_empty() {
+                rounds.push(Round { targets: together, order: *order, ring: *ring });
+            }
+        }
+        rounds
+    }
+
+    async fn targets(&self, place: &Place, plan: &Plan) -> Vec<Target> {
+        let free = Rated::free;
+        match place {
+            Place::Phone(phone) => {
+                let reached = self.context.registrar.find(phone.of.credential).await;
+                let way = |reached| Way::Contact { phone: Arc::clone(phone), reached };
+                reached.into_iter().map(|one| Target { way: way(one), rated: free() }).collect()
+            }
+            Place::Trunk { trunk, to } => {
+                let way = Way::Trunk { trunk: Arc::clone(trunk), to: to.clone() };
+                vec![Target { way, rated: free() }]
+            }
+            Place::Address { uri } => {
+                vec![Target { way: Way::Address { uri: uri.clone() }, rated: free() }]
+            }
+            Place::Public { number } => {
+                let tables = (&self.context.front.trunks, &self.context.emergency);
+                let asked = (number.as_str(), &plan.outward);
+                egress::ways(tables, plan.organization, asked, chance())
+            }
+        }
+    }
+
+    /// Does what the ring wants.
+    pub(super) async fn wish(&mut self, wishes: Vec<Wish<Target>>) {
+        let mut wishes: std::collections::VecDeque<_> = wishes.into();
+        while let Some(wish) = wishes.pop_front() {
+            match wish {
+                Wish::Dial { leg, target } => {
+                    if let Err(status) = self.dial(leg, &target).await {
+                        let mut more = Vec::new();
+                        self.ring.failed(now(), leg, Outcome::of(status), &mut more);
+                        wishes.extend(more);
+                    }
+                }
+                Wish::GiveUp { leg, cause } => self.give_up(leg, cause),
+                Wish::Over(outcome) => self.nobody(outcome),
+            }
+        }
+    }
+
+    async fn dial(&mut self, number: u8, target: &Target) -> Result<(), StatusCode> {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let Some(plan) = &self.plan else { return Err(unavailable) };
+        let dialled = target.invite(&plan.from, &plan.to, At::now()).ok_or(unavailable)?;
+        let (flow, follows) = match &dialled.reach {
+            Reach::Flow(flow) => (*flow, false),
+            Reach::Uri(uri) => {
+                let flow =
+                    reach::resolve(&self.wire, uri, self.context.tls.as_ref(), is_public).await;
+                (flow.ok_or(unavailable)?, true)
+            }
+            Reach::Target(target, is_ours) => {
+                let uri = target.to_string().into_bytes().into();
+                let trunks = &self.context.front.trunks;
+                let may = |address| *is_ours || trunks.allows(address);
+                let flow = reach::resolve(&self.wire, &uri, self.context.tls.as_ref(), may).await;
+                (flow.ok_or(unavailable)?, true)
+            }
+        };
+        let record = NewLeg {
+            kind: dialled.facts.kind,
+            direction: Direction::Outbound,
+            from: plan.from.number.as_deref(),
+            to: &dialled.facts.to,
+            party: Some(&dialled.facts.party),
+            trunk: dialled.facts.trunk.as_deref(),
+            rated: &target.rated,
+            now: At::now(),
+        };
+        let record = record.record();
+        let mut out = Vec::new();
+        let seals = dialled.seals || flow.kind() == Kind::Tls;
+        let sdp = self.offer_for(seals, dialled.seals, &dialled.codecs)?;
+        let outgoing = Outgoing {
+            settings: Arc::clone(&self.context.legs),
+            call_id: self.call_id(),
+            tag: format!("{:016x}", chance()),
+            contact: self.contact(flow),
+            seed: chance(),
+            uri: dialled.uri,
+            from: dialled.from,
+            to: dialled.to,
+            routes: dialled.routes,
+            max_forwards: self.max_forwards.saturating_sub(1).max(1),
+            sdp,
+            extra: dialled.extra,
+        };
+        let leg = Leg::outgoing(now(), outgoing, &mut out);
+        let client = dialled.client.map(|client| (client, proto_sip::digest::Attempt::default()));
+        let phone = match &target.way {
+            Way::Contact { phone, .. } => Some(Arc::clone(phone)),
+            _ => None,
+        };
+        let channel = dialled.channel;
+        self.add_leg(number, CallLeg { leg, flow, follows, record, client, channel, phone }, out);
+        Ok(())
+    }
+
+    /// What this callee is offered: its own codecs, sealed where it has to be or can be.
+    fn offer_for(
+        &mut self,
+        seals: bool,
+        must_seal: bool,
+        codecs: &[String],
+    ) -> Result<Option<Body>, StatusCode> {
+        let plain = self.offer.clone();
+        if self.transfer.is_some() || (!seals && codecs.is_empty()) {
+            return Ok(plain);
+        }
+        match (self.bridge.as_mut(), plain) {
+            (Some(bridge), Some(_)) => {
+                bridge.offer_to(seals && (must_seal || bridge.seals()), codecs).map(Some)
+            }
+            (_, plain) => Ok(plain),
+        }
+    }
+
+    /// A Call-ID of ours that falls on the shard of this call.
+    fn call_id(&self) -> String {
+        let inbox = self.wire.inbox();
+        let own = self.legs.first().map(|(_, leg)| inbox.shard_of(leg.leg.call_id()));
+        loop {
+            let call_id = format!("{:016x}{:016x}", chance(), chance());
+            if own.is_none_or(|own| inbox.shard_of(call_id.as_bytes()) == own) {
+                return call_id;
+            }
+        }
+    }
+}
+
+/// A key for sound that is sealed.
+fn key() -> MasterKey {
+    MasterKey::new(rand::rng().random())
+}

@@ -1,0 +1,339 @@
+//! What one side of a call is told becomes what the other side is asked: ringing, sound before the answer,
+//! the answer, offers and their answers, digits, transfers, the end.
+//!
+//! Pure. The legs keep the rules of SIP, each for itself; here is only which of them hears what of the
+//! other. While one side's offer is under way to the other, an offer of the other waits its turn (491).
+
+use proto_sip::StatusCode;
+use proto_sip::leg::{By, Cause, Command, Extra, Referred, Told};
+use proto_sip::sdp::Body;
+
+use super::media::Relay;
+use crate::media::Side;
+
+/// What is to be done, in this order.
+#[derive(Debug)]
+pub(super) enum Act {
+    Tell(Side, Command),
+    /// The relay is to be told what was agreed with a side.
+    Sound {
+        side: Side,
+        is_other_peer: bool,
+    },
+    Held(Side),
+    Resumed(Side),
+    /// A side wants the other one to talk to somebody else.
+    Transfer(Side, Box<Referred>),
+    /// A side has ended the call; the other was told.
+    Over {
+        side: Side,
+        by: By,
+        cause: Cause,
+    },
+}
+
+/// A branch of the call that was heard before it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Branch {
+    pub leg: u8,
+    pub fork: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Ringing,
+    /// The callee's 200 has an offer, and its answer comes with the caller's ACK.
+    Delayed,
+    Up,
+}
+
+/// Both sides of one call.
+#[derive(Debug)]
+pub(super) struct Bridge {
+    relay: Relay,
+    phase: Phase,
+    rang: Option<StatusCode>,
+    /// Whose sound the caller hears.
+    early: Option<Branch>,
+    /// Whose offer is under way to the other side.
+    asking: Option<Side>,
+    /// A side is to be offered what the other said last, when it has nothing else to answer.
+    resync: Option<Side>,
+    /// A side was given an offer of ours because it asked for one; its answer is news to the other.
+    gave: Option<Side>,
+    held: [bool; 2],
+}
+
+impl Bridge {
+    #[must_use]
+    pub(super) fn new(relay: Relay) -> Self {
+        Self {
+            relay,
+            phase: Phase::Ringing,
+            rang: None,
+            early: None,
+            asking: None,
+            resync: None,
+            gave: None,
+            held: [false, false],
+        }
+    }
+
+    #[must_use]
+    pub(super) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// What those who are called are offered; none if the caller leaves the offer to them.
+    pub(super) fn offer(&mut self, from_caller: Option<&Body>) -> Result<Option<Body>, StatusCode> {
+        from_caller.map(|body| self.relay.pass(Side::A, body)).transpose()
+    }
+
+    /// Whether the caller seals its sound.
+    #[must_use]
+    pub(super) fn seals(&self) -> bool {
+        self.relay.is_sealed(Side::A)
+    }
+
+    /// The caller's offer for a callee that speaks these codecs alone, or seals its sound.
+    pub(super) fn offer_to(&mut self, seal: bool, codecs: &[String]) -> Result<Body, StatusCode> {
+        self.relay.offer(seal, codecs)
+    }
+
+    /// Somebody who is called says how it goes. `alone`: nobody else is called.
+    pub(super) fn ringing(
+        &mut self,
+        branch: Branch,
+        status: StatusCode,
+        sdp: Option<&Body>,
+        alone: bool,
+        out: &mut Vec<Act>,
+    ) {
+        let is_first = self.early.is_none();
+        let may_speak = alone && self.relay.said(Side::B).is_some() && is_first;
+        let passed = sdp.filter(|_| may_speak).map(|sdp| self.relay.pass(Side::B, sdp));
+        if let Some(Ok(told)) = passed {
+            self.early = Some(branch);
+            self.rang = Some(StatusCode::SESSION_PROGRESS);
+            let status = StatusCode::SESSION_PROGRESS;
+            let (sdp, extra) = (Some(told), Extra::default());
+            out.push(tell(Side::A, Command::Ring { status, sdp, reliable: true, extra }));
+            self.sound(false, out);
+            return;
+        }
+        // An answer that is heard already is not rung over.
+        let status =
+            if status == StatusCode::SESSION_PROGRESS { StatusCode::RINGING } else { status };
+        if self.rang != Some(status) && is_first {
+            self.rang = Some(status);
+            let extra = Extra::default();
+            out.push(tell(Side::A, Command::Ring { status, sdp: None, reliable: false, extra }));
+        }
+    }
+
+    /// Somebody answers, and is the callee from now on.
+    pub(super) fn answered(
+        &mut self,
+        branch: Branch,
+        sdp: Option<&Body>,
+        is_offer: bool,
+        out: &mut Vec<Act>,
+    ) {
+        let extra = Extra::default();
+        if self.early == Some(branch) && !is_offer {
+            self.phase = Phase::Up;
+            out.push(tell(Side::A, Command::Answer { sdp: None, extra }));
+            return self.sound(false, out);
+        }
+        let told = sdp.ok_or(StatusCode::NOT_ACCEPTABLE_HERE);
+        let told = match told.and_then(|sdp| self.relay.pass(Side::B, sdp)) {
+            Ok(told) => told,
+            Err(status) => return Self::unfit(status, out),
+        };
+        if is_offer {
+            self.phase = Phase::Delayed;
+            out.push(tell(Side::A, Command::Answer { sdp: Some(told), extra }));
+            return;
+        }
+        self.phase = Phase::Up;
+        if self.early.is_some() {
+            // The caller has another branch's answer, and may have acknowledged it.
+            self.resync = Some(Side::A);
+            out.push(tell(Side::A, Command::Answer { sdp: None, extra }));
+        } else {
+            out.push(tell(Side::A, Command::Answer { sdp: Some(told), extra }));
+        }
+        self.sound(self.early.is_some(), out);
+    }
+
+    /// What was agreed cannot be relayed: nobody would hear anything.
+    fn unfit(status: StatusCode, out: &mut Vec<Act>) {
+        let cause = Cause { q850: Some(88), sip: Some(status.get()), words: None };
+        out.push(tell(Side::B, Command::End { cause: cause.clone() }));
+        let extra = Extra::default();
+        out.push(tell(Side::A, Command::Reject { status, cause: cause.clone(), extra }));
+        out.push(Act::Over { side: Side::B, by: By::Us, cause });
+    }
+
+    /// Both sides are there, and this one is told something.
+    pub(super) fn told(&mut self, side: Side, told: Told, out: &mut Vec<Act>) {
+        let other = side.other();
+        match told {
+            Told::Acknowledged => self.settle(side, out),
+            Told::Offered { sdp: Some(sdp) } => self.offered(side, &sdp, out),
+            Told::Offered { sdp: None } => self.wants_offer(side, out),
+            Told::OfferAnswered { sdp } => self.offer_answered(side, &sdp, out),
+            Told::OfferRefused { status } => {
+                if self.asking == Some(other) {
+                    self.asking = None;
+                    self.relay.restore();
+                    out.push(tell(other, Command::RefuseOffer { status }));
+                }
+                self.settle(side, out);
+            }
+            Told::OfferWithdrawn => {
+                if self.asking == Some(side) {
+                    self.asking = None;
+                    self.relay.restore();
+                    self.resync = Some(other);
+                }
+            }
+            Told::Info { content_type, body } => {
+                let content_type = String::from_utf8_lossy(&content_type).into_owned();
+                out.push(tell(other, Command::Info { content_type, body }));
+            }
+            Told::Referred(referred) => out.push(Act::Transfer(side, referred)),
+            Told::Ended { by, mut cause } => {
+                if by == By::Them {
+                    // Who hangs up without a word has cleared the call as usual.
+                    cause.q850.get_or_insert(16);
+                }
+                out.push(tell(other, Command::End { cause: cause.clone() }));
+                out.push(Act::Over { side, by, cause });
+            }
+            _ => {}
+        }
+    }
+
+    fn offered(&mut self, side: Side, sdp: &Body, out: &mut Vec<Act>) {
+        if self.phase != Phase::Up || self.asking.is_some() {
+            let status = StatusCode::REQUEST_PENDING;
+            return out.push(tell(side, Command::RefuseOffer { status }));
+        }
+        self.relay.remember();
+        match self.relay.pass(side, sdp) {
+            Ok(sdp) => {
+                self.asking = Some(side);
+                out.push(tell(side.other(), Command::Offer { sdp }));
+            }
+            Err(status) => {
+                self.relay.restore();
+                out.push(tell(side, Command::RefuseOffer { status }));
+            }
+        }
+    }
+
+    /// A side asks what there is to talk over: what the other one said last.
+    fn wants_offer(&mut self, side: Side, out: &mut Vec<Act>) {
+        let free = self.phase == Phase::Up && self.asking.is_none();
+        match free.then(|| self.relay.again(side.other())).flatten() {
+            Some(sdp) => {
+                self.gave = Some(side);
+                out.push(tell(side, Command::AnswerOffer { sdp }));
+            }
+            None => {
+                let status = StatusCode::REQUEST_PENDING;
+                out.push(tell(side, Command::RefuseOffer { status }));
+            }
+        }
+    }
+
+    fn offer_answered(&mut self, side: Side, sdp: &Body, out: &mut Vec<Act>) {
+        let other = side.other();
+        let is_delayed = self.phase == Phase::Delayed && side == Side::A;
+        if is_delayed || self.asking == Some(other) {
+            match self.relay.pass(side, sdp) {
+                Ok(sdp) => out.push(tell(other, Command::AnswerOffer { sdp })),
+                Err(status) if is_delayed => {
+                    let cause = Cause::sip(status);
+                    out.push(tell(Side::A, Command::End { cause: cause.clone() }));
+                    out.push(tell(Side::B, Command::End { cause: cause.clone() }));
+                    return out.push(Act::Over { side: Side::A, by: By::Us, cause });
+                }
+                Err(status) => out.push(tell(other, Command::RefuseOffer { status })),
+            }
+            (self.asking, self.phase) = (None, Phase::Up);
+            self.sound(false, out);
+            self.note_hold(other, out);
+        } else if self.gave == Some(side) {
+            self.gave = None;
+            self.offered_by_us(side, sdp, out);
+        } else {
+            self.relay.hear(side, sdp);
+            out.push(Act::Sound { side, is_other_peer: false });
+        }
+        self.settle(side, out);
+    }
+
+    /// A side answered an offer of ours with something new, which the other has to hear.
+    fn offered_by_us(&mut self, side: Side, sdp: &Body, out: &mut Vec<Act>) {
+        if let Ok(sdp) = self.relay.pass(side, sdp) {
+            out.push(tell(side.other(), Command::Offer { sdp }));
+        }
+        out.push(Act::Sound { side, is_other_peer: false });
+        self.note_hold(side, out);
+    }
+
+    /// A side has nothing under way: what it has missed is offered now.
+    fn settle(&mut self, side: Side, out: &mut Vec<Act>) {
+        if self.resync != Some(side) || self.asking.is_some() {
+            return;
+        }
+        self.resync = None;
+        if let Some(sdp) = self.relay.again(side.other()) {
+            out.push(tell(side, Command::Offer { sdp }));
+        }
+    }
+
+    /// What somebody new on this side is offered: what the other side said last.
+    pub(super) fn offer_to_new(&mut self, side: Side) -> Option<Body> {
+        self.relay.remember();
+        self.relay.again(side.other())
+    }
+
+    /// Nobody new came.
+    pub(super) fn keep(&mut self) {
+        self.relay.restore();
+    }
+
+    /// Somebody new is on this side, and the other one hears of it.
+    pub(super) fn replaced(&mut self, side: Side, sdp: Option<&Body>, out: &mut Vec<Act>) {
+        (self.asking, self.gave, self.resync) = (None, None, None);
+        self.held[usize::from(side == Side::B)] = false;
+        if let Some(Ok(sdp)) = sdp.map(|sdp| self.relay.pass(side, sdp)) {
+            out.push(tell(side.other(), Command::Offer { sdp }));
+        }
+        out.push(Act::Sound { side, is_other_peer: true });
+    }
+
+    fn sound(&self, is_other_peer: bool, out: &mut Vec<Act>) {
+        out.push(Act::Sound { side: Side::A, is_other_peer: false });
+        out.push(Act::Sound { side: Side::B, is_other_peer });
+    }
+
+    fn note_hold(&mut self, side: Side, out: &mut Vec<Act>) {
+        let holds = self.relay.holds(side);
+        let held = &mut self.held[usize::from(side == Side::B)];
+        if *held != holds {
+            *held = holds;
+            out.push(if holds { Act::Held(side) } else { Act::Resumed(side) });
+        }
+    }
+}
+
+fn tell(side: Side, command: Command) -> Act {
+    Act::Tell(side, command)
+}
+
+#[cfg(test)]
+mod tests;

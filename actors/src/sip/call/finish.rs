@@ -1,0 +1,183 @@
+//! How a call ends: its last word to the store, once, and what stays until the wire is quiet.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::clock::At;
+use model::voice::{CallStatus, EndReason};
+use proto_sip::leg::Command;
+use proto_sip::{Method, StatusCode};
+use store::lane::{CallChange, CallDone, Closing, Progress};
+
+use super::keeper::{AHEAD, Will};
+use super::record;
+use super::state::{CallState, End, Phase};
+use super::{CallMsg, Stored};
+use crate::media::Side;
+
+/// How long a call waits before it tells its end once more.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl CallState {
+    /// The call is over, for this reason. Everybody else who is still there is told.
+    pub(super) fn finish(&mut self, end: End) {
+        if self.end.is_some() {
+            return;
+        }
+        self.phase = Phase::Over;
+        let numbers: Vec<u8> = self.legs.iter().map(|(number, _)| *number).collect();
+        for number in numbers {
+            self.leg_ended(number, end.reason, end.status, &end.cause);
+            self.command(number, Command::End { cause: end.cause.clone() });
+        }
+        let answered = self.answered_at.is_some();
+        let outcome = if answered { "completed" } else { "failed" };
+        metrics::counter!(
+            "orbit_calls_ended_total", "outcome" => outcome, "reason" => end.reason.as_str()
+        )
+        .increment(1);
+        self.end = Some(end);
+        self.close_sound();
+    }
+
+    /// The relay says how it was; its ports are free. What it says comes before the row is closed.
+    fn close_sound(&mut self) {
+        let Some(session) = self.session.take() else { return self.close_row() };
+        self.context.keeper.unlisten(session.id());
+        let me = self.me.clone();
+        // A thread answers in microseconds; a call that ends must not wait for one that does not.
+        tokio::spawn(async move {
+            let report = session.close().await.ok().map(Box::new);
+            let _ = me.send_message(CallMsg::Quiet(report));
+        });
+    }
+
+    pub(super) fn quiet(&mut self, report: Option<&crate::media::Report>) {
+        for side in Side::BOTH {
+            let heard = report.map(|report| &report.legs[usize::from(side == Side::B)]);
+            let number = self.last_sides[usize::from(side == Side::B)];
+            let (Some(heard), Some(number)) = (heard, number) else { continue };
+            let live = self.legs.iter_mut().map(|(of, leg)| (*of, &mut leg.record));
+            let mut all = live.chain(self.records.iter_mut().map(|(of, record)| (*of, record)));
+            if let Some((_, record)) = all.find(|(of, _)| *of == number) {
+                record::heard(record, heard);
+            }
+        }
+        self.close_row();
+    }
+
+    /// The last word to the store, as soon as the call is known there.
+    pub(super) fn close_row(&mut self) {
+        if !self.row.asked {
+            self.row.done = true;
+        }
+        let (Some(key), Some(end), false) = (self.row.key, &self.end, self.row.closed) else {
+            return;
+        };
+        if self.session.is_some() {
+            return;
+        }
+        let legs = self.legs.iter().map(|(_, leg)| leg.record.clone());
+        let legs = self.records.iter().map(|(_, record)| record.clone()).chain(legs).collect();
+        let closing = Closing {
+            key,
+            at: end.at,
+            reason: end.reason,
+            sip_code: end.status.map(StatusCode::get).filter(|_| self.answered_at.is_none()),
+            q850: end.cause.q850.and_then(|cause| u8::try_from(cause).ok()),
+            by: end.by,
+            legs,
+            facts: None,
+            ladder: self.ladder.take(),
+        };
+        self.row.closed = true;
+        self.ask(CallChange::Close(Box::new(closing)), Stored::Closed);
+    }
+
+    pub(super) fn closed(&mut self, done: Option<&CallDone>) {
+        if done.is_none() {
+            tracing::warn!(call = ?self.row.key, "a call's end is not known to be stored; again");
+            self.row.closed = false;
+            self.me.send_after(AGAIN, || CallMsg::CloseAgain);
+            return;
+        }
+        self.row.done = true;
+        self.context.keeper.take(self.me.get_id());
+    }
+
+    /// The store is told how far the call has come.
+    pub(super) fn tell_row(&mut self) {
+        let Some(key) = self.row.key else { return };
+        if self.end.is_some() {
+            return;
+        }
+        if let Some(at) = self.rang_at
+            && !self.row.told_ringing
+            && !self.row.told_answered
+        {
+            self.row.told_ringing = true;
+            self.progress(key, at, CallStatus::Ringing, false);
+        }
+        if let Some((_, at)) = self.answered_at
+            && !self.row.told_answered
+        {
+            self.row.told_answered = true;
+            self.progress(key, at, CallStatus::InProgress, true);
+        }
+    }
+
+    fn progress(
+        &self,
+        key: model::carrier::MessageKey,
+        at: At,
+        status: CallStatus,
+        with_legs: bool,
+    ) {
+        let legs = || self.legs.iter().map(|(_, leg)| leg.record.clone()).collect();
+        let legs = with_legs.then(legs);
+        let (status, transport, facts) = (Some(status), None, None);
+        let progress = Progress { key, at, status, legs, transport, facts };
+        self.ask(CallChange::Progress(Box::new(progress)), Stored::Noted);
+    }
+
+    /// What the supervisor does if this actor fails.
+    pub(super) fn write_will(&mut self) {
+        let (Some(key), None) = (self.row.key, &self.end) else { return };
+        let answered = self.answered_at.is_some();
+        let legs = self.legs.iter().map(|(_, leg)| leg.record.clone()).collect();
+        let numbers = self.sides.into_iter().flatten().filter(|_| answered);
+        let byes = numbers.filter_map(|number| self.last_bye(number)).collect();
+        let shard = self.shard.clone();
+        let will = Will { key, answered, legs, shard, byes };
+        self.context.keeper.write(self.me.get_id(), will);
+    }
+
+    fn last_bye(&self, number: u8) -> Option<(crate::sip::flow::Flow, Bytes)> {
+        let (_, leg) = self.legs.iter().find(|(of, _)| *of == number)?;
+        let mut dialog = leg.leg.dialog()?.clone();
+        let (seq, bye) = dialog.request(&Method::Bye);
+        let text = bye.finish().ok()?;
+        let own = format!("CSeq: {seq} BYE");
+        let later = format!("CSeq: {} BYE", seq.saturating_add(AHEAD));
+        let text = std::str::from_utf8(&text).ok()?.replacen(&own, &later, 1);
+        Some((leg.flow, Bytes::from(text)))
+    }
+}
+
+impl Will {
+    /// How the call of this will is closed.
+    #[must_use]
+    pub fn closing(&self, at: At) -> Closing {
+        Closing {
+            key: self.key,
+            at,
+            reason: EndReason::NodeLost,
+            sip_code: None,
+            q850: None,
+            by: model::voice::HangupBy::System,
+            legs: self.legs.clone(),
+            facts: None,
+            ladder: None,
+        }
+    }
+}

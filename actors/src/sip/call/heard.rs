@@ -1,0 +1,259 @@
+//! What comes from the wire, and what the legs tell of it.
+
+use model::clock::At;
+use model::voice::{EndReason, HangupBy};
+use proto_sip::StatusCode;
+use proto_sip::leg::{self, By, Cause, Challenged, Command, Extra, Failure, Input, Loss, Told};
+
+use super::bridge::Branch;
+use super::record;
+use super::ring::Outcome;
+use super::state::{CallState, End, Phase, chance, now};
+use super::{Heard, Stored};
+use crate::media::{Event, Side};
+use proto_sip::transaction;
+
+impl CallState {
+    pub(super) fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Request { leg, id, flow, message } => {
+                self.came(flow, &message);
+                self.moved(leg, flow);
+                self.step(leg, Input::Request { id, message });
+            }
+            Heard::Ack { leg, flow, message } => {
+                self.came(flow, &message);
+                self.step(leg, Input::Ack(message));
+            }
+            Heard::Cancelled { invite, cause } => self.step(0, Input::Cancelled { invite, cause }),
+            Heard::Response { leg, tag, flow, message } => {
+                self.came(flow, &message);
+                self.ring.heard(leg);
+                self.step(leg, Input::Response { tag, message });
+            }
+            Heard::Failed { leg, tag, why } => {
+                let why = match why {
+                    transaction::Failure::TimedOut => Loss::TimedOut,
+                    _ => Loss::Transport,
+                };
+                self.step(leg, Input::Failed { tag, why });
+            }
+        }
+    }
+
+    /// A telephone that has moved is spoken to where it speaks from.
+    fn moved(&mut self, number: u8, flow: crate::sip::flow::Flow) {
+        if let Some(leg) = self.leg(number).filter(|leg| !leg.follows) {
+            leg.flow = flow;
+        }
+    }
+
+    pub(super) async fn stored(&mut self, stored: Stored) {
+        match stored {
+            Stored::Opened(done) => self.opened(done).await,
+            Stored::Noted(_) => {}
+            Stored::Renewed(done) => self.renewed(done),
+            Stored::Closed(done) => self.closed(done.as_ref()),
+        }
+    }
+
+    pub(super) fn sound(&mut self, _side: Side, event: Event) {
+        match event {
+            Event::Silent => self.hang_up(HangupBy::System, EndReason::MediaTimeout),
+            Event::Broken => self.hang_up(HangupBy::System, EndReason::CarrierError),
+            Event::FirstPacket
+            | Event::Latched(_)
+            | Event::Stranger(_)
+            | Event::Pressed(_)
+            | Event::Released(..)
+            | Event::DigitsSent
+            | Event::Played => {}
+        }
+    }
+
+    /// One thing that a leg tells.
+    pub(super) async fn take(&mut self, number: u8, told: Told) {
+        if let Some(transfer) = &self.transfer
+            && transfer.is_about(number)
+        {
+            return self.take_of_new(number, told).await;
+        }
+        if let Told::Ended { cause, .. } = &told
+            && self.left_in_transfer(number, cause)
+        {
+            return;
+        }
+        let side = match self.sides {
+            [Some(caller), _] if caller == number => Some(Side::A),
+            [_, Some(callee)] if callee == number => Some(Side::B),
+            _ => None,
+        };
+        match (side, told) {
+            (Some(Side::A), Told::Invited { sdp, replaces: _ }) => self.invited(sdp).await,
+            (Some(_), Told::Challenged(challenged)) => self.challenged(number, &challenged),
+            (Some(side), told) if self.phase == Phase::Up => self.bridged(side, told).await,
+            (Some(Side::A), Told::Ended { by, cause }) => self.gave_up(by, cause).await,
+            (Some(side), told) => self.early(side, told).await,
+            (None, told) => self.called(number, told).await,
+        }
+    }
+
+    /// A caller who is not answered yet does something.
+    async fn early(&mut self, side: Side, told: Told) {
+        match told {
+            Told::Offered { .. } => {
+                let status = StatusCode::REQUEST_PENDING;
+                if let Some(number) = self.sides[usize::from(side == Side::B)] {
+                    self.command(number, Command::RefuseOffer { status });
+                }
+            }
+            other => self.bridged(side, other).await,
+        }
+    }
+
+    /// The caller does not wait any longer.
+    async fn gave_up(&mut self, by: By, cause: Cause) {
+        let mut wishes = Vec::new();
+        self.ring.stop(&cause, &mut wishes);
+        self.wish(wishes).await;
+        let (reason, by) = match by {
+            By::Them => (EndReason::Canceled, HangupBy::Caller),
+            _ => (EndReason::CarrierError, HangupBy::System),
+        };
+        let status = Some(StatusCode::REQUEST_TERMINATED);
+        self.finish(End { at: At::now(), reason, status, cause, by });
+    }
+
+    /// Somebody who is rung tells something.
+    async fn called(&mut self, number: u8, told: Told) {
+        match told {
+            Told::Ringing { fork, status, sdp } => {
+                self.rang(number);
+                let alone = self.ring.live() == 1;
+                let branch = Branch { leg: number, fork };
+                let mut acts = Vec::new();
+                if let Some(bridge) = &mut self.bridge {
+                    bridge.ringing(branch, status, sdp.as_ref(), alone, &mut acts);
+                }
+                self.act(acts).await;
+            }
+            Told::Answered { fork, sdp, is_offer } => {
+                self.answered(Branch { leg: number, fork }, sdp.as_ref(), is_offer).await;
+            }
+            Told::Challenged(challenged) => self.challenged(number, &challenged),
+            Told::Failed(failure) => self.not_answered(number, &failure).await,
+            Told::Redirected { status, .. } => {
+                let outcome = Outcome { cause: Cause::q850(23), ..Outcome::of(status) };
+                self.leg_ended(number, EndReason::Unallocated, Some(status), &outcome.cause);
+                let gone = Outcome::of(StatusCode::TEMPORARILY_UNAVAILABLE);
+                self.failed(number, gone).await;
+            }
+            Told::Ended { by: _, cause } => {
+                self.leg_ended(number, EndReason::Canceled, None, &cause);
+                self.failed(number, Outcome::of(StatusCode::REQUEST_TERMINATED)).await;
+            }
+            Told::Offered { .. } => {
+                let status = StatusCode::REQUEST_PENDING;
+                self.command(number, Command::RefuseOffer { status });
+            }
+            _ => {}
+        }
+    }
+
+    fn rang(&mut self, number: u8) {
+        let at = At::now();
+        if let Some(leg) = self.leg(number) {
+            record::rang(&mut leg.record, at);
+        }
+        if let Some(caller) = self.sides[0].and_then(|caller| self.leg(caller)) {
+            record::rang(&mut caller.record, at);
+        }
+        self.rang_at.get_or_insert(at);
+        self.tell_row();
+    }
+
+    async fn not_answered(&mut self, number: u8, failure: &Failure) {
+        let status = failure.status;
+        let reason = match failure.cause.q850.and_then(|cause| u8::try_from(cause).ok()) {
+            // 4xx without words of its own says enough; a cause behind 5xx says more.
+            Some(cause) if status.get() >= 500 && status.get() < 600 => EndReason::of_q850(cause),
+            _ => EndReason::of_sip(status.get()),
+        };
+        self.leg_ended(number, reason, Some(status), &failure.cause);
+        let (cause, retry_after_s) = (failure.cause.clone(), failure.retry_after_s);
+        self.failed(number, Outcome { status, cause, retry_after_s }).await;
+    }
+
+    async fn failed(&mut self, number: u8, outcome: Outcome) {
+        let mut wishes = Vec::new();
+        self.ring.failed(now(), number, outcome, &mut wishes);
+        self.wish(wishes).await;
+    }
+
+    pub(super) fn leg_ended(
+        &mut self,
+        number: u8,
+        reason: EndReason,
+        status: Option<StatusCode>,
+        cause: &Cause,
+    ) {
+        let at = At::now();
+        if let Some(leg) = self.leg(number) {
+            record::ended(&mut leg.record, at, reason, status, cause);
+            leg.channel = None;
+        }
+    }
+
+    /// A leg is not rung any longer.
+    pub(super) fn give_up(&mut self, number: u8, cause: Cause) {
+        let elsewhere = cause.sip == Some(200);
+        let reason = if elsewhere { EndReason::Canceled } else { EndReason::NoAnswer };
+        self.leg_ended(number, reason, None, &cause);
+        self.command(number, Command::End { cause });
+    }
+
+    /// Nobody answers: the caller hears why.
+    pub(super) fn nobody(&mut self, outcome: Outcome) {
+        if self.transfer.is_some() {
+            return self.nobody_new(&outcome);
+        }
+        self.fail(outcome, HangupBy::Callee);
+    }
+
+    pub(super) fn fail(&mut self, outcome: Outcome, by: HangupBy) {
+        let reason = EndReason::of_sip(outcome.status.get());
+        let mut cause = outcome.cause;
+        cause.q850.get_or_insert(u16::from(reason.q850()));
+        let mut extra = Extra::default();
+        if let Some(retry) = outcome.retry_after_s {
+            let _ = extra.add("Retry-After", retry.to_string().as_str());
+        }
+        // A refusal of a carrier's is about us, not about who called us.
+        let status = match outcome.status.get() {
+            401 | 407 => StatusCode::SERVICE_UNAVAILABLE,
+            _ => outcome.status,
+        };
+        let caller = self.sides[0].unwrap_or_default();
+        self.command(caller, Command::Reject { status, cause: cause.clone(), extra });
+        self.finish(End { at: At::now(), reason, status: Some(status), cause, by });
+    }
+
+    /// A request of ours is to prove who we are: only a carrier that gave us a password hears it.
+    pub(super) fn challenged(&mut self, number: u8, challenged: &Challenged) {
+        let cnonce = format!("{:016x}", chance());
+        let answer = self.leg(number).and_then(|leg| {
+            let (client, attempt) = leg.client.as_mut()?;
+            leg::credentials(challenged, client, attempt, &cnonce).ok()
+        });
+        match answer {
+            Some(answer) => {
+                let (header, value, tag) = (answer.header, answer.value, challenged.tag);
+                self.command(number, Command::Authorize { tag, header, value });
+            }
+            None => {
+                let cause = Cause { q850: Some(21), ..Cause::sip(challenged.status) };
+                self.command(number, Command::End { cause });
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The messages of a call as they came and went, for who has to find out why it failed.
+//!
+//! Each is packed as it is seen, without what is secret (`model::voice::pack`), so that no more is kept in
+//! memory than is stored. Requests of ours are kept without the Via that the transaction adds; what is
+//! repeated by timers is not seen here.
+
+use model::clock::At;
+use model::voice::{LADDER_MESSAGES_MAX, LadderMessage, pack};
+
+use super::super::flow::Flow;
+
+/// Octets of one call that are kept.
+const OCTETS_MAX: usize = 48 * 1_024;
+
+#[derive(Debug, Default)]
+pub(super) struct Ladder {
+    packed: Vec<u8>,
+    count: usize,
+}
+
+impl Ladder {
+    pub(super) fn came(&mut self, now: At, flow: Flow, octets: &[u8]) {
+        self.add(now, true, flow, octets);
+    }
+
+    pub(super) fn went(&mut self, now: At, flow: Flow, octets: &[u8]) {
+        self.add(now, false, flow, octets);
+    }
+
+    fn add(&mut self, at: At, inbound: bool, flow: Flow, octets: &[u8]) {
+        if self.count >= LADDER_MESSAGES_MAX || self.packed.len() + octets.len() > OCTETS_MAX {
+            return;
+        }
+        self.count += 1;
+        let flow = format!("{} {}", flow.kind().as_str(), flow.peer());
+        let octets = octets.to_vec();
+        self.packed.extend(pack(&[LadderMessage { at, inbound, flow, octets, cut: false }]));
+    }
+
+    /// What is to be stored, if anything.
+    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
+        let packed = std::mem::take(&mut self.packed);
+        (!packed.is_empty()).then_some(packed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::voice::unpack;
+
+    #[test]
+    fn a_ladder_is_kept_in_order_and_has_an_end() {
+        let mut ladder = Ladder::default();
+        let flow = Flow::udp(0, ([192, 0, 2, 7], 5_060).into());
+        ladder.came(
+            At(1),
+            flow,
+            b"INVITE sip:a SIP/2.0\r\nAuthorization: Digest response=\"abc\"\r\n\r\n",
+        );
+        ladder.went(At(2), flow, b"SIP/2.0 180 Ringing\r\n\r\n");
+        for _ in 0..1_000 {
+            ladder.went(At(3), flow, &[b'x'; 1_000]);
+        }
+        let packed = ladder.take().unwrap();
+        assert!(packed.len() <= OCTETS_MAX + 1_000);
+        let kept = unpack(&packed);
+        assert_eq!(kept[0].title(), "INVITE");
+        assert!(kept[0].inbound && !kept[1].inbound && kept.len() < LADDER_MESSAGES_MAX);
+        assert!(!String::from_utf8_lossy(&kept[0].octets).contains("abc"));
+        assert_eq!(ladder.take(), None);
+    }
+}

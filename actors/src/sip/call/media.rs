@@ -1,0 +1,394 @@
+//! Descriptions on their way through the call: what one side says, with our relay's ports in the place
+//! of its own, and what the relay is told once both have agreed.
+//!
+//! One stream of audio is relayed; all others are refused and keep their place. Lines that nobody here
+//! understands leave as they came. Keys do not: each side that seals its packets (RFC 4568) has keys with
+//! us alone, and the other side may speak in the clear.
+
+use std::net::SocketAddr;
+
+use proto_media::srtp::sdes::Crypto;
+use proto_media::srtp::{MasterKey, Suite};
+use proto_sip::StatusCode;
+use proto_sip::sdp::relay::Anchor;
+use proto_sip::sdp::{Body, Codec, Direction, Limits, Media, Sdp};
+
+use crate::media::{Encoding, Format, Keys, RemoteMedia, Side};
+
+/// What leads to somebody else than us, or promises what the relay does not do.
+const STRIPPED: [&str; 5] = ["fingerprint", "setup", "msid", "ssrc", "identity"];
+
+/// Where the relay takes the packets of each side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Local {
+    pub a: SocketAddr,
+    pub b: SocketAddr,
+}
+
+/// What both sides said, and what they were told.
+#[derive(Debug)]
+pub(super) struct Relay {
+    local: Local,
+    /// The number of our sessions in `o=`; the versions go up with each description.
+    session: u64,
+    versions: [u64; 2],
+    /// Codecs that may be spoken; empty for any.
+    allowed: Vec<Codec>,
+    /// What we seal with towards each side that seals.
+    keys: [MasterKey; 2],
+    /// What each side that seals said of its keys.
+    sealed: [Option<Crypto>; 2],
+    said: [Option<Body>; 2],
+    heard: [Option<Body>; 2],
+    /// What both were before the offer that is under way.
+    before: Option<([Option<Body>; 2], [Option<Body>; 2])>,
+}
+
+fn index(side: Side) -> usize {
+    match side {
+        Side::A => 0,
+        Side::B => 1,
+    }
+}
+
+impl Relay {
+    #[must_use]
+    pub(super) fn new(
+        local: Local,
+        session: u64,
+        allowed: Vec<Codec>,
+        keys: [MasterKey; 2],
+    ) -> Self {
+        Self {
+            local,
+            session,
+            versions: [1, 1],
+            allowed,
+            keys,
+            sealed: [None, None],
+            said: [None, None],
+            heard: [None, None],
+            before: None,
+        }
+    }
+
+    /// Something is offered that may come to nothing.
+    pub(super) fn remember(&mut self) {
+        self.before = Some((self.said.clone(), self.heard.clone()));
+    }
+
+    /// It came to nothing.
+    pub(super) fn restore(&mut self) {
+        if let Some((said, heard)) = self.before.take() {
+            (self.said, self.heard) = (said, heard);
+        }
+    }
+
+    /// What `from` says, as the other side is to hear it; or why it cannot be relayed.
+    pub(super) fn pass(&mut self, from: Side, body: &Body) -> Result<Body, StatusCode> {
+        self.pass_sealed(from, body, false)
+    }
+
+    /// The same, sealed if the other side has not said otherwise.
+    pub(super) fn pass_sealed(
+        &mut self,
+        from: Side,
+        body: &Body,
+        seal: bool,
+    ) -> Result<Body, StatusCode> {
+        let refused = StatusCode::NOT_ACCEPTABLE_HERE;
+        let mut sdp =
+            Sdp::parse(body.as_bytes(), &Limits::default()).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let audio = audio(&sdp).ok_or(refused)?;
+        if !self.allowed.is_empty() && sdp.keep_codecs(audio, &self.allowed) == 0 {
+            return Err(refused);
+        }
+        let to = from.other();
+        let local = self.local(to);
+        let others: Vec<usize> =
+            sdp.open_streams().map(|(at, _)| at).filter(|at| *at != audio).collect();
+        others.into_iter().for_each(|at| sdp.refuse(at));
+        let rtcp = local.port().checked_add(1);
+        sdp.anchor(audio, &Anchor { ip: local.ip(), rtp: local.port(), rtcp });
+        sdp.strip(audio, &STRIPPED);
+        let crypto = crypto_of(&sdp.media[audio]);
+        if sdp.media[audio].is_secure() && crypto.is_none() {
+            return Err(refused);
+        }
+        self.sealed[index(from)] = crypto;
+        let lines: Vec<String> = self.own_crypto(to, seal).iter().map(Crypto::value).collect();
+        sdp.seal(audio, &lines);
+        let version = &mut self.versions[index(to)];
+        sdp.set_origin(self.session + index(to) as u64, *version, local.ip());
+        *version += 1;
+        let told = Body::from(&sdp);
+        self.heard[index(from)] = Some(body.clone());
+        self.said[index(to)] = Some(told.clone());
+        Ok(told)
+    }
+
+    /// What a side said last, for the other one anew: as an offer after something else has changed.
+    pub(super) fn again(&mut self, from: Side) -> Option<Body> {
+        let last = self.heard[index(from)].clone()?;
+        self.pass(from, &last).ok()
+    }
+
+    /// What the caller said, for somebody who speaks these codecs alone, or seals.
+    pub(super) fn offer(&mut self, seal: bool, codecs: &[String]) -> Result<Body, StatusCode> {
+        let refused = StatusCode::NOT_ACCEPTABLE_HERE;
+        let last = self.heard[index(Side::A)].clone().ok_or(refused)?;
+        let own: Vec<Codec> = codecs.iter().filter_map(|name| codec(name)).collect();
+        let all = if own.is_empty() {
+            self.allowed.clone()
+        } else {
+            std::mem::replace(&mut self.allowed, own)
+        };
+        let passed = self.pass_sealed(Side::A, &last, seal);
+        self.allowed = all;
+        passed
+    }
+
+    /// What a side said, where nothing has to be passed on.
+    pub(super) fn hear(&mut self, from: Side, body: &Body) {
+        self.heard[index(from)] = Some(body.clone());
+    }
+
+    /// What was last said to a side.
+    #[must_use]
+    pub(super) fn said(&self, to: Side) -> Option<&Body> {
+        self.said[index(to)].as_ref()
+    }
+
+    /// What has come of the exchange with a side, for the relay; `None` while it is not complete.
+    #[must_use]
+    pub(super) fn remote(&self, side: Side, is_other_peer: bool) -> Option<RemoteMedia> {
+        let read =
+            |body: &Option<Body>| Sdp::parse(body.as_ref()?.as_bytes(), &Limits::default()).ok();
+        let (ours, theirs) = (read(&self.said[index(side)])?, read(&self.heard[index(side)])?);
+        let at = audio(&ours)?;
+        let (mine, media) = (ours.media.get(at)?, theirs.media.get(at)?);
+        let transport = theirs.transport(media);
+        let open = media.is_open();
+        // An older hold says where by an address of nowhere: that is what `meant` reads.
+        let direction = if open { theirs.meant(media) } else { Direction::Inactive };
+        Some(RemoteMedia {
+            rtp: transport.rtp.filter(|_| open),
+            rtcp: transport.rtcp.filter(|_| open),
+            rtcp_mux: transport.mux && ours.transport(mine).mux,
+            receive: formats(mine),
+            send: formats(media),
+            sends: direction.sends(),
+            receives: direction.receives(),
+            srtp: self.sealed[index(side)].as_ref().filter(|_| mine.is_secure()).map(|theirs| {
+                Keys {
+                    suite: theirs.suite,
+                    ours: self.keys[index(side)].clone(),
+                    theirs: theirs.key.clone(),
+                }
+            }),
+            is_other_peer,
+        })
+    }
+
+    /// The codec that is spoken to a side.
+    #[must_use]
+    pub(super) fn codec(&self, side: Side) -> Option<String> {
+        let body = self.heard[index(side)].as_ref()?;
+        let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok()?;
+        let media = sdp.media.get(audio(&sdp)?)?;
+        media.codecs().into_iter().find(Codec::is_sound).map(|codec| codec.name.to_string())
+    }
+
+    /// Whether a side does not want to hear, or to be heard.
+    #[must_use]
+    pub(super) fn holds(&self, side: Side) -> bool {
+        let read = |body: &Body| {
+            let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok()?;
+            let media = sdp.media.get(audio(&sdp)?)?;
+            let direction = sdp.meant(media);
+            Some(!(direction.sends() && direction.receives()))
+        };
+        self.heard[index(side)].as_ref().and_then(read).unwrap_or(false)
+    }
+
+    /// Whether a side seals its packets.
+    #[must_use]
+    pub(super) fn is_sealed(&self, side: Side) -> bool {
+        self.sealed[index(side)].is_some()
+    }
+
+    /// Our line for a side that seals, under the tag and the suite that it chose.
+    fn own_crypto(&self, to: Side, seal: bool) -> Option<Crypto> {
+        let (tag, suite) = match &self.sealed[index(to)] {
+            Some(theirs) => (theirs.tag, theirs.suite),
+            None if seal => (1, Suite::AesCm128HmacSha1_80),
+            None => return None,
+        };
+        Some(Crypto { tag, suite, key: self.keys[index(to)].clone(), lifetime: None })
+    }
+
+    fn local(&self, side: Side) -> SocketAddr {
+        match side {
+            Side::A => self.local.a,
+            Side::B => self.local.b,
+        }
+    }
+}
+
+/// A codec that is relayed, by its name.
+fn codec(name: &str) -> Option<Codec> {
+    let plain = |payload_type| Codec::new(payload_type, name, 8_000);
+    match name {
+        "PCMU" => Some(plain(0)),
+        "PCMA" => Some(plain(8)),
+        "G722" => Some(plain(9)),
+        "opus" => Some(Codec { channels: 2, ..Codec::new(96, name, 48_000) }),
+        _ => None,
+    }
+}
+
+/// The keys of a stream that is sealed: the first line that we can do.
+fn crypto_of(media: &Media) -> Option<Crypto> {
+    let mut lines = media.crypto().filter(|_| media.is_secure());
+    lines.find_map(|line| Crypto::parse(line).ok())
+}
+
+/// The stream that is relayed: the first of audio.
+fn audio(sdp: &Sdp) -> Option<usize> {
+    let fits = |media: &Media| media.kind() == proto_sip::sdp::Kind::Audio && media.is_rtp();
+    sdp.open_streams().find(|(_, media)| fits(media)).map(|(at, _)| at)
+}
+
+fn formats(media: &Media) -> Vec<Format> {
+    media.codecs().iter().map(format).collect()
+}
+
+fn format(codec: &Codec) -> Format {
+    use proto_media::g711::Law;
+    let is = |name: &str| codec.name.eq_ignore_ascii_case(name);
+    let encoding = if is("PCMU") && codec.clock_hz == 8_000 {
+        Encoding::G711(Law::Mu)
+    } else if is("PCMA") && codec.clock_hz == 8_000 {
+        Encoding::G711(Law::A)
+    } else if codec.is_events() {
+        Encoding::Events { clock_hz: codec.clock_hz }
+    } else if is("CN") {
+        Encoding::ComfortNoise
+    } else {
+        Encoding::Other { name: codec.name.as_str().into(), clock_hz: codec.clock_hz }
+    };
+    Format { payload_type: codec.payload_type, encoding }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const OFFER: &str = "v=0\r\no=alice 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n\
+        a=group:BUNDLE 0 1\r\nm=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\
+        a=rtcp:4001\r\na=x-own:kept\r\nm=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n";
+
+    fn keys() -> [MasterKey; 2] {
+        [MasterKey::new([1; 30]), MasterKey::new([2; 30])]
+    }
+
+    fn relay() -> Relay {
+        let local = |port| SocketAddr::from(([198, 51, 100, 1], port));
+        Relay::new(Local { a: local(20_000), b: local(30_000) }, 7, Vec::new(), keys())
+    }
+
+    fn body(text: &str) -> Body {
+        Body::new(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn text(body: &Body) -> String {
+        String::from_utf8(body.as_bytes().to_vec()).unwrap()
+    }
+
+    fn answer(direction: &str) -> Body {
+        body(&format!(
+            "v=0\r\no=bob 1 1 IN IP4 203.0.113.9\r\ns=-\r\nc=IN IP4 203.0.113.9\r\nt=0 0\r\n\
+             m=audio 5000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n{direction}\
+             m=video 0 RTP/AVP 96\r\n"
+        ))
+    }
+
+    #[test]
+    fn what_is_passed_on_leads_to_us_and_nowhere_else() {
+        let mut relay = relay();
+        let told = text(&relay.pass(Side::A, &body(OFFER)).unwrap());
+        assert!(told.contains("m=audio 30000 RTP/AVP 0 8 101") && told.contains("a=x-own:kept"));
+        assert!(told.contains("m=video 0 "), "{told}");
+        for gone in ["192.0.2.7", "4001", "BUNDLE", "alice"] {
+            assert!(!told.contains(gone), "{gone} in {told}");
+        }
+        let back = text(&relay.pass(Side::B, &answer("")).unwrap());
+        assert!(back.contains("m=audio 20000 RTP/AVP 8 101") && !back.contains("203.0.113.9"));
+    }
+
+    #[test]
+    fn the_relay_is_told_what_both_sides_said() {
+        let mut relay = relay();
+        relay.pass(Side::A, &body(OFFER)).unwrap();
+        assert!(relay.remote(Side::A, false).is_none() && relay.remote(Side::B, false).is_none());
+        relay.pass(Side::B, &answer("a=sendonly\r\n")).unwrap();
+        let (a, b) = (relay.remote(Side::A, false).unwrap(), relay.remote(Side::B, true).unwrap());
+        assert_eq!(a.rtp, Some(SocketAddr::from(([192, 0, 2, 7], 4_000))));
+        assert_eq!(a.rtcp, Some(SocketAddr::from(([192, 0, 2, 7], 4_001))));
+        assert_eq!(a.receive.len(), 2);
+        assert_eq!(a.send.len(), 3);
+        assert!(a.sends && a.receives);
+        assert_eq!(b.rtp, Some(SocketAddr::from(([203, 0, 113, 9], 5_000))));
+        assert!(b.sends && !b.receives && b.is_other_peer);
+        assert_eq!(relay.codec(Side::B).as_deref(), Some("PCMA"));
+        assert!(relay.holds(Side::B) && !relay.holds(Side::A));
+    }
+
+    #[test]
+    fn each_description_is_a_new_version() {
+        let mut relay = relay();
+        let first = relay.pass(Side::A, &body(OFFER)).unwrap();
+        let second = relay.again(Side::A).unwrap();
+        assert_ne!(first, second);
+        assert!(text(&second).contains("o=- 8 2 IN IP4 198.51.100.1"), "{}", text(&second));
+    }
+
+    #[test]
+    fn each_side_that_seals_has_keys_with_us_alone() {
+        let mut relay = relay();
+        let theirs = Crypto {
+            tag: 3,
+            suite: Suite::AesCm128HmacSha1_32,
+            key: MasterKey::new([9; 30]),
+            lifetime: None,
+        };
+        let sealed = OFFER.replace("m=audio 4000 RTP/AVP", "m=audio 4000 RTP/SAVP").replace(
+            "a=rtcp:4001",
+            &format!("a=crypto:1 UNKNOWN inline:x\r\na=crypto:{}", theirs.value()),
+        );
+        let told = text(&relay.pass(Side::A, &body(&sealed)).unwrap());
+        assert!(told.contains("RTP/AVP 0") && !told.contains("crypto"), "{told}");
+        assert!(relay.is_sealed(Side::A) && !relay.is_sealed(Side::B));
+        let back = text(&relay.pass(Side::B, &answer("")).unwrap());
+        assert!(back.contains("RTP/SAVP 8"), "{back}");
+        assert!(back.contains("a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:"), "{back}");
+        let a = relay.remote(Side::A, false).unwrap().srtp.unwrap();
+        assert_eq!((a.ours, a.theirs), (MasterKey::new([1; 30]), MasterKey::new([9; 30])));
+        assert_eq!(relay.remote(Side::B, false).unwrap().srtp, None);
+        let both = text(&relay.pass_sealed(Side::A, &body(&sealed), true).unwrap());
+        assert!(both.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"), "{both}");
+    }
+
+    #[test]
+    fn what_cannot_be_relayed_is_refused() {
+        let mut relay = relay();
+        let sealed = OFFER.replace("m=audio 4000 RTP/AVP", "m=audio 4000 RTP/SAVP");
+        assert_eq!(relay.pass(Side::A, &body(&sealed)), Err(StatusCode::NOT_ACCEPTABLE_HERE));
+        assert_eq!(relay.pass(Side::A, &body("x")), Err(StatusCode::BAD_REQUEST));
+        let only = vec![Codec::new(9, "G722", 8_000)];
+        let local = |port| SocketAddr::from(([198, 51, 100, 1], port));
+        let mut strict = Relay::new(Local { a: local(2), b: local(4) }, 7, only, keys());
+        assert_eq!(strict.pass(Side::A, &body(OFFER)), Err(StatusCode::NOT_ACCEPTABLE_HERE));
+    }
+}

@@ -1,0 +1,169 @@
+//! One call: a leg to who calls, legs to who is called, the sound between them, and what it costs.
+//!
+//! calls ─ Call       this file: the mailbox; temporary, one per call
+//!
+//! front     who calls, by digest or by address
+//! dial      whom a plan rings; `egress` alone leaves for the public network; `reach` finds ways
+//! ring      pure: whom to ring when, who wins, whose refusal is passed on
+//! bridge    pure: what one side is told becomes what the other is asked
+//! media     pure: descriptions with our relay's ports in them
+//! money     pure: when more has to be put aside, and when the call ends for want of it
+//! record    what is known of each leg; `ladder` its messages
+//! table     which call a message is for; `keeper` what outlives a call that fails
+//! state, begin, heard, acts, finish    the actor's state and what it does with each thing that happens
+//!
+//! Legs, ring, bridge and money are machines that the actor steps; it alone knows sockets, time and the
+//! store. When it dies its legs are lost without a word: the supervisor says goodbye to both ends by what
+//! `keeper` has, and bills what was talked. The relay closes with its handle.
+
+mod acts;
+mod begin;
+mod bridge;
+mod dial;
+mod egress;
+mod finish;
+mod front;
+mod heard;
+mod keeper;
+mod ladder;
+mod media;
+mod money;
+mod reach;
+mod record;
+mod ring;
+mod state;
+pub mod table;
+mod transfer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use model::emergency::Emergency;
+use model::voice::{Bounds, EndReason, HangupBy, VoiceRates};
+use proto_sip::leg::Settings as LegSettings;
+use proto_sip::sdp::Codec;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use store::lane::CallDone;
+
+pub use front::{Front, FrontParts};
+pub use keeper::{Keeper, Will};
+pub use table::{Begin, CallTable, Heard};
+
+use super::dialplan::numbers::Numbers;
+use super::registrar::RegistrarHandle;
+use super::transport::Wire;
+use crate::media::{Event, Media, Notice, Report, Side};
+use crate::smpp::tls::Tls;
+use crate::writer::WriterHandle;
+use state::CallState;
+
+/// What a call is told.
+#[derive(Debug)]
+pub enum CallMsg {
+    /// From its shard.
+    Heard(Heard),
+    /// (self) What the store said.
+    Stored(Stored),
+    /// From its relay.
+    Sound(Side, Event),
+    /// (self) The relay has let go, and says how it was.
+    Quiet(Option<Box<Report>>),
+    /// It has to end.
+    HangUp { by: HangupBy, reason: EndReason },
+    /// (self) Its end was not known to be stored.
+    CloseAgain,
+    /// (self) Something is due.
+    Tick,
+}
+
+/// What was asked of the store, with its answer; `None`: there was none.
+#[derive(Debug)]
+pub enum Stored {
+    Opened(Option<CallDone>),
+    Noted(Option<CallDone>),
+    Renewed(Option<CallDone>),
+    Closed(Option<CallDone>),
+}
+
+/// What calls share. Numbers, prices and bounds may be changed while calls go on.
+pub struct Context {
+    /// The sockets of this life of SIP.
+    pub wire: Box<dyn Fn() -> Option<Wire> + Send + Sync>,
+    pub front: Front,
+    pub registrar: RegistrarHandle,
+    pub numbers: ArcSwap<Numbers>,
+    pub rates: Arc<VoiceRates>,
+    pub bounds: Bounds,
+    pub emergency: Emergency,
+    /// How trunks over TLS are known.
+    pub tls: Option<Tls>,
+    pub media: Media,
+    pub notices: tokio::sync::mpsc::Sender<Notice>,
+    pub writer: WriterHandle,
+    pub keeper: Keeper,
+    pub legs: Arc<LegSettings>,
+    pub limits: Limits,
+}
+
+/// How long calls may take, and what they may speak.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub ring: Duration,
+    pub duration: Duration,
+    /// Empty for any.
+    pub codecs: Vec<Codec>,
+    pub ladder: bool,
+}
+
+/// The behaviour.
+pub struct Call;
+
+/// A call that begins.
+pub struct CallArgs {
+    pub context: Arc<Context>,
+    pub begin: Begin,
+}
+
+impl Actor for Call {
+    type Msg = CallMsg;
+    type State = CallState;
+    type Arguments = CallArgs;
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<CallMsg>,
+        args: CallArgs,
+    ) -> Result<CallState, ActorProcessingErr> {
+        CallState::new(me, args)
+    }
+
+    async fn post_start(
+        &self,
+        _me: ActorRef<CallMsg>,
+        state: &mut CallState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.begin().await;
+        state.settle().await;
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _me: ActorRef<CallMsg>,
+        message: CallMsg,
+        state: &mut CallState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            CallMsg::Heard(heard) => state.heard(heard),
+            CallMsg::Stored(stored) => state.stored(stored).await,
+            CallMsg::Sound(side, event) => state.sound(side, event),
+            CallMsg::HangUp { by, reason } => state.hang_up(by, reason),
+            CallMsg::Quiet(report) => state.quiet(report.as_deref()),
+            CallMsg::CloseAgain => state.close_row(),
+            CallMsg::Tick => state.tick().await,
+        }
+        state.settle().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,385 @@
+//! Whom a call rings, and for how long: targets at once or in turn, until one answers or none is left.
+//!
+//! Pure: it is told what became of each leg and says which to dial and which to give up. The first that
+//! answers wins and all others are given up. A carrier that cannot take a call (503, 408, nothing at all in
+//! four seconds) gives way to the next; any other answer of a carrier is the answer. When nobody answers, the
+//! best refusal is passed on, RFC 3261 §16.7.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use proto_sip::StatusCode;
+use proto_sip::leg::Cause;
+
+use crate::sip::dialplan::Order;
+
+/// Legs that one call dials in its life.
+pub(super) const LEGS_MAX: u8 = 48;
+/// A carrier that has said nothing for so long is not there.
+const SILENCE: Duration = Duration::from_secs(4);
+
+/// Targets that belong together.
+#[derive(Clone, Debug)]
+pub(super) struct Round<T> {
+    pub targets: Vec<T>,
+    pub order: Order,
+    /// How long each may ring; together: how long all may.
+    pub ring: Duration,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wish<T> {
+    Dial {
+        leg: u8,
+        target: T,
+    },
+    GiveUp {
+        leg: u8,
+        cause: Cause,
+    },
+    /// Nobody is left.
+    Over(Outcome),
+}
+
+/// Why nobody answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub status: StatusCode,
+    pub cause: Cause,
+    pub retry_after_s: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    leg: u8,
+    /// It has said anything.
+    heard: bool,
+    silence_at: Instant,
+    until: Instant,
+}
+
+/// The rounds of one call.
+#[derive(Debug)]
+pub(super) struct Ring<T> {
+    rounds: VecDeque<Round<T>>,
+    /// What is left of this round.
+    waiting: VecDeque<T>,
+    order: Order,
+    ring: Duration,
+    live: Vec<Attempt>,
+    next_leg: u8,
+    best: Option<Outcome>,
+    done: bool,
+}
+
+impl Outcome {
+    #[must_use]
+    pub(super) fn of(status: StatusCode) -> Self {
+        Self { status, cause: Cause::default(), retry_after_s: None }
+    }
+
+    /// Less is better to pass on.
+    fn rank(&self) -> u16 {
+        match self.status.get() {
+            code @ 600.. => code - 600,
+            486 => 100,
+            408 => 350,
+            code @ 400..500 => 200 + (code - 400),
+            503 => 500,
+            code => code,
+        }
+    }
+}
+
+impl<T> Ring<T> {
+    /// Rounds to go through; legs are numbered from `first_leg` on.
+    #[must_use]
+    pub(super) fn new(rounds: Vec<Round<T>>, first_leg: u8) -> Self {
+        Self {
+            rounds: rounds.into(),
+            waiting: VecDeque::new(),
+            order: Order::Together,
+            ring: Duration::ZERO,
+            live: Vec::new(),
+            next_leg: first_leg,
+            best: None,
+            done: false,
+        }
+    }
+
+    /// Goes on where there is somebody to dial and nobody to wait for.
+    pub(super) fn begin(&mut self, now: Instant, out: &mut Vec<Wish<T>>) {
+        self.go_on(now, out);
+    }
+
+    /// A leg was heard of: it is there.
+    pub(super) fn heard(&mut self, leg: u8) {
+        if let Some(attempt) = self.live.iter_mut().find(|attempt| attempt.leg == leg) {
+            attempt.heard = true;
+        }
+    }
+
+    /// A leg has the call: all others are given up. `false`: it came too late.
+    pub(super) fn answered(&mut self, leg: u8, out: &mut Vec<Wish<T>>) -> bool {
+        if self.done || !self.live.iter().any(|attempt| attempt.leg == leg) {
+            return false;
+        }
+        self.live.retain(|attempt| attempt.leg != leg);
+        let cause = Cause {
+            sip: Some(200),
+            words: Some("Call completed elsewhere".to_owned()),
+            ..Cause::default()
+        };
+        self.stop(&cause, out);
+        true
+    }
+
+    /// A leg is over without an answer.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        leg: u8,
+        outcome: Outcome,
+        out: &mut Vec<Wish<T>>,
+    ) {
+        let before = self.live.len();
+        self.live.retain(|attempt| attempt.leg != leg);
+        if self.done || before == self.live.len() {
+            return;
+        }
+        let gives_way = matches!(outcome.status.get(), 408 | 503);
+        if self.order == Order::Failover && !gives_way {
+            self.waiting.clear();
+            self.rounds.clear();
+        }
+        self.note(outcome);
+        self.go_on(now, out);
+    }
+
+    /// The call is not wanted any more.
+    pub(super) fn stop(&mut self, cause: &Cause, out: &mut Vec<Wish<T>>) {
+        self.done = true;
+        self.rounds.clear();
+        self.waiting.clear();
+        let live = self.live.drain(..);
+        out.extend(live.map(|attempt| Wish::GiveUp { leg: attempt.leg, cause: cause.clone() }));
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<Wish<T>>) {
+        let hunts = self.order == Order::Failover;
+        let is_late = |attempt: &Attempt| {
+            attempt.until <= now || hunts && !attempt.heard && attempt.silence_at <= now
+        };
+        let late = self.live.iter().filter(|attempt| is_late(attempt));
+        let late: Vec<(u8, bool)> = late.map(|attempt| (attempt.leg, attempt.heard)).collect();
+        for (leg, heard) in late {
+            let silent = hunts && !heard;
+            let status =
+                if silent { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::REQUEST_TIMEOUT };
+            out.push(Wish::GiveUp { leg, cause: Cause::q850(if silent { 38 } else { 19 }) });
+            self.failed(now, leg, Outcome::of(status), out);
+        }
+    }
+
+    #[must_use]
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let hunts = self.order == Order::Failover;
+        let due = |attempt: &Attempt| {
+            if hunts && !attempt.heard {
+                attempt.silence_at.min(attempt.until)
+            } else {
+                attempt.until
+            }
+        };
+        self.live.iter().map(due).min()
+    }
+
+    /// The number of the next leg.
+    #[must_use]
+    pub(super) fn next_leg(&self) -> u8 {
+        self.next_leg
+    }
+
+    /// Legs that ring.
+    #[must_use]
+    pub(super) fn live(&self) -> usize {
+        self.live.len()
+    }
+
+    fn note(&mut self, outcome: Outcome) {
+        if self.best.as_ref().is_none_or(|best| outcome.rank() < best.rank()) {
+            self.best = Some(outcome);
+        }
+    }
+
+    fn go_on(&mut self, now: Instant, out: &mut Vec<Wish<T>>) {
+        while self.live.is_empty() && !self.done {
+            if self.waiting.is_empty() {
+                match self.rounds.pop_front() {
+                    Some(round) => {
+                        self.waiting = round.targets.into();
+                        (self.order, self.ring) = (round.order, round.ring);
+                        continue;
+                    }
+                    None => return self.give_up(out),
+                }
+            }
+            let count = if self.order == Order::Together { self.waiting.len() } else { 1 };
+            for target in self.waiting.drain(..count) {
+                if self.next_leg >= LEGS_MAX {
+                    break;
+                }
+                let leg = self.next_leg;
+                self.next_leg += 1;
+                self.live.push(Attempt {
+                    leg,
+                    heard: false,
+                    silence_at: now + SILENCE,
+                    until: now + self.ring,
+                });
+                out.push(Wish::Dial { leg, target });
+            }
+        }
+    }
+
+    fn give_up(&mut self, out: &mut Vec<Wish<T>>) {
+        self.done = true;
+        let none = || Outcome::of(StatusCode::TEMPORARILY_UNAVAILABLE);
+        let mut outcome = self.best.take().unwrap_or_else(none);
+        // Who rang and was not answered is not there; to the caller that is no timeout of its request.
+        if outcome.status == StatusCode::REQUEST_TIMEOUT {
+            outcome = Outcome { cause: Cause::q850(19), ..none() };
+        }
+        out.push(Wish::Over(outcome));
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
+mod tests {
+    use super::*;
+
+    struct Bench {
+        ring: Ring<char>,
+        start: Instant,
+        out: Vec<Wish<char>>,
+    }
+
+    fn bench(rounds: &[(&str, Order)]) -> Bench {
+        let round = |(targets, order): &(&str, Order)| Round {
+            targets: targets.chars().collect(),
+            order: *order,
+            ring: Duration::from_secs(60),
+        };
+        let start = Instant::now();
+        let mut ring = Ring::new(rounds.iter().map(round).collect(), 1);
+        let mut out = Vec::new();
+        ring.begin(start, &mut out);
+        Bench { ring, start, out }
+    }
+
+    impl Bench {
+        fn dialled(&mut self) -> String {
+            let dialled = self.out.drain(..).filter_map(|wish| match wish {
+                Wish::Dial { target, .. } => Some(target),
+                _ => None,
+            });
+            dialled.collect()
+        }
+
+        fn fail(&mut self, leg: u8, status: u16) {
+            let outcome = Outcome::of(StatusCode::new(status).unwrap());
+            self.ring.failed(self.start, leg, outcome, &mut self.out);
+        }
+
+        fn at(&mut self, seconds: u64) {
+            self.ring.tick(self.start + Duration::from_secs(seconds), &mut self.out);
+        }
+
+        fn over(&mut self) -> Option<u16> {
+            self.out.drain(..).find_map(|wish| match wish {
+                Wish::Over(outcome) => Some(outcome.status.get()),
+                _ => None,
+            })
+        }
+    }
+
+    #[test]
+    fn the_first_that_answers_has_the_call_and_the_others_are_given_up() {
+        let mut bench = bench(&[("abc", Order::Together)]);
+        assert_eq!(bench.dialled(), "abc");
+        assert!(bench.ring.answered(2, &mut bench.out));
+        let given_up: Vec<u8> = bench
+            .out
+            .drain(..)
+            .map(|wish| match wish {
+                Wish::GiveUp { leg, .. } => leg,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(given_up, [1, 3]);
+        assert!(!bench.ring.answered(3, &mut bench.out));
+        bench.fail(3, 487);
+        assert!(bench.out.is_empty() && bench.ring.deadline().is_none());
+    }
+
+    #[test]
+    fn the_best_refusal_is_passed_on() {
+        let mut together = bench(&[("abc", Order::Together)]);
+        for (leg, status) in [(1, 503), (2, 486)] {
+            together.fail(leg, status);
+            assert_ne!(together.over(), Some(status));
+        }
+        together.fail(3, 480);
+        assert_eq!(together.over(), Some(486));
+        let mut declined = bench(&[("ab", Order::Together)]);
+        declined.fail(1, 486);
+        declined.fail(2, 603);
+        assert_eq!(declined.over(), Some(603));
+        assert_eq!(bench(&[]).over(), Some(480));
+    }
+
+    #[test]
+    fn those_in_turn_ring_one_after_the_other() {
+        let mut bench = bench(&[("ab", Order::InTurn), ("c", Order::Together)]);
+        assert_eq!(bench.dialled(), "a");
+        bench.at(60);
+        assert!(matches!(bench.out[0], Wish::GiveUp { leg: 1, .. }));
+        assert_eq!(bench.dialled(), "b");
+        bench.fail(2, 603);
+        assert_eq!(bench.dialled(), "c");
+        bench.fail(3, 408);
+        assert_eq!(bench.over(), Some(603));
+    }
+
+    #[test]
+    fn a_carrier_that_cannot_gives_way_and_one_that_will_not_does_not() {
+        let mut hunt = bench(&[("abcd", Order::Failover)]);
+        assert_eq!(hunt.dialled(), "a");
+        hunt.fail(1, 503);
+        assert_eq!(hunt.dialled(), "b");
+        hunt.at(3);
+        assert!(hunt.out.is_empty());
+        hunt.at(4);
+        assert_eq!(hunt.dialled(), "c");
+        hunt.ring.heard(3);
+        hunt.at(30);
+        assert!(hunt.out.is_empty());
+        hunt.fail(3, 486);
+        assert_eq!(hunt.over(), Some(486));
+    }
+
+    #[test]
+    fn a_call_dials_so_many_legs_and_no_more() {
+        let many: String = std::iter::repeat_n('x', 100).collect();
+        let mut bench = bench(&[(&many, Order::InTurn)]);
+        for leg in 1..200 {
+            bench.fail(leg, 486);
+        }
+        let dialled = bench.out.iter().filter(|w| matches!(w, Wish::Dial { .. })).count();
+        assert_eq!(dialled, usize::from(LEGS_MAX) - 1);
+        assert_eq!(bench.over(), Some(486));
+    }
+}

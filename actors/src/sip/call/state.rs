@@ -1,0 +1,349 @@
+//! The state of a call's actor: its legs and machines, and how they are stepped.
+//!
+//! Each leg's orders go to the shard at once; what a leg tells waits in a queue until `settle` has taken
+//! all of it, since one thing told may step another leg.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use model::carrier::MessageKey;
+use model::clock::At;
+use model::id::PublicId;
+use model::voice::{EndReason, HangupBy, Leg as Record};
+use proto_sip::digest::{Attempt, Client};
+use proto_sip::header::Reason;
+use proto_sip::leg::{Cause, Command, Input, Leg, Output, Told};
+use proto_sip::sdp::Body;
+use proto_sip::transaction::ServerId;
+use proto_sip::{Message, StatusCode};
+use ractor::{ActorProcessingErr, ActorRef};
+use rand::RngExt as _;
+use tokio::task::JoinHandle;
+
+use super::bridge::Bridge;
+use super::dial::Target;
+use super::ladder::Ladder;
+use super::money::Money;
+use super::ring::Ring;
+use super::table::{Seat, mark};
+use super::transfer::Transfer;
+use super::{Begin, CallArgs, CallMsg, Context};
+use crate::media::Session;
+use crate::sip::credentials::Credential;
+use crate::sip::dialplan::{Caller, Plan};
+use crate::sip::flow::Flow;
+use crate::sip::shard::{Request, ShardMsg};
+use crate::sip::transport::Wire;
+use crate::sip::trunks::Channel;
+
+/// One leg with what the call knows of it.
+pub(super) struct CallLeg {
+    pub(super) leg: Leg<ServerId>,
+    pub(super) flow: Flow,
+    /// Requests go to where its dialog says, not back to where it was last heard from.
+    pub(super) follows: bool,
+    pub(super) record: Record,
+    pub(super) client: Option<(Client, Attempt)>,
+    pub(super) channel: Option<Channel>,
+    /// The telephone at its other end, if it is one.
+    pub(super) phone: Option<Arc<Credential>>,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nobody is rung.
+    Beginning,
+    /// The store is asked for money, before anybody is rung.
+    Opening,
+    Ringing,
+    Up,
+    Over,
+}
+
+/// Why and when a call ended.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) at: At,
+    pub(super) reason: EndReason,
+    pub(super) status: Option<StatusCode>,
+    pub(super) cause: Cause,
+    pub(super) by: HangupBy,
+}
+
+/// What the store knows of the call.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    pub(super) id: Option<PublicId>,
+    pub(super) asked: bool,
+    pub(super) key: Option<MessageKey>,
+    /// Ringing, and answered, as it was told.
+    pub(super) told_ringing: bool,
+    pub(super) told_answered: bool,
+    pub(super) closed: bool,
+    /// There is nothing to close: it was never opened, or the store has closed it.
+    pub(super) done: bool,
+}
+
+pub struct CallState {
+    pub(super) context: Arc<Context>,
+    pub(super) me: ActorRef<CallMsg>,
+    pub(super) shard: ActorRef<ShardMsg>,
+    pub(super) wire: Wire,
+    pub(super) seat: Seat,
+    pub(super) begin: Option<(ServerId, Flow, Message)>,
+    pub(super) caller: Option<Caller>,
+    pub(super) plan: Option<Plan>,
+    pub(super) phase: Phase,
+    /// Those that have not ended, by their number; 0 is who called.
+    pub(super) legs: Vec<(u8, CallLeg)>,
+    /// Records of those that have.
+    pub(super) records: Vec<(u8, Record)>,
+    /// Who is on the side of the caller, and who on the other.
+    pub(super) sides: [Option<u8>; 2],
+    /// The same of a call that is over.
+    pub(super) last_sides: [Option<u8>; 2],
+    pub(super) told: VecDeque<(u8, Told)>,
+    pub(super) ring: Ring<Target>,
+    pub(super) bridge: Option<Bridge>,
+    /// What those who are called are offered.
+    pub(super) offer: Option<Body>,
+    pub(super) session: Option<Session>,
+    pub(super) money: Money,
+    pub(super) began: Instant,
+    pub(super) rang_at: Option<At>,
+    pub(super) answered_at: Option<(Instant, At)>,
+    pub(super) transfer: Option<Transfer>,
+    /// A leg that is not of the call any more, and when it is hung up.
+    pub(super) leaving: Option<(u8, Instant)>,
+    pub(super) row: Row,
+    pub(super) end: Option<End>,
+    pub(super) ladder: Ladder,
+    pub(super) max_forwards: u8,
+    timer: Option<(Instant, JoinHandle<Result<(), ractor::MessagingErr<CallMsg>>>)>,
+    out: Vec<Output<ServerId>>,
+}
+
+impl Drop for CallState {
+    fn drop(&mut self) {
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+        if let Some(session) = &self.session {
+            self.context.keeper.unlisten(session.id());
+        }
+    }
+}
+
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// What nobody guesses.
+pub(super) fn chance() -> u64 {
+    rand::rng().random()
+}
+
+impl CallState {
+    pub(super) fn new(me: ActorRef<CallMsg>, args: CallArgs) -> Result<Self, ActorProcessingErr> {
+        let CallArgs { context, begin } = args;
+        let Begin { shard, id, flow, message, seat } = begin;
+        let wire = (context.wire)().ok_or("SIP rests")?;
+        seat.live(me.clone());
+        Ok(Self {
+            context,
+            me,
+            shard,
+            wire,
+            seat,
+            begin: Some((id, flow, message)),
+            caller: None,
+            plan: None,
+            phase: Phase::Beginning,
+            legs: Vec::new(),
+            records: Vec::new(),
+            sides: [None, None],
+            last_sides: [None, None],
+            told: VecDeque::new(),
+            ring: Ring::new(Vec::new(), 1),
+            bridge: None,
+            offer: None,
+            session: None,
+            money: Money::default(),
+            began: now(),
+            rang_at: None,
+            answered_at: None,
+            transfer: None,
+            leaving: None,
+            row: Row::default(),
+            end: None,
+            ladder: Ladder::default(),
+            max_forwards: 70,
+            timer: None,
+            out: Vec::new(),
+        })
+    }
+
+    pub(super) fn leg(&mut self, number: u8) -> Option<&mut CallLeg> {
+        self.legs.iter_mut().find(|(of, _)| *of == number).map(|(_, leg)| leg)
+    }
+
+    /// Adds a leg whose first orders are in `out`.
+    pub(super) fn add_leg(&mut self, number: u8, leg: CallLeg, out: Vec<Output<ServerId>>) {
+        let (call_id, tag) = (leg.leg.call_id().clone(), leg.leg.local_tag().to_owned());
+        self.seat.bind(number, &call_id, &tag);
+        self.legs.push((number, leg));
+        self.out = out;
+        self.obey(number);
+    }
+
+    /// Steps a leg, and does what it orders.
+    pub(super) fn step(&mut self, number: u8, input: Input<ServerId>) {
+        let mut out = std::mem::take(&mut self.out);
+        if let Some(leg) = self.leg(number) {
+            leg.leg.step(now(), input, &mut out);
+        }
+        self.out = out;
+        self.obey(number);
+    }
+
+    pub(super) fn command(&mut self, number: u8, command: Command) {
+        self.step(number, Input::Command(command));
+    }
+
+    fn obey(&mut self, number: u8) {
+        let mut out = std::mem::take(&mut self.out);
+        for order in out.drain(..) {
+            self.order(number, order);
+        }
+        self.out = out;
+    }
+
+    fn order(&mut self, number: u8, order: Output<ServerId>) {
+        let call = self.seat.number();
+        let message = match order {
+            Output::Told(told) => return self.told.push_back((number, told)),
+            Output::Respond { id, octets } => {
+                self.went(number, &octets);
+                ShardMsg::Respond(vec![(id, octets)])
+            }
+            Output::Request { tag, octets, target } => {
+                let Some(flow) = self.flow_to(number, &target) else { return };
+                self.went(number, &octets);
+                let mark = mark(call, number, tag);
+                ShardMsg::Request(Request { flow, mark, octets })
+            }
+            Output::Ack { octets, target } => {
+                let Some(flow) = self.flow_to(number, &target) else { return };
+                self.went(number, &octets);
+                ShardMsg::Ack { flow, octets }
+            }
+            Output::Cancel { tag, cause } => {
+                ShardMsg::Cancel { mark: mark(call, number, tag), reasons: reasons(&cause) }
+            }
+        };
+        // A shard that is gone is a wire on which nothing moves: the legs' timers end the call.
+        let _ = self.shard.send_message(message);
+    }
+
+    /// The way of a leg's next request: back to where it is heard from, or for carriers to the address
+    /// that its dialog names, if that is one.
+    fn flow_to(&mut self, number: u8, target: &Bytes) -> Option<Flow> {
+        let wire = self.wire.clone();
+        let leg = self.leg(number)?;
+        if leg.follows
+            && let Some(address) = super::reach::literal(target, leg.flow)
+            && let Some(flow) = wire.find(leg.flow.kind(), address)
+        {
+            leg.flow = flow;
+        }
+        Some(leg.flow)
+    }
+
+    fn went(&mut self, number: u8, octets: &Bytes) {
+        if !self.context.limits.ladder {
+            return;
+        }
+        if let Some(flow) = self.leg(number).map(|leg| leg.flow) {
+            self.ladder.went(At::now(), flow, octets);
+        }
+    }
+
+    pub(super) fn came(&mut self, flow: Flow, message: &Message) {
+        if self.context.limits.ladder {
+            self.ladder.came(At::now(), flow, message.raw());
+        }
+    }
+
+    /// Takes all that was told, then waits for what comes next.
+    pub(super) async fn settle(&mut self) {
+        while let Some((number, told)) = self.told.pop_front() {
+            self.take(number, told).await;
+        }
+        self.forget_legs();
+        if self.is_done() {
+            self.me.stop(None);
+            return;
+        }
+        self.arm();
+    }
+
+    /// Legs that are over and quiet go; their records stay.
+    fn forget_legs(&mut self) {
+        let gone: Vec<usize> =
+            (0..self.legs.len()).filter(|at| self.legs[*at].1.leg.is_over()).collect();
+        for at in gone.into_iter().rev() {
+            let (number, leg) = self.legs.remove(at);
+            self.seat.unbind(&leg.leg.call_id().clone(), leg.leg.local_tag());
+            self.sides.iter_mut().filter(|side| **side == Some(number)).for_each(|s| *s = None);
+            self.records.push((number, leg.record));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.phase == Phase::Over && self.legs.is_empty() && self.row.done
+    }
+
+    fn arm(&mut self) {
+        let legs = self.legs.iter().filter_map(|(_, leg)| leg.leg.deadline());
+        let longest = self.answered_at.map(|(at, _)| at + self.context.limits.duration);
+        let longest = longest.filter(|_| self.phase == Phase::Up);
+        let money = self.money.deadline().filter(|_| self.phase == Phase::Up);
+        let leaving = self.leaving.map(|(_, at)| at);
+        let others = [self.ring.deadline(), money, longest, leaving];
+        let Some(due) = legs.chain(others.into_iter().flatten()).min() else { return };
+        if let Some((armed, timer)) = &self.timer {
+            if *armed <= due && !timer.is_finished() {
+                return;
+            }
+            timer.abort();
+        }
+        let wait = due.saturating_duration_since(now());
+        self.timer = Some((due, self.me.send_after(wait, || CallMsg::Tick)));
+    }
+
+    /// Something may be due.
+    pub(super) async fn tick(&mut self) {
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+        let moment = now();
+        let due = |(_, leg): &&(u8, CallLeg)| leg.leg.deadline().is_some_and(|at| at <= moment);
+        let due: Vec<u8> = self.legs.iter().filter(due).map(|(number, _)| *number).collect();
+        for number in due {
+            self.step(number, Input::Tick);
+        }
+        self.leaving_due(moment);
+        self.ring_due(moment).await;
+        self.money_due(moment);
+    }
+}
+
+fn reasons(cause: &Cause) -> Vec<Reason> {
+    let words = cause.words.as_deref().unwrap_or_default();
+    let q850 = cause.q850.map(|number| Reason::new("Q.850", number, words));
+    let sip = cause.sip.map(|number| Reason::new("SIP", number, words));
+    q850.into_iter().chain(sip).collect()
+}

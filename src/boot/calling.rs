@@ -1,0 +1,69 @@
+//! Calls as the settings want them: who may call, where calls leave, what they cost and how long they take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::media::Media;
+use actors::sip::call::{CallTable, Context as Calling, Front, FrontParts, Keeper, Limits};
+use actors::sip::dialplan::numbers::Numbers;
+use actors::sip::trunks::Trunks;
+use actors::smpp::tls::{Tls, Trust};
+use proto_sip::leg::Settings as Legs;
+use supervisors::calls::CallsArgs;
+use supervisors::sip::SipArgs;
+use tokio::sync::{Mutex, mpsc};
+
+use super::{Settings, VoiceRates, WriterHandle};
+
+/// What relays may say before it is heard.
+const NOTICES_MAX: usize = 4_096;
+
+/// The calls of a switch whose SIP is made of these.
+pub(super) fn calls(
+    settings: &Settings,
+    sip: &SipArgs,
+    (table, trunks): (CallTable, Trunks),
+    writer: &WriterHandle,
+    (rates, media): (Arc<VoiceRates>, Media),
+) -> CallsArgs {
+    let (said, notices) = mpsc::channel(NOTICES_MAX);
+    let handle = sip.handle.clone();
+    let voice = &settings.voice;
+    let context = Calling {
+        wire: Box::new(move || handle.wire()),
+        front: Front::new(FrontParts {
+            trunks,
+            credentials: sip.credentials.clone(),
+            nonces: sip.nonces.clone(),
+            algorithms: sip.algorithms.clone(),
+            domain: Arc::clone(&sip.domain),
+        }),
+        registrar: sip.registrar.clone(),
+        numbers: Arc::new(Numbers::default()).into(),
+        rates,
+        bounds: voice.bounds(settings.limits.profile),
+        emergency: settings.emergency.matcher(),
+        tls: Tls::new(Trust::Machine).ok(),
+        media,
+        notices: said,
+        writer: writer.clone(),
+        keeper: Keeper::default(),
+        legs: Arc::new(Legs {
+            agent: String::from("Orbit"),
+            session_s: settings.sip.session_timer_s,
+            ..Legs::default()
+        }),
+        limits: Limits {
+            ring: Duration::from_secs(voice.ring_timeout_s),
+            duration: Duration::from_secs(voice.max_duration_s),
+            codecs: Vec::new(),
+            ladder: voice.ladder_days > 0,
+        },
+    };
+    CallsArgs {
+        context: Arc::new(context),
+        table,
+        checkpoint: voice.checkpoint(),
+        notices: Arc::new(Mutex::new(notices)),
+    }
+}
