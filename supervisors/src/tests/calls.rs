@@ -179,6 +179,7 @@ fn context(
         port_max: 40_000,
         port_rest: Duration::ZERO,
         timeout: Duration::ZERO,
+        networks: Networks::parse(&["127.0.0.0/8"]).unwrap_or_default(),
         orders_max: 100,
         rtcp_interval: Duration::ZERO,
         recorder_queue: 10,

@@ -191,12 +191,10 @@ impl Bridge {
                 }
                 self.settle(side, out);
             }
-            Told::OfferWithdrawn => {
-                if self.asking == Some(side) {
-                    self.asking = None;
-                    self.relay.restore();
-                    self.resync = Some(other);
-                }
+            Told::OfferWithdrawn if self.asking == Some(side) => {
+                self.asking = None;
+                self.relay.restore();
+                self.resync = Some(other);
             }
             Told::Info { content_type, body } => {
                 let content_type = String::from_utf8_lossy(&content_type).into_owned();

@@ -38,11 +38,14 @@ pub(super) struct Relay {
     keys: [MasterKey; 2],
     /// What each side that seals said of its keys.
     sealed: [Option<Crypto>; 2],
-    said: [Option<Body>; 2],
-    heard: [Option<Body>; 2],
+    said: Both,
+    heard: Both,
     /// What both were before the offer that is under way.
-    before: Option<([Option<Body>; 2], [Option<Body>; 2])>,
+    before: Option<(Both, Both)>,
 }
+
+/// What the sides said, or were told.
+type Both = [Option<Body>; 2];
 
 fn index(side: Side) -> usize {
     match side {

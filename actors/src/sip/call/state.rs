@@ -18,7 +18,7 @@ use proto_sip::leg::{Cause, Command, Input, Leg, Output, Told};
 use proto_sip::sdp::Body;
 use proto_sip::transaction::ServerId;
 use proto_sip::{Message, StatusCode};
-use ractor::{ActorProcessingErr, ActorRef};
+use ractor::{ActorProcessingErr, ActorRef, MessagingErr};
 use rand::RngExt as _;
 use tokio::task::JoinHandle;
 
@@ -122,9 +122,12 @@ pub struct CallState {
     pub(super) end: Option<End>,
     pub(super) ladder: Ladder,
     pub(super) max_forwards: u8,
-    timer: Option<(Instant, JoinHandle<Result<(), ractor::MessagingErr<CallMsg>>>)>,
+    timer: Option<(Instant, Timer)>,
     out: Vec<Output<ServerId>>,
 }
+
+/// A tick on its way.
+type Timer = JoinHandle<Result<(), MessagingErr<CallMsg>>>;
 
 impl Drop for CallState {
     fn drop(&mut self) {
