@@ -75,7 +75,8 @@ pub(crate) async fn dev(args: DevArgs) -> Result<()> {
         set("sip.bind", &free_or_any(&args.sip_bind)),
     ];
     let config = args.config.as_deref();
-    let settings = Settings::load(config, crate::settings::environment(), overrides)?;
+    let mut settings = Settings::load(config, crate::settings::environment(), overrides)?;
+    settings.media.reach_this_machine();
     let alone = settings.carriers.is_empty();
     start_logs(&settings)?;
     let data = home::Home::open(&settings.data.dir)?;

@@ -28,6 +28,12 @@ pub struct Media {
 }
 
 impl Media {
+    /// Lets calls' ends be on this machine, whichever of its addresses they speak from.
+    pub fn reach_this_machine(&mut self) {
+        let own = actors::media::sends_from(self.bind);
+        self.networks.extend([String::from("127.0.0.0/8"), own.to_string()]);
+    }
+
     /// As the media plane takes it.
     #[must_use]
     pub fn plane(&self) -> actors::media::Config {
@@ -95,6 +101,18 @@ mod tests {
         assert_eq!((plane.port_min, plane.port_max, plane.timeout.as_secs()), (30_001, 30_005, 9));
         assert!(plane.networks.contains("10.1.2.3".parse().unwrap()));
         assert_eq!(with(&[]).unwrap().media.plane().public_address, None);
+    }
+
+    #[test]
+    fn ends_on_this_machine_are_reached_when_that_is_wanted() {
+        let mut media = with(&[("media.bind", "10.1.2.3")]).unwrap().media;
+        let reaches = |media: &super::Media| {
+            let networks = media.plane().networks;
+            ["127.0.0.1", "10.1.2.3", "10.1.2.4"].map(|at| networks.contains(at.parse().unwrap()))
+        };
+        assert_eq!(reaches(&media), [false; 3]);
+        media.reach_this_machine();
+        assert_eq!(reaches(&media), [true, true, false]);
     }
 
     #[test]

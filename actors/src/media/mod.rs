@@ -125,11 +125,10 @@ struct Inner {
 impl Media {
     /// Starts the threads.
     pub fn start(config: &Config) -> io::Result<Self> {
-        let sends_from =
-            if config.bind.is_unspecified() { outward(config.bind) } else { config.bind };
+        let sends_from = sends_from(config.bind);
         let public = config.public_address.unwrap_or(sends_from);
-        let reach = Arc::new(Reach::new(config, public, sends_from));
         let ports = Ports::new(config.bind, config.port_min, config.port_max, config.port_rest);
+        let reach = Arc::new(Reach::new(config, [public, sends_from], ports.lent()));
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let count = if config.threads == 0 { cores } else { config.threads };
         let threads = (0..count)
@@ -171,6 +170,12 @@ impl Media {
     pub fn ports_in_use(&self) -> usize {
         self.inner.ports.in_use()
     }
+}
+
+/// The address that media bound to this one is sent from.
+#[must_use]
+pub fn sends_from(bind: IpAddr) -> IpAddr {
+    if bind.is_unspecified() { outward(bind) } else { bind }
 }
 
 /// The address this machine sends from; nothing is sent to find it.

@@ -2,11 +2,13 @@
 //!
 //! The order is a shuffle, so that a port tells nothing of the next one; a port that was given back
 //! waits until the last packets of its call have died down. What another program holds is passed
-//! over. The lock is taken when a call begins and when it ends, never for a packet.
+//! over. The lock is taken when a call begins and when it ends, never for a packet; which ports are ours now
+//! is read without it.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use super::Refused;
 #[derive(Clone, Debug)]
 pub(super) struct Ports {
     pool: Arc<Mutex<Pool>>,
+    lent: Lent,
     bind: IpAddr,
     rest: Duration,
 }
@@ -31,6 +34,10 @@ struct Pool {
     resting: VecDeque<(Instant, u16)>,
     lent: usize,
 }
+
+/// Which ports are lent now, a bit for each pair. A clone is the same.
+#[derive(Clone, Debug)]
+pub(super) struct Lent(Arc<[AtomicU64]>);
 
 /// Two bound sockets, and the loan of their ports.
 #[derive(Debug)]
@@ -54,7 +61,12 @@ impl Ports {
         let mut free: Vec<u16> = (min..max).filter(|port| port.is_multiple_of(2)).collect();
         free.shuffle(&mut rand::rng());
         let pool = Pool { free: free.into(), resting: VecDeque::new(), lent: 0 };
-        Self { pool: Arc::new(Mutex::new(pool)), bind, rest }
+        Self { pool: Arc::new(Mutex::new(pool)), lent: Lent::default(), bind, rest }
+    }
+
+    /// Ports that are lent, from now on.
+    pub(super) fn lent(&self) -> Lent {
+        self.lent.clone()
     }
 
     /// Lends a pair.
@@ -64,7 +76,10 @@ impl Ports {
             let port = self.with(|pool| pool.next(Instant::now()));
             let loan = Loan { port: port.ok_or(Refused::PortsExhausted)?, ports: self.clone() };
             match self.bind(loan.port) {
-                Ok((rtp, rtcp)) => return Ok(Pair { rtp, rtcp, loan }),
+                Ok((rtp, rtcp)) => {
+                    self.lent.set(loan.port, true);
+                    return Ok(Pair { rtp, rtcp, loan });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => tries -= 1,
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     return Err(Refused::PortsExhausted);
@@ -106,6 +121,35 @@ impl Pool {
     }
 }
 
+impl Default for Lent {
+    fn default() -> Self {
+        Self((0..=u16::MAX / 128).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Lent {
+    /// Whether this is one of a pair that is lent.
+    pub(super) fn contains(&self, port: u16) -> bool {
+        let (word, bit) = Self::place(port);
+        self.0.get(word).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    fn set(&self, port: u16, lent: bool) {
+        let (word, bit) = Self::place(port);
+        let Some(word) = self.0.get(word) else { return };
+        if lent {
+            word.fetch_or(bit, Ordering::Relaxed);
+        } else {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
+    fn place(port: u16) -> (usize, u64) {
+        let pair = port / 2;
+        (usize::from(pair / 64), 1 << (pair % 64))
+    }
+}
+
 impl Pair {
     pub(super) fn port(&self) -> u16 {
         self.loan.port
@@ -115,6 +159,7 @@ impl Pair {
 impl Drop for Loan {
     fn drop(&mut self) {
         let (port, until) = (self.port, Instant::now() + self.ports.rest);
+        self.ports.lent.set(port, false);
         self.ports.with(|pool| {
             pool.lent -= 1;
             pool.resting.push_back((until, port));
@@ -142,6 +187,11 @@ mod tests {
             assert_eq!(pair.rtcp.local_addr().unwrap().port(), pair.port() + 1);
         }
         assert_eq!(ports.in_use(), 3);
+        let is_lent = |port: &u16| ports.lent().contains(*port);
+        assert!((20_002..20_008).all(|port| is_lent(&port)));
+        assert!([20_001, 20_008, 2, u16::MAX].iter().all(|port| !is_lent(port)));
+        drop(pairs);
+        assert!((0..=u16::MAX).all(|port| !is_lent(&port)));
     }
 
     #[test]

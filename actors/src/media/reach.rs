@@ -2,12 +2,13 @@
 //!
 //! An SDP can name any address, and anybody can send from one that is not theirs. So media goes
 //! only to public addresses and into the private networks that the operator named; never to all of a
-//! network, and never to a port of ours, which would send it in a circle.
+//! network, and never to a port that a call of ours has, which would send it in a circle. Other ports of
+//! this machine are other programs', those in our range among them: a telephone or a PBX may be here.
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 
 use super::Config;
+use super::ports::Lent;
 use crate::customer::webhook::guard::{Networks, is_public};
 
 #[derive(Debug)]
@@ -17,16 +18,17 @@ pub(super) struct Reach {
     own: [IpAddr; 2],
     /// Bound to all its addresses, loopback too.
     bound_anywhere: bool,
-    ports: RangeInclusive<u16>,
+    lent: Lent,
 }
 
 impl Reach {
-    pub(super) fn new(config: &Config, public: IpAddr, sends_from: IpAddr) -> Self {
+    /// For a machine that is known as the one address and sends from the other.
+    pub(super) fn new(config: &Config, own: [IpAddr; 2], lent: Lent) -> Self {
         Self {
             networks: config.networks.clone(),
-            own: [public, sends_from],
+            own,
             bound_anywhere: config.bind.is_unspecified(),
-            ports: config.port_min..=config.port_max,
+            lent,
         }
     }
 
@@ -38,7 +40,7 @@ impl Reach {
 
     fn is_ours(&self, host: IpAddr, port: u16) -> bool {
         let is_own = self.own.contains(&host) || (self.bound_anywhere && host.is_loopback());
-        is_own && self.ports.contains(&port)
+        is_own && self.lent.contains(port)
     }
 }
 
@@ -53,13 +55,20 @@ fn is_one_host(host: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::ports::Ports;
     use super::*;
 
     fn reach(bind: &str, networks: &[&str]) -> Reach {
+        reach_with(bind, networks, Lent::default())
+    }
+
+    fn reach_with(bind: &str, networks: &[&str], lent: Lent) -> Reach {
         let networks = Networks::parse(networks).unwrap();
         let bind = bind.parse().unwrap();
         let config = Config { bind, networks, ..super::super::tests::config(1) };
-        Reach::new(&config, "93.184.216.34".parse().unwrap(), "10.1.0.5".parse().unwrap())
+        Reach::new(&config, ["93.184.216.34", "10.1.0.5"].map(|at| at.parse().unwrap()), lent)
     }
 
     fn allows(reach: &Reach, place: &str) -> bool {
@@ -95,15 +104,19 @@ mod tests {
 
     #[test]
     fn media_never_goes_to_a_port_of_ours() {
-        let all = reach("0.0.0.0", &["0.0.0.0/0"]);
+        let ports = Ports::new([127, 0, 7, 1].into(), 20_000, 20_063, Duration::ZERO);
+        let pair = ports.take().unwrap();
+        let (rtp, rtcp) = (pair.port(), pair.port() + 1);
+        let all = reach_with("0.0.0.0", &["0.0.0.0/0"], ports.lent());
         for host in ["93.184.216.34", "10.1.0.5", "127.0.0.1"] {
-            for (port, is_ours) in
-                [(19_999, false), (20_000, true), (20_063, true), (20_064, false)]
+            for (port, is_ours) in [(rtp - 1, false), (rtp, true), (rtcp, true), (rtcp + 1, false)]
             {
                 assert_eq!(allows(&all, &format!("{host}:{port}")), !is_ours, "{host}:{port}");
             }
         }
-        let bound = reach("10.1.0.5", &["0.0.0.0/0"]);
-        assert!(allows(&bound, "127.0.0.1:20000"), "another program's");
+        let bound = reach_with("10.1.0.5", &["0.0.0.0/0"], ports.lent());
+        assert!(allows(&bound, &format!("127.0.0.1:{rtp}")), "another program's");
+        drop(pair);
+        assert!(allows(&all, &format!("10.1.0.5:{rtp}")), "free for other programs");
     }
 }

@@ -7,7 +7,7 @@ mod ua;
 use serde_json::Value;
 
 use crate::http::Http;
-use crate::phones::{Credential, Switch};
+use crate::phones::{Credential, Dev, Switch};
 use crate::world::wait_until;
 use ua::{Dialog, Said, Ua};
 
@@ -41,7 +41,10 @@ async fn rung(alice: &mut Ua, bob: &mut Ua) -> (Dialog, Said) {
 
 impl Talk {
     async fn start(switch: &Switch) -> Self {
-        let (mut alice, mut bob) = two(switch).await;
+        Self::between(two(switch).await).await
+    }
+
+    async fn between((mut alice, mut bob): (Ua, Ua)) -> Self {
         let (mut a, invite) = rung(&mut alice, &mut bob).await;
         let sdp = bob.sdp(1, "sendrecv");
         bob.answer(&invite, 200, &sdp).await;
@@ -85,8 +88,9 @@ async fn is_quiet(switch: &Switch) -> bool {
 async fn two_telephones_call_and_hear_each_other_and_either_hangs_up() {
     let switch = Switch::start("calls", &[]).await;
     let mut http = switch.world.http(&switch.org.key);
+    let mut ends = two(&switch).await;
     for alice_ends in [true, false] {
-        let mut talk = Talk::start(&switch).await;
+        let mut talk = Talk::between(ends).await;
         assert!(talk.is_heard_both_ways().await, "{}", switch.world.last_words());
         if alice_ends {
             talk.alice.bye(&mut talk.a).await;
@@ -99,10 +103,25 @@ async fn two_telephones_call_and_hear_each_other_and_either_hangs_up() {
             talk.alice.answer(&bye, 200, "").await;
         }
         assert!(is_quiet(&switch).await, "{}", switch.world.last_words());
+        ends = (talk.alice, talk.bob);
     }
     let ended = told(&mut http, "call.completed").await;
     assert_eq!((&ended["end_reason"], &ended["direction"]), (&"normal".into(), &"outbound".into()));
     assert_eq!(http.balance().await.0, 1_000_000, "a call inside costs nothing");
+}
+
+#[tokio::test]
+async fn in_dev_telephones_of_this_machine_hear_each_other() {
+    let dev = Dev::start().await;
+    let mut alice = Ua::registered(dev.sip, &dev.credential).await;
+    let mut bob = Ua::registered(dev.sip, &dev.credential).await;
+    let mut dialog = alice.invite(&dev.credential.user, &alice.sdp(1, "sendrecv")).await;
+    let invite = bob.incoming("INVITE").await;
+    bob.answer(&invite, 200, &bob.sdp(1, "sendrecv")).await;
+    let ok = alice.response(200).await;
+    alice.confirm(&mut dialog, &ok, "").await;
+    assert!(alice.speaks_to(ok.sound_at(), &bob, 0x11).await);
+    assert!(bob.speaks_to(invite.sound_at(), &alice, 0x22).await);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use load_tests::process::{Scratch, free_port};
 
-use crate::world::{Org, World, spawn, wait_until};
+use crate::world::{Kept, Org, World, spawn, wait_until};
 use wire::{Line, Phone, Said};
 
 /// A switch that telephones reach, its organization, and a credential.
@@ -34,6 +34,8 @@ impl Switch {
         let mut world = World::new(name);
         let sip = SocketAddr::from(([127, 0, 0, 1], free_port().expect("a port")));
         world.set("sip.bind", &format!("\"{sip}\""));
+        world.set("media.bind", "\"127.0.0.1\"");
+        world.set("media.networks", "[\"127.0.0.0/8\"]");
         set.iter().for_each(|(key, value)| world.set(key, value));
         let org = world.org("Acme", "1").await;
         world.serve().await;
@@ -84,24 +86,40 @@ async fn a_phone_registers_refreshes_and_unregisters_over_udp_and_tcp() {
     }
 }
 
+/// A switch of the first minute, and what it prints for a telephone.
+pub(crate) struct Dev {
+    _scratch: Scratch,
+    _child: Kept,
+    pub(crate) sip: SocketAddr,
+    pub(crate) credential: Credential,
+}
+
+impl Dev {
+    pub(crate) async fn start() -> Self {
+        let scratch = Scratch::new("phones-dev", false).expect("a folder");
+        let free = "127.0.0.1:0";
+        let words = ["dev", "--bind", free, "--smpp-bind", free, "--sip-bind", free];
+        let child = spawn(scratch.path(), &words, "dev");
+        let said = || std::fs::read_to_string(scratch.file("dev.out")).unwrap_or_default();
+        assert!(wait_until(async || said().contains("Messages show here")).await, "{}", said());
+        let said = said();
+        let line = said.lines().find_map(|line| line.trim().strip_prefix("SIP ")).expect("a line");
+        let mut parts = line.trim().split(", ");
+        let sip: SocketAddr = parts.next().and_then(|at| at.parse().ok()).expect("an address");
+        let mut part = |name: &str| {
+            let part = parts.next().and_then(|part| part.strip_prefix(name));
+            part.unwrap_or_else(|| panic!("{name} in {line}")).trim().to_owned()
+        };
+        let (user, password, realm) = (part("user "), part("password "), part("domain "));
+        let credential = Credential { user, password, realm };
+        Self { _scratch: scratch, _child: child, sip, credential }
+    }
+}
+
 #[tokio::test]
 async fn what_dev_prints_registers_also_by_the_bare_address() {
-    let scratch = Scratch::new("phones-dev", false).expect("a folder");
-    let free = "127.0.0.1:0";
-    let words = ["dev", "--bind", free, "--smpp-bind", free, "--sip-bind", free];
-    let _dev = spawn(scratch.path(), &words, "dev");
-    let said = || std::fs::read_to_string(scratch.file("dev.out")).unwrap_or_default();
-    assert!(wait_until(async || said().contains("Messages show here")).await, "{}", said());
-    let said = said();
-    let line = said.lines().find_map(|line| line.trim().strip_prefix("SIP ")).expect("a line");
-    let mut parts = line.trim().split(", ");
-    let sip: SocketAddr = parts.next().and_then(|at| at.parse().ok()).expect("an address");
-    let mut part = |name: &str| {
-        let part = parts.next().and_then(|part| part.strip_prefix(name));
-        part.unwrap_or_else(|| panic!("{name} in {line}")).trim().to_owned()
-    };
-    let (user, password, realm) = (part("user "), part("password "), part("domain "));
-    let credential = Credential { user, password, realm };
+    let dev = Dev::start().await;
+    let (sip, credential) = (dev.sip, dev.credential.clone());
     let mut phone = Phone::new(Line::udp(sip).await, &credential);
     assert_eq!(phone.register("<sip:dev@h>", "").await.status, 200);
     let mut bare = Phone::new(Line::udp(sip).await, &credential).at("127.0.0.1");
