@@ -5,8 +5,8 @@
 //! └─ call                  one per call, temporary: a panic ends it, and no other
 //!
 //! All answered calls are checkpointed together, so that a call that is lost with the process is billed as
-//! far as it was seen. For a call whose actor fails both ends hear BYE, and what was talked is billed at
-//! once. When this dies its calls die with it, and its next life carries out their wills.
+//! far as it was seen. For a call whose actor fails both ends hear BYE, or what rings is given up and who
+//! waits is answered 500, and what was talked is billed at once. When this dies its calls die with it, and its next life carries out their wills.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -144,13 +144,17 @@ impl Actor for CallsSupervisor {
 impl CallsState {
     async fn begin(&mut self, me: &ActorRef<CallsMsg>, begin: Begin) {
         let context = Arc::clone(&self.args.context);
+        let (shard, id, message) = (begin.shard.clone(), begin.id, begin.message.clone());
         match Actor::spawn_linked(None, Call, CallArgs { context, begin }, me.get_cell()).await {
             Ok((call, _)) => {
                 self.calls.insert(call.get_id(), call);
                 gauge!("orbit_calls").set(self.calls.len() as f64);
             }
-            // Its seat is free again, and its INVITE comes to nothing.
-            Err(error) => tracing::error!(%error, "a call has no actor"),
+            // Its seat is free again.
+            Err(error) => {
+                tracing::error!(%error, "a call has no actor");
+                self.args.table.unavailable(&shard, id, &message);
+            }
         }
     }
 
@@ -175,7 +179,7 @@ impl CallsState {
 
     /// Bills a call that nobody holds any more, until the store has taken it.
     fn close(&self, me: &ActorRef<CallsMsg>, will: Will, at: At) {
-        let change = CallChange::Close(Box::new(will.closing(at)));
+        let Some(change) = will.change(at) else { return };
         let (writer, me) = (self.args.context.writer.clone(), me.clone());
         tokio::spawn(async move {
             if let Err(refusal) = writer.change_call(change).await {

@@ -136,26 +136,35 @@ impl Calling {
         Self { world, sip, calls, table, at, caller, callee }
     }
 
+    fn request(&self, method: &str, tag: &str, sdp: &str) -> String {
+        let at = self.caller.at();
+        format!(
+            "{method} sip:+14155550100@h SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{method};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:+12125550000@h>;tag=1\r\nTo: <sip:+14155550100@h>{tag}\r\n\
+             Call-ID: one\r\nCSeq: 1 {method}\r\nContact: <sip:end@{at}>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        )
+    }
+
+    /// Calls, and it rings: the INVITE as it comes to the callee.
+    async fn ring(&self) -> (String, SocketAddr) {
+        let invite = self.request("INVITE", "", &self.caller.sdp());
+        self.caller.send(self.at, &invite).await;
+        let invite = self.callee.next("INVITE sip:+14155559999@").await;
+        self.callee.answer(&invite, 180, "").await;
+        self.caller.next("SIP/2.0 180").await;
+        invite
+    }
+
     /// Calls, and is answered.
     async fn talk(&self) {
-        let sip = self.at;
-        let (at, sdp) = (self.caller.at(), self.caller.sdp());
-        let request = |method: &str, more: &str, sdp: &str| {
-            format!(
-                "{method} sip:+14155550100@h SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{method};rport\r\n\
-                 Max-Forwards: 70\r\nFrom: <sip:+12125550000@h>;tag=1\r\nTo: <sip:+14155550100@h>{more}\r\n\
-                 Call-ID: one\r\nCSeq: 1 {method}\r\nContact: <sip:end@{at}>\r\n\
-                 Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
-                sdp.len()
-            )
-        };
-        self.caller.send(sip, &request("INVITE", "", &sdp)).await;
-        let invite = self.callee.next("INVITE sip:+14155559999@").await;
+        let invite = self.ring().await;
         self.callee.answer(&invite, 200, &self.callee.sdp()).await;
         let (ok, _) = self.caller.next("SIP/2.0 200").await;
         let tag = ok.lines().find_map(|line| line.strip_prefix("To: ")?.split_once(";tag="));
         let tag = format!(";tag={}", tag.unwrap().1);
-        self.caller.send(sip, &request("ACK", &tag, "")).await;
+        self.caller.send(self.at, &self.request("ACK", &tag, "")).await;
         self.callee.next("ACK ").await;
     }
 
@@ -289,6 +298,24 @@ async fn calls_are_hung_up_when_patience_is_over() {
     let (drained, ()) = tokio::join!(drained, ends);
     assert!(matches!(drained, Ok(ractor::rpc::CallResult::Success(()))));
     assert_eq!(calling.wallet().await, (CREDIT - MINUTE, 0));
+    calling.sip.stop(None);
+    calling.calls.stop(None);
+    calling.world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_killed_while_it_rings_is_given_up_and_costs_nothing() {
+    let calling = Calling::start().await;
+    let invite = calling.ring().await;
+    let held = (CREDIT - 2 * MINUTE, 2 * MINUTE);
+    until("two minutes are held", async || calling.wallet().await == held).await;
+    calling.calls.get_cell().get_children().iter().for_each(ractor::ActorCell::kill);
+    let cancel = calling.callee.next("CANCEL ").await;
+    calling.callee.answer(&cancel, 200, "").await;
+    calling.callee.answer(&invite, 487, "").await;
+    calling.caller.next("SIP/2.0 500").await;
+    until("nothing is billed", async || calling.wallet().await == (CREDIT, 0)).await;
+    until("it is gone", async || calling.table.count() == 0).await;
     calling.sip.stop(None);
     calling.calls.stop(None);
     calling.world.end().await;

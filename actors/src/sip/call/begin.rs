@@ -59,6 +59,7 @@ impl CallState {
     /// Who calls? Nothing is kept of one who did not prove it.
     pub(super) async fn begin(&mut self) {
         let Some((id, flow, invite)) = self.begin.take() else { return };
+        self.write_will();
         let shield = self.wire.shield();
         let caller = match self.context.front.ask(shield, flow, &invite) {
             Ok(caller) => caller,
@@ -113,7 +114,11 @@ impl CallState {
         let (record, client, channel) = (record.record(), None, None);
         let leg = Leg::incoming(now(), incoming, &mut out);
         self.sides[0] = Some(0);
-        self.add_leg(0, CallLeg { leg, flow, follows, record, client, channel, phone }, out);
+        self.add_leg(
+            0,
+            CallLeg { leg, flow, follows, record, client, channel, invite: None, phone },
+            out,
+        );
         self.caller = Some(caller);
         match planned {
             Ok(plan) => self.plan = Some(plan),
@@ -243,6 +248,7 @@ impl CallState {
         };
         (self.row.id, self.row.asked) = (Some(id), true);
         self.ask(CallChange::Open(Box::new(call)), Stored::Opened);
+        self.write_will();
     }
 
     /// Asks the store; the answer comes as a message, whatever becomes of the writer.
@@ -388,6 +394,7 @@ impl CallState {
                 Wish::Over(outcome) => self.nobody(outcome),
             }
         }
+        self.write_will();
     }
 
     async fn dial(&mut self, number: u8, target: &Target) -> Result<(), StatusCode> {
@@ -444,7 +451,11 @@ impl CallState {
             _ => None,
         };
         let channel = dialled.channel;
-        self.add_leg(number, CallLeg { leg, flow, follows, record, client, channel, phone }, out);
+        self.add_leg(
+            number,
+            CallLeg { leg, flow, follows, record, client, channel, invite: None, phone },
+            out,
+        );
         Ok(())
     }
 

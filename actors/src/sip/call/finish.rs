@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::clock::At;
-use model::voice::{CallStatus, EndReason};
+use model::voice::CallStatus;
 use proto_sip::leg::Command;
 use proto_sip::{Method, StatusCode};
 use store::lane::{CallChange, CallDone, Closing, Progress};
 
-use super::keeper::{AHEAD, Will};
+use super::keeper::{AHEAD, Kept, Will};
 use super::record;
 use super::state::{CallState, End, Phase};
 use super::{CallMsg, Stored};
@@ -102,7 +102,6 @@ impl CallState {
             return;
         }
         self.row.done = true;
-        self.context.keeper.take(self.me.get_id());
     }
 
     /// The store is told how far the call has come.
@@ -142,13 +141,23 @@ impl CallState {
 
     /// What the supervisor does if this actor fails.
     pub(super) fn write_will(&mut self) {
-        let (Some(key), None) = (self.row.key, &self.end) else { return };
+        if self.end.is_some() {
+            return;
+        }
+        let row = match (self.row.key, self.row.id) {
+            (Some(key), _) => Kept::Row(key),
+            (None, Some(id)) => Kept::Asked(id),
+            (None, None) => Kept::Nothing,
+        };
         let answered = self.answered_at.is_some();
-        let legs = self.legs.iter().map(|(_, leg)| leg.record.clone()).collect();
+        let live = self.legs.iter().map(|(_, leg)| &leg.record);
+        let legs = self.records.iter().map(|(_, record)| record).chain(live).cloned().collect();
         let numbers = self.sides.into_iter().flatten().filter(|_| answered);
         let byes = numbers.filter_map(|number| self.last_bye(number)).collect();
-        let shard = self.shard.clone();
-        let will = Will { key, answered, legs, shard, byes };
+        let ringing = self.legs.iter().filter(|(_, leg)| leg.record.answered_at.is_none());
+        let rings = ringing.filter_map(|(_, leg)| leg.invite).collect();
+        let (shard, refusal) = (self.shard.clone(), self.refusal.clone());
+        let will = Will { row, answered, legs, shard, rings, refusal, byes };
         self.context.keeper.write(self.me.get_id(), will);
     }
 
@@ -161,23 +170,5 @@ impl CallState {
         let later = format!("CSeq: {} BYE", seq.saturating_add(AHEAD));
         let text = std::str::from_utf8(&text).ok()?.replacen(&own, &later, 1);
         Some((leg.flow, Bytes::from(text)))
-    }
-}
-
-impl Will {
-    /// How the call of this will is closed.
-    #[must_use]
-    pub fn closing(&self, at: At) -> Closing {
-        Closing {
-            key: self.key,
-            at,
-            reason: EndReason::NodeLost,
-            sip_code: None,
-            q850: None,
-            by: model::voice::HangupBy::System,
-            legs: self.legs.clone(),
-            facts: None,
-            ladder: None,
-        }
     }
 }

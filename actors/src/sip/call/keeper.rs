@@ -1,32 +1,50 @@
 //! What outlives a call whose actor fails: how to say goodbye to both ends, and what to bill.
 //!
-//! A call writes its will when it is answered and takes it back when its end is on the way to the store.
-//! The supervisor reads the wills of all answered calls for the checkpoint, and carries out that of a call
-//! that has failed.
+//! A call writes its will when it begins, anew with each step, and takes it back when it is over. The
+//! supervisor reads the wills of all answered calls for the checkpoint, and carries out that of a call that
+//! has failed: who rings is given up, who waits is answered 500, who talks hears BYE.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use model::carrier::MessageKey;
-use model::voice::Leg;
+use model::clock::At;
+use model::id::PublicId;
+use model::voice::{EndReason, HangupBy, Leg};
+use proto_sip::header::Reason;
+use proto_sip::transaction::ServerId;
 use ractor::{ActorId, ActorRef};
+use store::lane::{CallChange, Closing, LostCalls};
 
 use super::super::flow::Flow;
-use super::super::shard::{Request, ShardMsg};
+use super::super::shard::{Mark, Request, ShardMsg};
 use super::CallMsg;
 use crate::media::SessionId;
 
 /// How far ahead the number of a last BYE is, of all that its call may have sent.
 pub(super) const AHEAD: u32 = 10_000;
 
+/// What the store may have of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Kept {
+    Nothing,
+    /// It was asked to open this one.
+    Asked(PublicId),
+    Row(MessageKey),
+}
+
 /// What is left of a call.
 #[derive(Clone, Debug)]
 pub struct Will {
-    pub key: MessageKey,
+    pub row: Kept,
     pub answered: bool,
     pub legs: Vec<Leg>,
     pub shard: ActorRef<ShardMsg>,
+    /// INVITEs of ours that may still ring.
+    pub rings: Vec<Mark>,
+    /// The last word to who called, if it has none yet.
+    pub refusal: Option<(ServerId, Bytes)>,
     /// To each end, without a Via.
     pub byes: Vec<(Flow, Bytes)>,
 }
@@ -64,7 +82,10 @@ impl Keeper {
     #[must_use]
     pub fn answered(&self) -> Vec<MessageKey> {
         let wills = self.wills();
-        wills.by_call.values().filter(|will| will.answered).map(|will| will.key).collect()
+        let answered = wills.by_call.values().filter(|will| will.answered);
+        answered
+            .filter_map(|will| if let Kept::Row(key) = will.row { Some(key) } else { None })
+            .collect()
     }
 
     /// Whom the notices of a relay's session are for.
@@ -83,11 +104,32 @@ impl Keeper {
 }
 
 impl Will {
-    /// Says goodbye to both ends.
+    /// Says goodbye to all ends.
     pub fn say_goodbye(&self) {
+        for mark in &self.rings {
+            let reasons = vec![Reason::new("Q.850", 41, "")];
+            let _ = self.shard.send_message(ShardMsg::Cancel { mark: *mark, reasons });
+        }
+        if let Some(refusal) = self.refusal.clone().filter(|_| !self.answered) {
+            let _ = self.shard.send_message(ShardMsg::Respond(vec![refusal]));
+        }
         for (flow, octets) in &self.byes {
             let bye = Request { flow: *flow, mark: 0, octets: octets.clone() };
             let _ = self.shard.send_message(ShardMsg::Request(bye));
         }
+    }
+    /// What the store is told of the end.
+    #[must_use]
+    pub fn change(&self, at: At) -> Option<CallChange> {
+        let key = match self.row {
+            Kept::Nothing => return None,
+            Kept::Asked(id) => return Some(CallChange::Lost(LostCalls::Named(vec![id]))),
+            Kept::Row(key) => key,
+        };
+        let (legs, by) = (self.legs.clone(), HangupBy::System);
+        let (sip_code, q850, facts, ladder) = (None, None, None, None);
+        let reason = EndReason::NodeLost;
+        let closing = Closing { key, at, reason, sip_code, q850, by, legs, facts, ladder };
+        Some(CallChange::Close(Box::new(closing)))
     }
 }

@@ -13,7 +13,7 @@
 //! state, begin, heard, acts, finish    the actor's state and what it does with each thing that happens
 //!
 //! Legs, ring, bridge and money are machines that the actor steps; it alone knows sockets, time and the
-//! store. When it dies its legs are lost without a word: the supervisor says goodbye to both ends by what
+//! store. When it dies its legs are lost without a word: the supervisor says goodbye to all ends by what
 //! `keeper` has, and bills what was talked. The relay closes with its handle.
 
 mod acts;

@@ -34,7 +34,7 @@ use crate::media::Session;
 use crate::sip::credentials::Credential;
 use crate::sip::dialplan::{Caller, Plan};
 use crate::sip::flow::Flow;
-use crate::sip::shard::{Request, ShardMsg};
+use crate::sip::shard::{Mark, Request, ShardMsg, answer};
 use crate::sip::transport::Wire;
 use crate::sip::trunks::Channel;
 
@@ -47,6 +47,8 @@ pub(super) struct CallLeg {
     pub(super) record: Record,
     pub(super) client: Option<(Client, Attempt)>,
     pub(super) channel: Option<Channel>,
+    /// Its INVITE, if that is ours.
+    pub(super) invite: Option<Mark>,
     /// The telephone at its other end, if it is one.
     pub(super) phone: Option<Arc<Credential>>,
 }
@@ -94,6 +96,8 @@ pub struct CallState {
     pub(super) wire: Wire,
     pub(super) seat: Seat,
     pub(super) begin: Option<(ServerId, Flow, Message)>,
+    /// What who called is answered if this actor fails.
+    pub(super) refusal: Option<(ServerId, Bytes)>,
     pub(super) caller: Option<Caller>,
     pub(super) plan: Option<Plan>,
     pub(super) phase: Phase,
@@ -161,6 +165,8 @@ impl CallState {
             shard,
             wire,
             seat,
+            refusal: answer(&message, StatusCode::SERVER_INTERNAL_ERROR, None, |_| {})
+                .map(|octets| (id, octets)),
             begin: Some((id, flow, message)),
             caller: None,
             plan: None,
@@ -236,6 +242,11 @@ impl CallState {
                 let Some(flow) = self.flow_to(number, &target) else { return };
                 self.went(number, &octets);
                 let mark = mark(call, number, tag);
+                if octets.starts_with(b"INVITE ")
+                    && let Some(leg) = self.leg(number)
+                {
+                    leg.invite = Some(mark);
+                }
                 ShardMsg::Request(Request { flow, mark, octets })
             }
             Output::Ack { octets, target } => {
@@ -287,6 +298,7 @@ impl CallState {
         }
         self.forget_legs();
         if self.is_done() {
+            self.context.keeper.take(self.me.get_id());
             self.me.stop(None);
             return;
         }

@@ -183,7 +183,8 @@ impl CallTable {
         }
     }
 
-    fn unavailable(&self, shard: &ActorRef<ShardMsg>, id: ServerId, request: &Message) {
+    /// A call that cannot be taken.
+    pub fn unavailable(&self, shard: &ActorRef<ShardMsg>, id: ServerId, request: &Message) {
         let octets = answer(request, StatusCode::SERVICE_UNAVAILABLE, None, |builder| {
             builder.header(Name::RetryAfter, &self.0.retry_after_s);
         });
