@@ -6,16 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// `USER_HZ` is 100 on every Linux that Rust runs on.
 const TICK_MICROS: u64 = 10_000;
+
+/// Where free ports are looked for: below those of the system and of media.
+const PORT_MIN: u16 = 10_000;
+const PORTS: u32 = 6_000;
 
 /// So that each folder of this process has a name of its own.
 static SCRATCHES: AtomicU64 = AtomicU64::new(0);
@@ -185,10 +189,20 @@ pub fn cpu_micros_of_all(name: &str) -> (u64, usize) {
     (total, found)
 }
 
-/// A loopback port that was free a moment ago.
+/// A loopback port that was free a moment ago, for TCP and UDP. It is none of those that the system gives
+/// to whoever asks for any port, so nobody else has it by chance before it is used.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    Ok(listener.local_addr()?.port())
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(16);
+    for _ in 0..PORTS {
+        let number = first.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = PORT_MIN + u16::try_from(number)?;
+        let address = (Ipv4Addr::LOCALHOST, port);
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free")
 }
 
 #[cfg(test)]
