@@ -59,7 +59,7 @@ impl Column<'_> {
 
 /// The writer's connection. Statements on SQLite block: a lane lives where that does no harm.
 pub(crate) enum Conn {
-    Sqlite(rusqlite::Connection, Copier),
+    Sqlite(Box<rusqlite::Connection>, Copier),
     /// With how long its server may take to answer.
     Postgres(PgConnection, Duration),
 }

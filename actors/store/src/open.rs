@@ -249,7 +249,7 @@ impl Store {
                 conn.pragma_update(None, name, value)?;
             }
             let copier = Copier::start(&conn, &path, self.options.sqlite_checkpoint_pages)?;
-            Conn::Sqlite(conn, copier)
+            Conn::Sqlite(Box::new(conn), copier)
         };
         let terms = Terms {
             alone: exclusive,

@@ -129,7 +129,7 @@ impl Lane {
     fn first_keys(&mut self, items: &[Submission], verdicts: &[Verdict<'_>]) -> Vec<MessageKey> {
         let count = |(item, verdict): (&Submission, &Verdict<'_>)| match verdict {
             Verdict::Go | Verdict::Keyed(_) => (item.organization, item.messages.len()),
-            Verdict::Answer(_) | Verdict::Twin { .. } => (item.organization, 0),
+            Verdict::Known { .. } | Verdict::Twin { .. } => (item.organization, 0),
         };
         let wanted: Vec<_> = items.iter().zip(verdicts).map(count).collect();
         self.numbers_for(&wanted).into_iter().map(MessageKey).collect()
