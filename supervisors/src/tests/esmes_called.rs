@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use actors::smpp::tls::{Tls, Trust};
 use proto_smpp::pdu::notify::Outbind;
 use proto_smpp::{Bind, BindKind, CommandId, CommandStatus, Frames, Output};
 use store::lane::SmppSettings;
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::esmes::{Client, Server, text_of};
 use super::peer::{Act, Peer};
+use super::tls::{door_before, file};
 use super::world::{PATIENCE, World, profile, until};
 use crate::esmes::EsmesMsg;
 
@@ -31,11 +33,7 @@ impl Phone {
     }
 
     fn number(&self, settings: &mut SmppSettings) {
-        let port = self.0.local_addr().unwrap().port();
-        settings.outbind = Some(format!(
-            "{{\"host\":\"127.0.0.1\",\"port\":{port},\"tls\":false,\"system_id\":\"orbit\"}}"
-        ));
-        settings.outbind_password = Some(b"knock".to_vec());
+        numbered(settings, self.0.local_addr().unwrap().port(), false);
     }
 
     /// The next call, with what it begins with.
@@ -56,6 +54,13 @@ impl Phone {
     async fn is_silent(&self) -> bool {
         tokio::time::timeout(MS(30), self.0.accept()).await.is_err()
     }
+}
+
+fn numbered(settings: &mut SmppSettings, port: u16, tls: bool) {
+    settings.outbind = Some(format!(
+        "{{\"host\":\"127.0.0.1\",\"port\":{port},\"tls\":{tls},\"system_id\":\"orbit\"}}"
+    ));
+    settings.outbind_password = Some(b"knock".to_vec());
 }
 
 async fn ended(mut stream: TcpStream) {
@@ -131,5 +136,32 @@ async fn on_a_line_that_we_opened_only_its_account_binds_to_receive_and_one_call
     assert_eq!(right.next().await, Output::Bound);
     assert!(text_of(&right.brought().await).contains("text:first"));
     server.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_by_tls_reaches_only_whose_certificate_is_trusted() {
+    let world = world().await;
+    for (trust, reached) in [(Trust::File(&file("ca.pem")), true), (Trust::Machine, false)] {
+        let tls = Tls::new(trust).unwrap();
+        let server = Server::start_as(&world, |args| args.calls.tls = Some(tls)).await;
+        let name = if reached { "trusting" } else { "wary" };
+        let phone = Phone::new().await;
+        let inside = phone.0.local_addr().unwrap();
+        let port = door_before(move || async move { TcpStream::connect(inside).await.ok() }).await;
+        server.account(&world, name, |settings| numbered(settings, port, true)).await;
+        server.esmes.send_message(EsmesMsg::Changed { system_id: name.to_owned() }).unwrap();
+        let mut sender = Client::bound(&server, BindKind::Transmitter, name).await;
+        owed(&mut sender, "sealed").await;
+        if reached {
+            let bind = Bind::new(BindKind::Receiver, name, "secret");
+            let mut called = Client::over(phone.rings().await, bind).await;
+            assert_eq!(called.next().await, Output::Bound);
+            assert!(text_of(&called.brought().await).contains("text:sealed"));
+        } else {
+            assert!(phone.is_silent().await, "its password was not said to a stranger");
+        }
+        server.end().await;
+    }
     world.end().await;
 }

@@ -10,6 +10,7 @@ use model::message::{Category, Status};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -17,7 +18,7 @@ use super::peer::Peer;
 use super::world::{World, profile, until};
 
 /// Valid for localhost and 127.0.0.1, of an authority that no machine knows.
-fn file(name: &str) -> PathBuf {
+pub(super) fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tls").join(name)
 }
 
@@ -35,22 +36,31 @@ fn acceptor() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// A door with TLS before the peer; its port.
-async fn door(peer: &Peer) -> u16 {
+/// A door with TLS before what `open` opens; its port.
+pub(super) async fn door_before<S, F>(open: impl Fn() -> F + Clone + Send + 'static) -> u16
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    F: Future<Output = Option<S>> + Send,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (acceptor, peer) = (acceptor(), peer.clone());
+    let acceptor = acceptor();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, peer) = (acceptor.clone(), peer.clone());
+            let (acceptor, open) = (acceptor.clone(), open.clone());
             tokio::spawn(async move {
                 let Ok(mut outside) = acceptor.accept(stream).await else { return };
-                let Some(mut inside) = peer.connect() else { return };
+                let Some(mut inside) = open().await else { return };
                 let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
             });
         }
     });
     port
+}
+
+async fn door(peer: &Peer) -> u16 {
+    let peer = peer.clone();
+    door_before(move || std::future::ready(peer.connect())).await
 }
 
 fn behind(peer: &Peer, host: &str, port: u16, trust: Trust<'_>) -> Profile {
