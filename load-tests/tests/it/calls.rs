@@ -1,5 +1,6 @@
 //! Calls through the switch: telephones that call each other, by hand, by SIPp and by baresip.
 
+mod kamailio;
 mod others;
 mod public;
 mod ua;

@@ -1,6 +1,7 @@
 //! SIPp and baresip call each other through the switch.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,15 +14,16 @@ use crate::phones::{Credential, Switch};
 use crate::world::wait_until;
 
 /// baresip with a folder of its own, that speaks in a tone and writes down what it hears.
-struct Baresip {
+pub(super) struct Baresip {
     _child: Child,
     scratch: Scratch,
 }
 
 impl Baresip {
-    fn start(
+    /// A telephone of `who`, which has `by` between itself and all others.
+    pub(super) fn start(
         program: &Path,
-        switch: &Switch,
+        by: SocketAddr,
         who: &Credential,
         (tone_hz, more): (u32, &str),
         dials: &[&str],
@@ -37,8 +39,7 @@ impl Baresip {
         fs::write(scratch.file("config"), config).expect("it is written");
         let Credential { user, password, realm } = who;
         let account = format!(
-            "<sip:{user}@{realm}>;auth_pass={password};outbound=\"sip:{}\";regint=600{more}\n",
-            switch.sip
+            "<sip:{user}@{realm}>;auth_pass={password};outbound=\"sip:{by}\";regint=600{more}\n"
         );
         fs::write(scratch.file("accounts"), account).expect("it is written");
         fs::write(scratch.file("contacts"), "").expect("it is written");
@@ -50,7 +51,7 @@ impl Baresip {
         Self { _child: child, scratch }
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.scratch.file("log")).unwrap_or_default())
             .into_owned()
     }
@@ -79,10 +80,10 @@ async fn two_baresips_hear_each_others_tone() {
     let anywhere = [("media.networks", "[\"0.0.0.0/0\"]")];
     let switch = Switch::start("calls-baresip", &anywhere).await;
     let (alice, bob) = (switch.credential("alice").await, switch.credential("desk").await);
-    let bob = Baresip::start(&baresip, &switch, &bob, (880, ";answermode=auto"), &[]);
+    let bob = Baresip::start(&baresip, switch.sip, &bob, (880, ";answermode=auto"), &[]);
     assert!(switch.has_bindings(1.0).await, "{}", bob.log());
     let dial = format!("/dial sip:100@{}", alice.realm);
-    let alice = Baresip::start(&baresip, &switch, &alice, (440, ""), &[&dial]);
+    let alice = Baresip::start(&baresip, switch.sip, &alice, (440, ""), &[&dial]);
     let near = |hz: usize, tone: usize| hz.abs_diff(tone) <= tone / 20;
     let both = async || near(bob.hears_hz(), 440) && near(alice.hears_hz(), 880);
     let heard = wait_until(both).await;

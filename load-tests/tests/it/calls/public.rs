@@ -8,8 +8,8 @@ use crate::phones::{Credential, Switch};
 use crate::world::wait_until;
 
 /// What a minute to +1 costs by the table in the program, and what is put aside at first.
-const MINUTE: i64 = 9_000;
-const CREDIT: i64 = 1_000_000;
+pub(super) const MINUTE: i64 = 9_000;
+pub(super) const CREDIT: i64 = 1_000_000;
 
 /// A switch with these carriers, by port, the first one tried first.
 async fn with_carriers(name: &str, carriers: &[&Ua], set: &[(&str, &str)]) -> Switch {
@@ -35,7 +35,7 @@ async fn carrier() -> Ua {
 }
 
 /// A telephone that may call from a number.
-async fn caller(switch: &Switch) -> Ua {
+pub(super) async fn caller(switch: &Switch) -> Ua {
     let mut http = switch.world.http(&switch.org.key);
     let body = json!({"label": "caller", "allowed_outbound": true, "caller_id": "+14155550100"});
     let made = http.post("/api/v1/sip-credentials", &body).await;

@@ -343,11 +343,7 @@ impl Ua {
     pub(super) async fn speaks_to(&self, at: SocketAddr, other: &Self, voice: u8) -> bool {
         let mut heard = [0; 2_048];
         for number in 0..250_u16 {
-            let mut packet = vec![0x80, 0];
-            packet.extend_from_slice(&number.to_be_bytes());
-            packet.extend_from_slice(&(u32::from(number) * 160).to_be_bytes());
-            packet.extend_from_slice(&u32::from(voice).to_be_bytes());
-            packet.extend_from_slice(&[voice; 160]);
+            let packet = packet(number, voice);
             self.sound.send_to(&packet, at).await.expect("it is sent");
             let next = timeout(Duration::from_millis(20), other.sound.recv(&mut heard)).await;
             if let Ok(Ok(length)) = next
@@ -360,7 +356,33 @@ impl Ua {
         false
     }
 
+    /// Whether a sound comes that is no silence, while packets of ours show where we are.
+    pub(super) async fn hears(&self, at: SocketAddr) -> bool {
+        let mut heard = [0; 2_048];
+        for number in 0..250_u16 {
+            let packet = packet(number, 0xff);
+            self.sound.send_to(&packet, at).await.expect("it is sent");
+            let next = timeout(Duration::from_millis(20), self.sound.recv(&mut heard)).await;
+            if let Ok(Ok(172)) = next
+                && heard[12..172].iter().any(|octet| *octet != heard[12])
+            {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(super) fn switch(&self) -> SocketAddr {
         self.switch
     }
+}
+
+/// 20 ms of G.711 µ-law that says one thing.
+fn packet(number: u16, voice: u8) -> Vec<u8> {
+    let mut packet = vec![0x80, 0];
+    packet.extend_from_slice(&number.to_be_bytes());
+    packet.extend_from_slice(&(u32::from(number) * 160).to_be_bytes());
+    packet.extend_from_slice(&u32::from(voice).to_be_bytes());
+    packet.extend_from_slice(&[voice; 160]);
+    packet
 }

@@ -11,12 +11,12 @@ use super::{Credential, Switch};
 use crate::world::wait_until;
 
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
-    let path = Path::new("/usr/bin").join(name);
-    if !path.is_file() {
-        println!("skipped: there is no {name} in /usr/bin");
-        return None;
+    let found = ["/usr/bin", "/usr/sbin"].map(|folder| Path::new(folder).join(name));
+    let found = found.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        println!("skipped: there is no {name}");
     }
-    Some(path)
+    found
 }
 
 const SCENARIO: &str = r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
