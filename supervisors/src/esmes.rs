@@ -338,16 +338,21 @@ impl EsmesState {
         if let Some(caller) = self.callers.remove(system_id) {
             caller.abort();
         }
-        let account = self.args.accounts.find(system_id);
-        if let Some(account) = account.filter(|a| a.called_at.is_some())
+        let current = self.args.accounts.find(system_id);
+        // Who has bound since the change has what holds now.
+        let of_before = |account: &Arc<Account>| {
+            let holds = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, account));
+            account.system_id == system_id && !holds
+        };
+        for member in self.esmes.values() {
+            if member.account.as_ref().is_some_and(of_before) {
+                let _ = member.esme.send_message(EsmeMsg::Leave);
+            }
+        }
+        if let Some(account) = current.filter(|a| a.called_at.is_some())
             && self.draining.is_none()
         {
             self.call(me, account);
-        }
-        for member in self.esmes.values() {
-            if member.account.as_ref().is_some_and(|account| account.system_id == system_id) {
-                let _ = member.esme.send_message(EsmeMsg::Leave);
-            }
         }
     }
 

@@ -7,7 +7,7 @@ use actors::smpp::server::esme::{Bound, EsmeMsg};
 use model::clock::At;
 use model::event::EventKind;
 use proto_smpp::pdu::message::ESM_INTERMEDIATE;
-use proto_smpp::{BindKind, Input};
+use proto_smpp::{BindKind, CommandStatus, Input};
 use ractor::ActorRef;
 use store::LogFilter;
 use store::lane::{Admin, AdminDone, Inbound, SmppChange, SmppSettings, Work};
@@ -205,7 +205,7 @@ async fn rename(world: &World, server: &Server, name: &str) -> store::SmppAccoun
 }
 
 /// Changes an account in the store, and tells the server.
-async fn change(
+pub(super) async fn change(
     world: &World,
     server: &Server,
     how: impl FnOnce(&mut SmppSettings),
@@ -271,6 +271,24 @@ async fn accounts_without_a_pace_share_that_of_their_organization() {
     assert_eq!(server.find("one").pace(later, 2), 2);
     assert_eq!(server.find("two").pace(later, 2), 1, "one is left of three");
     assert_eq!(server.find("own").pace(later, 10), 10);
+    server.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_bound_since_a_change_is_not_sent_away_by_the_news_of_it() {
+    let peer = Peer::new();
+    peer.answer(|_, _| Act::AckThenReceipt);
+    let world = World::of(profile("one", &peer)).await;
+    let server = Server::start(&world).await;
+    server.account(&world, "acme", |_| {}).await;
+    let mut client = Client::bound(&server, BindKind::Transceiver, "acme").await;
+    let system_id = String::from("acme");
+    server.esmes.send_message(EsmesMsg::Changed { system_id }).unwrap();
+    client.submit("still here", 1).await;
+    assert_eq!(client.answered().await.1, CommandStatus::OK);
+    assert!(text_of(&client.brought().await).contains("text:still here"));
+    assert_eq!(server.find("acme").binds(), 1);
     server.end().await;
     world.end().await;
 }

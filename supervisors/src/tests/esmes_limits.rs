@@ -15,6 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::esmes::{Client, Server, message, text_of};
+use super::esmes_coming::change;
 use super::peer::{Act, Peer};
 use super::world::{PATIENCE, QUICK, World, profile, until};
 
@@ -276,6 +277,7 @@ async fn a_bind_that_is_over_counts_until_its_socket_is_closed() {
     let mut client = Client::over(deaf(&server).await, bind()).await;
     assert_eq!(client.next().await, Output::Bound);
     ask_and_not_read(&mut client.stream).await;
+    change(&world, &server, |settings| settings.tps = 5).await;
     let system_id = String::from("acme");
     server.esmes.send_message(crate::esmes::EsmesMsg::Changed { system_id }).unwrap();
     until("its actor is gone", async || children::<EsmeMsg>(&server).is_empty()).await;
