@@ -77,7 +77,8 @@ impl TrunkBook {
 
     /// Whether a customer's trunk may be at this place, as far as it can be told without a resolver.
     pub(crate) fn may_lead_to(&self, target: &Target) -> bool {
-        may_lead_to(&target.host, target.port.unwrap_or(5060), &self.networks)
+        let is_carriers = target.address().is_some_and(|at| self.trunks.is_carriers(at));
+        !is_carriers && may_lead_to(&target.host, target.port.unwrap_or(5060), &self.networks)
     }
 
     /// Reads the trunks of every organization into memory.
@@ -107,7 +108,7 @@ impl TrunkBook {
         };
         let trunk = new_trunk(&asked)?;
         let create = TrunkChange::Create { organization, id, trunk, password, most: TRUNKS_MAX };
-        self.change(organization, create).await?;
+        self.change(organization, create, &asked.fields.inbound_uris).await?;
         self.find(organization, id).await
     }
 
@@ -132,13 +133,13 @@ impl TrunkBook {
         };
         let (seen, trunk) = (At(row.updated_at), new_trunk(&asked)?);
         let replace = TrunkChange::Replace { organization, id, seen, trunk, password };
-        self.change(organization, replace).await?;
+        self.change(organization, replace, &asked.fields.inbound_uris).await?;
         self.find(organization, id).await
     }
 
     pub(crate) async fn delete(&self, row: &TrunkListedRow) -> Result<(), Refusal> {
         let (organization, id) = key_of(row);
-        self.change(organization, TrunkChange::Delete { organization, id }).await
+        self.change(organization, TrunkChange::Delete { organization, id }, &[]).await
     }
 
     async fn find(&self, organization: OrgId, id: PublicId) -> Result<TrunkListedRow, Refusal> {
@@ -146,11 +147,22 @@ impl TrunkBook {
         row.map_err(|error| away(&error))?.ok_or_else(unknown)
     }
 
-    /// Stores a change and takes it up; also when the caller leaves.
-    async fn change(&self, organization: OrgId, change: TrunkChange) -> Result<(), Refusal> {
+    /// Stores a change and takes it up; also when the caller leaves. Where somebody else calls from
+    /// already nobody else does: who is called by whom is decided by that address.
+    async fn change(
+        &self,
+        organization: OrgId,
+        change: TrunkChange,
+        sources: &[String],
+    ) -> Result<(), Refusal> {
         let book = self.clone();
+        let sources: Vec<Source> = sources.iter().filter_map(|text| Source::parse(text)).collect();
         let change = async move {
             let _turn = book.turn.lock().await;
+            if sources.iter().any(|source| book.trunks.is_of_another(organization, source)) {
+                let message = "somebody else's calls come from one of these addresses already";
+                return Err(Refusal::new(Code::Conflict, message).field("inbound_uris"));
+            }
             let done = book.writer.administer(Admin::Trunk(Box::new(change))).await?;
             let rows = book.store.trunks_of(organization, TRUNKS_MAX).await;
             let rows = rows.map_err(|error| away(&error))?;

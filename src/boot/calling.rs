@@ -58,6 +58,7 @@ pub(super) fn calls(
             duration: Duration::from_secs(voice.max_duration_s),
             codecs: Vec::new(),
             ladder: voice.ladder_days > 0,
+            trusts_caller_ids: voice.trust_caller_ids,
         },
     };
     CallsArgs {

@@ -22,6 +22,7 @@ pub struct Voice {
     pub calls_per_second: u32,
     pub calls_burst: u32,
     pub blocked_prefixes: Vec<String>,
+    pub trust_caller_ids: bool,
     pub ladder_days: u64,
     pub ladder_pieces_max: u64,
 }

@@ -18,7 +18,7 @@ use metrics::{counter, gauge};
 use model::clock::At;
 use model::voice::{EndReason, HangupBy};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use store::lane::CallChange;
+use store::lane::{CallChange, CallDone};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::AbortHandle;
 
@@ -178,13 +178,24 @@ impl CallsState {
     }
 
     /// Bills a call that nobody holds any more, until the store has taken it.
-    fn close(&self, me: &ActorRef<CallsMsg>, will: Will, at: At) {
+    fn close(&self, me: &ActorRef<CallsMsg>, mut will: Will, at: At) {
         let Some(change) = will.change(at) else { return };
         let (writer, me) = (self.args.context.writer.clone(), me.clone());
         tokio::spawn(async move {
-            if let Err(refusal) = writer.change_call(change).await {
-                tracing::warn!(error = %refusal.message, "a failed call is not stored yet");
-                me.send_after(AGAIN, move || CallsMsg::Again(Box::new(will), at));
+            match writer.change_call(change).await {
+                Err(refusal) => {
+                    tracing::warn!(error = %refusal.message, "a failed call is not stored yet");
+                    me.send_after(AGAIN, move || CallsMsg::Again(Box::new(will), at));
+                }
+                Ok(CallDone::Failed) if will.bare => {
+                    counter!("orbit_calls_not_closed_total").increment(1);
+                    tracing::error!(call = ?will.row, "the database takes a call's end in no way");
+                }
+                Ok(CallDone::Failed) => {
+                    will.bare = true;
+                    let _ = me.send_message(CallsMsg::Again(Box::new(will), at));
+                }
+                Ok(_) => {}
             }
         });
     }

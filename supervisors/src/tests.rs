@@ -2,7 +2,9 @@
 //!
 //! Each test grows a tree of its own, kills or starves a part of it, and waits for facts.
 
+mod calling;
 mod calls;
+mod calls_front;
 mod changes;
 mod customers;
 mod deaths;

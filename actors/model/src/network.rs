@@ -56,6 +56,11 @@ impl Network {
     }
 
     #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    #[must_use]
     pub fn bits(&self) -> u8 {
         self.bits
     }

@@ -4,6 +4,7 @@
 //! transport     sockets and connections; reads messages, writes octets
 //! inbox         from the sockets to the shard of a message, through a gate
 //! shield        whom nobody answers: scanners, and who guesses passwords
+//! proof         whether a request proves who it is from
 //! shard         transactions of the Call-IDs that are its own, and who serves a request
 //! credentials   who may register and call
 //! registrar     who is registered where
@@ -21,6 +22,7 @@ pub mod credentials;
 pub mod dialplan;
 pub mod flow;
 pub mod inbox;
+mod proof;
 pub mod registrar;
 pub mod shard;
 pub mod shield;

@@ -120,6 +120,12 @@ impl Shield {
         }
     }
 
+    /// Whether a telephone is reached at this peer.
+    #[must_use]
+    pub fn is_registered_at(&self, peer: SocketAddr) -> bool {
+        self.registered().contains_key(&peer)
+    }
+
     /// Forgets what is registered: a registrar begins anew.
     pub fn forget_registered(&self) {
         self.registered().clear();

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use model::carrier::OrgId;
@@ -110,6 +110,8 @@ pub struct Live {
     last_error: Mutex<String>,
 }
 
+/// How long it holds where a name is.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// Pings without an answer after which a trunk is down.
 const MISSED_MAX: usize = 3;
 
@@ -220,6 +222,8 @@ struct Inner {
     networks: Networks,
     /// Customers' trunks may lead to the public network too.
     tenants_egress: bool,
+    /// Where the operator's trunks are that have a name, and when that was asked.
+    places: Mutex<HashMap<String, (Instant, Vec<IpAddr>)>>,
 }
 
 #[derive(Default)]
@@ -233,6 +237,8 @@ struct List {
     lengths: BTreeSet<(bool, u8)>,
     /// Enabled ones that call from the addresses of a name.
     by_name: Vec<(String, Arc<Running>)>,
+    /// Enabled ones of customers that a password lets in, by the name that goes with it.
+    by_username: HashMap<String, Vec<Arc<Running>>>,
 }
 
 impl List {
@@ -240,6 +246,14 @@ impl List {
         let mut list = Self { by_owner, ..Self::default() };
         for running in list.by_owner.values().flatten() {
             list.by_id.insert(running.trunk.id, Arc::clone(running));
+            if let (Some(name), Some(_), Some(_), true) = (
+                &running.trunk.username,
+                &running.trunk.password,
+                running.trunk.organization,
+                running.trunk.enabled,
+            ) {
+                list.by_username.entry(name.clone()).or_default().push(Arc::clone(running));
+            }
             let sources = running.trunk.sources.iter().filter(|_| running.trunk.enabled);
             for source in sources {
                 match source {
@@ -268,7 +282,8 @@ impl Trunks {
     pub fn new(networks: Networks, tenants_egress: bool) -> Self {
         let (list, turn) = (ArcSwap::default(), Mutex::default());
         let changed = watch::Sender::new(0);
-        Self(Arc::new(Inner { list, turn, changed, networks, tenants_egress }))
+        let places = Mutex::default();
+        Self(Arc::new(Inner { list, turn, changed, networks, tenants_egress, places }))
     }
 
     /// Puts these in the place of all that one owner had.
@@ -339,24 +354,66 @@ impl Trunks {
         found.into_iter().map(|(_, running)| running).collect()
     }
 
-    /// Whose call comes from this address. Sources that are names are asked for elsewhere
-    /// ([`Self::named_sources`]); `resolved` says which of those have this address.
+    /// Whose call comes from this address: the operator's trunk before customers', who may name what is
+    /// not theirs, and among those the one that names it most closely. Sources that are names are asked
+    /// for elsewhere ([`Self::named_sources`]); `resolved` says which of those have this address, as
+    /// closely as a network of that address alone.
     #[must_use]
     pub fn caller(&self, address: IpAddr, resolved: impl Fn(&str) -> bool) -> Caller {
         let (list, address) = (self.0.list.load(), address.to_canonical());
         let lengths = list.lengths.iter().filter(|(v4, _)| *v4 == address.is_ipv4());
-        let by_network = lengths
-            .filter_map(|(_, bits)| list.by_network.get(&Network::of(address, *bits)?))
-            .flatten();
-        let by_name = list.by_name.iter().filter(|(name, _)| resolved(name)).map(|(_, one)| one);
-        let mut found: Option<&Arc<Running>> = None;
-        for running in by_network.chain(by_name) {
-            if found.is_some_and(|known| known.trunk.id != running.trunk.id) {
-                return Caller::Several;
+        let by_network = lengths.flat_map(|(_, bits)| {
+            let network = Network::of(address, *bits);
+            let callers = network.and_then(|network| list.by_network.get(&network));
+            callers.into_iter().flatten().map(|running| (*bits, running))
+        });
+        let by_name = list.by_name.iter().filter(|(name, _)| resolved(name));
+        let by_name = by_name.map(|(_, running)| (u8::MAX, running));
+        let rank =
+            |bits: u8, running: &Running| (running.trunk.organization.is_none(), bits.min(128));
+        let mut found: Option<(_, &Arc<Running>)> = None;
+        let mut several = false;
+        for (bits, running) in by_network.chain(by_name) {
+            let bits = if address.is_ipv4() { bits.min(32) } else { bits };
+            let rank = rank(bits, running);
+            match found {
+                Some((best, _)) if best > rank => {}
+                Some((best, known)) if best == rank => {
+                    several |= known.trunk.id != running.trunk.id
+                }
+                _ => (found, several) = (Some((rank, running)), false),
             }
-            found = Some(running);
         }
-        found.map_or(Caller::Nobody, |one| Caller::One(Arc::clone(one)))
+        match found {
+            Some(_) if several => Caller::Several,
+            Some((_, one)) => Caller::One(Arc::clone(one)),
+            None => Caller::Nobody,
+        }
+    }
+
+    /// Customers' trunks that a password lets in with this name.
+    #[must_use]
+    pub fn named(&self, username: &str) -> Vec<Arc<Running>> {
+        self.0.list.load().by_username.get(username).cloned().unwrap_or_default()
+    }
+
+    /// Whether somebody else calls from there already: the operator or another customer, or one of the
+    /// operator's carriers is there.
+    #[must_use]
+    pub fn is_of_another(&self, organization: OrgId, source: &Source) -> bool {
+        let list = self.0.list.load();
+        let others = list.by_owner.iter().filter(|(owner, _)| **owner != Some(organization));
+        let mut others = others.flat_map(|(_, running)| running);
+        others.any(|running| {
+            let trunk = &running.trunk;
+            let target = trunk.target.as_ref().filter(|_| trunk.organization.is_none());
+            trunk.sources.iter().any(|other| overlap(source, other))
+                || target.is_some_and(|target| match (source, target.address()) {
+                    (Source::Network(network), Some(address)) => network.contains(address),
+                    (Source::Host(name), _) => name.eq_ignore_ascii_case(&target.host),
+                    _ => false,
+                })
+        })
     }
 
     /// Names whose addresses count as sources, each once.
@@ -367,6 +424,59 @@ impl Trunks {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// Whether one of the operator's trunks is there or calls from there: no customer's call goes to it
+    /// but by the way to the public network, since it knows us by our address alone.
+    #[must_use]
+    pub fn is_carriers(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_at = |host: &str| {
+            let found = places.get(host).map(|(_, found)| found.as_slice());
+            found.unwrap_or_default().contains(&address)
+        };
+        self.of(None).iter().any(|running| {
+            let trunk = &running.trunk;
+            let target = trunk.target.as_ref();
+            target.is_some_and(|to| to.address().map(|at| at.to_canonical()) == Some(address))
+                || target.is_some_and(|target| is_at(&target.host))
+                || trunk.sources.iter().any(|source| match source {
+                    Source::Network(network) => network.contains(address),
+                    Source::Host(name) => is_at(name),
+                })
+        })
+    }
+
+    /// Names of the operator's trunks of which it is not known where they are now.
+    #[must_use]
+    pub fn names_to_ask(&self, now: Instant) -> Vec<String> {
+        let places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known =
+            |name: &String| places.get(name).is_some_and(|(at, _)| *at + ASK_AGAIN > now);
+        let mut names: Vec<String> = Vec::new();
+        for running in self.of(None) {
+            let target = running.trunk.target.as_ref().filter(|target| target.address().is_none());
+            names.extend(target.map(|target| target.host.clone()));
+            names.extend(running.trunk.sources.iter().filter_map(|source| match source {
+                Source::Host(name) => Some(name.clone()),
+                Source::Network(_) => None,
+            }));
+        }
+        names.retain(|name| !is_known(name));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Where a name of the operator's trunks was found to be. What is found nowhere stays where it was.
+    pub fn learned(&self, name: String, found: Vec<IpAddr>, now: Instant) {
+        let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let (asked, known) = places.entry(name).or_insert_with(|| (now, Vec::new()));
+        *asked = now;
+        if !found.is_empty() {
+            *known = found.into_iter().map(|address| address.to_canonical()).collect();
+        }
     }
 
     /// Whether a customer's trunk may be at this address.
@@ -380,6 +490,17 @@ impl Trunks {
     #[must_use]
     pub fn may_reach(&self, trunk: &Trunk, address: IpAddr) -> bool {
         trunk.organization.is_none() || self.allows(address)
+    }
+}
+
+/// Whether two say that the same address may call.
+fn overlap(one: &Source, other: &Source) -> bool {
+    match (one, other) {
+        (Source::Host(one), Source::Host(other)) => one == other,
+        (Source::Network(one), Source::Network(other)) => {
+            one.contains(other.address()) || other.contains(one.address())
+        }
+        _ => false,
     }
 }
 

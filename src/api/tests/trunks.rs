@@ -166,3 +166,20 @@ async fn trunks_are_ones_own_and_changed_with_a_live_key_of_their_scope() {
     }
     assert_eq!(world.get(&path).await.data()["name"], "Office");
 }
+
+#[tokio::test]
+async fn an_address_where_the_operators_carrier_calls_from_is_no_customers() {
+    let world = World::new().await;
+    make(&world, &json!({"name": "a", "inbound_uris": ["203.0.113.7"]})).await;
+    let mut carrier = world.app.trunks.trunks().all()[0].trunk.clone();
+    carrier.id = PublicId::new(At::now());
+    carrier.organization = None;
+    carrier.sources = vec![model::trunk::Source::parse("198.51.100.0/24").unwrap()];
+    world.app.trunks.trunks().replace([(None, vec![carrier])]);
+    let body = json!({"name": "b", "inbound_uris": ["198.51.100.7"]});
+    let refused = world.post(TRUNKS, &body).await;
+    assert_eq!((refused.status, refused.code()), (409, "CONFLICT"), "{}", refused.body);
+    make(&world, &json!({"name": "b", "inbound_uris": ["203.0.113.7"]})).await;
+    let there = json!({"name": "c", "outbound_uri": "sip:198.51.100.9:5070"});
+    assert_eq!(world.post(TRUNKS, &there).await.status, 422);
+}

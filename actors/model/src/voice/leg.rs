@@ -42,6 +42,24 @@ pub struct Leg {
     pub quality: Option<Quality>,
 }
 
+impl Leg {
+    /// The same with nothing in it that others wrote: for a database that does not take it as it is.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let digits = |text: &String| -> String {
+            text.chars().filter(|sign| matches!(sign, '+' | '0'..='9')).collect()
+        };
+        Self {
+            from: self.from.as_ref().map(digits).filter(|from| !from.is_empty()),
+            to: digits(&self.to),
+            party: None,
+            trunk: None,
+            codec: None,
+            ..self.clone()
+        }
+    }
+}
+
 /// How its media was, as far as it was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quality {

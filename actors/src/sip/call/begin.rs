@@ -17,7 +17,7 @@ use proto_sip::leg::{Cause, Command, Extra, Incoming, Leg, Outgoing};
 use proto_sip::sdp::Body;
 use ractor::ActorRef;
 use rand::RngExt as _;
-use store::lane::{CallChange, CallDone, LostCalls, NewCall, Opened, Work};
+use store::lane::{CallChange, CallDone, NewCall, Opened, Work};
 
 use super::bridge::Bridge;
 use super::dial::{Reach, Target, Way};
@@ -147,6 +147,7 @@ impl CallState {
             bounds: &context.bounds,
             rates: &context.rates,
             ring: context.limits.ring,
+            trusts_caller_ids: context.limits.trusts_caller_ids,
         };
         if self.max_forwards == 0 {
             return Err(Refused::TooManyHops);
@@ -239,6 +240,7 @@ impl CallState {
             direction: plan.direction,
             from: plan.from.number.clone(),
             to: plan.to.clone(),
+            dials: plan.dials().map(str::to_owned).collect(),
             test: plan.test,
             rated: plan.rated(),
             transport: Some(Transport::Sbc),
@@ -247,8 +249,9 @@ impl CallState {
             metadata: None,
         };
         (self.row.id, self.row.asked) = (Some(id), true);
-        self.ask(CallChange::Open(Box::new(call)), Stored::Opened);
+        // Whoever dies from here on, what was asked for is taken back.
         self.write_will();
+        self.ask(CallChange::Open(Box::new(call)), Stored::Opened);
     }
 
     /// Asks the store; the answer comes as a message, whatever becomes of the writer.
@@ -277,7 +280,10 @@ impl CallState {
             }
             Some(CallDone::Opened(Err(refusal))) => Some(refusal),
             _ => {
-                self.take_back();
+                // It may be stored, by a writer that could not say it.
+                if let Some(id) = self.row.id {
+                    self.context.writer.take_back(id);
+                }
                 Some(Refusal::unavailable("nothing is known to be stored"))
             }
         };
@@ -294,14 +300,6 @@ impl CallState {
                     self.ring_plan().await;
                 }
             }
-        }
-    }
-
-    /// What may have been stored and is not known of ends at once.
-    fn take_back(&self) {
-        if let Some(id) = self.row.id {
-            let lost = CallChange::Lost(LostCalls::Named(vec![id]));
-            let _ = self.context.writer.tell_calls(vec![lost], |_| {});
         }
     }
 
@@ -401,18 +399,20 @@ impl CallState {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         let Some(plan) = &self.plan else { return Err(unavailable) };
         let dialled = target.invite(&plan.from, &plan.to, At::now()).ok_or(unavailable)?;
+        let closed = reach::Closed { wire: &self.wire, front: &self.context.front };
         let (flow, follows) = match &dialled.reach {
             Reach::Flow(flow) => (*flow, false),
             Reach::Uri(uri) => {
-                let flow =
-                    reach::resolve(&self.wire, uri, self.context.tls.as_ref(), is_public).await;
+                let tls = self.context.tls.as_ref();
+                let flow = reach::resolve(&self.wire, uri, tls, is_public, Some(closed)).await;
                 (flow.ok_or(unavailable)?, true)
             }
             Reach::Target(target, is_ours) => {
                 let uri = target.to_string().into_bytes().into();
                 let trunks = &self.context.front.trunks;
                 let may = |address| *is_ours || trunks.allows(address);
-                let flow = reach::resolve(&self.wire, &uri, self.context.tls.as_ref(), may).await;
+                let (tls, closed) = (self.context.tls.as_ref(), Some(closed).filter(|_| !*is_ours));
+                let flow = reach::resolve(&self.wire, &uri, tls, may, closed).await;
                 (flow.ok_or(unavailable)?, true)
             }
         };
@@ -440,7 +440,7 @@ impl CallState {
             from: dialled.from,
             to: dialled.to,
             routes: dialled.routes,
-            max_forwards: self.max_forwards.saturating_sub(1).max(1),
+            max_forwards: self.max_forwards.saturating_sub(1),
             sdp,
             extra: dialled.extra,
         };

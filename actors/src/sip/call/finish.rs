@@ -78,7 +78,9 @@ impl CallState {
             return;
         }
         let legs = self.legs.iter().map(|(_, leg)| leg.record.clone());
-        let legs = self.records.iter().map(|(_, record)| record.clone()).chain(legs).collect();
+        let legs = self.records.iter().map(|(_, record)| record.clone()).chain(legs);
+        let bare = self.row.bare;
+        let legs = legs.map(|leg| if bare { leg.bare() } else { leg }).collect();
         let closing = Closing {
             key,
             at: end.at,
@@ -100,6 +102,14 @@ impl CallState {
             self.row.closed = false;
             self.me.send_after(AGAIN, || CallMsg::CloseAgain);
             return;
+        }
+        if let Some(CallDone::Failed) = done {
+            if !self.row.bare {
+                (self.row.bare, self.row.closed) = (true, false);
+                return self.close_row();
+            }
+            metrics::counter!("orbit_calls_not_closed_total").increment(1);
+            tracing::error!(call = ?self.row.key, "the database takes a call's end in no way");
         }
         self.row.done = true;
     }
@@ -157,7 +167,7 @@ impl CallState {
         let ringing = self.legs.iter().filter(|(_, leg)| leg.record.answered_at.is_none());
         let rings = ringing.filter_map(|(_, leg)| leg.invite).collect();
         let (shard, refusal) = (self.shard.clone(), self.refusal.clone());
-        let will = Will { row, answered, legs, shard, rings, refusal, byes };
+        let will = Will { row, bare: false, answered, legs, shard, rings, refusal, byes };
         self.context.keeper.write(self.me.get_id(), will);
     }
 

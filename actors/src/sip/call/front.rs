@@ -1,27 +1,28 @@
-//! Who calls: a carrier by where it calls from, a telephone by its digest; everybody else is challenged.
+//! Who calls: a telephone by its digest, a trunk by where it calls from or by its digest; everybody else
+//! is challenged.
 //!
-//! A name that does not exist, one that may not call and a wrong password are answered alike. A carrier
-//! is asked for nothing, so it may call our numbers only. What a caller says of itself in From counts for
-//! nothing before that; of a telephone it says which number it would like to show.
+//! Anybody may name an address as the source of a trunk, and telephones may be behind it too. So who shows
+//! credentials, says that it is of a realm of ours or is registered where it calls from is a telephone, and
+//! proves it; addresses are looked at after that. A carrier is asked for nothing, so it may call our numbers
+//! only. What a caller says of itself in From counts for nothing before that; of a telephone it says which
+//! number it would like to show.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use model::clock::At;
-use proto_sip::digest::server::{Request, refers_to};
-use proto_sip::digest::{Algorithm, Counts, Credentials as Said, Nonces, Verdict};
-use proto_sip::{Message, Name, StatusCode, Uri};
-use rand::RngExt as _;
+use model::trunk::Encryption;
+use proto_sip::digest::{Algorithm, Counts, Ha1, Nonces};
+use proto_sip::{Message, Name, Uri};
 
-use super::super::credentials::{Credential, Credentials};
+use super::super::credentials::Credentials;
 use super::super::dialplan::{Caller, CallerId, Dialled};
-use super::super::flow::Flow;
-use super::super::shard::answer;
+use super::super::flow::{Flow, Kind};
+use super::super::proof::{Proof, said};
 use super::super::shield::Shield;
-use super::super::trunks::{Caller as By, Trunks};
+use super::super::trunks::{Caller as By, Running, Trunks};
 
-/// Values of Authorization that are looked at.
-const SAID_MAX: usize = 4;
+/// Characters of a caller's name.
+const NAME_MAX: usize = 128;
 /// Nonces whose counts are remembered.
 const NONCES_MAX: usize = 100_000;
 
@@ -55,96 +56,72 @@ impl Front {
 
     /// Who calls, or what it is answered.
     pub fn ask(&self, shield: &Shield, flow: Flow, invite: &Message) -> Result<Caller, Bytes> {
-        let address = flow.peer().ip().to_canonical();
-        // Sources that are names are not known by their addresses yet.
-        if let By::One(trunk) = self.trunks.caller(address, |_| false) {
-            return Ok(Caller::Trunk(trunk));
+        let own = self.own_realm(invite);
+        if own.is_none() && !shield.is_registered_at(flow.peer()) {
+            let address = flow.peer().ip().to_canonical();
+            // Sources that are names are not known by their addresses yet.
+            if let By::One(trunk) = self.trunks.caller(address, |_| false)
+                && is_sealed(&trunk, flow)
+            {
+                return Ok(Caller::Trunk(trunk));
+            }
         }
-        self.authenticate(shield, flow, invite).map(Caller::Phone)
-    }
-
-    fn authenticate(
-        &self,
-        shield: &Shield,
-        flow: Flow,
-        invite: &Message,
-    ) -> Result<Arc<Credential>, Bytes> {
-        let realm = self.realm_of(invite);
-        let scope = flow.peer().ip().to_canonical().to_string();
-        let now_ms = u64::try_from(At::now().micros() / 1_000).unwrap_or_default();
-        let request = Request { method: "INVITE", realm: &realm, scope: scope.as_bytes(), now_ms };
-        let Some(said) = said(invite, &realm) else {
-            return Err(self.challenge(invite, &request, false));
+        let realm = own.or_else(|| self.credentials.only_realm());
+        let realm = realm.unwrap_or_else(|| Arc::clone(&self.domain));
+        let proof = Proof {
+            nonces: &self.nonces,
+            algorithms: &self.algorithms,
+            shield,
+            method: "INVITE",
+            realm: &realm,
+            flow,
+            message: invite,
         };
-        let now = tokio::time::Instant::now().into_std();
-        if shield.is_shut(&said.user, flow.peer(), now) {
-            return Err(refuse(invite, StatusCode::FORBIDDEN));
-        }
-        if !self.nonces.is_ours(&said.nonce, &request) {
-            return Err(self.challenge(invite, &request, false));
-        }
-        let requested = invite.uri().map(|uri| uri.to_string());
-        if !requested.is_ok_and(|requested| refers_to(&said.uri, &requested)) {
-            return Err(refuse(invite, StatusCode::BAD_REQUEST));
-        }
-        let known = self.credentials.find(&realm, &said.user).filter(|known| known.active);
-        let ha1 = known.as_ref().map(|known| known.ha1(said.algorithm));
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = self.nonces.check(&said, ha1, &request, &mut counts);
-        drop(counts);
-        match (verdict, known) {
-            (Verdict::Granted, Some(known)) => {
-                shield.succeeded(&said.user, flow.peer());
-                Ok(known)
+        let proven = proof.prove(&mut counts, |user, algorithm| {
+            let phone = self.credentials.find(&realm, user).filter(|known| known.active);
+            if let Some(phone) = phone {
+                let ha1 = *phone.ha1(algorithm);
+                return Some((Caller::Phone(phone), ha1));
             }
-            (Verdict::Stale | Verdict::Replayed, _) => Err(self.challenge(invite, &request, true)),
-            (Verdict::Granted | Verdict::Denied, _) => {
-                if shield.failed(&said.user, flow.peer(), now) {
-                    tracing::warn!(peer = %flow.peer(), user = said.user, "shut out: too many wrong passwords");
-                }
-                Err(self.challenge(invite, &request, false))
-            }
-        }
+            let (trunk, password) = self.trunk_of(&realm, user)?;
+            let ha1 = Ha1::new(algorithm, user, &realm, &password);
+            is_sealed(&trunk, flow).then_some((Caller::Trunk(trunk), ha1))
+        });
+        proven.map_err(|why| proof.refuse(why))
     }
 
-    /// The realm of who calls, as From says it, and else the one that there is.
-    fn realm_of(&self, invite: &Message) -> Arc<str> {
+    /// The realm of ours that a caller says it is of: by the host of From, or by its credentials.
+    fn own_realm(&self, invite: &Message) -> Option<Arc<str>> {
         let host = |uri: &Uri| uri.host().map(ToString::to_string).unwrap_or_default();
         let from = invite.from().map(|from| host(&from.uri).to_ascii_lowercase());
-        let host = from.unwrap_or_default();
-        if self.credentials.knows_realm(&host) {
-            return Arc::from(host);
-        }
-        self.credentials.only_realm().unwrap_or_else(|| self.domain.clone())
+        let is_ours = |realm: &str| realm == &*self.domain || self.credentials.knows_realm(realm);
+        let from = from.ok().filter(|host| self.credentials.knows_realm(host));
+        let shown = || said(invite).map(|said| said.realm).find(|realm| is_ours(realm));
+        from.or_else(shown).map(Arc::from)
     }
 
-    fn challenge(&self, invite: &Message, request: &Request<'_>, stale: bool) -> Bytes {
-        let chance = rand::rng().random();
-        let challenges = self.nonces.challenges(request, chance, &self.algorithms, stale);
-        let octets = answer(invite, StatusCode::UNAUTHORIZED, None, |builder| {
-            for challenge in challenges {
-                if let Ok(value) = challenge.value() {
-                    builder.header(Name::WwwAuthenticate, value.as_str());
-                }
-            }
-        });
-        octets.unwrap_or_default()
+    /// A customer's trunk that is let in by a password: of the realm's organization, or of all that have
+    /// one, if one only has this name.
+    fn trunk_of(&self, realm: &str, user: &str) -> Option<(Arc<Running>, String)> {
+        let home = |organization| self.credentials.realm_of(organization);
+        let fits = |running: &Arc<Running>| {
+            let organization = running.trunk.organization;
+            organization.is_some_and(|own| {
+                realm == &*self.domain || home(own).is_some_and(|home| *home == *realm)
+            })
+        };
+        let mut found = self.trunks.named(user);
+        found.retain(fits);
+        let [trunk] = found.as_slice() else { return None };
+        Some((Arc::clone(trunk), trunk.trunk.password.as_ref()?.0.clone()))
     }
 }
 
-/// The credentials for this realm, the first that read.
-fn said(invite: &Message, realm: &str) -> Option<Said> {
-    let names = [Name::Authorization, Name::ProxyAuthorization];
-    let values = names.into_iter().flat_map(|name| invite.all(name).take(SAID_MAX));
-    let mut read = values.filter_map(|header| {
-        let text = header.text();
-        Said::parse(std::str::from_utf8(&text).ok()?).ok()
-    });
-    read.find(|said| said.realm == realm)
-}
-
-fn refuse(invite: &Message, status: StatusCode) -> Bytes {
-    answer(invite, status, None, |_| {}).unwrap_or_default()
+/// Whether a trunk speaks as it has to: over TLS, if its calls are to be sealed. What comes over UDP may
+/// come from anybody who writes that address.
+fn is_sealed(trunk: &Running, flow: Flow) -> bool {
+    trunk.trunk.encryption == Encryption::None || flow.kind() == Kind::Tls
 }
 
 /// What the caller says of itself: of a carrier what it asserts (RFC 3325), of others what From says.
@@ -159,7 +136,9 @@ pub(super) fn says(caller: &Caller, invite: &Message) -> CallerId {
     let Some(identity) = asserted.or_else(|| invite.from().ok()) else {
         return CallerId::default();
     };
-    let name = String::from_utf8_lossy(&identity.display()).trim().to_owned();
+    let name = String::from_utf8_lossy(&identity.display()).into_owned();
+    let shown = name.trim().chars().filter(|sign| !sign.is_control());
+    let name: String = shown.take(NAME_MAX).collect();
     let number = match Dialled::of(&identity.uri) {
         Dialled::Number(number) => Some(number),
         Dialled::Short(text) | Dialled::Name(text) => {

@@ -38,6 +38,8 @@ pub enum Kept {
 #[derive(Clone, Debug)]
 pub struct Will {
     pub row: Kept,
+    /// The store did not take it as it was: it is told without what others wrote.
+    pub bare: bool,
     pub answered: bool,
     pub legs: Vec<Leg>,
     pub shard: ActorRef<ShardMsg>,
@@ -118,15 +120,20 @@ impl Will {
             let _ = self.shard.send_message(ShardMsg::Request(bye));
         }
     }
+
     /// What the store is told of the end.
     #[must_use]
     pub fn change(&self, at: At) -> Option<CallChange> {
         let key = match self.row {
             Kept::Nothing => return None,
-            Kept::Asked(id) => return Some(CallChange::Lost(LostCalls::Named(vec![id]))),
+            Kept::Asked(id) => {
+                let calls = LostCalls::Named(vec![id]);
+                return Some(CallChange::Lost { calls, bare: self.bare });
+            }
             Kept::Row(key) => key,
         };
         let (legs, by) = (self.legs.clone(), HangupBy::System);
+        let legs = if self.bare { legs.iter().map(Leg::bare).collect() } else { legs };
         let (sip_code, q850, facts, ladder) = (None, None, None, None);
         let reason = EndReason::NodeLost;
         let closing = Closing { key, at, reason, sip_code, q850, by, legs, facts, ladder };

@@ -114,6 +114,8 @@ pub struct Limits {
     /// Empty for any.
     pub codecs: Vec<Codec>,
     pub ladder: bool,
+    /// A credential's own number is taken at its word, whoever has it.
+    pub trusts_caller_ids: bool,
 }
 
 /// The behaviour.

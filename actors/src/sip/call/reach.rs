@@ -2,6 +2,8 @@
 //!
 //! Addresses go at once; names are asked for, no longer than two seconds. Addresses of private networks
 //! are nowhere unless the operator says otherwise, so that no customer's route leads into our own network.
+//! Nor does one lead back to us, where a call would go in circles, or to a carrier of the operator's, who
+//! knows us by our address and would have the operator pay.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,11 +15,46 @@ use proto_sip::uri::{Host, Scheme};
 
 use super::super::flow::{Flow, Kind};
 use super::super::transport::Wire;
+use super::front::Front;
+use super::state::now;
 use crate::customer::webhook::guard::is_public;
 use crate::smpp::tls::Tls;
 
 /// How long a name may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where no customer's route leads.
+#[derive(Clone, Copy)]
+pub(super) struct Closed<'a> {
+    pub wire: &'a Wire,
+    pub front: &'a Front,
+}
+
+impl Closed<'_> {
+    /// By its name alone.
+    fn has(self, host: &Host) -> bool {
+        let (domain, name) = (&*self.front.domain, host.to_string().to_ascii_lowercase());
+        let name = name.trim_end_matches('.');
+        let is_under =
+            name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        is_under || self.front.credentials.knows_realm(name) || self.wire.is_own_name(host)
+    }
+
+    fn is_at(self, place: SocketAddr) -> bool {
+        self.wire.is_own(place) || self.front.trunks.is_carriers(place.ip())
+    }
+
+    /// Asks where the operator's carriers are that are known by name.
+    async fn learn(self) {
+        for name in self.front.trunks.names_to_ask(now()) {
+            let asked =
+                tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name.clone(), 0))).await;
+            let found = asked.ok().and_then(Result::ok).into_iter().flatten();
+            let found = found.map(|at| at.ip()).collect();
+            self.front.trunks.learned(name, found, now());
+        }
+    }
+}
 
 fn kind_of(uri: &Uri) -> Option<Kind> {
     let secure = uri.scheme() == Scheme::Sips;
@@ -46,8 +83,18 @@ pub(super) async fn resolve(
     uri: &Bytes,
     tls: Option<&Tls>,
     may_reach: impl Fn(IpAddr) -> bool,
+    closed: Option<Closed<'_>>,
 ) -> Option<Flow> {
     let uri = Uri::parse(uri).ok()?;
+    if let Some(closed) = closed {
+        if uri.host().is_none_or(|host| closed.has(host)) {
+            return None;
+        }
+        closed.learn().await;
+    }
+    let may_reach = |place: SocketAddr| {
+        may_reach(place.ip()) && !closed.is_some_and(|closed| closed.is_at(place))
+    };
     let kind = kind_of(&uri)?;
     let port = uri.port().unwrap_or(if kind == Kind::Tls { 5_061 } else { 5_060 });
     let host = uri.host()?;
@@ -57,10 +104,10 @@ pub(super) async fn resolve(
             let name = std::str::from_utf8(name).ok()?;
             let asked = tokio::net::lookup_host((name, port));
             let mut found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
-            found.find(|address| may_reach(address.ip()))?
+            found.find(|address| may_reach(*address))?
         }
     };
-    if !may_reach(address.ip()) {
+    if !may_reach(address) {
         return None;
     }
     match kind {

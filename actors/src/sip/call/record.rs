@@ -101,8 +101,9 @@ pub(super) fn heard(leg: &mut Leg, report: &LegReport) {
     });
 }
 
+/// Signs of control are in no record: not every database takes them.
 fn cut(text: &str) -> String {
-    text.chars().take(PARTY_MAX).collect()
+    text.chars().filter(|sign| !sign.is_control()).take(PARTY_MAX).collect()
 }
 
 #[cfg(test)]
@@ -121,6 +122,12 @@ mod tests {
             now: At(1_000_000),
         };
         new.record()
+    }
+
+    #[test]
+    fn no_record_has_signs_of_control_or_no_end() {
+        assert_eq!(cut("a\0b\r\n"), "ab");
+        assert_eq!(cut(&"x".repeat(1_000)).len(), PARTY_MAX);
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub(super) struct Row {
     pub(super) told_ringing: bool,
     pub(super) told_answered: bool,
     pub(super) closed: bool,
+    /// The store did not take its end as it was: it is told without what others wrote.
+    pub(super) bare: bool,
     /// There is nothing to close: it was never opened, or the store has closed it.
     pub(super) done: bool,
 }

@@ -33,6 +33,8 @@ pub struct Tables<'a> {
     pub bounds: &'a Bounds,
     pub rates: &'a VoiceRates,
     pub ring: Duration,
+    /// A credential's own number is taken at its word, whoever has it.
+    pub trusts_caller_ids: bool,
 }
 
 /// What is asked.
@@ -88,7 +90,10 @@ impl Planner<'_> {
                 }
                 let number_from = self.caller_id(phone, ask)?;
                 let from = CallerId { number: Some(number_from), name: ask.says.name.clone() };
-                self.public(Base { from, ..base }, number)
+                let plan = self.public(Base { from, ..base }, number)?;
+                // Where its own number leads on to is no way around what it may.
+                let may = plan.dials().all(|number| phone.may_call(number));
+                may.then_some(plan).ok_or(Refused::NotAllowed)
             }
             Dialled::Nothing => Err(Refused::Unreadable),
         }
@@ -100,7 +105,8 @@ impl Planner<'_> {
         let organization = phone.of.organization;
         let numbers = self.tables.numbers;
         if let Some(set) = &phone.caller_id {
-            return Ok(set.clone());
+            let may = self.tables.trusts_caller_ids || numbers.owns(organization, set);
+            return if may { Ok(set.clone()) } else { Err(Refused::CallerId) };
         }
         if let Some(says) = ask.says.number.as_deref().filter(|says| says.starts_with('+')) {
             let owns = numbers.owns(organization, says);
@@ -110,7 +116,10 @@ impl Planner<'_> {
     }
 
     fn of_pbx(&self, organization: OrgId, ask: &Ask<'_>) -> Result<Plan, Refused> {
-        let base = Base { organization, test: false, from: ask.says.clone() };
+        let own = ask.says.number.as_deref().and_then(|says| self.tables.numbers.find(says));
+        let own = own.filter(|own| own.organization == organization && own.voice);
+        let test = own.is_some_and(|own| own.sandbox);
+        let base = Base { organization, test, from: ask.says.clone() };
         let credentials = self.tables.credentials;
         let realm = credentials.realm_of(organization).unwrap_or_default();
         match &ask.dialled {
@@ -119,8 +128,7 @@ impl Planner<'_> {
             }
             Dialled::Name(name) => self.inside(base, credentials.find(&realm, name), name),
             Dialled::Number(number) => {
-                let says = ask.says.number.as_deref().unwrap_or_default();
-                if !self.tables.numbers.owns(organization, says) {
+                if own.is_none() {
                     return Err(Refused::CallerId);
                 }
                 self.public(base, number)
@@ -156,6 +164,7 @@ impl Planner<'_> {
         dialled: &str,
     ) -> Result<Plan, Refused> {
         let callee = callee.filter(|callee| callee.active).ok_or(Refused::Unknown)?;
+        let base = Base { test: base.test || callee.sandbox, ..base };
         Ok(base.plan(dialled, vec![self.step(vec![Place::Phone(callee)], Order::Together)]))
     }
 

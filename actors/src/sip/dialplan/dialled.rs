@@ -2,6 +2,7 @@
 //!
 //! `+`, `00` and `011` begin a number of E.164; so does any row of nine digits or more, as carriers and
 //! telephone systems write them. Signs between digits count for nothing. What is shorter is an extension.
+//! What no telephone shows (signs of control, names without end) is nothing: it would go into records.
 
 use proto_sip::Uri;
 use proto_sip::uri::Scheme;
@@ -11,6 +12,8 @@ const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// Fewer digits without a sign of E.164 are an extension.
 const EXTENSION_MAX: usize = 8;
 const PREFIXES: [&str; 2] = ["011", "00"];
+/// Octets of a name.
+const NAME_MAX: usize = 128;
 
 /// What was dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ impl Dialled {
         let plus = text.starts_with('+');
         let is_sign = |sign: &char| matches!(sign, '-' | '.' | '(' | ')' | ' ');
         let kept: String = text.chars().skip(usize::from(plus)).filter(|c| !is_sign(c)).collect();
-        if kept.is_empty() {
+        if kept.is_empty() || text.len() > NAME_MAX || text.chars().any(char::is_control) {
             return Self::Nothing;
         }
         if !kept.bytes().all(|octet| octet.is_ascii_digit()) {
@@ -88,6 +91,14 @@ mod tests {
         ] {
             assert_eq!(of(uri), number, "{uri}");
         }
+    }
+
+    #[test]
+    fn what_no_record_takes_is_nothing() {
+        for nothing in ["sip:a%00@x", "sip:100%00@x", "sip:a%0d%0ab@x"] {
+            assert_eq!(of(nothing), Dialled::Nothing, "{nothing}");
+        }
+        assert_eq!(Dialled::of_text(&"a".repeat(129)), Dialled::Nothing);
     }
 
     #[test]

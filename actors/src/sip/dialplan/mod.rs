@@ -99,6 +99,15 @@ pub enum Place {
 }
 
 impl Plan {
+    /// Numbers of the public network that it may dial, whatever was dialled.
+    pub fn dials(&self) -> impl Iterator<Item = &str> {
+        let places = self.steps.iter().flat_map(|step| &step.places);
+        places.filter_map(|place| match place {
+            Place::Public { number } => Some(number.as_str()),
+            _ => None,
+        })
+    }
+
     /// What is put aside for it: both legs as one.
     #[must_use]
     pub fn rated(&self) -> Rated {

@@ -73,12 +73,19 @@ fn trunks() -> Trunks {
     trunks
 }
 
+/// A customer's telephone system.
+fn pbx() -> Trunk {
+    let carrier = trunks().of(None)[0].trunk.clone();
+    Trunk { organization: Some(OrgId(1)), ..carrier }
+}
+
 struct World {
     credentials: Credentials,
     numbers: Numbers,
     trunks: Trunks,
     rates: VoiceRates,
     bounds: Bounds,
+    trusts: bool,
 }
 
 impl World {
@@ -103,6 +110,7 @@ impl World {
             trunks: trunks(),
             rates: VoiceRates::from_csv(RATES).unwrap(),
             bounds: Bounds { blocked_prefixes: vec!["1900".into()], ..Bounds::default() },
+            trusts: false,
         }
     }
 
@@ -125,6 +133,7 @@ impl World {
             bounds: &self.bounds,
             rates: &self.rates,
             ring: Duration::from_secs(60),
+            trusts_caller_ids: self.trusts,
         };
         let says = CallerId { number: says.map(str::to_owned), name: None };
         let dialled = Dialled::of(&parsed);
@@ -219,4 +228,55 @@ fn numbers_lead_where_their_owner_says() {
     assert_eq!(forwarded.rated().tariff.per_minute, 16_000);
     assert_eq!(forwarded.from.number.as_deref(), Some("+12125550000"));
     assert_eq!(call("sip:+14155550104@x").unwrap_err(), Refused::TooManyHops);
+}
+
+#[test]
+fn a_credential_shows_a_number_of_its_organizations_and_no_other() {
+    let mut world = World::new();
+    let with = |number: &str| SipCredentialRow {
+        caller_id: Some(number.to_owned()),
+        ..row(1, "alice", "100")
+    };
+    world.credentials.put(&SipCredentialRow { updated_at: 11, ..with("+14155551234") });
+    let call = |world: &World| world.call(&world.phone("alice"), None, "sip:+14155559999@x");
+    assert_eq!(call(&world).unwrap_err(), Refused::CallerId);
+    world.trusts = true;
+    assert_eq!(call(&world).unwrap().from.number.as_deref(), Some("+14155551234"));
+    world.trusts = false;
+    world.credentials.put(&SipCredentialRow { updated_at: 12, ..with("+14155550101") });
+    assert_eq!(call(&world).unwrap().from.number.as_deref(), Some("+14155550101"));
+}
+
+#[test]
+fn what_is_forwarded_is_asked_for_where_it_goes() {
+    let world = World::new();
+    let carrier = world.call(&world.carrier(), None, "sip:+14155550103@x").unwrap();
+    assert_eq!(carrier.dials().collect::<Vec<_>>(), ["+14155559999"]);
+    // By dialling its own number a telephone gets nowhere where it may not call.
+    let narrow = SipCredentialRow {
+        allowed_destinations: String::from("[\"+1415555010\"]"),
+        updated_at: 11,
+        ..row(1, "alice", "100")
+    };
+    world.credentials.put(&narrow);
+    let alice = world.phone("alice");
+    let refused = world.call(&alice, None, "sip:+14155550103@x").unwrap_err();
+    assert_eq!(refused, Refused::NotAllowed);
+    assert!(world.call(&alice, None, "sip:+14155550100@x").is_ok());
+}
+
+#[test]
+fn a_sandbox_organizations_telephone_system_reaches_nothing_outside() {
+    let mut world = World::new();
+    let trunks = trunks();
+    trunks.replace([(Some(OrgId(1)), vec![Trunk { id: PublicId::new(At(1)), ..pbx() }])]);
+    let caller = Caller::Trunk(trunks.of(Some(OrgId(1)))[0].clone());
+    world.trunks = trunks;
+    let call = |world: &World| world.call(&caller, Some("+14155550100"), "sip:+14155559999@x");
+    assert!(call(&world).is_ok());
+    let tried = Number { sandbox: true, ..number(1, "+14155550100", Routing::Nowhere) };
+    world.numbers = Numbers::new(vec![tried], &[]);
+    assert_eq!(call(&world).unwrap_err(), Refused::Sandbox);
+    let inside = world.call(&caller, Some("+14155550100"), "sip:100@x").unwrap();
+    assert!(inside.test);
 }

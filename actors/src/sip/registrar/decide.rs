@@ -1,29 +1,21 @@
 //! One REGISTER: who asks, whether it may, and what is then bound. Nothing is changed here but which nonces
 //! were used, and who has failed.
-//!
-//! A name that does not exist, one that may not register, and a wrong password are told the same, in the same
-//! time. Credentials over a nonce that this address was not given are not even looked at: they are worth a
-//! fresh challenge, no ban and no hint.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::clock::At;
 use proto_sip::binding::{self, Outcome, Policy, Refused};
-use proto_sip::digest::server::{Request, refers_to};
-use proto_sip::digest::{Counts, Credentials as Said, Verdict};
+use proto_sip::digest::Counts;
 use proto_sip::header::Rport;
 use proto_sip::{Builder, Message, Name, StatusCode, Uri};
-use rand::RngExt as _;
 
 use super::table::{Bound, Table};
 use super::{RegistrarArgs, now_s};
 use crate::sip::credentials::Credential;
 use crate::sip::flow::Flow;
+use crate::sip::proof::{Proof, Unproven};
 use crate::sip::shard::answer;
 
-/// Values of Authorization that are looked at.
-const SAID_MAX: usize = 4;
 /// Octets of a User-Agent that are kept.
 const AGENT_MAX: usize = 64;
 
@@ -50,7 +42,6 @@ struct Asker<'a> {
     flow: Flow,
     message: &'a Message,
     realm: Arc<str>,
-    now_ms: u64,
 }
 
 pub(super) fn decide(
@@ -64,8 +55,7 @@ pub(super) fn decide(
         Ok(to) if to.uri.is_sip() => to.uri,
         _ => return simple(message, StatusCode::NOT_FOUND, None, What::Refused),
     };
-    let now_ms = u64::try_from(At::now().micros() / 1_000).unwrap_or_default();
-    let asker = Asker { args, flow, message, realm: realm_of(args, &to), now_ms };
+    let asker = Asker { args, flow, message, realm: realm_of(args, &to) };
     let credential = match asker.authenticate(counts) {
         Ok(credential) => credential,
         Err(decision) => return decision,
@@ -98,77 +88,28 @@ fn realm_of(args: &RegistrarArgs, to: &Uri) -> Arc<str> {
 
 impl Asker<'_> {
     fn authenticate(&self, counts: &mut Counts) -> Result<Arc<Credential>, Decision> {
-        let Some(said) = self.said() else { return Err(self.challenge(false, What::Challenged)) };
-        let (args, peer) = (self.args, self.flow.peer());
-        let now = tokio::time::Instant::now().into_std();
-        let shield = args.wire.shield();
-        if shield.is_shut(&said.user, peer, now) {
-            let reason = Some("Too Many Failures");
-            return Err(simple(self.message, StatusCode::FORBIDDEN, reason, What::Denied));
-        }
-        let scope = scope(self.flow);
-        let request = self.request(&scope);
-        if !args.nonces.is_ours(&said.nonce, &request) {
-            return Err(self.challenge(false, What::Challenged));
-        }
-        if !self.is_for_this(&said) {
-            let reason = Some("Digest Of Another URI");
-            return Err(simple(self.message, StatusCode::BAD_REQUEST, reason, What::Denied));
-        }
-        let known = args.credentials.find(&self.realm, &said.user).filter(|known| known.active);
-        let ha1 = known.as_ref().map(|known| known.ha1(said.algorithm));
-        match (args.nonces.check(&said, ha1, &request, counts), known) {
-            (Verdict::Granted, Some(known)) => {
-                shield.succeeded(&said.user, peer);
-                Ok(known)
-            }
-            (Verdict::Stale | Verdict::Replayed, _) => Err(self.challenge(true, What::Challenged)),
-            (Verdict::Granted | Verdict::Denied, _) => {
-                if shield.failed(&said.user, peer, now) {
-                    tracing::warn!(%peer, user = said.user, "shut out: too many wrong passwords");
-                }
-                Err(self.challenge(false, What::Denied))
-            }
-        }
-    }
-
-    /// The credentials for our realm, the first that read.
-    fn said(&self) -> Option<Said> {
-        let values = self.message.all(Name::Authorization).take(SAID_MAX);
-        let mut read = values.filter_map(|header| {
-            let text = header.text();
-            Said::parse(std::str::from_utf8(&text).ok()?).ok()
-        });
-        read.find(|said| said.realm == *self.realm)
-    }
-
-    fn is_for_this(&self, said: &Said) -> bool {
-        // Some name the proxy that they send to. The nonce says that we are meant; a REGISTER names nobody.
-        let scheme = said.uri.split_once(':').map(|(scheme, _)| scheme);
-        let sip =
-            scheme.is_some_and(|s| s.eq_ignore_ascii_case("sip") || s.eq_ignore_ascii_case("sips"));
-        let requested = self.message.uri().map(|uri| uri.to_string());
-        sip && !said.uri.contains('@')
-            || requested.is_ok_and(|requested| refers_to(&said.uri, &requested))
-    }
-
-    fn request<'b>(&'b self, scope: &'b [u8]) -> Request<'b> {
-        Request { method: "REGISTER", realm: &self.realm, scope, now_ms: self.now_ms }
-    }
-
-    fn challenge(&self, stale: bool, what: What) -> Decision {
-        let scope = scope(self.flow);
-        let (request, chance) = (self.request(&scope), rand::rng().random());
-        let algorithms = &self.args.algorithms;
-        let challenges = self.args.nonces.challenges(&request, chance, algorithms, stale);
-        let octets = answer(self.message, StatusCode::UNAUTHORIZED, None, |builder| {
-            for challenge in challenges {
-                if let Ok(value) = challenge.value() {
-                    builder.header(Name::WwwAuthenticate, value.as_str());
-                }
-            }
-        });
-        Decision::Answer { octets: octets.unwrap_or_default(), what }
+        let args = self.args;
+        let proof = Proof {
+            nonces: &args.nonces,
+            algorithms: &args.algorithms,
+            shield: args.wire.shield(),
+            method: "REGISTER",
+            realm: &self.realm,
+            flow: self.flow,
+            message: self.message,
+        };
+        let known = |user: &str, algorithm| {
+            let known = args.credentials.find(&self.realm, user).filter(|known| known.active)?;
+            let ha1 = *known.ha1(algorithm);
+            Some((known, ha1))
+        };
+        proof.prove(counts, known).map_err(|why| {
+            let what = match why {
+                Unproven::Unsaid | Unproven::Stale => What::Challenged,
+                Unproven::Wrong | Unproven::Shut | Unproven::OtherUri => What::Denied,
+            };
+            Decision::Answer { octets: proof.refuse(why), what }
+        })
     }
 
     fn grant(&self, credential: &Credential, outcome: Outcome) -> Decision {
@@ -205,11 +146,6 @@ impl Asker<'_> {
 
 /// How often a telephone over UDP should say that it lives, RFC 5626 §4.4.2.
 const FLOW_TIMER_S: u64 = 25;
-
-/// What a nonce is bound to: the address, not its port, which a NAT may change.
-fn scope(flow: Flow) -> Vec<u8> {
-    flow.peer().ip().to_canonical().to_string().into_bytes()
-}
 
 /// A telephone is called where it registered from, whatever its Contact says: nobody points us elsewhere.
 /// One that sends from one port and listens on another of the same address says so by leaving rport out.

@@ -17,7 +17,7 @@ pub mod stream;
 pub mod udp;
 pub mod web;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -220,6 +220,27 @@ impl Wire {
         (host, local.port())
     }
 
+    /// Whether what is sent there comes back to us.
+    #[must_use]
+    pub fn is_own(&self, place: SocketAddr) -> bool {
+        let (host, inner) = (place.ip().to_canonical(), &self.0);
+        let sockets = inner.sockets.iter().map(|socket| socket.address);
+        let mut listening = sockets.chain(inner.listening.iter().map(|(_, address)| *address));
+        let is_public = inner.names.public.as_ref().and_then(Host::ip) == Some(host);
+        listening.any(|own| {
+            let is_ours = own.ip().to_canonical() == host || is_public;
+            own.port() == place.port() && (is_ours || own.ip().is_unspecified() && is_here(host))
+        })
+    }
+
+    /// Whether this name is what peers know us by.
+    #[must_use]
+    pub fn is_own_name(&self, host: &Host) -> bool {
+        self.0.names.public.as_ref().is_some_and(|own| {
+            own.to_string().eq_ignore_ascii_case(&host.to_string()) && host.ip().is_none()
+        })
+    }
+
     /// How many connections there are.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -320,6 +341,11 @@ impl Meters {
     pub fn malformed(&self) -> u64 {
         self.malformed.load(Ordering::Relaxed)
     }
+}
+
+/// Whether this machine has an address: nobody else can bind to it.
+fn is_here(host: IpAddr) -> bool {
+    std::net::UdpSocket::bind((host, 0)).is_ok()
 }
 
 #[cfg(test)]

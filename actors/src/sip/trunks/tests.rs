@@ -96,18 +96,22 @@ fn a_trunk_has_so_many_channels_and_gives_them_back() {
     assert_eq!(ours.find(id).unwrap().live.health(), Health::Unknown);
 }
 
-#[test]
-fn an_address_that_two_trunks_name_is_nobodys() {
-    let from = |number, organization, sources: &[&str]| Trunk {
+fn from(number: u8, organization: Option<OrgId>, sources: &[&str]) -> Trunk {
+    Trunk {
         sources: sources.iter().map(|text| Source::parse(text).unwrap()).collect(),
         ..trunk(number, organization)
-    };
+    }
+}
+
+#[test]
+fn an_address_is_the_operators_then_whose_names_it_most_closely_and_else_nobodys() {
     let ours = trunks(
         false,
         vec![
             from(1, None, &["192.0.2.0/24"]),
-            from(2, Some(OURS), &["198.51.100.7", "pbx.example.com"]),
-            from(3, Some(OURS), &["192.0.2.9"]),
+            from(2, Some(OURS), &["198.51.100.7", "pbx.example.com", "203.0.113.0/24"]),
+            from(3, Some(OURS), &["192.0.2.9", "203.0.113.9", "203.0.113.10"]),
+            from(4, Some(OURS), &["203.0.113.10"]),
         ],
     );
     let caller = |address: &str| {
@@ -119,11 +123,26 @@ fn an_address_that_two_trunks_name_is_nobodys() {
         }
     };
     assert_eq!(caller("192.0.2.1"), [1]);
+    assert_eq!(caller("192.0.2.9"), [1], "the operator's, however closely another names it");
     assert_eq!(caller("198.51.100.7"), [2]);
     assert_eq!(caller("2001:db8::1"), [2], "by its name");
-    assert_eq!(caller("192.0.2.9"), [0, 0]);
-    assert!(caller("203.0.113.1").is_empty());
+    assert_eq!(caller("203.0.113.9"), [3], "the longest network");
+    assert_eq!(caller("203.0.113.8"), [2]);
+    assert_eq!(caller("203.0.113.10"), [0, 0]);
+    assert!(caller("100.64.0.1").is_empty());
     assert_eq!(ours.named_sources(), ["pbx.example.com"]);
+}
+
+#[test]
+fn nobody_names_where_another_calls_from() {
+    let mut list = vec![from(1, None, &["192.0.2.0/24"]), from(3, Some(OURS), &["203.0.113.9"])];
+    list.push(Trunk { target: Target::parse("sip:198.51.100.1"), ..trunk(2, None) });
+    let ours = trunks(false, list);
+    let is = |who, source: &str| ours.is_of_another(OrgId(who), &Source::parse(source).unwrap());
+    for source in ["192.0.2.7", "203.0.113.0/24", "198.51.100.1"] {
+        assert!(is(2, source), "{source}");
+    }
+    assert!(!is(1, "203.0.113.0/24") && !is(2, "203.0.113.10"));
 }
 
 #[test]
@@ -145,4 +164,24 @@ fn who_watches_hears_of_each_change() {
     assert!(changes.has_changed().unwrap());
     ours.replace([(Some(OURS), Vec::new())]);
     assert!(ours.all().is_empty() && ours.of(Some(OURS)).is_empty());
+}
+
+#[test]
+fn where_carriers_are_and_call_from_is_known_also_by_their_names() {
+    let named =
+        Trunk { target: Target::parse("sip:sbc.example.com"), ..from(2, None, &["a.example"]) };
+    let ours =
+        trunks(false, vec![from(1, None, &["198.51.100.0/24"]), named, trunk(9, Some(OURS))]);
+    let is = |address: &str| ours.is_carriers(address.parse().unwrap());
+    assert!(is("192.0.2.1") && is("::ffff:192.0.2.1") && is("198.51.100.7"));
+    assert!(!is("192.0.2.9"), "a customer's own");
+    let now = tokio::time::Instant::now().into_std();
+    assert_eq!(ours.names_to_ask(now), ["a.example", "sbc.example.com"]);
+    ours.learned("sbc.example.com".into(), vec!["203.0.113.1".parse().unwrap()], now);
+    ours.learned("a.example".into(), Vec::new(), now);
+    assert!(is("203.0.113.1") && ours.names_to_ask(now).is_empty());
+    let later = now + Duration::from_secs(61);
+    ours.learned("sbc.example.com".into(), Vec::new(), later);
+    assert!(is("203.0.113.1"), "a resolver that is away opens nothing");
+    assert_eq!(ours.names_to_ask(later), ["a.example"]);
 }

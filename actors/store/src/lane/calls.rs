@@ -48,6 +48,9 @@ pub struct NewCall {
     pub from: Option<String>,
     /// E.164 with `+`, or an address.
     pub to: String,
+    /// Numbers that it may dial in the public network, also where `to` is a number of ours that leads
+    /// on to them: E.164 with `+`.
+    pub dials: Vec<String>,
     pub test: bool,
     /// What is put aside for; what is charged is said by the legs.
     pub rated: Rated,
@@ -78,8 +81,12 @@ pub enum CallChange {
         messages: Vec<u8>,
     },
     Close(Box<Closing>),
-    /// Nobody holds these any more: each ends where it was last seen.
-    Lost(LostCalls),
+    /// Nobody holds these any more: each ends where it was last seen. Bare: its legs are recorded
+    /// without what others wrote, since the database did not take that.
+    Lost {
+        calls: LostCalls,
+        bare: bool,
+    },
 }
 
 /// A call goes on.
@@ -117,8 +124,8 @@ pub struct Closing {
 /// Which calls were lost.
 #[derive(Clone, Debug)]
 pub enum LostCalls {
-    /// The oldest that are below this key, [`LOST_MAX`] of them.
-    Before(MessageKey),
+    /// The oldest from the first key on that are below the second, [`LOST_MAX`] of them.
+    Between(MessageKey, MessageKey),
     These(Vec<MessageKey>),
     /// Those whose opening was asked for and never answered.
     Named(Vec<PublicId>),
@@ -213,9 +220,9 @@ impl Lane {
                 CallChange::Close(closing) => {
                     CallDone::Closed(self.close_call(closing, now, &mut books, gathered))
                 }
-                CallChange::Lost(calls) => {
+                CallChange::Lost { calls, bare } => {
                     let keys = lost.get(&at).map_or(&[][..], Vec::as_slice);
-                    CallDone::Lost(self.lose(calls, keys, now, &mut books, gathered))
+                    CallDone::Lost(self.lose((calls, *bare), keys, now, &mut books, gathered))
                 }
             };
             done.push(answer);
@@ -309,7 +316,7 @@ impl CallChange {
             Self::Progress(progress) => Some(progress.key),
             Self::Renew { key, .. } | Self::Ladder { key, .. } => Some(*key),
             Self::Close(closing) => Some(closing.key),
-            Self::Open(_) | Self::Checkpoint(_) | Self::Lost(_) => None,
+            Self::Open(_) | Self::Checkpoint(_) | Self::Lost { .. } => None,
         }
     }
 

@@ -80,7 +80,15 @@ async fn a_revoked_key_and_a_closed_destination_are_refused() {
         assert_eq!(refused(&closed[0]), Code::DestinationNotAllowed);
         let mut inbound = new_call(organization);
         inbound.direction = Direction::Inbound;
-        key_of(&world.calls(vec![open(inbound)]).await[0]);
+        key_of(&world.calls(vec![open(inbound.clone())]).await[0]);
+        // A number of ours that leads on to where it may not call.
+        let led = NewCall {
+            id: PublicId::new(At::now()),
+            dials: vec![String::from("+14155550123")],
+            ..inbound
+        };
+        let led = world.calls(vec![open(led)]).await;
+        assert_eq!(refused(&led[0]), Code::DestinationNotAllowed);
     })
     .await;
 }
@@ -136,6 +144,12 @@ async fn an_organization_dials_so_fast_and_not_where_it_costs_too_much() {
         let mut dear = new_call(organization);
         dear.to = String::from("+19005550123");
         assert_eq!(refused(&run(&mut lane, vec![open(dear)]).await[0]), Code::FraudBlocked);
+        // A number of ours that leads on to one, whoever calls it.
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let dials = vec![String::from("+14155550123"), String::from("+19005550123")];
+            let led = NewCall { direction, dials, ..new_call(organization) };
+            assert_eq!(refused(&run(&mut lane, vec![open(led)]).await[0]), Code::FraudBlocked);
+        }
         world.assert_books().await;
     })
     .await;

@@ -36,6 +36,7 @@ pub(crate) fn new_call(organization: OrgId) -> NewCall {
         direction: Direction::Outbound,
         from: Some(String::from("+14155550100")),
         to: String::from("+14155550123"),
+        dials: Vec::new(),
         test: false,
         rated: Rated { prefix: String::from("1"), tariff: TARIFF },
         transport: None,
@@ -50,6 +51,10 @@ fn leg(answered: Option<At>) -> Leg {
     let id = PublicId::new(now);
     let leg = Leg::new(id, LegKind::Pstn, Direction::Outbound, "+14155550123", now);
     Leg { prefix: String::from("1"), tariff: TARIFF, answered_at: answered, ..leg }
+}
+
+fn lost(calls: LostCalls) -> CallChange {
+    CallChange::Lost { calls, bare: false }
 }
 
 fn progress(key: MessageKey, status: CallStatus, at: At) -> CallChange {
@@ -217,7 +222,7 @@ async fn a_call_is_settled_once_however_often_it_ends() {
         assert!(matches!(done[0], CallDone::Closed(Some(_))));
         assert_eq!(done[1..], [CallDone::Closed(None), CallDone::Noted(false)]);
         let renew = CallChange::Renew { key, slice: 2, seconds: 60 };
-        let lost = CallChange::Lost(LostCalls::These(vec![key]));
+        let lost = lost(LostCalls::These(vec![key]));
         let done = world.calls(vec![end, renew, lost]).await;
         assert_eq!(
             done,
@@ -303,7 +308,7 @@ async fn calls_of_a_lost_process_end_at_their_last_checkpoint() {
         drop(std::mem::replace(&mut world.lane, world.store.lane(readings, false).await.unwrap()));
         let own = world.opened().await;
         let before = MessageKey(world.lane.id() << 40);
-        let lost = || vec![CallChange::Lost(LostCalls::Before(before))];
+        let lost = || vec![lost(LostCalls::Between(MessageKey(0), before))];
         assert_eq!(world.calls(lost()).await, [CallDone::Lost(2)]);
         assert_eq!(world.calls(lost()).await, [CallDone::Lost(0)]);
         // 70 seconds are two minutes.
@@ -326,7 +331,8 @@ async fn many_lost_calls_are_closed_step_by_step() {
         let count = LOST_MAX + 20;
         let done = world.calls((0..count).map(|_| open(new_call(rich))).collect()).await;
         let last = key_of(&done[count - 1]);
-        let lost = || vec![CallChange::Lost(LostCalls::Before(MessageKey(last.0 + 1)))];
+        let below = MessageKey(last.0 + 1);
+        let lost = || vec![lost(LostCalls::Between(MessageKey(0), below))];
         assert_eq!(world.calls(lost()).await, [CallDone::Lost(LOST_MAX)]);
         assert_eq!(world.calls(lost()).await, [CallDone::Lost(20)]);
         let wallet = world.store.wallet(rich).await.unwrap().unwrap();
@@ -342,10 +348,32 @@ async fn an_opening_that_was_never_answered_is_taken_back_by_its_id() {
         let (earlier, call) = (new_call(world.organization), new_call(world.organization));
         world.calls(vec![open(earlier.clone())]).await;
         let ids = vec![earlier.id, call.id, PublicId::new(At::now())];
-        let lost = CallChange::Lost(LostCalls::Named(ids));
+        let lost = lost(LostCalls::Named(ids));
         let done = world.calls(vec![open(call), lost]).await;
         assert_eq!(done[1], CallDone::Lost(2));
         assert_eq!(world.wallet().await, (1_000_000, 0));
+        world.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_that_the_database_does_not_take_is_taken_without_what_others_wrote() {
+    each(async |mut world| {
+        let (key, at, leg) = world.answered().await;
+        let CallChange::Progress(mut told) = progress(key, CallStatus::InProgress, at) else {
+            unreachable!()
+        };
+        told.legs = Some(vec![Leg { party: Some(String::from("a\0b")), ..leg }]);
+        world.calls(vec![CallChange::Progress(told)]).await;
+        let calls = || LostCalls::These(vec![key]);
+        // PostgreSQL has no text with such a sign.
+        let work = Work { calls: vec![lost(calls())], ..Work::default() };
+        if world.lane.commit(&work).await.is_err() {
+            let bare = CallChange::Lost { calls: calls(), bare: true };
+            assert_eq!(world.calls(vec![bare]).await, [CallDone::Lost(1)]);
+        }
+        assert_eq!(world.wallet().await, (1_000_000 - 12_000, 0));
         world.assert_books().await;
     })
     .await;

@@ -19,7 +19,7 @@ async fn with_carriers(name: &str, carriers: &[&Ua], set: &[(&str, &str)]) -> Sw
     };
     let trunks: Vec<String> = carriers.iter().enumerate().map(trunk).collect();
     let trunks = format!("[{}]", trunks.join(", "));
-    let mut all = vec![("egress.trunks", trunks.as_str())];
+    let mut all = vec![("egress.trunks", trunks.as_str()), ("voice.trust_caller_ids", "true")];
     all.extend_from_slice(set);
     Switch::start(name, &all).await
 }

@@ -86,7 +86,7 @@ impl Lane {
     /// Closes calls where they were last seen; how many there were.
     pub(super) fn lose(
         &mut self,
-        which: &LostCalls,
+        (which, bare): (&LostCalls, bool),
         found: &[i64],
         now: At,
         books: &mut Books,
@@ -101,6 +101,7 @@ impl Lane {
         let mut lost = 0;
         for key in keys {
             let Some(call) = books.calls.get(&key) else { continue };
+            let legs = if bare { call.known_legs() } else { Vec::new() };
             let closing = Closing {
                 key: MessageKey(key),
                 at: call.last_seen(),
@@ -108,7 +109,7 @@ impl Lane {
                 sip_code: None,
                 q850: None,
                 by: HangupBy::System,
-                legs: Vec::new(),
+                legs: legs.iter().map(Leg::bare).collect(),
                 facts: None,
                 ladder: None,
             };

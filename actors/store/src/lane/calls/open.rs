@@ -133,22 +133,23 @@ impl Lane {
         Ok(Opened::Fresh { key, at: now, covered_s })
     }
 
-    /// Where nobody may call: what the organization is kept from, and what costs too much.
+    /// Where nobody may call: what the organization is kept from, and what costs too much. Asked of each
+    /// number that is dialled, whoever calls and whatever led to it.
     fn may_be_called(&self, call: &NewCall) -> Result<(), Refusal> {
-        let Some(digits) = call.to.strip_prefix('+') else { return Ok(()) };
-        if call.direction == Direction::Inbound {
-            return Ok(());
-        }
-        if self.guards.forbids(call.organization, digits) {
-            let message = "this organization does not call this destination";
-            return Err(Refusal::new(Code::DestinationNotAllowed, message).field("to"));
-        }
-        if let Some(prefix) = self.bounds.blocks(digits) {
-            let message = "numbers with this prefix are not called: they cost too much";
-            let detail = Detail::Text(prefix.to_owned());
-            return Err(Refusal::new(Code::FraudBlocked, message)
-                .field("to")
-                .detail("prefix", detail));
+        let own = Some(&call.to).filter(|_| call.direction == Direction::Outbound);
+        let numbers = own.into_iter().chain(&call.dials);
+        for digits in numbers.filter_map(|number| number.strip_prefix('+')) {
+            if self.guards.forbids(call.organization, digits) {
+                let message = "this organization does not call this destination";
+                return Err(Refusal::new(Code::DestinationNotAllowed, message).field("to"));
+            }
+            if let Some(prefix) = self.bounds.blocks(digits) {
+                let message = "numbers with this prefix are not called: they cost too much";
+                let detail = Detail::Text(prefix.to_owned());
+                return Err(Refusal::new(Code::FraudBlocked, message)
+                    .field("to")
+                    .detail("prefix", detail));
+            }
         }
         Ok(())
     }

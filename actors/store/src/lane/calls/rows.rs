@@ -75,18 +75,19 @@ impl Lane {
                 CallChange::Progress(progress) => keys.push(progress.key.0),
                 CallChange::Renew { key, .. } | CallChange::Ladder { key, .. } => keys.push(key.0),
                 CallChange::Close(closing) => keys.push(closing.key.0),
-                CallChange::Lost(LostCalls::These(these)) => {
+                CallChange::Lost { calls: LostCalls::These(these), .. } => {
                     keys.extend(these.iter().map(|key| key.0));
                     lost.insert(at, these.iter().map(|key| key.0).collect());
                 }
-                CallChange::Lost(LostCalls::Named(ids)) => {
+                CallChange::Lost { calls: LostCalls::Named(ids), .. } => {
                     let ids = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
                     let found = self.states(&BY_ID, &[Column::Blob(ids)], &mut calls).await?;
                     lost.insert(at, found);
                 }
-                CallChange::Lost(LostCalls::Before(key)) => {
-                    let columns = [Column::Int(vec![key.0]), Column::Int(vec![LOST_MAX as i64])];
-                    let found = self.states(&BEFORE, &columns, &mut calls).await?;
+                CallChange::Lost { calls: LostCalls::Between(from, below), .. } => {
+                    let one = |value: i64| Column::Int(vec![value]);
+                    let columns = [one(from.0), one(below.0), one(LOST_MAX as i64)];
+                    let found = self.states(&BETWEEN, &columns, &mut calls).await?;
                     lost.insert(at, found);
                 }
             }
@@ -304,13 +305,14 @@ static BY_ID: Bulk = Bulk {
     ),
 };
 
-static BEFORE: Bulk = Bulk {
+static BETWEEN: Bulk = Bulk {
     sqlite: select_calls!(
-        "from calls c where c.key < ?1 and c.ended_at is null order by c.key limit ?2"
+        "from calls c where c.key >= ?1 and c.key < ?2 and c.ended_at is null
+         order by c.key limit ?3"
     ),
     postgres: select_calls!(
-        "from unnest($1::bigint[], $2::bigint[]) v (k, n) cross join lateral (
-            select * from calls o where o.key < v.k and o.ended_at is null
+        "from unnest($1::bigint[], $2::bigint[], $3::bigint[]) v (f, k, n) cross join lateral (
+            select * from calls o where o.key >= v.f and o.key < v.k and o.ended_at is null
             order by o.key limit v.n) c"
     ),
 };

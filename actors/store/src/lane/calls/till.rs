@@ -67,7 +67,7 @@ impl Lane {
                 CallChange::Open(call) => organizations.push(call.organization),
                 CallChange::Renew { key, .. } => organizations.extend(of(key.0)),
                 CallChange::Close(closing) => organizations.extend(of(closing.key.0)),
-                CallChange::Lost(_) => {
+                CallChange::Lost { .. } => {
                     organizations.extend(states.values().map(|call| call.organization));
                 }
                 CallChange::Progress(_) | CallChange::Checkpoint(_) | CallChange::Ladder { .. } => {

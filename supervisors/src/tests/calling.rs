@@ -1,0 +1,352 @@
+//! Calls between sockets: a switch with numbers, trunks and credentials of a test's own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::customer::webhook::guard::Networks;
+use actors::media::{Config, Media, Notice};
+use actors::sip::call::{CallTable, Context, Front, FrontParts, Keeper, Limits};
+use actors::sip::credentials::{self, Credentials};
+use actors::sip::dialplan::numbers::{Number, Numbers, Routing};
+use actors::sip::registrar::RegistrarHandle;
+use actors::sip::trunks::{Trunk, Trunks};
+use model::carrier::OrgId;
+use model::clock::At;
+use model::emergency::Emergency;
+use model::id::PublicId;
+use model::trunk::{Encryption, Source, Target};
+use model::voice::{Bounds, VoiceRates};
+use ractor::{Actor, ActorRef};
+use store::SipCredentialRow;
+use tokio::net::UdpSocket;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
+
+use super::sip;
+use super::world::{Plan, World};
+use crate::calls::{CallsArgs, CallsMsg, CallsSupervisor};
+use crate::sip::{SipMsg, SipSupervisor, Sockets};
+
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const RATES: &str = "prefix,direction,rate_per_min_micros,initial_s,increment_s,\
+    connect_fee_micros,valid_from,valid_to\n\
+    1,outbound,12000,60,60,0,,\n1,inbound,4000,60,60,0,,\n";
+/// What a minute costs that comes in and goes out again.
+pub(super) const MINUTE: i64 = 16_000;
+
+/// A number that is forwarded, if a test says nothing else: who calls it and who is called are ends of
+/// ours.
+pub(super) struct Calling {
+    pub world: World,
+    pub sip: ActorRef<SipMsg>,
+    pub calls: ActorRef<CallsMsg>,
+    pub context: Arc<Context>,
+    pub table: CallTable,
+    /// Where the switch is.
+    pub at: SocketAddr,
+    pub caller: End,
+    pub callee: End,
+}
+
+/// What a test may have otherwise.
+pub(super) struct Setup {
+    pub organization: OrgId,
+    pub callee: SocketAddr,
+    /// The switch itself.
+    pub at: SocketAddr,
+    pub numbers: Vec<Number>,
+    /// The operator's, and the organization's.
+    pub trunks: Vec<Trunk>,
+    pub own_trunks: Vec<Trunk>,
+    pub credentials: Credentials,
+    pub limits: Limits,
+}
+
+/// A telephone of a socket.
+pub(super) struct End {
+    socket: UdpSocket,
+    kept: Mutex<Vec<String>>,
+}
+
+impl End {
+    pub(super) async fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self { socket, kept: Mutex::default() }
+    }
+
+    pub(super) fn at(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    pub(super) async fn send(&self, to: SocketAddr, text: &str) {
+        self.socket.send_to(text.as_bytes(), to).await.unwrap();
+    }
+
+    /// The next message that begins so, with where it came from.
+    pub(super) async fn next(&self, begins: &str) -> (String, SocketAddr) {
+        let mut buffer = vec![0; 4_000];
+        let waiting = async {
+            loop {
+                let (length, from) = self.socket.recv_from(&mut buffer).await.unwrap();
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if text.starts_with(begins) {
+                    return (text, from);
+                }
+                self.kept.lock().await.push(text);
+            }
+        };
+        match timeout(PATIENCE, waiting).await {
+            Ok(found) => found,
+            Err(_) => panic!("no {begins}, but {:#?}", self.kept.lock().await),
+        }
+    }
+
+    pub(super) fn sdp(&self) -> String {
+        let at = self.at();
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
+            ip = at.ip()
+        )
+    }
+
+    pub(super) async fn answer(
+        &self,
+        (request, from): &(String, SocketAddr),
+        status: u16,
+        sdp: &str,
+    ) {
+        let copied = |name: &str| {
+            let line = request.lines().find(|line| line.starts_with(name));
+            format!("{}\r\n", line.unwrap_or_default())
+        };
+        let to = copied("To: ");
+        let to = to.trim_end();
+        let tag = if to.contains(";tag=") { "" } else { ";tag=callee" };
+        let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!(
+            "SIP/2.0 {status} Said\r\n{}{}{to}{tag}\r\n{}{}Contact: <sip:end@{}>\r\n{kind}\
+             Content-Length: {}\r\n\r\n{sdp}",
+            copied("Via: "),
+            copied("From: "),
+            copied("Call-ID: "),
+            copied("CSeq: "),
+            self.at(),
+            sdp.len()
+        );
+        self.send(*from, &text).await;
+    }
+}
+
+impl Calling {
+    pub(super) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        let world = Plan::of(Vec::new()).start().await;
+        let (caller, callee) = (End::new().await, End::new().await);
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.set_nonblocking(true).unwrap();
+        let at = udp.local_addr().unwrap();
+        let sockets = Sockets { udp: vec![udp], doors: Vec::new(), web: None };
+        let table = CallTable::new(10, 5);
+        let registrar = RegistrarHandle::new(100);
+        let mut setup = Setup::new(world.organization, callee.at(), at);
+        change(&mut setup);
+        let mut args = sip::args(&world, sockets, registrar.clone(), setup.credentials.clone());
+        args.calls = Arc::new(table.clone());
+        let (context, notices) = context(&world, &args, registrar, setup);
+        let context = Arc::new(context);
+        let notices = Arc::new(Mutex::new(notices));
+        let calls = CallsArgs {
+            context: Arc::clone(&context),
+            table: table.clone(),
+            checkpoint: PATIENCE,
+            notices,
+        };
+        let (calls, _) = Actor::spawn(None, CallsSupervisor, calls).await.unwrap();
+        let (sip, _) = Actor::spawn(None, SipSupervisor, args).await.unwrap();
+        Self { world, sip, calls, context, table, at, caller, callee }
+    }
+
+    pub(super) async fn end(self) {
+        self.sip.stop(None);
+        self.calls.stop(None);
+        self.world.end().await;
+    }
+
+    pub(super) fn request(&self, method: &str, tag: &str, sdp: &str) -> String {
+        self.request_of((method, 1), "+12125550000@h", ("+14155550100@h", tag), "", sdp)
+    }
+
+    pub(super) fn request_of(
+        &self,
+        (method, number): (&str, u32),
+        from: &str,
+        (to, tag): (&str, &str),
+        more: &str,
+        sdp: &str,
+    ) -> String {
+        let at = self.caller.at();
+        let hops = if more.contains("Max-Forwards") { "" } else { "Max-Forwards: 70\r\n" };
+        format!(
+            "{method} sip:{to} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {at};branch=z9hG4bK{method}{number};rport\r\n\
+             {hops}{more}From: <sip:{from}>;tag=1\r\nTo: <sip:{to}>{tag}\r\n\
+             Call-ID: one{number}\r\nCSeq: {number} {method}\r\nContact: <sip:end@{at}>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        )
+    }
+
+    /// Calls, and it rings: the INVITE as it comes to the callee.
+    pub(super) async fn ring(&self) -> (String, SocketAddr) {
+        let invite = self.request("INVITE", "", &self.caller.sdp());
+        self.caller.send(self.at, &invite).await;
+        let invite = self.callee.next("INVITE sip:+14155559999@").await;
+        self.callee.answer(&invite, 180, "").await;
+        self.caller.next("SIP/2.0 180").await;
+        invite
+    }
+
+    /// Calls, and is answered.
+    pub(super) async fn talk(&self) {
+        let invite = self.ring().await;
+        self.callee.answer(&invite, 200, &self.callee.sdp()).await;
+        let (ok, _) = self.caller.next("SIP/2.0 200").await;
+        let tag = ok.lines().find_map(|line| line.strip_prefix("To: ")?.split_once(";tag="));
+        let tag = format!(";tag={}", tag.unwrap().1);
+        self.caller.send(self.at, &self.request("ACK", &tag, "")).await;
+        self.callee.next("ACK ").await;
+    }
+
+    pub(super) async fn wallet(&self) -> (i64, i64) {
+        let wallet = self.world.store.wallet(self.world.organization).await.unwrap().unwrap();
+        (wallet.available, wallet.held)
+    }
+}
+
+pub(super) fn number(organization: OrgId, id: i64, e164: &str, routing: Routing) -> Number {
+    Number { id, organization, e164: e164.into(), voice: true, routing, sandbox: false }
+}
+
+pub(super) fn trunk(name: &str, target: Option<Target>, sources: &[&str]) -> Trunk {
+    Trunk {
+        id: PublicId::new(At::now()),
+        organization: None,
+        name: name.into(),
+        target,
+        sources: sources.iter().filter_map(|text| Source::parse(text)).collect(),
+        username: None,
+        password: None,
+        codecs: Vec::new(),
+        encryption: Encryption::None,
+        register: false,
+        ping: None,
+        max_channels: 0,
+        max_cps: 0,
+        prefixes: Vec::new(),
+        priority: 0,
+        weight: 1,
+        enabled: true,
+    }
+}
+
+/// A telephone of an organization, with the password "secret".
+pub(super) fn credential(organization: OrgId, realm: &str, username: &str) -> SipCredentialRow {
+    let hashes = credentials::hashes(realm, username, "secret");
+    SipCredentialRow {
+        id: 1,
+        public_id: vec![1; 16],
+        organization_id: organization.0,
+        realm: realm.to_owned(),
+        username: username.to_owned(),
+        ha1_md5: hashes.md5,
+        ha1_sha256: hashes.sha256,
+        extension: Some("100".to_owned()),
+        allowed_outbound: 1,
+        allowed_destinations: String::from("[]"),
+        caller_id: None,
+        max_contacts: 5,
+        status: 1,
+        updated_at: 10,
+        suspended_at: None,
+        is_sandbox: 0,
+    }
+}
+
+impl Setup {
+    fn new(organization: OrgId, callee: SocketAddr, at: SocketAddr) -> Self {
+        let routing = Routing::Forward { number: "+14155559999".into() };
+        Self {
+            organization,
+            callee,
+            at,
+            numbers: vec![number(organization, 1, "+14155550100", routing)],
+            trunks: vec![
+                trunk("out", Target::parse(&format!("sip:{callee}")), &[]),
+                trunk("in", None, &["127.0.0.1"]),
+            ],
+            own_trunks: Vec::new(),
+            credentials: Credentials::default(),
+            limits: Limits {
+                ring: PATIENCE,
+                duration: Duration::from_secs(3_600),
+                codecs: Vec::new(),
+                ladder: true,
+                trusts_caller_ids: false,
+            },
+        }
+    }
+}
+
+fn context(
+    world: &World,
+    sip: &crate::sip::SipArgs,
+    registrar: RegistrarHandle,
+    setup: Setup,
+) -> (Context, mpsc::Receiver<Notice>) {
+    let loopback = || Networks::parse(&["127.0.0.0/8"]).unwrap_or_default();
+    let media = Media::start(&Config {
+        threads: 1,
+        bind: [127, 0, 0, 1].into(),
+        public_address: None,
+        port_min: 20_000,
+        port_max: 40_000,
+        port_rest: Duration::ZERO,
+        timeout: Duration::ZERO,
+        networks: loopback(),
+        orders_max: 100,
+        rtcp_interval: Duration::ZERO,
+        recorder_queue: 10,
+        recording_longest: PATIENCE,
+    });
+    let trunks = Trunks::new(loopback(), false);
+    trunks.replace([(None, setup.trunks), (Some(setup.organization), setup.own_trunks)]);
+    let (said, notices) = mpsc::channel(100);
+    let handle = sip.handle.clone();
+    let context = Context {
+        wire: Box::new(move || handle.wire()),
+        front: Front::new(FrontParts {
+            trunks,
+            credentials: setup.credentials,
+            nonces: sip.nonces.clone(),
+            algorithms: sip.algorithms.clone(),
+            domain: sip.domain.clone(),
+        }),
+        registrar,
+        numbers: Arc::new(Numbers::new(setup.numbers, &[])).into(),
+        rates: Arc::new(VoiceRates::from_csv(RATES).unwrap()),
+        bounds: Bounds::default(),
+        emergency: Emergency::default(),
+        tls: None,
+        media: media.unwrap(),
+        notices: said,
+        writer: world.writer.clone(),
+        keeper: Keeper::default(),
+        legs: Arc::default(),
+        limits: setup.limits,
+    };
+    (context, notices)
+}

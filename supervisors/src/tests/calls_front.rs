@@ -1,0 +1,127 @@
+//! Who may call whom, as the wire sees it: what no tenant gets by naming an address.
+
+use std::net::SocketAddr;
+
+use actors::sip::credentials::Credentials;
+use actors::sip::dialplan::numbers::Routing;
+use actors::sip::trunks::{Password, Trunk};
+use model::trunk::{Encryption, Target};
+use proto_sip::digest::client::{Account, Attempt, Client, Target as Asked};
+
+use super::calling::{Calling, Setup, credential, number, trunk};
+
+const REALM: &str = "acme.sip.test";
+
+/// A telephone of the organization behind an address that a trunk names.
+fn shared(setup: &mut Setup) {
+    setup.trunks.truncate(1);
+    let named = trunk("pbx", None, &["127.0.0.1"]);
+    setup.own_trunks = vec![Trunk { organization: Some(setup.organization), ..named }];
+    setup.credentials = Credentials::default();
+    setup.credentials.put(&credential(setup.organization, REALM, "alice"));
+}
+
+fn authorization(answer: &str, user: &str, uri: &str) -> String {
+    let line = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name));
+    let challenge = line("WWW-Authenticate: ").expect("a challenge");
+    let realm = challenge.split("realm=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let account = Account::new(realm.unwrap(), user, "secret");
+    let asked = Asked { method: "INVITE", uri, cnonce: "0a4f113b" };
+    let said = Client::new(vec![account]).answer(&[challenge], &asked, &mut Attempt::default());
+    format!("Authorization: {}\r\n", said.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_telephone_proves_itself_also_where_a_trunk_calls_from() {
+    let calling = Calling::with(shared).await;
+    let sdp = calling.caller.sdp();
+    let of = |number, from: &str, more: &str| {
+        calling.request_of(("INVITE", number), from, ("100@h", ""), more, &sdp)
+    };
+    let alice = format!("alice@{REALM}");
+    calling.caller.send(calling.at, &of(1, &alice, "")).await;
+    let (asked, _) = calling.caller.next("SIP/2.0 401").await;
+    // It names the switch instead of whom it calls.
+    let by = authorization(&asked, "alice", "sip:sip.test");
+    calling.caller.send(calling.at, &of(2, &alice, &by)).await;
+    calling.caller.next("SIP/2.0 480").await;
+    // Who says nothing of a telephone is the trunk.
+    calling.caller.send(calling.at, &of(3, "200@pbx.example", "")).await;
+    calling.caller.next("SIP/2.0 480").await;
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_is_let_in_from_elsewhere_by_its_password_and_sealed_if_it_has_to_be() {
+    let calling = Calling::with(|setup| {
+        shared(setup);
+        let pbx = &mut setup.own_trunks[0];
+        pbx.sources.clear();
+        (pbx.username, pbx.password) = (Some("pbx".into()), Some(Password("secret".into())));
+        let sealed = Trunk {
+            username: None,
+            encryption: Encryption::Tls,
+            ..trunk("sealed", None, &["127.0.0.1"])
+        };
+        let sealed = Trunk { organization: Some(setup.organization), ..sealed };
+        setup.own_trunks.push(sealed);
+    })
+    .await;
+    let sdp = calling.caller.sdp();
+    let of = |number, more: &str| {
+        calling.request_of(("INVITE", number), "200@pbx.example", ("100@h", ""), more, &sdp)
+    };
+    calling.caller.send(calling.at, &of(1, "")).await;
+    let (asked, _) = calling.caller.next("SIP/2.0 401").await;
+    let by = authorization(&asked, "pbx", "sip:100@h");
+    calling.caller.send(calling.at, &of(2, &by)).await;
+    calling.caller.next("SIP/2.0 480").await;
+    calling.end().await;
+}
+
+/// A number that leads to a telephone system of its organization at this address.
+fn leads_to(setup: &mut Setup, place: SocketAddr) {
+    let own = trunk("pbx", Target::parse(&format!("sip:{place}")), &[]);
+    let routing = Routing::Trunk { trunk: own.id };
+    setup.numbers = vec![number(setup.organization, 1, "+14155550100", routing)];
+    setup.own_trunks = vec![Trunk { organization: Some(setup.organization), ..own }];
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_customers_route_leads_to_a_carrier() {
+    let calling = Calling::with(|setup| leads_to(setup, setup.callee)).await;
+    let invite = calling.request("INVITE", "", &calling.caller.sdp());
+    calling.caller.send(calling.at, &invite).await;
+    calling.caller.next("SIP/2.0 503").await;
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_customers_route_leads_back_to_us() {
+    let calling = Calling::with(|setup| {
+        leads_to(setup, setup.at);
+        setup.trunks.clear();
+        setup.own_trunks[0].sources = trunk("", None, &["127.0.0.1"]).sources;
+    })
+    .await;
+    let (sdp, to) = (calling.caller.sdp(), ("+14155550100@h", ""));
+    let invite = calling.request_of(("INVITE", 1), "+14155550100@h", to, "", &sdp);
+    calling.caller.send(calling.at, &invite).await;
+    calling.caller.next("SIP/2.0 503").await;
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_calls_hops_come_to_an_end() {
+    let calling = Calling::start().await;
+    let (sdp, from, to) = (calling.caller.sdp(), "+12125550000@h", ("+14155550100@h", ""));
+    let last = calling.request_of(("INVITE", 1), from, to, "Max-Forwards: 1\r\n", &sdp);
+    calling.caller.send(calling.at, &last).await;
+    let (invite, _) = calling.callee.next("INVITE ").await;
+    assert!(invite.contains("Max-Forwards: 0\r\n"), "{invite}");
+    let none = calling.request_of(("INVITE", 2), from, to, "Max-Forwards: 0\r\n", &sdp);
+    let none = none.replace("Call-ID: one", "Call-ID: two");
+    calling.caller.send(calling.at, &none).await;
+    calling.caller.next("SIP/2.0 483").await;
+    calling.end().await;
+}
