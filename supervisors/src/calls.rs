@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actors::media::Notice;
 use actors::sip::call::{Begin, Call, CallArgs, CallMsg, CallTable, Context, Will};
@@ -63,6 +63,7 @@ pub struct CallsState {
 impl Drop for CallsState {
     fn drop(&mut self) {
         self.args.table.attach(None);
+        self.args.context.keeper.died(now());
         self.ear.abort();
     }
 }
@@ -98,9 +99,9 @@ impl Actor for CallsSupervisor {
         me: ActorRef<CallsMsg>,
         state: &mut CallsState,
     ) -> Result<(), ActorProcessingErr> {
-        let at = At::now();
-        for will in state.args.context.keeper.take_all() {
-            state.carry_out(&me, will, at);
+        let (wills, died) = state.args.context.keeper.take_all();
+        for will in wills {
+            state.carry_out(&me, will, died.unwrap_or_else(now));
         }
         me.send_after(state.args.checkpoint, || CallsMsg::Checkpoint);
         Ok(())
@@ -141,6 +142,10 @@ impl Actor for CallsSupervisor {
     }
 }
 
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 impl CallsState {
     async fn begin(&mut self, me: &ActorRef<CallsMsg>, begin: Begin) {
         let context = Arc::clone(&self.args.context);
@@ -163,7 +168,7 @@ impl CallsState {
         gauge!("orbit_calls").set(self.calls.len() as f64);
         // A call that has told the store its end has taken its will back.
         if let Some(will) = self.args.context.keeper.take(call) {
-            self.carry_out(me, will, At::now());
+            self.carry_out(me, will, now());
         }
         if self.calls.is_empty()
             && let Some(reply) = self.draining.take()
@@ -172,8 +177,10 @@ impl CallsState {
         }
     }
 
-    fn carry_out(&self, me: &ActorRef<CallsMsg>, will: Will, at: At) {
+    /// What is left of a call whose sound ended at this moment.
+    fn carry_out(&self, me: &ActorRef<CallsMsg>, will: Will, moment: Instant) {
         will.say_goodbye();
+        let at = will.clock.at(moment);
         self.close(me, will, at);
     }
 
@@ -201,10 +208,9 @@ impl CallsState {
     }
 
     fn checkpoint(&self, me: &ActorRef<CallsMsg>) {
-        let now = At::now();
-        let answered = self.args.context.keeper.answered();
+        let answered = self.args.context.keeper.answered(now());
         for page in answered.chunks(PAGE) {
-            let calls = page.iter().map(|key| (*key, now)).collect();
+            let calls = page.to_vec();
             let told =
                 self.args.context.writer.tell_calls(vec![CallChange::Checkpoint(calls)], |_| {});
             if told.is_err() {

@@ -17,6 +17,7 @@ use model::emergency::Emergency;
 use model::id::PublicId;
 use model::trunk::{Encryption, Source, Target};
 use model::voice::{Bounds, VoiceRates};
+use proto_sip::digest::client::{Account, Attempt, Client, Target as Asked};
 use ractor::{Actor, ActorRef};
 use store::SipCredentialRow;
 use tokio::net::UdpSocket;
@@ -29,6 +30,8 @@ use crate::calls::{CallsArgs, CallsMsg, CallsSupervisor};
 use crate::sip::{SipMsg, SipSupervisor, Sockets};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// Where telephones are.
+pub(super) const REALM: &str = "acme.sip.test";
 const RATES: &str = "prefix,direction,rate_per_min_micros,initial_s,increment_s,\
     connect_fee_micros,valid_from,valid_to\n\
     1,outbound,12000,60,60,0,,\n1,inbound,4000,60,60,0,,\n";
@@ -55,6 +58,8 @@ pub(super) struct Setup {
     pub callee: SocketAddr,
     /// The switch itself.
     pub at: SocketAddr,
+    /// How long a connection may be idle.
+    pub idle: Duration,
     pub numbers: Vec<Number>,
     /// The operator's, and the organization's.
     pub trunks: Vec<Trunk>,
@@ -116,26 +121,80 @@ impl End {
         status: u16,
         sdp: &str,
     ) {
-        let copied = |name: &str| {
-            let line = request.lines().find(|line| line.starts_with(name));
-            format!("{}\r\n", line.unwrap_or_default())
-        };
-        let to = copied("To: ");
-        let to = to.trim_end();
-        let tag = if to.contains(";tag=") { "" } else { ";tag=callee" };
-        let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-        let text = format!(
-            "SIP/2.0 {status} Said\r\n{}{}{to}{tag}\r\n{}{}Contact: <sip:end@{}>\r\n{kind}\
-             Content-Length: {}\r\n\r\n{sdp}",
-            copied("Via: "),
-            copied("From: "),
-            copied("Call-ID: "),
-            copied("CSeq: "),
-            self.at(),
-            sdp.len()
-        );
-        self.send(*from, &text).await;
+        self.send(*from, &reply(request, self.at(), status, "", sdp)).await;
     }
+
+    /// An answer that asks for credentials.
+    pub(super) async fn challenge(
+        &self,
+        (request, from): &(String, SocketAddr),
+        realm: &str,
+        nonce: &str,
+    ) {
+        let asks = format!(
+            "WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm=MD5, \
+             qop=\"auth\"\r\n"
+        );
+        self.send(*from, &reply(request, self.at(), 401, &asks, "")).await;
+    }
+
+    /// Registers a telephone that `credential` made.
+    pub(super) async fn register(&self, switch: SocketAddr, username: &str) {
+        let at = self.at();
+        let request = |number: u32, by: &str| {
+            format!(
+                "REGISTER sip:{REALM} SIP/2.0\r\n\
+                 Via: SIP/2.0/UDP {at};branch=z9hG4bKr{number};rport\r\n\
+                 From: <sip:{username}@{REALM}>;tag=1\r\nTo: <sip:{username}@{REALM}>\r\n\
+                 Call-ID: r{}\r\nCSeq: {number} REGISTER\r\n\
+                 Contact: <sip:{username}@{at}>;expires=600\r\n{by}Content-Length: 0\r\n\r\n",
+                at.port()
+            )
+        };
+        self.send(switch, &request(1, "")).await;
+        let (asked, _) = self.next("SIP/2.0 401").await;
+        let by = authorization(&asked, ("REGISTER", &format!("sip:{REALM}")), username);
+        self.send(switch, &request(2, &by)).await;
+        self.next("SIP/2.0 200").await;
+    }
+
+    /// Whether something else came.
+    pub(super) fn has_more(&self) -> bool {
+        self.socket.try_recv_from(&mut [0; 4_000]).is_ok()
+    }
+}
+
+/// The answer to a request, as whoever is at this address gives it.
+pub(super) fn reply(request: &str, at: SocketAddr, status: u16, more: &str, sdp: &str) -> String {
+    let copied = |name: &str| {
+        let line = request.lines().find(|line| line.starts_with(name));
+        format!("{}\r\n", line.unwrap_or_default())
+    };
+    let to = copied("To: ");
+    let to = to.trim_end();
+    let tag = if to.contains(";tag=") { "" } else { ";tag=callee" };
+    let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    let transport = if request.contains("SIP/2.0/TCP") { ";transport=tcp" } else { "" };
+    format!(
+        "SIP/2.0 {status} Said\r\n{}{}{to}{tag}\r\n{}{}Contact: <sip:end@{at}{transport}>\r\n\
+         {more}{kind}Content-Length: {}\r\n\r\n{sdp}",
+        copied("Via: "),
+        copied("From: "),
+        copied("Call-ID: "),
+        copied("CSeq: "),
+        sdp.len()
+    )
+}
+
+/// What a challenge is answered by who has the password "secret".
+pub(super) fn authorization(answer: &str, (method, uri): (&str, &str), user: &str) -> String {
+    let line = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name));
+    let challenge = line("WWW-Authenticate: ").expect("a challenge");
+    let realm = challenge.split("realm=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let account = Account::new(realm.unwrap(), user, "secret");
+    let asked = Asked { method, uri, cnonce: "0a4f113b" };
+    let said = Client::new(vec![account]).answer(&[challenge], &asked, &mut Attempt::default());
+    format!("Authorization: {}\r\n", said.unwrap())
 }
 
 impl Calling {
@@ -156,6 +215,7 @@ impl Calling {
         change(&mut setup);
         let mut args = sip::args(&world, sockets, registrar.clone(), setup.credentials.clone());
         args.calls = Arc::new(table.clone());
+        args.limits.idle = setup.idle;
         let (context, notices) = context(&world, &args, registrar, setup);
         let context = Arc::new(context);
         let notices = Arc::new(Mutex::new(notices));
@@ -194,8 +254,10 @@ impl Calling {
             "{method} sip:{to} SIP/2.0\r\n\
              Via: SIP/2.0/UDP {at};branch=z9hG4bK{method}{number};rport\r\n\
              {hops}{more}From: <sip:{from}>;tag=1\r\nTo: <sip:{to}>{tag}\r\n\
-             Call-ID: one{number}\r\nCSeq: {number} {method}\r\nContact: <sip:end@{at}>\r\n\
+             Call-ID: one{}\r\nCSeq: {number} {method}\r\nContact: <sip:end@{at}>\r\n\
              Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            // Within a call it is that of its first request.
+            if tag.is_empty() { number } else { 1 },
             sdp.len()
         )
     }
@@ -213,12 +275,22 @@ impl Calling {
     /// Calls, and is answered.
     pub(super) async fn talk(&self) {
         let invite = self.ring().await;
-        self.callee.answer(&invite, 200, &self.callee.sdp()).await;
+        self.answered(&invite).await;
+    }
+
+    /// It is answered: what marks the switch's end of the call.
+    pub(super) async fn answered(&self, invite: &(String, SocketAddr)) -> String {
+        self.callee.answer(invite, 200, &self.callee.sdp()).await;
         let (ok, _) = self.caller.next("SIP/2.0 200").await;
         let tag = ok.lines().find_map(|line| line.strip_prefix("To: ")?.split_once(";tag="));
         let tag = format!(";tag={}", tag.unwrap().1);
         self.caller.send(self.at, &self.request("ACK", &tag, "")).await;
         self.callee.next("ACK ").await;
+        tag
+    }
+
+    pub(super) fn sip_connections(&self) -> usize {
+        (self.context.wire)().map_or(0, |wire| wire.connections())
     }
 
     pub(super) async fn wallet(&self) -> (i64, i64) {
@@ -253,18 +325,18 @@ pub(super) fn trunk(name: &str, target: Option<Target>, sources: &[&str]) -> Tru
     }
 }
 
-/// A telephone of an organization, with the password "secret".
-pub(super) fn credential(organization: OrgId, realm: &str, username: &str) -> SipCredentialRow {
-    let hashes = credentials::hashes(realm, username, "secret");
+/// A telephone of an organization, with the password "secret" and the extension 99 and its number.
+pub(super) fn credential(organization: OrgId, id: i64, username: &str) -> SipCredentialRow {
+    let hashes = credentials::hashes(REALM, username, "secret");
     SipCredentialRow {
-        id: 1,
-        public_id: vec![1; 16],
+        id,
+        public_id: vec![u8::try_from(id).unwrap(); 16],
         organization_id: organization.0,
-        realm: realm.to_owned(),
+        realm: REALM.to_owned(),
         username: username.to_owned(),
         ha1_md5: hashes.md5,
         ha1_sha256: hashes.sha256,
-        extension: Some("100".to_owned()),
+        extension: Some((99 + id).to_string()),
         allowed_outbound: 1,
         allowed_destinations: String::from("[]"),
         caller_id: None,
@@ -283,6 +355,7 @@ impl Setup {
             organization,
             callee,
             at,
+            idle: Duration::from_secs(60),
             numbers: vec![number(organization, 1, "+14155550100", routing)],
             trunks: vec![
                 trunk("out", Target::parse(&format!("sip:{callee}")), &[]),

@@ -6,11 +6,8 @@ use actors::sip::credentials::Credentials;
 use actors::sip::dialplan::numbers::Routing;
 use actors::sip::trunks::{Password, Trunk};
 use model::trunk::{Encryption, Target};
-use proto_sip::digest::client::{Account, Attempt, Client, Target as Asked};
 
-use super::calling::{Calling, Setup, credential, number, trunk};
-
-const REALM: &str = "acme.sip.test";
+use super::calling::{Calling, REALM, Setup, authorization, credential, number, trunk};
 
 /// A telephone of the organization behind an address that a trunk names.
 fn shared(setup: &mut Setup) {
@@ -18,17 +15,7 @@ fn shared(setup: &mut Setup) {
     let named = trunk("pbx", None, &["127.0.0.1"]);
     setup.own_trunks = vec![Trunk { organization: Some(setup.organization), ..named }];
     setup.credentials = Credentials::default();
-    setup.credentials.put(&credential(setup.organization, REALM, "alice"));
-}
-
-fn authorization(answer: &str, user: &str, uri: &str) -> String {
-    let line = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name));
-    let challenge = line("WWW-Authenticate: ").expect("a challenge");
-    let realm = challenge.split("realm=\"").nth(1).and_then(|rest| rest.split('"').next());
-    let account = Account::new(realm.unwrap(), user, "secret");
-    let asked = Asked { method: "INVITE", uri, cnonce: "0a4f113b" };
-    let said = Client::new(vec![account]).answer(&[challenge], &asked, &mut Attempt::default());
-    format!("Authorization: {}\r\n", said.unwrap())
+    setup.credentials.put(&credential(setup.organization, 1, "alice"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,7 +29,7 @@ async fn a_telephone_proves_itself_also_where_a_trunk_calls_from() {
     calling.caller.send(calling.at, &of(1, &alice, "")).await;
     let (asked, _) = calling.caller.next("SIP/2.0 401").await;
     // It names the switch instead of whom it calls.
-    let by = authorization(&asked, "alice", "sip:sip.test");
+    let by = authorization(&asked, ("INVITE", "sip:sip.test"), "alice");
     calling.caller.send(calling.at, &of(2, &alice, &by)).await;
     calling.caller.next("SIP/2.0 480").await;
     // Who says nothing of a telephone is the trunk.
@@ -73,7 +60,7 @@ async fn a_trunk_is_let_in_from_elsewhere_by_its_password_and_sealed_if_it_has_t
     };
     calling.caller.send(calling.at, &of(1, "")).await;
     let (asked, _) = calling.caller.next("SIP/2.0 401").await;
-    let by = authorization(&asked, "pbx", "sip:100@h");
+    let by = authorization(&asked, ("INVITE", "sip:100@h"), "pbx");
     calling.caller.send(calling.at, &of(2, &by)).await;
     calling.caller.next("SIP/2.0 480").await;
     calling.end().await;

@@ -1,6 +1,5 @@
 //! What the bridge wants, the answer, and what time brings to a call.
 
-use model::clock::At;
 use model::voice::{EndReason, HangupBy};
 use proto_sip::leg::{By, Cause, Command, Told};
 use proto_sip::sdp::Body;
@@ -73,9 +72,9 @@ impl CallState {
         self.sides[1] = Some(branch.leg);
         self.last_sides = self.sides;
         self.phase = Phase::Up;
-        let (moment, at) = (now(), At::now());
+        let (moment, at) = (now(), self.at());
         self.answered_at = Some((moment, at));
-        let waited = moment.saturating_duration_since(self.began);
+        let waited = moment.saturating_duration_since(self.clock.began());
         metrics::histogram!("orbit_call_answer_seconds").record(waited);
         self.money.answered(moment);
         for number in self.sides.into_iter().flatten() {
@@ -107,7 +106,7 @@ impl CallState {
                 EndReason::CarrierError
             }
         };
-        self.finish(End { at: At::now(), reason, status: None, cause, by: hangup });
+        self.finish(End { at: self.at(), reason, status: None, cause, by: hangup });
     }
 
     /// The call has to end, whoever wants it.
@@ -123,7 +122,7 @@ impl CallState {
         for number in numbers {
             self.command(number, Command::End { cause: cause.clone() });
         }
-        self.finish(End { at: At::now(), reason, status: None, cause, by });
+        self.finish(End { at: self.at(), reason, status: None, cause, by });
     }
 
     /// Whom time takes out of the ring is given up, and the next rung: by the queue of what is told, so

@@ -12,9 +12,9 @@ use model::submission::Credential as Asker;
 use model::voice::{EndReason, Facts, HangupBy, LegKind, Rated, Transport};
 use proto_media::latch::Policy;
 use proto_media::srtp::MasterKey;
-use proto_sip::StatusCode;
 use proto_sip::leg::{Cause, Command, Extra, Incoming, Leg, Outgoing};
 use proto_sip::sdp::Body;
+use proto_sip::{StatusCode, Uri};
 use ractor::ActorRef;
 use rand::RngExt as _;
 use store::lane::{CallChange, CallDone, NewCall, Opened, Work};
@@ -26,7 +26,7 @@ use super::media::{Local, Relay};
 use super::money::Money;
 use super::record::{self, NewLeg};
 use super::ring::{Outcome, Ring, Round, Wish};
-use super::state::{CallLeg, CallState, End, Phase, chance, now};
+use super::state::{CallLeg, CallState, End, Line, Phase, chance, now};
 use super::{CallMsg, Stored, egress, reach};
 use crate::customer::webhook::guard::is_public;
 use crate::media::{LegArgs, SessionArgs, Side};
@@ -95,7 +95,7 @@ impl CallState {
             party: Some(&flow.peer().to_string()),
             trunk,
             rated: &rated,
-            now: At::now(),
+            now: self.at(),
         };
         let mut out = Vec::new();
         let incoming = Incoming {
@@ -114,9 +114,10 @@ impl CallState {
         let (record, client, channel) = (record.record(), None, None);
         let leg = Leg::incoming(now(), incoming, &mut out);
         self.sides[0] = Some(0);
+        let line = Line::new(&self.wire, flow, None);
         self.add_leg(
             0,
-            CallLeg { leg, flow, follows, record, client, channel, invite: None, phone },
+            CallLeg { leg, line, follows, record, client, channel, invite: None, phone },
             out,
         );
         self.caller = Some(caller);
@@ -166,7 +167,7 @@ impl CallState {
         let extra = Extra::default();
         self.command(0, Command::Reject { status: refused.status(), cause: cause.clone(), extra });
         let (reason, status) = (refused.reason(), Some(refused.status()));
-        self.finish(End { at: At::now(), reason, status, cause, by: HangupBy::System });
+        self.finish(End { at: self.at(), reason, status, cause, by: HangupBy::System });
     }
 
     /// How a peer of this flow reaches us.
@@ -207,7 +208,7 @@ impl CallState {
             policy: Policy::AnyProven,
             signalling: flow.map(|flow| flow.peer().ip()),
         };
-        let legs = [side(Some(caller.flow)), side(None)];
+        let legs = [side(Some(caller.line.flow())), side(None)];
         let notices = self.context.notices.clone();
         let session = self.context.media.open(SessionArgs { legs, notices }).await;
         let session = session.map_err(|refused| {
@@ -318,7 +319,7 @@ impl CallState {
         let extra = Extra::default();
         let caller = self.sides[0].unwrap_or_default();
         self.command(caller, Command::Reject { status, cause: cause.clone(), extra });
-        let (at, by, status) = (At::now(), HangupBy::System, Some(status));
+        let (at, by, status) = (self.at(), HangupBy::System, Some(status));
         self.finish(End { at, reason, status, cause, by });
     }
 
@@ -381,6 +382,7 @@ impl CallState {
         let mut wishes: std::collections::VecDeque<_> = wishes.into();
         while let Some(wish) = wishes.pop_front() {
             match wish {
+                Wish::Dial { .. } | Wish::Over(_) if self.end.is_some() => {}
                 Wish::Dial { leg, target } => {
                     if let Err(status) = self.dial(leg, &target).await {
                         let mut more = Vec::new();
@@ -400,6 +402,11 @@ impl CallState {
         let Some(plan) = &self.plan else { return Err(unavailable) };
         let dialled = target.invite(&plan.from, &plan.to, At::now()).ok_or(unavailable)?;
         let closed = reach::Closed { wire: &self.wire, front: &self.context.front };
+        let name = match &dialled.reach {
+            Reach::Flow(_) => None,
+            Reach::Uri(uri) => Uri::parse(uri).ok().and_then(|uri| Some(uri.host()?.to_string())),
+            Reach::Target(target, _) => Some(target.host.clone()),
+        };
         let (flow, follows) = match &dialled.reach {
             Reach::Flow(flow) => (*flow, false),
             Reach::Uri(uri) => {
@@ -424,7 +431,7 @@ impl CallState {
             party: Some(&dialled.facts.party),
             trunk: dialled.facts.trunk.as_deref(),
             rated: &target.rated,
-            now: At::now(),
+            now: self.at(),
         };
         let record = record.record();
         let mut out = Vec::new();
@@ -451,9 +458,10 @@ impl CallState {
             _ => None,
         };
         let channel = dialled.channel;
+        let line = Line::new(&self.wire, flow, name);
         self.add_leg(
             number,
-            CallLeg { leg, flow, follows, record, client, channel, invite: None, phone },
+            CallLeg { leg, line, follows, record, client, channel, invite: None, phone },
             out,
         );
         Ok(())

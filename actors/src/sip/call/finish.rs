@@ -25,6 +25,9 @@ impl CallState {
             return;
         }
         self.phase = Phase::Over;
+        // All legs hear of the end below: nobody else is rung, and nobody takes a side any more.
+        self.ring.stop(&end.cause, &mut Vec::new());
+        self.transfer = None;
         let numbers: Vec<u8> = self.legs.iter().map(|(number, _)| *number).collect();
         for number in numbers {
             self.leg_ended(number, end.reason, end.status, &end.cause);
@@ -167,7 +170,8 @@ impl CallState {
         let ringing = self.legs.iter().filter(|(_, leg)| leg.record.answered_at.is_none());
         let rings = ringing.filter_map(|(_, leg)| leg.invite).collect();
         let (shard, refusal) = (self.shard.clone(), self.refusal.clone());
-        let will = Will { row, bare: false, answered, legs, shard, rings, refusal, byes };
+        let clock = self.clock;
+        let will = Will { row, clock, bare: false, answered, legs, shard, rings, refusal, byes };
         self.context.keeper.write(self.me.get_id(), will);
     }
 
@@ -179,6 +183,6 @@ impl CallState {
         let own = format!("CSeq: {seq} BYE");
         let later = format!("CSeq: {} BYE", seq.saturating_add(AHEAD));
         let text = std::str::from_utf8(&text).ok()?.replacen(&own, &later, 1);
-        Some((leg.flow, Bytes::from(text)))
+        Some((leg.line.flow(), Bytes::from(text)))
     }
 }

@@ -1,8 +1,8 @@
 //! What comes from the wire, and what the legs tell of it.
 
-use model::clock::At;
 use model::voice::{EndReason, HangupBy};
 use proto_sip::StatusCode;
+use proto_sip::digest::Attempt;
 use proto_sip::leg::{self, By, Cause, Challenged, Command, Extra, Failure, Input, Loss, Told};
 
 use super::bridge::Branch;
@@ -44,7 +44,7 @@ impl CallState {
     /// A telephone that has moved is spoken to where it speaks from.
     fn moved(&mut self, number: u8, flow: crate::sip::flow::Flow) {
         if let Some(leg) = self.leg(number).filter(|leg| !leg.follows) {
-            leg.flow = flow;
+            leg.line.move_to(flow);
         }
     }
 
@@ -121,7 +121,7 @@ impl CallState {
             _ => (EndReason::CarrierError, HangupBy::System),
         };
         let status = Some(StatusCode::REQUEST_TERMINATED);
-        self.finish(End { at: At::now(), reason, status, cause, by });
+        self.finish(End { at: self.at(), reason, status, cause, by });
     }
 
     /// Somebody who is rung tells something.
@@ -129,6 +129,7 @@ impl CallState {
         match told {
             Told::Ringing { fork, status, sdp } => {
                 self.rang(number);
+                self.ring.rang(number);
                 let alone = self.ring.live() == 1;
                 let branch = Branch { leg: number, fork };
                 let mut acts = Vec::new();
@@ -161,7 +162,7 @@ impl CallState {
     }
 
     fn rang(&mut self, number: u8) {
-        let at = At::now();
+        let at = self.at();
         if let Some(leg) = self.leg(number) {
             record::rang(&mut leg.record, at);
         }
@@ -197,7 +198,7 @@ impl CallState {
         status: Option<StatusCode>,
         cause: &Cause,
     ) {
-        let at = At::now();
+        let at = self.at();
         if let Some(leg) = self.leg(number) {
             record::ended(&mut leg.record, at, reason, status, cause);
             leg.channel = None;
@@ -235,25 +236,25 @@ impl CallState {
         };
         let caller = self.sides[0].unwrap_or_default();
         self.command(caller, Command::Reject { status, cause: cause.clone(), extra });
-        self.finish(End { at: At::now(), reason, status: Some(status), cause, by });
+        self.finish(End { at: self.at(), reason, status: Some(status), cause, by });
     }
 
-    /// A request of ours is to prove who we are: only a carrier that gave us a password hears it.
+    /// A request of ours is to prove who we are: only a carrier that gave us a password hears it. One
+    /// that cannot ends alone: a call goes on without its hold or its digit.
     pub(super) fn challenged(&mut self, number: u8, challenged: &Challenged) {
         let cnonce = format!("{:016x}", chance());
         let answer = self.leg(number).and_then(|leg| {
             let (client, attempt) = leg.client.as_mut()?;
+            if challenged.before == 0 {
+                *attempt = Attempt::default();
+            }
             leg::credentials(challenged, client, attempt, &cnonce).ok()
         });
-        match answer {
-            Some(answer) => {
-                let (header, value, tag) = (answer.header, answer.value, challenged.tag);
-                self.command(number, Command::Authorize { tag, header, value });
-            }
-            None => {
-                let cause = Cause { q850: Some(21), ..Cause::sip(challenged.status) };
-                self.command(number, Command::End { cause });
-            }
-        }
+        let tag = challenged.tag;
+        let command = answer.map_or(Command::Unauthorized { tag }, |answer| {
+            let (header, value) = (answer.header, answer.value);
+            Command::Authorize { tag, header, value }
+        });
+        self.command(number, command);
     }
 }

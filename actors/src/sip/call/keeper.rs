@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use model::carrier::MessageKey;
@@ -34,10 +35,35 @@ pub enum Kept {
     Row(MessageKey),
 }
 
+/// A call's own time: the machine's clock when it began, and how long that is ago.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    began: Instant,
+    at: At,
+}
+
+impl Clock {
+    #[must_use]
+    pub(super) fn new(began: Instant) -> Self {
+        Self { began, at: At::now() }
+    }
+
+    #[must_use]
+    pub(super) fn began(self) -> Instant {
+        self.began
+    }
+
+    #[must_use]
+    pub fn at(self, moment: Instant) -> At {
+        self.at.plus(moment.saturating_duration_since(self.began))
+    }
+}
+
 /// What is left of a call.
 #[derive(Clone, Debug)]
 pub struct Will {
     pub row: Kept,
+    pub clock: Clock,
     /// The store did not take it as it was: it is told without what others wrote.
     pub bare: bool,
     pub answered: bool,
@@ -59,6 +85,7 @@ pub struct Keeper(Arc<Mutex<Wills>>);
 struct Wills {
     by_call: HashMap<ActorId, Will>,
     by_session: HashMap<SessionId, ActorRef<CallMsg>>,
+    died: Option<Instant>,
 }
 
 impl Keeper {
@@ -74,19 +101,29 @@ impl Keeper {
         self.wills().by_call.remove(&call)
     }
 
-    /// Takes all of them: the calls of a life that is over.
-    #[must_use]
-    pub fn take_all(&self) -> Vec<Will> {
-        self.wills().by_call.drain().map(|(_, will)| will).collect()
+    /// Who held all calls has died now: they go with it.
+    pub fn died(&self, moment: Instant) {
+        self.wills().died = Some(moment);
     }
 
-    /// Calls that are answered.
+    /// Takes all of them: the calls of a life that is over, and when it was.
     #[must_use]
-    pub fn answered(&self) -> Vec<MessageKey> {
+    pub fn take_all(&self) -> (Vec<Will>, Option<Instant>) {
+        let mut wills = self.wills();
+        let died = wills.died.take();
+        (wills.by_call.drain().map(|(_, will)| will).collect(), died)
+    }
+
+    /// Calls that are answered, each with the present as it counts it.
+    #[must_use]
+    pub fn answered(&self, moment: Instant) -> Vec<(MessageKey, At)> {
         let wills = self.wills();
         let answered = wills.by_call.values().filter(|will| will.answered);
         answered
-            .filter_map(|will| if let Kept::Row(key) = will.row { Some(key) } else { None })
+            .filter_map(|will| match will.row {
+                Kept::Row(key) => Some((key, will.clock.at(moment))),
+                Kept::Nothing | Kept::Asked(_) => None,
+            })
             .collect()
     }
 

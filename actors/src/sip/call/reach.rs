@@ -77,6 +77,31 @@ pub(super) fn literal(uri: &Bytes, flow: Flow) -> Option<SocketAddr> {
     (fits && (same_host || is_public(address.ip()))).then_some(address)
 }
 
+/// A connection in the place of one that is gone: to where we had called, or to what the other end says of
+/// itself, if that is on the same host or in the public network.
+#[must_use]
+pub(super) fn anew(
+    wire: &Wire,
+    uri: &Bytes,
+    (gone, name): (Flow, Option<&str>),
+    tls: Option<&Tls>,
+) -> Option<Flow> {
+    let uri = Uri::parse(uri).ok()?;
+    let default = if gone.kind() == Kind::Tls { 5_061 } else { 5_060 };
+    let said = uri.host()?.ip().map(|ip| SocketAddr::new(ip, uri.port().unwrap_or(default)));
+    let said = said.filter(|at| at.ip() == gone.peer().ip() || is_public(at.ip()));
+    let address = if name.is_some() { gone.peer() } else { said? };
+    match gone.kind() {
+        Kind::Tcp => Some(wire.connect(address, None)),
+        Kind::Tls => {
+            let name =
+                name.map_or_else(|| uri.host().map(ToString::to_string), |n| Some(n.to_owned()));
+            Some(wire.connect(address, Some((tls?.clone(), name?))))
+        }
+        Kind::Udp | Kind::Ws | Kind::Wss => None,
+    }
+}
+
 /// A way to what a URI names: over UDP, or a connection that is there or is opened now.
 pub(super) async fn resolve(
     wire: &Wire,

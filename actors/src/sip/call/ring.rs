@@ -2,7 +2,8 @@
 //!
 //! Pure: it is told what became of each leg and says which to dial and which to give up. The first that
 //! answers wins and all others are given up. A carrier that cannot take a call (503, 408, nothing at all in
-//! four seconds) gives way to the next; any other answer of a carrier is the answer. When nobody answers, the
+//! four seconds, and no ringing before) gives way to the next; any other answer of a carrier is the answer, and
+//! so is that nobody picks up: the next carrier would ring the same telephone once more. When nobody answers, the
 //! best refusal is passed on, RFC 3261 §16.7.
 
 use std::collections::VecDeque;
@@ -55,6 +56,8 @@ struct Attempt {
     leg: u8,
     /// It has said anything.
     heard: bool,
+    /// It rings, or did: whoever is called knows of it.
+    rang: bool,
     silence_at: Instant,
     until: Instant,
 }
@@ -120,6 +123,13 @@ impl<T> Ring<T> {
         }
     }
 
+    /// It rings there.
+    pub(super) fn rang(&mut self, leg: u8) {
+        if let Some(attempt) = self.live.iter_mut().find(|attempt| attempt.leg == leg) {
+            (attempt.heard, attempt.rang) = (true, true);
+        }
+    }
+
     /// A leg has the call: all others are given up. `false`: it came too late.
     pub(super) fn answered(&mut self, leg: u8, out: &mut Vec<Wish<T>>) -> bool {
         if self.done || !self.live.iter().any(|attempt| attempt.leg == leg) {
@@ -143,13 +153,23 @@ impl<T> Ring<T> {
         outcome: Outcome,
         out: &mut Vec<Wish<T>>,
     ) {
-        let before = self.live.len();
-        self.live.retain(|attempt| attempt.leg != leg);
-        if self.done || before == self.live.len() {
+        let gives_way = matches!(outcome.status.get(), 408 | 503);
+        self.over(now, leg, (outcome, gives_way), out);
+    }
+
+    fn over(
+        &mut self,
+        now: Instant,
+        leg: u8,
+        (outcome, gives_way): (Outcome, bool),
+        out: &mut Vec<Wish<T>>,
+    ) {
+        let Some(at) = self.live.iter().position(|attempt| attempt.leg == leg) else { return };
+        let attempt = self.live.remove(at);
+        if self.done {
             return;
         }
-        let gives_way = matches!(outcome.status.get(), 408 | 503);
-        if self.order == Order::Failover && !gives_way {
+        if self.order == Order::Failover && (!gives_way || attempt.rang) {
             self.waiting.clear();
             self.rounds.clear();
         }
@@ -179,7 +199,7 @@ impl<T> Ring<T> {
             let status =
                 if silent { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::REQUEST_TIMEOUT };
             out.push(Wish::GiveUp { leg, cause: Cause::q850(if silent { 38 } else { 19 }) });
-            self.failed(now, leg, Outcome::of(status), out);
+            self.over(now, leg, (Outcome::of(status), silent), out);
         }
     }
 
@@ -236,6 +256,7 @@ impl<T> Ring<T> {
                 self.live.push(Attempt {
                     leg,
                     heard: false,
+                    rang: false,
                     silence_at: now + SILENCE,
                     until: now + self.ring,
                 });
@@ -369,6 +390,25 @@ mod tests {
         assert!(hunt.out.is_empty());
         hunt.fail(3, 486);
         assert_eq!(hunt.over(), Some(486));
+    }
+
+    #[test]
+    fn no_carrier_rings_whom_another_has_rung() {
+        let mut nobody = bench(&[("abc", Order::Failover)]);
+        assert_eq!(nobody.dialled(), "a");
+        nobody.ring.rang(1);
+        nobody.at(60);
+        assert!(matches!(nobody.out[0], Wish::GiveUp { leg: 1, .. }));
+        assert_eq!(nobody.over(), Some(480));
+        // The carrier's own word for it; or it was heard and rang nobody.
+        let mut said = bench(&[("abc", Order::Failover)]);
+        said.ring.rang(1);
+        said.fail(1, 408);
+        assert_eq!(said.over(), Some(480));
+        let mut tried = bench(&[("ab", Order::Failover)]);
+        tried.ring.heard(1);
+        tried.at(60);
+        assert_eq!(tried.over(), Some(480));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::bridge::Bridge;
 use super::dial::Target;
+use super::keeper::Clock;
 use super::ladder::Ladder;
 use super::money::Money;
 use super::ring::Ring;
@@ -38,10 +39,44 @@ use crate::sip::shard::{Mark, Request, ShardMsg, answer};
 use crate::sip::transport::Wire;
 use crate::sip::trunks::Channel;
 
+/// Where a leg is spoken to. A connection does not close for being idle while it is one's: of a call
+/// nothing is said for many minutes.
+pub(super) struct Line {
+    wire: Wire,
+    flow: Flow,
+    /// The name that was dialled, which a certificate has to have.
+    name: Option<String>,
+}
+
+impl Line {
+    pub(super) fn new(wire: &Wire, flow: Flow, name: Option<String>) -> Self {
+        wire.hold(flow);
+        Self { wire: wire.clone(), flow, name }
+    }
+
+    pub(super) fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    pub(super) fn move_to(&mut self, flow: Flow) {
+        if flow != self.flow {
+            self.wire.hold(flow);
+            self.wire.release(self.flow);
+            self.flow = flow;
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.wire.release(self.flow);
+    }
+}
+
 /// One leg with what the call knows of it.
 pub(super) struct CallLeg {
     pub(super) leg: Leg<ServerId>,
-    pub(super) flow: Flow,
+    pub(super) line: Line,
     /// Requests go to where its dialog says, not back to where it was last heard from.
     pub(super) follows: bool,
     pub(super) record: Record,
@@ -118,7 +153,7 @@ pub struct CallState {
     pub(super) offer: Option<Body>,
     pub(super) session: Option<Session>,
     pub(super) money: Money,
-    pub(super) began: Instant,
+    pub(super) clock: Clock,
     pub(super) rang_at: Option<At>,
     pub(super) answered_at: Option<(Instant, At)>,
     pub(super) transfer: Option<Transfer>,
@@ -183,7 +218,7 @@ impl CallState {
             offer: None,
             session: None,
             money: Money::default(),
-            began: now(),
+            clock: Clock::new(now()),
             rang_at: None,
             answered_at: None,
             transfer: None,
@@ -195,6 +230,12 @@ impl CallState {
             timer: None,
             out: Vec::new(),
         })
+    }
+
+    /// The present, as this call counts it: what is billed is no matter of the machine's clock, which
+    /// may be set while people talk.
+    pub(super) fn at(&self) -> At {
+        self.clock.at(now())
     }
 
     pub(super) fn leg(&mut self, number: u8) -> Option<&mut CallLeg> {
@@ -265,31 +306,39 @@ impl CallState {
     }
 
     /// The way of a leg's next request: back to where it is heard from, or for carriers to the address
-    /// that its dialog names, if that is one.
+    /// that its dialog names, if that is one; by another connection where the one there was is gone.
     fn flow_to(&mut self, number: u8, target: &Bytes) -> Option<Flow> {
-        let wire = self.wire.clone();
+        let (wire, tls) = (self.wire.clone(), self.context.tls.clone());
         let leg = self.leg(number)?;
+        let now = leg.line.flow();
         if leg.follows
-            && let Some(address) = super::reach::literal(target, leg.flow)
-            && let Some(flow) = wire.find(leg.flow.kind(), address)
+            && let Some(address) = super::reach::literal(target, now)
+            && let Some(flow) = wire.find(now.kind(), address)
         {
-            leg.flow = flow;
+            leg.line.move_to(flow);
+        } else if leg.follows && !wire.is_open(now) {
+            let name = leg.line.name.as_deref();
+            if let Some(flow) = super::reach::anew(&wire, target, (now, name), tls.as_ref()) {
+                leg.line.move_to(flow);
+            }
         }
-        Some(leg.flow)
+        Some(leg.line.flow())
     }
 
     fn went(&mut self, number: u8, octets: &Bytes) {
         if !self.context.limits.ladder {
             return;
         }
-        if let Some(flow) = self.leg(number).map(|leg| leg.flow) {
-            self.ladder.went(At::now(), flow, octets);
+        if let Some(flow) = self.leg(number).map(|leg| leg.line.flow()) {
+            let at = self.at();
+            self.ladder.went(at, flow, octets);
         }
     }
 
     pub(super) fn came(&mut self, flow: Flow, message: &Message) {
         if self.context.limits.ladder {
-            self.ladder.came(At::now(), flow, message.raw());
+            let at = self.at();
+            self.ladder.came(at, flow, message.raw());
         }
     }
 

@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use model::clock::At;
 use model::voice::{EndReason, HangupBy};
 use proto_sip::leg::{Cause, Command, Referred, Told};
 use proto_sip::{Method, StatusCode};
@@ -114,11 +113,11 @@ impl CallState {
 
     async fn new_answered(&mut self, number: u8, sdp: Option<proto_sip::sdp::Body>) {
         let mut wishes = Vec::new();
-        if !self.ring.answered(number, &mut wishes) {
+        if self.end.is_some() || !self.ring.answered(number, &mut wishes) {
             return self.give_up(number, Cause::q850(16));
         }
         let Some(Transfer { side, by, .. }) = self.transfer.take() else { return };
-        let at = At::now();
+        let at = self.at();
         if let Some(leg) = self.leg(number) {
             leg.record.answered_at = Some(at);
         }

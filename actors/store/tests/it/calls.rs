@@ -279,13 +279,13 @@ async fn an_empty_wallet_refuses_calls_and_renewals_by_name() {
 #[tokio::test]
 async fn what_was_talked_beyond_the_slices_is_taken_as_far_as_there_is_money() {
     each(async |mut world| {
-        let (poor, _) = world.organization_with(Micros(HOLD + 13_000)).await;
+        let (poor, _) = world.organization_with(Micros(HOLD + 5_000)).await;
         let key = key_of(&world.calls(vec![open(new_call(poor))]).await[0]);
         let at = At::now();
         world.calls(vec![progress(key, CallStatus::InProgress, at)]).await;
-        let done = world.calls(vec![close(key, after(at, 300), vec![leg(Some(at))])]).await;
+        let done = world.calls(vec![close(key, after(at, 150), vec![leg(Some(at))])]).await;
         let CallDone::Closed(Some(came_to)) = &done[0] else { panic!("{done:?}") };
-        assert_eq!((came_to.billable_s, came_to.cost), (300, Micros(HOLD + 13_000)));
+        assert_eq!((came_to.billable_s, came_to.cost), (180, Micros(HOLD + 5_000)));
         let wallet = world.store.wallet(poor).await.unwrap().unwrap();
         assert_eq!((wallet.available, wallet.held), (0, 0));
         world.assert_books().await;
@@ -374,6 +374,19 @@ async fn an_end_that_the_database_does_not_take_is_taken_without_what_others_wro
             assert_eq!(world.calls(vec![bare]).await, [CallDone::Lost(1)]);
         }
         assert_eq!(world.wallet().await, (1_000_000 - 12_000, 0));
+        world.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_clock_takes_more_than_a_step_beyond_what_was_put_aside() {
+    each(async |mut world| {
+        let (key, at, leg) = world.answered().await;
+        let done = world.calls(vec![close(key, after(at, 3_600), vec![leg])]).await;
+        let CallDone::Closed(Some(came_to)) = &done[0] else { panic!("{done:?}") };
+        assert_eq!(came_to.cost, Micros(HOLD + 12_000));
+        assert_eq!(world.wallet().await, (1_000_000 - HOLD - 12_000, 0));
         world.assert_books().await;
     })
     .await;

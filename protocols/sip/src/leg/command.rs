@@ -138,6 +138,10 @@ pub enum Command {
         header: Name,
         value: String,
     },
+    /// There are none: the request ends as if the challenge were its answer.
+    Unauthorized {
+        tag: Tag,
+    },
     Refer(Box<Refer>),
     /// The answer to `Told::Referred`: 202 or no.
     AnswerRefer {
@@ -195,7 +199,7 @@ pub enum Told {
         status: StatusCode,
         contacts: Vec<Bytes>,
     },
-    /// A request of ours needs credentials: `Authorize` it, or `End`.
+    /// A request of ours needs credentials: `Authorize` it, or say that it is `Unauthorized`.
     Challenged(Box<Challenged>),
     Failed(Box<Failure>),
     /// An offer of theirs; without a description, an offer of ours is wanted.
@@ -266,6 +270,8 @@ pub struct Challenged {
     pub uri: String,
     /// Values of WWW-Authenticate or Proxy-Authenticate.
     pub challenges: Vec<String>,
+    /// How often the same request was challenged before.
+    pub before: u8,
 }
 
 /// Why a call was not answered.

@@ -213,6 +213,7 @@ impl<S: Mark> Leg<S> {
             Command::AnswerOffer { sdp } => self.answer_offer(sdp, io),
             Command::RefuseOffer { status } => self.refuse_offer(status, io),
             Command::Authorize { tag, header, value } => self.authorize(tag, header, &value, io),
+            Command::Unauthorized { tag } => self.unauthorized(tag, io),
             Command::Refer(refer) => self.refer(&refer, io),
             Command::AnswerRefer { status } => self.answer_refer(status, io),
             Command::NotifyRefer { status } => self.refers.report(status),

@@ -117,7 +117,7 @@ pub struct Credentials {
 }
 
 /// Answers a challenge for `Command::Authorize`, by the accounts of `client` alone. `attempt` is kept
-/// for the whole of one request, and `cnonce` is not to be guessed.
+/// for the whole of one request (a new one where none was challenged `before`), and `cnonce` is not to be guessed.
 pub fn credentials(
     challenged: &Challenged,
     client: &mut Client,
@@ -288,7 +288,8 @@ impl<S: Mark> Leg<S> {
         let mut words = sent.octets.split(|octet| *octet == b' ');
         let uri = text(words.nth(1)?)?;
         let method = sent.what.method().to_string();
-        Some(Challenged { tag: sent.tag, status, method, uri, challenges })
+        let before = sent.challenges;
+        Some(Challenged { tag: sent.tag, status, method, uri, challenges, before })
     }
 
     pub(super) fn authorize(&mut self, tag: Tag, header: Name, value: &str, io: &mut Io<'_, S>) {
@@ -300,6 +301,15 @@ impl<S: Mark> Leg<S> {
             let mut sent = self.sent.swap_remove(at);
             sent.credentials = Some(Credentials { header, value: value.to_owned() });
             self.send_again(sent, &[(header, value.as_bytes())], io);
+        }
+    }
+
+    pub(super) fn unauthorized(&mut self, tag: Tag, io: &mut Io<'_, S>) {
+        let is_it = |sent: &Sent| sent.tag == tag && sent.challenged_until.is_some();
+        if let Some(at) = self.sent.iter().position(is_it) {
+            let sent = self.sent.swap_remove(at);
+            let status = StatusCode::UNAUTHORIZED;
+            self.answered(sent, Final { status, message: None }, io);
         }
     }
 

@@ -4,6 +4,7 @@
 use model::carrier::MessageKey;
 use model::clock::At;
 use model::event::EventKind;
+use model::id::Kind;
 use model::message::Direction;
 use model::money::Micros;
 use model::voice::{CallStatus, Charge, EndReason, HangupBy, Leg, LegKind, charge, read_legs};
@@ -31,7 +32,7 @@ impl Lane {
         }
         let mut came_to = charge(&legs, closing.at);
         came_to.duration_s = call.duration_s(closing.at);
-        let missing = (came_to.cost - call.held).max(Micros::ZERO);
+        let missing = call.missing(came_to.cost);
         let more = books.till.take_what_is_there(call.organization, missing);
         if more > Micros::ZERO {
             let number = MessageKey(self.number());
@@ -120,6 +121,24 @@ impl Lane {
 }
 
 impl State {
+    /// What is to be taken beyond what was put aside: one step of what it was priced for at most, since
+    /// a call ends before what is paid for does. More is a fault of ours, or of a clock's.
+    fn missing(&self, cost: Micros) -> Micros {
+        let tariff = self.rated.tariff;
+        let step = self.covered_s.saturating_add(i64::from(tariff.increment_s));
+        let most = (tariff.cost(step) - self.held).max(Micros::ZERO);
+        let missing = (cost - self.held).max(Micros::ZERO);
+        if missing > most {
+            tracing::error!(
+                call = %self.id.show(Kind::Call),
+                missing = missing.0,
+                most = most.0,
+                "a call came to more than was put aside for it"
+            );
+        }
+        missing.min(most)
+    }
+
     /// Its legs as last told. One that was answered and told of none is taken to have had the leg
     /// that it was priced for.
     fn known_legs(&self) -> Vec<Leg> {

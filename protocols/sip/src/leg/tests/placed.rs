@@ -340,6 +340,35 @@ fn a_challenge_of_another_realm_is_not_answered_and_none_for_ever() {
 }
 
 #[test]
+fn a_request_that_cannot_be_authorized_ends_and_its_call_goes_on() {
+    let (mut far, invite) = called();
+    far.respond(&invite, 407, CHALLENGE, None);
+    let Some(Told::Challenged(first)) = far.told_all().pop() else { panic!("no challenge") };
+    assert_eq!(first.before, 0);
+    far.command(Command::Unauthorized { tag: first.tag });
+    assert_eq!(far.told(), ["failed 401"]);
+    assert!(far.is_quiet());
+    let (mut far, invite) = called();
+    far.respond(&invite, 200, "", Some(50));
+    far.acks();
+    far.told();
+    let (content_type, body) = ("text/plain".to_owned(), Bytes::from_static(b"x"));
+    far.command(Command::Info { content_type, body });
+    let info = far.one_request(&Method::Info);
+    far.respond(&info, 407, CHALLENGE, None);
+    let Some(Told::Challenged(challenged)) = far.told_all().pop() else { panic!("no challenge") };
+    far.command(Command::Unauthorized { tag: challenged.tag });
+    assert_eq!(far.told(), ["info answered 401"]);
+    far.end();
+    let bye = far.one_request(&Method::Bye);
+    far.told();
+    far.respond(&bye, 407, CHALLENGE, None);
+    let bye = authorized(&mut far, &mut Attempt::default());
+    far.respond(&bye, 200, "", None);
+    assert!(far.is_quiet());
+}
+
+#[test]
 fn a_challenged_call_that_is_ended_sends_nothing_more() {
     let (mut far, invite) = called();
     far.respond(&invite, 407, CHALLENGE, None).end();
