@@ -17,6 +17,7 @@ mod doors;
 mod error;
 mod error_pages;
 mod events;
+mod export;
 mod frame;
 mod gates;
 mod idempotency;
@@ -40,6 +41,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod trunks;
+mod voice;
 mod webhooks;
 
 use std::ops::Deref;
@@ -245,6 +247,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(routing::routes())
         .merge(pools::routes())
         .merge(carriers::routes())
+        .merge(voice::routes())
         .merge(sip::routes())
         .merge(trunks::routes())
 }

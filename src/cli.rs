@@ -1,5 +1,6 @@
 //! The commands. Results go to standard output, everything else to standard error.
 
+mod calls;
 mod carrier;
 mod desk;
 mod fields;
@@ -71,6 +72,11 @@ enum Command {
     Pool(pool::PoolCommand),
     /// Sends one message by the REST API.
     Send(send::SendArgs),
+    /// Calls of an organization.
+    #[command(subcommand)]
+    Calls(calls::CallsCommand),
+    /// What became of the legs of calls.
+    Cdrs(calls::CdrArgs),
     /// Brings events to a program on this machine.
     Listen(listen::ListenArgs),
     /// Follows messages live.
@@ -164,6 +170,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Carrier(command) => carrier::run(command).await,
         Command::Pool(command) => pool::run(command).await,
         Command::Send(args) => send::send(args).await,
+        Command::Calls(command) => calls::run(command).await,
+        Command::Cdrs(args) => calls::cdrs(args).await,
         Command::Listen(args) => listen::listen(args).await,
         Command::Tail(args) => tail::tail(args).await,
         Command::Queue(command) => desk::queue(command).await,

@@ -32,7 +32,7 @@ pub(crate) struct BalanceOut {
     /// The same in millionths of a dollar.
     #[schema(example = 10_000_000)]
     balance_micros: i64,
-    /// Put aside for messages on their way, in cents.
+    /// Put aside for messages on their way and calls, in cents.
     held: i64,
     held_micros: i64,
     #[schema(example = "USD")]
@@ -59,6 +59,7 @@ pub(crate) struct TransactionOut {
     #[schema(example = "USD")]
     currency: &'static str,
     message_id: Option<String>,
+    call_id: Option<String>,
     note: Option<String>,
     created_at: String,
 }
@@ -137,6 +138,7 @@ impl From<TransferRow> for TransactionOut {
             balance_change_micros: change,
             currency: "USD",
             message_id: row.message_id.map(|id| id_of(Kind::Message, &id)),
+            call_id: row.call_id.map(|id| id_of(Kind::Call, &id)),
             note: row.note,
             created_at: At(row.at).iso(),
         }

@@ -51,15 +51,23 @@ fn kinds_of(query: &Query) -> Result<Vec<EventKind>, ApiError> {
     Ok(kinds)
 }
 
-/// The message that a query asks for by `resource_id`.
-fn resource_of(query: &Query) -> Result<Option<PublicId>, ApiError> {
+/// What events can be asked for by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resource {
+    Message(PublicId),
+    Call(PublicId),
+}
+
+/// The message or call that a query asks for by `resource_id`.
+fn resource_of(query: &Query) -> Result<Option<Resource>, ApiError> {
     let Some(text) = query.get("resource_id") else {
         return Ok(None);
     };
-    match PublicId::parse(Kind::Message, text) {
-        Some(id) => Ok(Some(id)),
-        None => {
-            Err(ApiError::query("resource_id", text, "a message: msg_ and 32 hexadecimal digits"))
-        }
+    let message = PublicId::parse(Kind::Message, text).map(Resource::Message);
+    let resource = message.or_else(|| PublicId::parse(Kind::Call, text).map(Resource::Call));
+    let expected = "a message or call: msg_ or call_ and 32 hexadecimal digits";
+    match resource {
+        Some(resource) => Ok(Some(resource)),
+        None => Err(ApiError::query("resource_id", text, expected)),
     }
 }

@@ -31,6 +31,7 @@ use super::webhooks::catalog::{EventEnvelope, EventType};
         (name = "sip", description = "What phones register and call as"),
         (name = "trunks", description = "Telephone systems that calls go to and come from"),
         (name = "routing", description = "Which carriers take which messages"),
+        (name = "voice", description = "Calls, and what became of them"),
         (name = "webhooks", description = "Events, posted to your endpoints"),
     ),
     components(schemas(EventType, EventEnvelope)),

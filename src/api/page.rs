@@ -47,6 +47,9 @@ pub(crate) enum List {
     Webhooks = 10,
     Deliveries = 11,
     DeadLetters = 13,
+    Calls = 60,
+    Cdrs = 61,
+    CallEvents = 62,
 }
 
 /// Where the next page begins, and whether there is one.
@@ -199,6 +202,17 @@ impl Query {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().rev().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// A moment, in microseconds.
+    pub(crate) fn moment(&self, name: &'static str) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        match At::parse(text) {
+            Some(at) => Ok(Some(at.micros())),
+            None => Err(ApiError::query(name, text, "a moment as in 2026-01-01T12:00:00Z")),
+        }
     }
 
     pub(crate) fn limit(&self, default: i64) -> Result<i64, ApiError> {

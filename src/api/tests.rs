@@ -21,6 +21,7 @@ mod smpp;
 mod socket;
 mod templates;
 mod trunks;
+mod voice;
 mod webhooks;
 
 use std::path::PathBuf;

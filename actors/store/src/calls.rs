@@ -94,6 +94,24 @@ row! {
     }
 }
 
+row! {
+    struct Range {
+        newest: Option<i64>,
+        oldest: Option<i64>,
+        n: i64,
+    }
+}
+
+/// Where records are that a filter lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CdrRange {
+    pub newest: i64,
+    pub oldest: i64,
+    pub rows: i64,
+    /// There are older ones.
+    pub more: bool,
+}
+
 /// What a list of calls or records is narrowed to. Each is optional.
 #[derive(Clone, Debug, Default)]
 pub struct CallFilter {
@@ -220,6 +238,47 @@ impl Store {
             .bind(filter.before.unwrap_or(i64::MAX))
             .bind(limit);
         self.all_of(organization, query).await
+    }
+
+    /// The newest records that a filter lets through, `most` of them, as a range; `None`: there are
+    /// none.
+    pub async fn cdr_range(
+        &self,
+        organization: OrgId,
+        filter: &CallFilter,
+        most: i64,
+    ) -> Result<Option<CdrRange>, StoreError> {
+        let sql =
+            "select max(t.seq) as newest, min(case when t.place <= $1 then t.seq end) as oldest,
+                count(*) as n
+            from (select l.seq, row_number() over (order by l.seq desc) as place from call_legs l
+                where l.organization_id = $2
+                    and ($3 is null or l.call_key = $4)
+                    and ($5 is null or l.direction = $6)
+                    and ($7 is null or l.to_addr = $8)
+                    and ($9 is null or l.from_addr = $10)
+                    and l.ended_at >= $11 and l.ended_at < $12
+                order by l.seq desc limit $13) t";
+        let flag = |given: bool| given.then_some(1_i64);
+        let query = sqlx::query_as(sql)
+            .bind(most)
+            .bind(organization.0)
+            .bind(flag(filter.call.is_some()))
+            .bind(filter.call.map_or(0, |key| key.0))
+            .bind(flag(filter.direction.is_some()))
+            .bind(filter.direction.unwrap_or(0))
+            .bind(flag(filter.to.is_some()))
+            .bind(filter.to.clone().unwrap_or_default())
+            .bind(flag(filter.from.is_some()))
+            .bind(filter.from.clone().unwrap_or_default())
+            .bind(filter.after.unwrap_or(i64::MIN))
+            .bind(filter.before.unwrap_or(i64::MAX))
+            .bind(most + 1);
+        let range: Option<Range> = self.one_of(organization, query).await?;
+        Ok(range.and_then(|range| {
+            let (newest, oldest) = (range.newest?, range.oldest?);
+            Some(CdrRange { newest, oldest, rows: range.n.min(most), more: range.n > most })
+        }))
     }
 
     /// The records of one call, oldest first.

@@ -87,7 +87,7 @@ row! {
 }
 
 row! {
-    /// One transfer, with the public id of its message.
+    /// One transfer, with the public id of its message or call.
     pub struct TransferRow {
         pub seq: i64,
         pub kind: i64,
@@ -95,6 +95,7 @@ row! {
         pub at: i64,
         pub note: Option<String>,
         pub message_id: Option<Vec<u8>>,
+        pub call_id: Option<Vec<u8>>,
     }
 }
 
@@ -123,8 +124,11 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<TransferRow>, StoreError> {
         let mut tenant = self.tenant(organization).await?;
-        let sql = "select l.seq, l.kind, l.amount, l.at, l.note, m.id as message_id
+        let sql = "select l.seq, l.kind, l.amount, l.at, l.note, m.id as message_id,
+                c.id as call_id
             from ledger l left join messages m on m.key = l.message_key
+            left join call_slices s on s.key = l.message_key
+            left join calls c on c.key = coalesce(s.call_key, l.message_key)
             where l.organization_id = $1 and l.seq < $2 order by l.seq desc limit $3";
         let rows = sqlx::query_as(sql)
             .bind(organization.0)
@@ -162,9 +166,11 @@ impl Store {
         &self,
         message: MessageKey,
     ) -> Result<Vec<(TransferKind, Micros, At)>, StoreError> {
-        let sql = "select seq, kind, amount, at, note, cast(null as blob) as message_id
+        let sql = "select seq, kind, amount, at, note, cast(null as blob) as message_id,
+                cast(null as blob) as call_id
             from ledger where message_key = $1 order by seq";
-        let postgres = "select seq, kind, amount, at, note, cast(null as bytea) as message_id
+        let postgres = "select seq, kind, amount, at, note, cast(null as bytea) as message_id,
+                cast(null as bytea) as call_id
             from ledger where message_key = $1 order by seq";
         let sql = if self.is_postgres() { postgres } else { sql };
         let rows: Vec<TransferRow> =

@@ -39,7 +39,7 @@ mod webhooks;
 
 pub use accounts::{KeyRow, OrganizationRow};
 pub use batches::{BatchCount, BatchMoney, BatchRow};
-pub use calls::{CallFilter, CallRow, CdrRow, LadderRow};
+pub use calls::{CallFilter, CallRow, CdrRange, CdrRow, LadderRow};
 pub use caps::{CapRow, CapStanding};
 pub use carriers::{AccountRow, RunnableRow, SmppCarrierRow, SmppCredentialRow};
 pub use compliance::{ConsentRow, DueReplyRow, ImportRow, PreferenceRow, SuppressionRow};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actors::customer::envelope::Envelope;
 use actors::customer::feed;
 use axum::body::Bytes;
+use model::carrier::MessageKey;
 use model::event::EventKind;
 use model::id::PublicId;
 use store::LoggedRow;
@@ -30,15 +31,25 @@ const STALL_MAX: Duration = Duration::from_secs(30);
 /// What a stream lets through.
 pub(super) struct Wanted {
     pub(super) kinds: Vec<EventKind>,
-    pub(super) message: Option<PublicId>,
+    pub(super) of: Option<Of>,
+}
+
+/// Whose lines.
+pub(super) enum Of {
+    Message(PublicId),
+    /// What this key is of; of nothing without one.
+    Key(Option<MessageKey>),
 }
 
 impl Wanted {
     /// A line as it is sent; `None` when it is not wanted, or history only.
     fn frame_of(&self, line: &LoggedRow) -> Option<Bytes> {
         let kind = EventKind::from_code(line.kind)?;
-        let of_it = |id: PublicId| line.id.as_deref() == Some(&id.as_bytes()[..]);
-        if !self.kinds.contains(&kind) || !self.message.is_none_or(of_it) {
+        let of_it = |of: &Of| match of {
+            Of::Message(id) => line.id.as_deref() == Some(&id.as_bytes()[..]),
+            Of::Key(key) => *key == Some(MessageKey(line.message_key)),
+        };
+        if !self.kinds.contains(&kind) || !self.of.as_ref().is_none_or(of_it) {
             return None;
         }
         let event = Envelope::of(line)?;
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_three_lines_and_an_empty_one() {
-        let wanted = Wanted { kinds: EventKind::matching("*"), message: None };
+        let wanted = Wanted { kinds: EventKind::matching("*"), of: None };
         let frame = wanted.frame_of(&line(EventKind::Created, 1)).unwrap();
         let text = std::str::from_utf8(&frame).unwrap();
         let lines: Vec<&str> = text.split('\n').collect();
@@ -164,12 +175,17 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted_is_told() {
-        let message = Some(PublicId::from_bytes([1; 16]));
-        let wanted = Wanted { kinds: EventKind::matching("message.created"), message };
+        let of = Some(Of::Message(PublicId::from_bytes([1; 16])));
+        let wanted = Wanted { kinds: EventKind::matching("message.created"), of };
         assert!(wanted.frame_of(&line(EventKind::Created, 1)).is_some());
         assert!(wanted.frame_of(&line(EventKind::Created, 2)).is_none());
         assert!(wanted.frame_of(&line(EventKind::Sent, 1)).is_none());
-        let all = Wanted { kinds: EventKind::matching("*"), message: None };
+        let all = Wanted { kinds: EventKind::matching("*"), of: None };
         assert!(all.frame_of(&line(EventKind::Receipt, 1)).is_none());
+        let of = |key| Wanted { kinds: EventKind::matching("call.*"), of: Some(Of::Key(key)) };
+        let call = line(EventKind::CallRinging, 1);
+        assert!(of(Some(MessageKey(3))).frame_of(&call).is_some());
+        assert!(of(Some(MessageKey(4))).frame_of(&call).is_none());
+        assert!(of(None).frame_of(&call).is_none());
     }
 }

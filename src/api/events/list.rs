@@ -20,6 +20,7 @@ use super::super::auth::{Caller, ReadEvents};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::page::{List, Page, Query};
+use super::Resource;
 
 /// One thing that happened, in the words of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,7 +58,8 @@ impl EventEnvelope {
         ("cursor" = Option<String>, Query, description = "From `meta.pagination.cursor`"),
         ("type" = Option<String>, Query, description = "Types or patterns, as \
             `message.delivered,contact.*`; also by the name `types`"),
-        ("resource_id" = Option<String>, Query, description = "Of this message only, `msg_…`"),
+        ("resource_id" = Option<String>, Query, description = "Of this message or call only, `msg_…` \
+            or `call_…`"),
         ("after" = Option<String>, Query, description = "ISO 8601, inclusive"),
         ("before" = Option<String>, Query, description = "ISO 8601, exclusive"),
     ),
@@ -127,30 +129,36 @@ fn oldest(app: &App, now: At) -> i64 {
     }
 }
 
-/// `None`: of a message that is not there.
+/// The key of a message or call of the caller's.
+pub(super) async fn key_of(
+    app: &App,
+    caller: &Caller<ReadEvents>,
+    resource: Resource,
+) -> Result<Option<MessageKey>, ApiError> {
+    let key = match resource {
+        Resource::Message(id) => {
+            app.store.message(caller.organization, id).await?.map(|message| message.key)
+        }
+        Resource::Call(id) => app.store.call(caller.organization, id).await?.map(|call| call.key),
+    };
+    Ok(key.map(MessageKey))
+}
+
+/// `None`: of a message or call that is not there.
 async fn filter_of(
     app: &App,
     caller: &Caller<ReadEvents>,
     query: &Query,
 ) -> Result<Option<LogFilter>, ApiError> {
-    let moment = |name: &'static str| -> Result<Option<i64>, ApiError> {
-        let Some(text) = query.get(name) else {
-            return Ok(None);
-        };
-        match At::parse(text) {
-            Some(at) => Ok(Some(at.micros())),
-            None => Err(ApiError::query(name, text, "a moment as in 2026-01-01T12:00:00Z")),
-        }
-    };
     let mut filter = LogFilter::new(&super::kinds_of(query)?);
-    let after = moment("after")?.unwrap_or(i64::MIN);
+    let after = query.moment("after")?.unwrap_or(i64::MIN);
     filter.after = after.max(oldest(app, caller.call.at()));
-    filter.before = moment("before")?.unwrap_or(i64::MAX);
-    if let Some(id) = super::resource_of(query)? {
-        let Some(message) = app.store.message(caller.organization, id).await? else {
+    filter.before = query.moment("before")?.unwrap_or(i64::MAX);
+    if let Some(resource) = super::resource_of(query)? {
+        let Some(key) = key_of(app, caller, resource).await? else {
             return Ok(None);
         };
-        filter.message = Some(MessageKey(message.key));
+        filter.message = Some(key);
     }
     Ok(Some(filter))
 }

@@ -18,8 +18,9 @@ use super::super::auth::{Caller, ReadEvents};
 use super::super::chunks;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::page::Query;
-use super::follow::{Follower, Wanted};
-use super::list::find;
+use super::Resource;
+use super::follow::{Follower, Of, Wanted};
+use super::list::{find, key_of};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const HEARTBEAT: &[u8] = b": heartbeat\n\n";
@@ -61,7 +62,8 @@ struct Start {
     params(
         ("type" = Option<String>, Query, description = "Types or patterns, as \
             `message.delivered,contact.*`; also by the name `types`"),
-        ("resource_id" = Option<String>, Query, description = "Of this message only, `msg_…`"),
+        ("resource_id" = Option<String>, Query, description = "Of this message or call only, `msg_…` \
+            or `call_…`"),
         ("token" = Option<String>, Query, description = "The API key, where no header can be sent"),
         ("last_event_id" = Option<String>, Query, description = "As the header `Last-Event-ID`, \
             which goes before it"),
@@ -85,8 +87,14 @@ pub(crate) async fn stream(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let (kinds, message) = (super::kinds_of(&query)?, super::resource_of(&query)?);
+    let (kinds, resource) = (super::kinds_of(&query)?, super::resource_of(&query)?);
     let place = app.streams.enter(caller.key)?;
+    let of = match resource {
+        // Perhaps it is only about to be sent.
+        Some(Resource::Message(id)) => Some(Of::Message(id)),
+        Some(call) => Some(Of::Key(key_of(&app, &caller, call).await?)),
+        None => None,
+    };
     let seen = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let seen = seen.or_else(|| query.get("last_event_id")).filter(|id| !id.is_empty());
     let start = start(&app, &caller, seen).await?;
@@ -95,7 +103,7 @@ pub(crate) async fn stream(
     let ahead = settings.buffer_events.saturating_add(1);
     let (frames, body) = chunks::alive(ahead, Bytes::from_static(HEARTBEAT), beat);
     let _ = frames.try_send(Ok(greeting(settings.retry_ms, start.reset)));
-    let (wanted, cursor) = (Wanted { kinds, message }, start.cursor);
+    let (wanted, cursor) = (Wanted { kinds, of }, start.cursor);
     let follower = Follower { app: app.clone(), caller, wanted, cursor, frames, place };
     tokio::spawn(follower.run());
     let mut response = Response::new(body);

@@ -3,7 +3,6 @@
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use model::clock::At;
 use model::id::{Kind, PublicId};
 use model::message::{Direction, Status};
 use model::refusal::Code;
@@ -107,15 +106,6 @@ pub(crate) async fn find(
 }
 
 pub(super) fn filter_of(query: &Query) -> Result<Filter, ApiError> {
-    let moment = |name: &'static str| -> Result<Option<i64>, ApiError> {
-        let Some(text) = query.get(name) else {
-            return Ok(None);
-        };
-        match At::parse(text) {
-            Some(at) => Ok(Some(at.micros())),
-            None => Err(ApiError::query(name, text, "a moment as in 2026-01-01T12:00:00Z")),
-        }
-    };
     let status = query.get("status").map(|text| {
         let known = Status::parse(text).map(Status::code);
         known.ok_or_else(|| ApiError::query("status", text, "a status, as in delivered"))
@@ -134,8 +124,8 @@ pub(super) fn filter_of(query: &Query) -> Result<Filter, ApiError> {
         to: query.get("to").map(str::to_owned),
         from: query.get("from").map(str::to_owned),
         batch: batch.transpose()?,
-        created_after: moment("created_after")?,
-        created_before: moment("created_before")?,
+        created_after: query.moment("created_after")?,
+        created_before: query.moment("created_before")?,
     })
 }
 

@@ -1,0 +1,52 @@
+//! `/voice`: calls, the records of their legs, and what was seen of them on the wire.
+//!
+//! calls ─ list, one, its events   cdrs ─ list, file   ladder ─ as JSON, as text, as a picture
+//!
+//! Read alone: who holds a call changes it.
+
+mod calls;
+mod cdrs;
+mod ladder;
+mod output;
+
+use model::id::{Kind, PublicId};
+use model::message::Direction;
+use model::refusal::Code;
+use store::{CallFilter, CallRow};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::auth::{Caller, ReadVoice};
+use super::error::ApiError;
+use super::page::Query;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::show))
+        .routes(routes!(calls::events))
+        .routes(routes!(ladder::show))
+        .routes(routes!(cdrs::list))
+        .routes(routes!(cdrs::export))
+}
+
+async fn find(app: &App, caller: &Caller<ReadVoice>, id: &str) -> Result<CallRow, ApiError> {
+    let unknown = || ApiError::new(Code::NotFound, "there is no such call");
+    let id = PublicId::parse(Kind::Call, id).ok_or_else(unknown)?;
+    app.store.call(caller.organization, id).await?.ok_or_else(unknown)
+}
+
+/// What lists of calls and of records have in common.
+fn filter_of(query: &Query) -> Result<CallFilter, ApiError> {
+    let direction = query.get("direction").map(|text| {
+        let known = Direction::parse(text).map(Direction::code);
+        known.ok_or_else(|| ApiError::query("direction", text, "outbound or inbound"))
+    });
+    Ok(CallFilter {
+        direction: direction.transpose()?,
+        to: query.get("to").map(str::to_owned),
+        from: query.get("from").map(str::to_owned),
+        ..CallFilter::default()
+    })
+}
