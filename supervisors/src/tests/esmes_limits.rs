@@ -44,7 +44,7 @@ async fn of_who_reads_no_receipts_few_are_in_memory_and_all_come_later() {
         }
     }
     until("all of it is sent", async || peer.heard().len() == ALL).await;
-    let delivered = i64::from(model::message::Status::Delivered.code());
+    let delivered = model::message::Status::Delivered.code();
     until("all of it has its receipt", async || {
         let most = i64::MAX;
         let count = world.store.count_messages(world.organization, Some(delivered), most).await;
