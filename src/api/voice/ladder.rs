@@ -4,13 +4,17 @@
 //! What proves a password, and keys of media, were starred out before they were stored.
 
 mod draw;
+mod plain;
+mod scene;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use model::carrier::MessageKey;
-use model::voice::{LADDER_MESSAGES_MAX, LadderMessage, unpack};
+use model::clock::At;
+use model::voice::{CallStatus, EndReason, LADDER_MESSAGES_MAX, LadderMessage, unpack};
 use serde::Serialize;
+use store::CallRow;
 use utoipa::ToSchema;
 
 use super::super::App;
@@ -19,6 +23,7 @@ use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::page::Query;
 use super::find;
+use scene::Heading;
 
 /// Pieces of one call that are read.
 const PIECES_MAX: i64 = 1_000;
@@ -69,7 +74,8 @@ enum Form {
     ),
     responses(
         (status = 200, description = "The messages, oldest first; none when none were kept, or not \
-            any more. As `text/plain` one behind the other, as `image/svg+xml` drawn as a ladder",
+            any more. As `text/plain` a drawing in plain characters and under it the messages one behind \
+            the other, as `image/svg+xml` a picture",
             content(
                 (Envelope<LadderOut> = "application/json"),
                 (String = "text/plain"),
@@ -98,9 +104,27 @@ pub(crate) async fn show(
             let messages = messages.into_iter().map(LadderMessageOut::from).collect();
             return caller.call.answer(StatusCode::OK, LadderOut { call_id: id, messages });
         }
-        Form::Text => shown("text/plain; charset=utf-8", draw::text(&messages)),
-        Form::Svg => shown("image/svg+xml", draw::svg(&messages)),
+        Form::Text => {
+            shown("text/plain; charset=utf-8", plain::text(&heading(&row, &id, "->"), &messages))
+        }
+        Form::Svg => shown("image/svg+xml", draw::svg(&heading(&row, &id, "→"), &messages)),
     })
+}
+
+/// Whose ladder it is, and what became of the call.
+fn heading(row: &CallRow, id: &str, arrow: &str) -> Heading {
+    let status = CallStatus::from_code(row.status).map_or("failed", CallStatus::as_str);
+    let mut about = format!("{id}, {status}");
+    if let Some(reason) = row.end_reason.and_then(EndReason::from_code) {
+        about.push_str(&format!(" ({})", reason.as_str()));
+    }
+    about.push_str(&format!(", {}", At(row.created_at).iso()));
+    if let (Some(answered), Some(ended)) = (row.answered_at, row.ended_at) {
+        let talked = model::voice::whole_seconds(At(ended).since(At(answered)));
+        about.push_str(&format!(", {talked} s"));
+    }
+    let from = row.from_addr.as_deref().unwrap_or("withheld");
+    Heading { title: format!("{from} {arrow} {}", row.to_addr), about }
 }
 
 /// A picture that a browser opens by itself runs nothing.

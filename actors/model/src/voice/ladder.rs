@@ -1,8 +1,9 @@
 //! The messages of a call as they were seen on the wire, packed for keeping, without what is secret.
 //!
-//! What proves a password (RFC 7616 §3.4.1), keys of media (RFC 4568 §9.1) and passwords of ICE
-//! become stars of the same length, so that lengths inside the message stay true. It is done by
-//! [`pack`]: nothing is kept that did not pass here. A pack that is damaged reads as far as it is sound.
+//! What proves a password (RFC 7616 §3.4.1), credentials that are no digest, keys of media (RFC 4568 §9.1,
+//! RFC 4567), passwords of ICE and digits that are pressed in INFO become stars of the same length, so that
+//! lengths inside the message stay true. It is done by [`pack`]: nothing is kept that did not pass here. A
+//! pack that is damaged reads as far as it is sound.
 
 use crate::clock::At;
 
@@ -113,7 +114,10 @@ fn first(packed: &[u8]) -> Option<(LadderMessage, &[u8])> {
 /// What a line of a message is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
-    Credentials,
+    /// Of a digest: what proves the password is secret.
+    Digest,
+    /// Of anything else: all of it is.
+    Token,
     Header,
     Body,
 }
@@ -123,26 +127,43 @@ enum Part {
 pub fn redacted(octets: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(octets.len());
     let mut part = Part::Header;
+    let mut is_digit = false;
     for line in octets.split_inclusive(|octet| *octet == b'\n') {
         let text = line.trim_ascii_end();
+        let is_folded = matches!(line.first(), Some(b' ' | b'\t'));
+        let start = clean.len();
+        clean.extend_from_slice(line);
+        let line = &mut clean[start..];
         part = match part {
             Part::Body => Part::Body,
             _ if text.is_empty() => Part::Body,
             // A folded line goes on with the header before it.
-            Part::Credentials if matches!(line.first(), Some(b' ' | b'\t')) => Part::Credentials,
-            _ if is_credentials(text) => Part::Credentials,
-            _ => Part::Header,
+            part if is_folded => part,
+            _ => credentials(text),
         };
-        let start = clean.len();
-        clean.extend_from_slice(line);
-        let line = &mut clean[start..];
         match part {
-            Part::Credentials => hide(line, b"response", |octet| matches!(octet, b',' | b';')),
+            Part::Digest => {
+                for name in [&b"response"[..], b"rspauth"] {
+                    hide(line, name, |octet| matches!(octet, b',' | b';'));
+                }
+            }
+            Part::Token => {
+                let value = line.iter().position(|octet| *octet == b':' && !is_folded);
+                star(&mut line[value.map_or(0, |colon| colon + 1)..]);
+            }
+            Part::Header => is_digit |= is_of_digits(text),
+            Part::Body if is_digit && !text.contains(&b'=') => star(line),
+            Part::Body if is_digit => hide(line, b"signal", |_| false),
             Part::Body if starts(line, b"a=crypto") => {
                 hide(line, b"inline", |octet| matches!(octet, b'|' | b' ' | b';'));
             }
-            Part::Body if starts(line, b"a=ice-pwd") => hide(line, b"a=ice-pwd", |_| false),
-            Part::Body | Part::Header => {}
+            Part::Body => {
+                for name in [&b"a=ice-pwd"[..], b"a=key-mgmt", b"k"] {
+                    if starts(line, name) {
+                        hide(line, name, |_| false);
+                    }
+                }
+            }
         }
     }
     clean
@@ -152,9 +173,34 @@ fn starts(line: &[u8], with: &[u8]) -> bool {
     line.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with))
 }
 
-fn is_credentials(line: &[u8]) -> bool {
-    let name = line.split(|octet| *octet == b':').next().unwrap_or_default().trim_ascii_end();
-    name.eq_ignore_ascii_case(b"authorization") || name.eq_ignore_ascii_case(b"proxy-authorization")
+/// What a header line is, by its name and how its value begins.
+fn credentials(line: &[u8]) -> Part {
+    let mut halves = line.splitn(2, |octet| *octet == b':');
+    let name = halves.next().unwrap_or_default().trim_ascii_end();
+    let value = halves.next().unwrap_or_default().trim_ascii_start();
+    let named = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    if named(b"authentication-info") || named(b"proxy-authentication-info") {
+        return Part::Digest;
+    }
+    if !named(b"authorization") && !named(b"proxy-authorization") {
+        return Part::Header;
+    }
+    if starts(value, b"digest") { Part::Digest } else { Part::Token }
+}
+
+/// The body is a digit that somebody pressed: perhaps one of a secret number.
+fn is_of_digits(line: &[u8]) -> bool {
+    let mut halves = line.splitn(2, |octet| *octet == b':');
+    let name = halves.next().unwrap_or_default().trim_ascii_end();
+    let value = halves.next().unwrap_or_default().trim_ascii_start();
+    (name.eq_ignore_ascii_case(b"content-type") || name.eq_ignore_ascii_case(b"c"))
+        && starts(value, b"application/dtmf")
+}
+
+fn star(octets: &mut [u8]) {
+    for octet in octets.iter_mut().filter(|octet| !octet.is_ascii_whitespace() && **octet != b'"') {
+        *octet = b'*';
+    }
 }
 
 /// Stars over each value that follows a name with `=` or `:`, up to its end.
@@ -173,11 +219,9 @@ fn hide(line: &mut [u8], name: &[u8], ends: fn(u8) -> bool) {
         if !line.get(at).is_some_and(|octet| matches!(octet, b'=' | b':')) {
             continue;
         }
-        for octet in line[at + 1..].iter_mut().take_while(|octet| !ends(**octet)) {
-            if !octet.is_ascii_whitespace() && *octet != b'"' {
-                *octet = b'*';
-            }
-        }
+        let value = &mut line[at + 1..];
+        let end = value.iter().position(|octet| ends(*octet)).unwrap_or(value.len());
+        star(&mut value[..end]);
     }
 }
 
@@ -207,6 +251,28 @@ mod tests {
             assert!(text.contains(kept), "{text}");
         }
         assert!(text.contains("response=\"******\"") && text.contains("Response = \"***\""));
+    }
+
+    #[test]
+    fn what_is_no_digest_is_a_secret_as_a_whole() {
+        let text = |message: &str| String::from_utf8(redacted(message.as_bytes())).unwrap();
+        let bearer =
+            text("BYE sip:a SIP/2.0\r\nAuthorization: Bearer abc.def\r\n  ghi\r\nX: kept\r\n\r\n");
+        assert!(bearer.contains("Authorization: ****** *******\r\n  ***\r\nX: kept"), "{bearer}");
+        let mutual = text("SIP/2.0 200 OK\r\nAuthentication-Info: rspauth=\"ab\", nc=1\r\n\r\n");
+        assert!(mutual.contains("rspauth=\"**\", nc=1"), "{mutual}");
+    }
+
+    #[test]
+    fn keys_and_digits_of_a_body_become_stars() {
+        let text = |message: &str| String::from_utf8(redacted(message.as_bytes())).unwrap();
+        let keys =
+            text("INVITE x\r\n\r\nv=0\r\nk=clear:abc\r\na=key-mgmt:mikey AQ==\r\na=kept:1\r\n");
+        assert!(keys.contains("k=*********\r\na=key-mgmt:***** ****\r\na=kept:1"), "{keys}");
+        let relay =
+            "INFO x\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal= 7\r\nDuration=160\r\n";
+        assert!(text(relay).ends_with("Signal= *\r\nDuration=160\r\n"), "{}", text(relay));
+        assert!(text("INFO x\r\nc: application/dtmf\r\n\r\n7").ends_with("\r\n\r\n*"));
     }
 
     #[test]
