@@ -49,6 +49,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::customer::feed::Feed;
+use actors::sip::call::Keeper;
 use actors::smpp::server::accounts::Accounts;
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;
@@ -117,6 +118,8 @@ pub struct AppParts {
     /// The SIP credentials, as the registrar knows them.
     pub(crate) phones: SipBook,
     pub(crate) trunks: TrunkBook,
+    /// Who holds which call.
+    pub calls: Keeper,
     /// Told of an SMPP account that was changed.
     pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     /// Where telephones in browsers are let in.
@@ -159,6 +162,7 @@ pub struct Inner {
     pools: PoolBook,
     phones: SipBook,
     trunks: TrunkBook,
+    calls: Keeper,
     /// Held while rules change in the store and then in memory, so that both see one order.
     rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
@@ -197,6 +201,7 @@ impl App {
             pools,
             phones: parts.phones,
             trunks: parts.trunks,
+            calls: parts.calls,
             rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
             sip: parts.sip,

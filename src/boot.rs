@@ -23,7 +23,7 @@ use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::media::Media;
 use actors::series::Series;
-use actors::sip::call::CallTable;
+use actors::sip::call::{CallTable, Keeper};
 use actors::sip::credentials::Credentials;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
@@ -263,7 +263,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let telephones = sip::server(&settings, &nonce_key, &credentials, &store, &writer, served)?;
     let plane = (Arc::clone(&voice_rates), media.clone());
     let calls = telephones.args.as_ref();
-    let tables = (table, trunks.trunks().clone());
+    let keeper = Keeper::default();
+    let tables = (table, trunks.trunks().clone(), keeper.clone());
     let calls = calls.map(|sip| calling::calls(&settings, sip, tables, &writer, plane));
     let sip_handle = telephones.handle();
     let sip_gauges = sip::Gauges::new(sip_handle.clone());
@@ -327,6 +328,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         carriers: book.clone(),
         phones: phones.clone(),
         trunks: trunks.clone(),
+        calls: keeper,
         smpp_changed: Arc::new(move |system_id| {
             let system_id = system_id.to_owned();
             let _ = tree.send_message(RootMsg::AccountChanged { system_id });

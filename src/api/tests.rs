@@ -336,6 +336,7 @@ fn app_of(
         carriers,
         phones,
         trunks,
+        calls: actors::sip::call::Keeper::default(),
         smpp_changed: Arc::new(|_| {}),
         sip: super::SipDoor::default(),
         readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),

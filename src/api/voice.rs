@@ -1,14 +1,15 @@
 //! `/voice`: calls, the records of their legs, and what was seen of them on the wire.
 //!
 //! calls ─ list, one, its events   cdrs ─ list, file   ladder ─ as JSON, as text, as a picture
-//!
-//! Read alone: who holds a call changes it.
+//! orders ─ hang up, mute, digits: the call's actor does it
 
 mod calls;
 mod cdrs;
 mod ladder;
+mod orders;
 mod output;
 
+use model::carrier::MessageKey;
 use model::id::{Kind, PublicId};
 use model::message::Direction;
 use model::refusal::Code;
@@ -17,9 +18,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
-use super::auth::{Caller, ReadVoice};
+use super::auth::Caller;
 use super::error::ApiError;
 use super::page::Query;
+use output::CallDetailOut;
+
+/// Legs of one call that are shown.
+const LEGS_MAX: i64 = 100;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -27,14 +32,25 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(calls::show))
         .routes(routes!(calls::events))
         .routes(routes!(ladder::show))
+        .routes(routes!(orders::hang_up))
+        .routes(routes!(orders::mute))
+        .routes(routes!(orders::unmute))
+        .routes(routes!(orders::press))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::export))
 }
 
-async fn find(app: &App, caller: &Caller<ReadVoice>, id: &str) -> Result<CallRow, ApiError> {
+async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<CallRow, ApiError> {
     let unknown = || ApiError::new(Code::NotFound, "there is no such call");
     let id = PublicId::parse(Kind::Call, id).ok_or_else(unknown)?;
     app.store.call(caller.organization, id).await?.ok_or_else(unknown)
+}
+
+/// A call with its legs.
+async fn detail<P>(app: &App, caller: &Caller<P>, row: CallRow) -> Result<CallDetailOut, ApiError> {
+    let key = MessageKey(row.key);
+    let records = app.store.legs_of(caller.organization, key, LEGS_MAX).await?;
+    Ok(CallDetailOut::of(row, &records, caller.call.at()))
 }
 
 /// What lists of calls and of records have in common.

@@ -22,7 +22,7 @@ const NOTICES_MAX: usize = 4_096;
 pub(super) fn calls(
     settings: &Settings,
     sip: &SipArgs,
-    (table, trunks): (CallTable, Trunks),
+    (table, trunks, keeper): (CallTable, Trunks, Keeper),
     writer: &WriterHandle,
     (rates, media): (Arc<VoiceRates>, Media),
 ) -> CallsArgs {
@@ -47,7 +47,7 @@ pub(super) fn calls(
         media,
         notices: said,
         writer: writer.clone(),
-        keeper: Keeper::default(),
+        keeper,
         legs: Arc::new(Legs {
             agent: String::from("Orbit"),
             session_s: settings.sip.session_timer_s,

@@ -1,11 +1,11 @@
 //! `orbit calls` and `orbit cdrs`: an organization's calls and what became of their legs, by the REST
-//! API, as any client would read them.
+//! API, as any client would read and steer them.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
-use reqwest::{Client, Url};
+use reqwest::{Client, Method, Url};
 use serde_json::Value;
 
 use super::Common;
@@ -20,6 +20,8 @@ pub(crate) enum CallsCommand {
     Show(OneArgs),
     /// The SIP messages of a call.
     Ladder(LadderArgs),
+    /// Ends a call, or gives it up while it rings.
+    Hangup(OneArgs),
 }
 
 #[derive(Args)]
@@ -126,6 +128,16 @@ pub(crate) async fn run(command: CallsCommand) -> Result<()> {
             print!("{}", args.access.get(&path, &query).await?);
             Ok(())
         }
+        CallsCommand::Hangup(args) => {
+            let path = format!("/voice/calls/{}/hangup", args.id);
+            let answer: Value = serde_json::from_str(&args.access.post(&path).await?)?;
+            let call = &answer["data"];
+            println!(
+                "{}",
+                if args.access.common.json { call.to_string() } else { call_line(call) }
+            );
+            Ok(())
+        }
     }
 }
 
@@ -162,6 +174,19 @@ impl Access {
     }
 
     async fn get(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<String> {
+        self.ask(Method::GET, path, query).await
+    }
+
+    async fn post(&self, path: &str) -> Result<String> {
+        self.ask(Method::POST, path, &[]).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<String> {
         let settings = self.common.settings()?;
         let scheme = if settings.http.tls_cert.is_some() { "https" } else { "http" };
         let own = || format!("{scheme}://{}", settings.http.bind);
@@ -177,7 +202,7 @@ impl Access {
         let key = super::send::key(&settings, self.key.clone())?;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(PATIENCE).build()?;
-        let response = client.get(url).header("x-api-key", key).send().await;
+        let response = client.request(method, url).header("x-api-key", key).send().await;
         let response = response.with_context(|| format!("asking {server}"))?;
         let fine = response.status().is_success();
         let text = response.text().await?;

@@ -3,6 +3,7 @@
 mod kamailio;
 mod others;
 mod public;
+mod read;
 mod ua;
 
 use serde_json::Value;

@@ -71,6 +71,10 @@ impl World {
         (id, key, leg)
     }
 
+    async fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
+        self.post_with(path, body.to_string(), &[("x-api-key", key)]).await
+    }
+
     async fn ended(&self, key: MessageKey, leg: Leg, seconds: i64) {
         let at = At(leg.answered_at.unwrap().0 + seconds * SECOND);
         let message = |inbound, line: &str| LadderMessage {
@@ -255,4 +259,43 @@ async fn calls_are_nobody_elses_and_need_their_scope() {
         assert_eq!(world.get_as(&other, path).await.status, 403, "{path}");
     }
     assert_eq!(world.get("/v1/voice/calls/call_1").await.status, 404);
+}
+
+#[tokio::test]
+async fn who_may_not_and_what_is_over_changes_no_call() {
+    let world = World::new().await;
+    let (id, key, leg) = world.answered("+14155550123").await;
+    let path = |what: &str| format!("/v1/voice/calls/{}/{what}", text(id));
+    let readers = world.key(Mode::Live, "voice:read").await;
+    let testers = world.key(Mode::Test, "voice:write").await;
+    let stranger = world.stranger(false).await;
+    let none = Value::Null;
+    for (who, status) in [(&readers, 403), (&testers, 403), (&stranger, 404)] {
+        assert_eq!(world.post_as(who, &path("hangup"), &none).await.status, status);
+        assert_eq!(world.post_as(who, &path("mute"), &json!({})).await.status, status);
+        let digits = json!({"digits": "1"});
+        assert_eq!(world.post_as(who, &path("dtmf"), &digits).await.status, status);
+    }
+    // Nobody holds it here.
+    let tell = async |what: &str, body: Value| world.post(&path(what), &body).await;
+    assert_eq!(tell("hangup", json!({})).await.status, 503);
+    assert_eq!(tell("dtmf", json!({"digits": "1"})).await.status, 409);
+    for bad in [
+        json!({}),
+        json!({"digits": ""}),
+        json!({"digits": "12x"}),
+        json!({"digits": "1".repeat(65)}),
+        json!({"digits": "1", "duration_ms": 1}),
+        json!({"digits": "1", "leg": "c"}),
+    ] {
+        let refused = tell("dtmf", bad.clone()).await;
+        assert_eq!(refused.status, 422, "{bad}");
+        assert!(!refused.body.to_string().contains("12x"));
+    }
+    world.ended(key, leg, 1).await;
+    let over = tell("hangup", json!({})).await;
+    assert_eq!((over.status, &over.data()["status"]), (200, &json!("completed")));
+    assert_eq!(tell("mute", json!({})).await.status, 409);
+    assert_eq!(tell("unmute", json!({"leg": "b"})).await.status, 409);
+    assert_eq!(world.post("/v1/voice/calls/call_1/hangup", &none).await.status, 404);
 }

@@ -19,10 +19,7 @@ use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::page::{List, Page, Query};
 use super::output::{CallDetailOut, CallOut};
-use super::{filter_of, find};
-
-/// Legs of one call that are shown.
-const LEGS_MAX: i64 = 100;
+use super::{detail, filter_of, find};
 
 /// One thing that happened to a call.
 #[derive(Debug, Serialize, ToSchema)]
@@ -96,10 +93,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let row = find(&app, &caller, &id).await?;
-    let key = MessageKey(row.key);
-    let records = app.store.legs_of(caller.organization, key, LEGS_MAX).await?;
-    let call = CallDetailOut::of(row, &records, caller.call.at());
-    caller.call.answer(StatusCode::OK, call)
+    caller.call.answer(StatusCode::OK, detail(&app, &caller, row).await?)
 }
 
 /// Lists what happened to a call, oldest first.

@@ -138,7 +138,7 @@ impl CallState {
         }
     }
 
-    fn progress(
+    pub(super) fn progress(
         &self,
         key: model::carrier::MessageKey,
         at: At,
@@ -172,7 +172,7 @@ impl CallState {
         let (shard, refusal) = (self.shard.clone(), self.refusal.clone());
         let clock = self.clock;
         let will = Will { row, clock, bare: false, answered, legs, shard, rings, refusal, byes };
-        self.context.keeper.write(self.me.get_id(), will);
+        self.context.keeper.write(&self.me, will);
     }
 
     fn last_bye(&self, number: u8) -> Option<(crate::sip::flow::Flow, Bytes)> {

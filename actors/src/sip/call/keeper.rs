@@ -85,6 +85,8 @@ pub struct Keeper(Arc<Mutex<Wills>>);
 struct Wills {
     by_call: HashMap<ActorId, Will>,
     by_session: HashMap<SessionId, ActorRef<CallMsg>>,
+    /// By the key of its row.
+    by_row: HashMap<MessageKey, ActorRef<CallMsg>>,
     died: Option<Instant>,
 }
 
@@ -93,12 +95,27 @@ impl Keeper {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn write(&self, call: ActorId, will: Will) {
-        self.wills().by_call.insert(call, will);
+    pub fn write(&self, call: &ActorRef<CallMsg>, will: Will) {
+        let mut wills = self.wills();
+        if let Kept::Row(key) = will.row {
+            wills.by_row.insert(key, call.clone());
+        }
+        wills.by_call.insert(call.get_id(), will);
+    }
+
+    /// Who holds the call of this row.
+    #[must_use]
+    pub fn holder(&self, call: MessageKey) -> Option<ActorRef<CallMsg>> {
+        self.wills().by_row.get(&call).cloned()
     }
 
     pub fn take(&self, call: ActorId) -> Option<Will> {
-        self.wills().by_call.remove(&call)
+        let mut wills = self.wills();
+        let will = wills.by_call.remove(&call)?;
+        if let Kept::Row(key) = will.row {
+            wills.by_row.remove(&key);
+        }
+        Some(will)
     }
 
     /// Who held all calls has died now: they go with it.
@@ -110,6 +127,7 @@ impl Keeper {
     #[must_use]
     pub fn take_all(&self) -> (Vec<Will>, Option<Instant>) {
         let mut wills = self.wills();
+        wills.by_row.clear();
         let died = wills.died.take();
         (wills.by_call.drain().map(|(_, will)| will).collect(), died)
     }

@@ -9,6 +9,7 @@
 //! media     pure: descriptions with our relay's ports in them
 //! money     pure: when more has to be put aside, and when the call ends for want of it
 //! record    what is known of each leg; `ladder` its messages
+//! orders    what the API has a call do
 //! table     which call a message is for; `keeper` what outlives a call that fails
 //! state, begin, heard, acts, finish    the actor's state and what it does with each thing that happens
 //!
@@ -28,6 +29,7 @@ mod keeper;
 mod ladder;
 mod media;
 mod money;
+mod orders;
 mod reach;
 mod record;
 mod ring;
@@ -48,6 +50,7 @@ use store::lane::CallDone;
 
 pub use front::{Front, FrontParts};
 pub use keeper::{Keeper, Will};
+pub use orders::{Order, Unobeyed};
 pub use table::{Begin, CallTable, Heard};
 
 use super::dialplan::numbers::Numbers;
@@ -71,6 +74,8 @@ pub enum CallMsg {
     Quiet(Option<Box<Report>>),
     /// It has to end.
     HangUp { by: HangupBy, reason: EndReason },
+    /// From the API.
+    Order(Order, orders::Answer),
     /// (self) Its end was not known to be stored.
     CloseAgain,
     /// (self) Something is due.
@@ -161,6 +166,7 @@ impl Actor for Call {
             CallMsg::Stored(stored) => state.stored(stored).await,
             CallMsg::Sound(side, event) => state.sound(side, event),
             CallMsg::HangUp { by, reason } => state.hang_up(by, reason),
+            CallMsg::Order(order, answer) => state.ordered(order, answer).await,
             CallMsg::Quiet(report) => state.quiet(report.as_deref()),
             CallMsg::CloseAgain => state.close_row(),
             CallMsg::Tick => state.tick().await,

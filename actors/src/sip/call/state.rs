@@ -160,6 +160,8 @@ pub struct CallState {
     /// A leg that is not of the call any more, and when it is hung up.
     pub(super) leaving: Option<(u8, Instant)>,
     pub(super) row: Row,
+    /// Who has hung up by an order, and waits for the end to be stored.
+    pub(super) waiting: Vec<super::orders::Answer>,
     pub(super) end: Option<End>,
     pub(super) ladder: Ladder,
     pub(super) max_forwards: u8,
@@ -224,6 +226,7 @@ impl CallState {
             transfer: None,
             leaving: None,
             row: Row::default(),
+            waiting: Vec::new(),
             end: None,
             ladder: Ladder::default(),
             max_forwards: 70,
@@ -348,6 +351,7 @@ impl CallState {
             self.take(number, told).await;
         }
         self.forget_legs();
+        self.answer_waiting();
         if self.is_done() {
             self.context.keeper.take(self.me.get_id());
             self.me.stop(None);

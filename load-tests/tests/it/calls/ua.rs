@@ -372,6 +372,20 @@ impl Ua {
         false
     }
 
+    /// Whether a digit is pressed in what comes (RFC 4733, payload type 101).
+    pub(super) async fn hears_digit(&self, digit: u8) -> bool {
+        let mut heard = [0; 2_048];
+        let hearing = async {
+            loop {
+                let length = self.sound.recv(&mut heard).await.expect("a packet");
+                if length == 16 && heard[1] & 0x7f == 101 && heard[12] == digit {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, hearing).await.is_ok()
+    }
+
     pub(super) fn switch(&self) -> SocketAddr {
         self.switch
     }

@@ -1,0 +1,255 @@
+//! `POST /voice/calls/{id}/hangup`, `/mute`, `/unmute` and `/dtmf`: what a call that goes on is told to do.
+//!
+//! The call's actor does it; here is who may, and what is answered. Hanging up is answered when the end is
+//! stored, and again with the same for a call that is over, so that it may be repeated.
+
+use std::time::Duration;
+
+use actors::media::{Refused, Side};
+use actors::sip::call::{Order, Unobeyed};
+use axum::body::HttpBody as _;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use model::carrier::MessageKey;
+use model::message::Direction;
+use model::refusal::{Code, Refusal};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use store::CallRow;
+use utoipa::ToSchema;
+
+use super::super::App;
+use super::super::auth::{Caller, ChangeVoice};
+use super::super::body::{self, Field, Kind, Raw, wrong};
+use super::super::call::Envelope;
+use super::super::error::{ApiError, ErrorOut};
+use super::output::CallDetailOut;
+use super::{detail, find};
+
+const DIGITS_MAX: usize = 64;
+const PRESS_MS: i64 = 160;
+const PRESS_MS_MIN: i64 = 40;
+const PRESS_MS_MAX: i64 = 2_000;
+
+const SIDES: &[&str] = &["a", "b"];
+const MUTE_FIELDS: &[Field] = &[Field::optional("leg", Kind::OneOf(SIDES))];
+const PRESS_FIELDS: &[Field] = &[
+    Field::required("digits", Kind::Text),
+    Field::optional("duration_ms", Kind::Whole),
+    Field::optional("leg", Kind::OneOf(SIDES)),
+];
+
+/// Whose microphone.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "documents the body, which is read field by field")]
+#[schema(example = json!({"leg": "a"}))]
+pub(crate) struct MuteIn {
+    /// `a` who called, `b` who was called; when left out the side of yours: who called of an outbound
+    /// call, who was called of an inbound one.
+    leg: Option<String>,
+}
+
+/// Digits to press.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "documents the body, which is read field by field")]
+#[schema(example = json!({"digits": "12w34#"}))]
+pub(crate) struct DtmfIn {
+    /// 1 to 64 of `0` to `9`, `*`, `#`, `A` to `D`; `w` waits half a second.
+    digits: String,
+    /// Of each, 40 to 2000.
+    #[schema(minimum = 40, maximum = 2000, default = 160)]
+    duration_ms: Option<i64>,
+    /// Who hears them: `a` who called, `b` who was called; when left out the side that is not yours.
+    leg: Option<String>,
+}
+
+/// Ends a call, or gives it up while it rings.
+#[utoipa::path(
+    post, path = "/voice/calls/{id}/hangup", operation_id = "hang_up_call", tag = "voice",
+    params(("id" = String, Path, example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
+    responses(
+        (status = 200, description = "The call, which is over", body = Envelope<CallDetailOut>),
+        (status = 404, description = "There is no such call of yours", body = ErrorOut),
+        (status = 503, description = "It is not known to be over: ask again", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn hang_up(
+    State(app): State<App>,
+    caller: Caller<ChangeVoice>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let row = find_to_change(&app, &caller, &id).await?;
+    if row.ended_at.is_none() {
+        let told = app.calls.order(MessageKey(row.key), Order::HangUp).await;
+        let row = find(&app, &caller, &id).await?;
+        if row.ended_at.is_none() {
+            tracing::warn!(call = row.key, ?told, "a call that was hung up is not over yet");
+            return Err(Refusal::unavailable("the call is not known to be over").into());
+        }
+        return shown(&app, &caller, row).await;
+    }
+    shown(&app, &caller, row).await
+}
+
+/// Silences one side of a call.
+#[utoipa::path(
+    post, path = "/voice/calls/{id}/mute", operation_id = "mute_call", tag = "voice",
+    params(("id" = String, Path, example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
+    request_body = Option<MuteIn>,
+    responses(
+        (status = 200, description = "The call", body = Envelope<CallDetailOut>),
+        (status = 404, description = "There is no such call of yours", body = ErrorOut),
+        (status = 409, description = "The call is not in progress", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn mute(
+    State(app): State<App>,
+    caller: Caller<ChangeVoice>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    muted((&app, &caller), &id, request, true).await
+}
+
+/// Lets a side be heard again.
+#[utoipa::path(
+    post, path = "/voice/calls/{id}/unmute", operation_id = "unmute_call", tag = "voice",
+    params(("id" = String, Path, example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
+    request_body = Option<MuteIn>,
+    responses(
+        (status = 200, description = "The call", body = Envelope<CallDetailOut>),
+        (status = 404, description = "There is no such call of yours", body = ErrorOut),
+        (status = 409, description = "The call is not in progress", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn unmute(
+    State(app): State<App>,
+    caller: Caller<ChangeVoice>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    muted((&app, &caller), &id, request, false).await
+}
+
+/// Presses digits, as RFC 4733 events.
+#[utoipa::path(
+    post, path = "/voice/calls/{id}/dtmf", operation_id = "press_digits", tag = "voice",
+    params(("id" = String, Path, example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
+    request_body = DtmfIn,
+    responses(
+        (status = 200, description = "The call; the digits are on their way",
+            body = Envelope<CallDetailOut>),
+        (status = 404, description = "There is no such call of yours", body = ErrorOut),
+        (status = 409, description = "The call is not in progress, or who is to hear them takes no \
+            digits", body = ErrorOut),
+        (status = 422, description = "A field is refused", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn press(
+    State(app): State<App>,
+    caller: Caller<ChangeVoice>,
+    Path(id): Path<String>,
+    Raw(raw): Raw,
+) -> Result<Response, ApiError> {
+    let row = find_to_change(&app, &caller, &id).await?;
+    let said = body::parse(&raw, PRESS_FIELDS)?;
+    let (digits, duration) = digits_of(&said)?;
+    let side = side_of(&said).unwrap_or_else(|| ours(&row).other());
+    give((&app, &caller), row, Order::Press { side, digits, duration }).await
+}
+
+async fn muted(
+    (app, caller): (&App, &Caller<ChangeVoice>),
+    id: &str,
+    request: Request,
+    on: bool,
+) -> Result<Response, ApiError> {
+    let row = find_to_change(app, caller, id).await?;
+    let said = match request.body().size_hint().exact() {
+        Some(0) => Map::new(),
+        _ => body::parse(&body::read(request, &app.http).await?, MUTE_FIELDS)?,
+    };
+    let side = side_of(&said).unwrap_or_else(|| ours(&row));
+    give((app, caller), row, Order::Mute { side, on }).await
+}
+
+/// Tells a call in progress to do something.
+async fn give(
+    (app, caller): (&App, &Caller<ChangeVoice>),
+    row: CallRow,
+    order: Order,
+) -> Result<Response, ApiError> {
+    let not_up = || ApiError::new(Code::Conflict, "the call is not in progress");
+    if row.ended_at.is_some() {
+        return Err(not_up());
+    }
+    match app.calls.order(MessageKey(row.key), order).await {
+        Ok(()) => shown(app, caller, row).await,
+        Err(Unobeyed::NotUp | Unobeyed::Gone) => Err(not_up()),
+        Err(Unobeyed::Sound(Refused::NoEvents)) => {
+            Err(ApiError::new(Code::Conflict, "who is to hear the digits takes none"))
+        }
+        Err(error @ (Unobeyed::Late | Unobeyed::Sound(_))) => {
+            tracing::warn!(call = row.key, %error, "a call does not obey");
+            Err(Refusal::unavailable("the call does not obey now").into())
+        }
+    }
+}
+
+async fn find_to_change(
+    app: &App,
+    caller: &Caller<ChangeVoice>,
+    id: &str,
+) -> Result<CallRow, ApiError> {
+    let row = find(app, caller, id).await?;
+    if row.test_mode == 0 {
+        caller.live("a test key changes no live calls")?;
+    }
+    Ok(row)
+}
+
+async fn shown(
+    app: &App,
+    caller: &Caller<ChangeVoice>,
+    row: CallRow,
+) -> Result<Response, ApiError> {
+    caller.call.answer(StatusCode::OK, detail(app, caller, row).await?)
+}
+
+/// The side of the organization's own people.
+fn ours(row: &CallRow) -> Side {
+    match Direction::from_code(row.direction) {
+        Some(Direction::Inbound) => Side::B,
+        _ => Side::A,
+    }
+}
+
+fn side_of(said: &Map<String, Value>) -> Option<Side> {
+    let leg = said.get("leg").and_then(Value::as_str)?;
+    Some(if leg == "b" { Side::B } else { Side::A })
+}
+
+fn digits_of(said: &Map<String, Value>) -> Result<(String, Duration), ApiError> {
+    let mut faults = Vec::new();
+    let is_digit = |sign: char| matches!(sign, '0'..='9' | '*' | '#' | 'A'..='D' | 'w');
+    let digits = said.get("digits").and_then(Value::as_str).unwrap_or_default();
+    if !(1..=DIGITS_MAX).contains(&digits.len()) || !digits.chars().all(is_digit) {
+        // What was pressed is not repeated: it may be a secret number.
+        let fault = wrong("digits", json!("***"));
+        faults.push(fault.expected("1 to 64 of 0 to 9, *, #, A to D and w"));
+    }
+    let millis = said.get("duration_ms").and_then(Value::as_i64).unwrap_or(PRESS_MS);
+    if !(PRESS_MS_MIN..=PRESS_MS_MAX).contains(&millis) {
+        faults.push(wrong("duration_ms", json!(millis)).expected("40 to 2000"));
+    }
+    if !faults.is_empty() {
+        return Err(ApiError::faults(faults));
+    }
+    let duration = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
+    Ok((digits.to_owned(), duration))
+}
