@@ -29,6 +29,11 @@ async fn path_of(http: &mut Http, status: &str) -> String {
     format!("/api/v1/voice/calls/{}", call["id"].as_str().unwrap_or_default())
 }
 
+/// These words as the organization.
+fn with<'a>(words: &[&'a str], switch: &'a Switch) -> Vec<&'a str> {
+    [words, &["--key", switch.org.key.as_str()]].concat()
+}
+
 #[tokio::test]
 async fn a_call_is_read_by_api_and_command_line_without_its_secrets() {
     let switch = Switch::start("calls-read", &[]).await;
@@ -59,19 +64,17 @@ async fn a_call_is_read_by_api_and_command_line_without_its_secrets() {
         "{invite}"
     );
     let id = over["id"].as_str().unwrap_or_default();
-    let key = ["--key", switch.org.key.as_str()];
-    let told = |words: &[&str]| [words, &key[..]].concat();
-    let list = switch.world.orbit(&told(&["calls", "list"])).await;
+    let list = switch.world.orbit(&with(&["calls", "list"], &switch)).await;
     assert!(list.out.contains(id) && list.out.contains("completed"), "{}", list.out);
-    let drawn = switch.world.orbit(&told(&["calls", "ladder", id])).await;
+    let drawn = switch.world.orbit(&with(&["calls", "ladder", id], &switch)).await;
     assert!(
         drawn.out.contains("alice") && drawn.out.contains("180 Said (INVITE)"),
         "{}",
         drawn.out
     );
-    let picture = switch.world.orbit(&told(&["calls", "ladder", id, "--svg"])).await;
+    let picture = switch.world.orbit(&with(&["calls", "ladder", id, "--svg"], &switch)).await;
     assert!(picture.out.starts_with("<svg "), "{}", picture.out);
-    let cdrs = switch.world.orbit(&told(&["cdrs", "--call", id])).await;
+    let cdrs = switch.world.orbit(&with(&["cdrs", "--call", id], &switch)).await;
     assert_eq!(cdrs.out.lines().count(), 2, "{}", cdrs.out);
 }
 
@@ -81,7 +84,8 @@ async fn a_call_is_hung_up_by_the_api_in_progress_and_while_it_rings() {
     let mut http = switch.world.http(&switch.org.key);
     let Talk { mut alice, mut bob, .. } = Talk::start(&switch).await;
     let path = format!("{}/hangup", path_of(&mut http, "in_progress").await);
-    let (done, ()) = tokio::join!(http.post(&path, &json!({})), async {
+    let nothing = json!({});
+    let (done, ()) = tokio::join!(http.post(&path, &nothing), async {
         let bye = alice.incoming("BYE").await;
         alice.answer(&bye, 200, "").await;
         let bye = bob.incoming("BYE").await;
