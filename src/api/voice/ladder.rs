@@ -94,9 +94,13 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let form = form_of(&Query::of(&uri)?, &headers)?;
     let row = find(&app, &caller, &id).await?;
-    let pieces = app.store.ladder(caller.organization, MessageKey(row.key), PIECES_MAX).await?;
-    let mut messages: Vec<LadderMessage> =
-        pieces.iter().flat_map(|piece| unpack(&piece.messages)).collect();
+    let key = MessageKey(row.key);
+    // Of a call that is not quiet yet its actor has all messages, and the store none.
+    let mut messages = unpack(&app.calls.seen(key).await.unwrap_or_default());
+    if messages.is_empty() {
+        let pieces = app.store.ladder(caller.organization, key, PIECES_MAX).await?;
+        messages = pieces.iter().flat_map(|piece| unpack(&piece.messages)).collect();
+    }
     messages.sort_by_key(|message| message.at);
     messages.truncate(LADDER_MESSAGES_MAX);
     Ok(match form {

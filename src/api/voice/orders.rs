@@ -15,7 +15,7 @@ use model::carrier::MessageKey;
 use model::message::Direction;
 use model::refusal::{Code, Refusal};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use store::CallRow;
 use utoipa::ToSchema;
 
@@ -40,19 +40,27 @@ const PRESS_FIELDS: &[Field] = &[
     Field::optional("leg", Kind::OneOf(SIDES)),
 ];
 
+/// A side of a call.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LegName {
+    A,
+    B,
+}
+
 /// Whose microphone.
-#[derive(Debug, Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the body, which is read field by field")]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"leg": "a"}))]
 pub(crate) struct MuteIn {
     /// `a` who called, `b` who was called; when left out the side of yours: who called of an outbound
     /// call, who was called of an inbound one.
-    leg: Option<String>,
+    leg: Option<LegName>,
 }
 
 /// Digits to press.
-#[derive(Debug, Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the body, which is read field by field")]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"digits": "12w34#"}))]
 pub(crate) struct DtmfIn {
     /// 1 to 64 of `0` to `9`, `*`, `#`, `A` to `D`; `w` waits half a second.
@@ -61,7 +69,7 @@ pub(crate) struct DtmfIn {
     #[schema(minimum = 40, maximum = 2000, default = 160)]
     duration_ms: Option<i64>,
     /// Who hears them: `a` who called, `b` who was called; when left out the side that is not yours.
-    leg: Option<String>,
+    leg: Option<LegName>,
 }
 
 /// Ends a call, or gives it up while it rings.
@@ -157,9 +165,9 @@ pub(crate) async fn press(
     Raw(raw): Raw,
 ) -> Result<Response, ApiError> {
     let row = find_to_change(&app, &caller, &id).await?;
-    let said = body::parse(&raw, PRESS_FIELDS)?;
-    let (digits, duration) = digits_of(&said)?;
-    let side = side_of(&said).unwrap_or_else(|| ours(&row).other());
+    let said: DtmfIn = body::parse(&raw, PRESS_FIELDS)?;
+    let side = said.leg.map_or_else(|| ours(&row).other(), Side::from);
+    let (digits, duration) = said.checked()?;
     give((&app, &caller), row, Order::Press { side, digits, duration }).await
 }
 
@@ -171,10 +179,10 @@ async fn muted(
 ) -> Result<Response, ApiError> {
     let row = find_to_change(app, caller, id).await?;
     let said = match request.body().size_hint().exact() {
-        Some(0) => Map::new(),
+        Some(0) => MuteIn::default(),
         _ => body::parse(&body::read(request, &app.http).await?, MUTE_FIELDS)?,
     };
-    let side = side_of(&said).unwrap_or_else(|| ours(&row));
+    let side = said.leg.map_or_else(|| ours(&row), Side::from);
     give((app, caller), row, Order::Mute { side, on }).await
 }
 
@@ -229,27 +237,31 @@ fn ours(row: &CallRow) -> Side {
     }
 }
 
-fn side_of(said: &Map<String, Value>) -> Option<Side> {
-    let leg = said.get("leg").and_then(Value::as_str)?;
-    Some(if leg == "b" { Side::B } else { Side::A })
+impl From<LegName> for Side {
+    fn from(leg: LegName) -> Self {
+        match leg {
+            LegName::A => Self::A,
+            LegName::B => Self::B,
+        }
+    }
 }
 
-fn digits_of(said: &Map<String, Value>) -> Result<(String, Duration), ApiError> {
-    let mut faults = Vec::new();
-    let is_digit = |sign: char| matches!(sign, '0'..='9' | '*' | '#' | 'A'..='D' | 'w');
-    let digits = said.get("digits").and_then(Value::as_str).unwrap_or_default();
-    if !(1..=DIGITS_MAX).contains(&digits.len()) || !digits.chars().all(is_digit) {
-        // What was pressed is not repeated: it may be a secret number.
-        let fault = wrong("digits", json!("***"));
-        faults.push(fault.expected("1 to 64 of 0 to 9, *, #, A to D and w"));
+impl DtmfIn {
+    fn checked(self) -> Result<(String, Duration), ApiError> {
+        let mut faults = Vec::new();
+        let is_digit = |sign: char| matches!(sign, '0'..='9' | '*' | '#' | 'A'..='D' | 'w');
+        if !(1..=DIGITS_MAX).contains(&self.digits.len()) || !self.digits.chars().all(is_digit) {
+            // What was pressed is not repeated: it may be a secret number.
+            let fault = wrong("digits", json!("***"));
+            faults.push(fault.expected("1 to 64 of 0 to 9, *, #, A to D and w"));
+        }
+        let millis = self.duration_ms.unwrap_or(PRESS_MS);
+        if !(PRESS_MS_MIN..=PRESS_MS_MAX).contains(&millis) {
+            faults.push(wrong("duration_ms", json!(millis)).expected("40 to 2000"));
+        }
+        if !faults.is_empty() {
+            return Err(ApiError::faults(faults));
+        }
+        Ok((self.digits, Duration::from_millis(millis.unsigned_abs())))
     }
-    let millis = said.get("duration_ms").and_then(Value::as_i64).unwrap_or(PRESS_MS);
-    if !(PRESS_MS_MIN..=PRESS_MS_MAX).contains(&millis) {
-        faults.push(wrong("duration_ms", json!(millis)).expected("40 to 2000"));
-    }
-    if !faults.is_empty() {
-        return Err(ApiError::faults(faults));
-    }
-    let duration = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
-    Ok((digits.to_owned(), duration))
 }

@@ -93,10 +93,32 @@ impl CallState {
             by: end.by,
             legs,
             facts: None,
-            ladder: self.ladder.take(),
+            // Where more may be said the messages are stored when the wire is quiet.
+            ladder: if self.legs.is_empty() { self.ladder.take() } else { None },
         };
         self.row.closed = true;
         self.ask(CallChange::Close(Box::new(closing)), Stored::Closed);
+    }
+
+    /// The messages are stored last, with those of the end; false: there is nothing to wait for.
+    pub(super) fn keeps_ladder(&mut self) -> bool {
+        if self.row.keeping {
+            return true;
+        }
+        let (Some(key), Some(plan)) = (self.row.key, &self.plan) else { return false };
+        if self.ladder.packed().is_empty() {
+            return false;
+        }
+        let (organization, messages) = (plan.organization, self.ladder.packed().to_vec());
+        self.row.keeping = true;
+        self.ask(CallChange::Ladder { key, organization, messages }, |_| Stored::Kept);
+        true
+    }
+
+    /// They are stored, or will not be: they are not worth asking twice.
+    pub(super) fn kept(&mut self) {
+        self.row.keeping = false;
+        self.ladder.take();
     }
 
     pub(super) fn closed(&mut self, done: Option<&CallDone>) {

@@ -54,6 +54,7 @@ impl CallState {
             Stored::Noted(_) => {}
             Stored::Renewed(done) => self.renewed(done),
             Stored::Closed(done) => self.closed(done.as_ref()),
+            Stored::Kept => self.kept(),
         }
     }
 

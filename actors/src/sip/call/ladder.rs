@@ -37,6 +37,11 @@ impl Ladder {
         self.packed.extend(pack(&[LadderMessage { at, inbound, flow, octets, cut: false }]));
     }
 
+    /// What there is.
+    pub(super) fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
     /// What is to be stored, if anything.
     pub(super) fn take(&mut self) -> Option<Vec<u8>> {
         let packed = std::mem::take(&mut self.packed);

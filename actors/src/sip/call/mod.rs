@@ -45,7 +45,7 @@ use model::emergency::Emergency;
 use model::voice::{Bounds, EndReason, HangupBy, VoiceRates};
 use proto_sip::leg::Settings as LegSettings;
 use proto_sip::sdp::Codec;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use store::lane::CallDone;
 
 pub use front::{Front, FrontParts};
@@ -76,6 +76,8 @@ pub enum CallMsg {
     HangUp { by: HangupBy, reason: EndReason },
     /// From the API.
     Order(Order, orders::Answer),
+    /// Which messages have been seen so far, as [`model::voice::pack`] makes them?
+    Seen(RpcReplyPort<Vec<u8>>),
     /// (self) Its end was not known to be stored.
     CloseAgain,
     /// (self) Something is due.
@@ -89,6 +91,8 @@ pub enum Stored {
     Noted(Option<CallDone>),
     Renewed(Option<CallDone>),
     Closed(Option<CallDone>),
+    /// Its messages were, or were not.
+    Kept,
 }
 
 /// What calls share. Numbers, prices and bounds may be changed while calls go on.
@@ -167,6 +171,9 @@ impl Actor for Call {
             CallMsg::Sound(side, event) => state.sound(side, event),
             CallMsg::HangUp { by, reason } => state.hang_up(by, reason),
             CallMsg::Order(order, answer) => state.ordered(order, answer).await,
+            CallMsg::Seen(answer) => {
+                let _ = answer.send(state.ladder.packed().to_vec());
+            }
             CallMsg::Quiet(report) => state.quiet(report.as_deref()),
             CallMsg::CloseAgain => state.close_row(),
             CallMsg::Tick => state.tick().await,

@@ -76,6 +76,17 @@ impl Keeper {
     }
 }
 
+impl Keeper {
+    /// The messages of a call that is not quiet yet, packed; none of one that nobody holds.
+    pub async fn seen(&self, call: MessageKey) -> Option<Vec<u8>> {
+        let holder = self.holder(call)?;
+        match holder.call(CallMsg::Seen, Some(PATIENCE)).await {
+            Ok(CallResult::Success(packed)) => Some(packed),
+            _ => None,
+        }
+    }
+}
+
 impl CallState {
     pub(super) async fn ordered(&mut self, order: Order, answer: Answer) {
         let done = match order {
@@ -100,7 +111,7 @@ impl CallState {
         let leg = self.leg(number).ok_or(Unobeyed::NotUp)?;
         leg.record.muted = on;
         if let Some(key) = self.row.key {
-            self.progress(key, At::now(), CallStatus::InProgress, true);
+            self.progress(key, self.at(), CallStatus::InProgress, true);
         }
         Ok(())
     }

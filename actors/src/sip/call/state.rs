@@ -122,6 +122,8 @@ pub(super) struct Row {
     pub(super) closed: bool,
     /// The store did not take its end as it was: it is told without what others wrote.
     pub(super) bare: bool,
+    /// Its messages are on their way to the store.
+    pub(super) keeping: bool,
     /// There is nothing to close: it was never opened, or the store has closed it.
     pub(super) done: bool,
 }
@@ -352,7 +354,7 @@ impl CallState {
         }
         self.forget_legs();
         self.answer_waiting();
-        if self.is_done() {
+        if self.is_done() && !self.keeps_ladder() {
             self.context.keeper.take(self.me.get_id());
             self.me.stop(None);
             return;

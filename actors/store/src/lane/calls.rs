@@ -76,8 +76,10 @@ pub enum CallChange {
     /// How far calls have come.
     Checkpoint(Vec<(MessageKey, At)>),
     /// SIP messages, as [`model::voice::pack`] made them.
+    /// The call may be over.
     Ladder {
         key: MessageKey,
+        organization: OrgId,
         messages: Vec<u8>,
     },
     Close(Box<Closing>),
@@ -214,8 +216,9 @@ impl Lane {
                     CallDone::Renewed(self.renew(asked, now, &mut books, gathered))
                 }
                 CallChange::Checkpoint(_) => CallDone::Noted(true),
-                CallChange::Ladder { key, messages } => {
-                    CallDone::Noted(self.keep_ladder(*key, messages, now, &mut books))
+                CallChange::Ladder { key, organization, messages } => {
+                    self.keep_ladder((*key, *organization), messages, now, &mut books);
+                    CallDone::Noted(true)
                 }
                 CallChange::Close(closing) => {
                     CallDone::Closed(self.close_call(closing, now, &mut books, gathered))
@@ -243,6 +246,8 @@ impl Lane {
             return false;
         };
         call.changed = true;
+        // A call that costs nothing rings before its row is there.
+        let at = At(progress.at.0.max(call.created_at.0));
         if let Some(legs) = &progress.legs {
             call.legs = Some(write_legs(legs));
         }
@@ -254,8 +259,8 @@ impl Lane {
             && call.status.may_become(status)
             && !status.is_over()
         {
-            call.becomes(status, progress.at);
-            gathered.events.push(call.event(call.told_as(), progress.at));
+            call.becomes(status, at);
+            gathered.events.push(call.event(call.told_as(), at));
         }
         true
     }
@@ -287,24 +292,21 @@ impl Lane {
 
     fn keep_ladder(
         &mut self,
-        key: MessageKey,
+        (call, organization): (MessageKey, OrgId),
         messages: &[u8],
         now: At,
         books: &mut Books,
-    ) -> bool {
-        let Some(call) = books.calls.get(&key.0) else { return false };
-        let organization = call.organization;
+    ) {
         if self.bounds.no_ladders {
-            return true;
+            return;
         }
         books.ladders.push(LadderRow {
             seq: self.number(),
-            call: key,
+            call,
             organization,
             at: now,
             messages: messages.to_vec(),
         });
-        true
     }
 }
 

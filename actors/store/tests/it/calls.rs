@@ -472,17 +472,19 @@ async fn the_messages_of_a_call_are_kept_in_order() {
         };
         let (invite, bye) = (message("INVITE sip:a SIP/2.0", 1), message("BYE sip:a SIP/2.0", 2));
         let key = world.opened().await;
-        let none = MessageKey(key.0 + 1_000);
-        let ladder = |key, messages: &LadderMessage| CallChange::Ladder {
-            key,
-            messages: pack(std::slice::from_ref(messages)),
+        let ok = message("SIP/2.0 200 OK", 3);
+        let organization = world.organization;
+        let ladder = |messages: &LadderMessage| {
+            let messages = pack(std::slice::from_ref(messages));
+            vec![CallChange::Ladder { key, organization, messages }]
         };
-        let done = world.calls(vec![ladder(key, &invite), ladder(none, &invite)]).await;
-        assert_eq!(done, [CallDone::Noted(true), CallDone::Noted(false)]);
+        assert_eq!(world.calls(ladder(&invite)).await, [CallDone::Noted(true)]);
         let mut end = closing(key, At::now(), Vec::new());
         end.ladder = Some(pack(std::slice::from_ref(&bye)));
         world.calls(vec![CallChange::Close(Box::new(end))]).await;
-        assert_eq!(world.ladder_of(key).await, [invite, bye]);
+        // What is said after the end belongs to it too.
+        assert_eq!(world.calls(ladder(&ok)).await, [CallDone::Noted(true)]);
+        assert_eq!(world.ladder_of(key).await, [invite, bye, ok]);
         let (other, _) = world.organization_with(Micros(1)).await;
         assert!(world.store.ladder(other, key, 100).await.unwrap().is_empty());
     })
@@ -498,7 +500,8 @@ async fn a_call_that_is_over_goes_with_all_that_is_its_own_and_another_stays() {
         end.ladder = Some(pack(&[]));
         world.calls(vec![CallChange::Close(Box::new(end))]).await;
         let live = world.opened().await;
-        let ladder = CallChange::Ladder { key: live, messages: vec![0] };
+        let organization = world.organization;
+        let ladder = CallChange::Ladder { key: live, organization, messages: vec![0] };
         world.calls(vec![ladder]).await;
         let retire = vec![Retire::Calls(vec![old, live])];
         world.commit(Work { retire, ..Work::default() }).await;

@@ -45,19 +45,26 @@ async fn a_call_is_read_by_api_and_command_line_without_its_secrets() {
         (&live["direction"], live["legs"].as_array().map(Vec::len)),
         (&json!("outbound"), Some(2))
     );
+    let seen = http.get(&format!("{path}/ladder?format=svg")).await;
+    assert!(seen.text.contains(">180 Said<") && !seen.text.contains(">BYE<"), "{}", seen.text);
     talk.alice.bye(&mut talk.a).await;
     let bye = talk.bob.incoming("BYE").await;
     talk.bob.answer(&bye, 200, "").await;
     told(&mut http, "call.completed").await;
     let over = http.get(&path).await.data().clone();
     assert_eq!((&over["status"], &over["hangup_by"]), (&json!("completed"), &json!("caller")));
+    assert!(is_quiet(&switch).await);
     let ladder = http.get(&format!("{path}/ladder")).await.data().clone();
     let messages = ladder["messages"].as_array().cloned().unwrap_or_default();
     let titles: Vec<&str> = messages.iter().filter_map(|m| m["title"].as_str()).collect();
-    assert_eq!(
-        (titles.first(), titles.iter().filter(|title| **title == "BYE").count()),
-        (Some(&"INVITE"), 2)
-    );
+    let count = |of: &str| {
+        messages
+            .iter()
+            .filter(|m| m["cseq"].as_str().is_some_and(|cseq| cseq.ends_with(of)))
+            .count()
+    };
+    // Each BYE with its answer.
+    assert_eq!((titles.first(), count("BYE")), (Some(&"INVITE"), 4), "{titles:?}");
     let invite = messages[0]["text"].as_str().unwrap_or_default();
     assert!(
         invite.contains("Authorization: Digest") && invite.contains("response=\"****"),
@@ -82,7 +89,8 @@ async fn a_call_is_read_by_api_and_command_line_without_its_secrets() {
 async fn a_call_is_hung_up_by_the_api_in_progress_and_while_it_rings() {
     let switch = Switch::start("calls-hangup", &[]).await;
     let mut http = switch.world.http(&switch.org.key);
-    let Talk { mut alice, mut bob, .. } = Talk::start(&switch).await;
+    let mut ends = two(&switch).await;
+    let Talk { mut alice, mut bob, .. } = Talk::between(ends).await;
     let path = format!("{}/hangup", path_of(&mut http, "in_progress").await);
     let nothing = json!({});
     let (done, ()) = tokio::join!(http.post(&path, &nothing), async {
@@ -99,7 +107,7 @@ async fn a_call_is_hung_up_by_the_api_in_progress_and_while_it_rings() {
     let again = http.post(&path, &json!({})).await;
     assert_eq!((again.status, &again.data()["ended_at"]), (200, &over["ended_at"]));
     assert!(is_quiet(&switch).await);
-    let mut ends = two(&switch).await;
+    ends = (alice, bob);
     let (dialog, invite) = rung(&mut ends.0, &mut ends.1).await;
     let path = path_of(&mut http, "ringing").await;
     let id = path.rsplit('/').next().unwrap_or_default();

@@ -200,7 +200,7 @@ pub(super) fn seconds(micros: i64) -> String {
 
 /// A silence, as people say it.
 pub(super) fn spoken(micros: i64) -> String {
-    let seconds = micros / 1_000_000;
+    let seconds = (micros + 500_000) / 1_000_000;
     match seconds {
         ..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
@@ -299,7 +299,7 @@ pub(super) mod tests {
     #[test]
     fn times_are_short() {
         assert_eq!((seconds(61_234_567), seconds(-1)), (String::from("61.234"), "0.000".into()));
-        assert_eq!(spoken(2_900_000), "2 s");
+        assert_eq!((spoken(2_400_000), spoken(2_900_000)), ("2 s".into(), String::from("3 s")));
         assert_eq!(
             (spoken(61_000_000), spoken(7_260_000_000)),
             ("1 min 1 s".into(), "2 h 1 min".into())

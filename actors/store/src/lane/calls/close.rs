@@ -79,7 +79,7 @@ impl Lane {
             books.legs.push(LegRow { seq: self.number(), of, leg, end: closing.at });
         }
         if let Some(messages) = &closing.ladder {
-            self.keep_ladder(closing.key, messages, now, books);
+            self.keep_ladder((call.key, call.organization), messages, now, books);
         }
         Some(came_to)
     }

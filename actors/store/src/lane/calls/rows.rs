@@ -71,9 +71,9 @@ impl Lane {
         let mut calls: HashMap<i64, State> = HashMap::new();
         for (at, change) in changes.iter().enumerate() {
             match change {
-                CallChange::Open(_) | CallChange::Checkpoint(_) => {}
+                CallChange::Open(_) | CallChange::Checkpoint(_) | CallChange::Ladder { .. } => {}
                 CallChange::Progress(progress) => keys.push(progress.key.0),
-                CallChange::Renew { key, .. } | CallChange::Ladder { key, .. } => keys.push(key.0),
+                CallChange::Renew { key, .. } => keys.push(key.0),
                 CallChange::Close(closing) => keys.push(closing.key.0),
                 CallChange::Lost { calls: LostCalls::These(these), .. } => {
                     keys.extend(these.iter().map(|key| key.0));
