@@ -30,6 +30,7 @@ impl World {
             direction: Direction::Outbound,
             from: Some(String::from("+14155550100")),
             to: to.to_owned(),
+            dials: Vec::new(),
             test: false,
             rated: Rated { prefix: String::from("1"), tariff: TARIFF },
             transport: None,

@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::Duration;
 
 use model::carrier::MessageKey;
-use model::clock::At;
 use model::voice::{CallStatus, EndReason, HangupBy};
 use ractor::RpcReplyPort;
 use ractor::rpc::CallResult;
