@@ -1,7 +1,7 @@
 //! `/voice`: calls, the records of their legs, and what was seen of them on the wire.
 //!
 //! calls ─ list, one, its events   cdrs ─ list, file   ladder ─ as JSON, as text, as a picture
-//! orders ─ hang up, mute, digits: the call's actor does it
+//! orders ─ hang up, hold, mute, digits: the call's actor does it
 
 mod calls;
 mod cdrs;
@@ -33,6 +33,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(calls::events))
         .routes(routes!(ladder::show))
         .routes(routes!(orders::hang_up))
+        .routes(routes!(orders::hold))
+        .routes(routes!(orders::unhold))
         .routes(routes!(orders::mute))
         .routes(routes!(orders::unmute))
         .routes(routes!(orders::press))

@@ -1,4 +1,4 @@
-//! `POST /voice/calls/{id}/hangup`, `/mute`, `/unmute` and `/dtmf`: what a call that goes on is told to do.
+//! `POST /voice/calls/{id}/hangup`, `/hold`, `/unhold`, `/mute`, `/unmute` and `/dtmf`: what a call that goes on is told to do.
 //!
 //! The call's actor does it; here is who may, and what is answered. Hanging up is answered when the end is
 //! stored, and again with the same for a call that is over, so that it may be repeated.
@@ -15,6 +15,7 @@ use model::carrier::MessageKey;
 use model::message::Direction;
 use model::refusal::{Code, Refusal};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use store::CallRow;
 use utoipa::ToSchema;
@@ -24,6 +25,7 @@ use super::super::auth::{Caller, ChangeVoice};
 use super::super::body::{self, Field, Kind, Raw, wrong};
 use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
+use super::super::messages::id_of;
 use super::output::CallDetailOut;
 use super::{detail, find};
 
@@ -33,7 +35,7 @@ const PRESS_MS_MIN: i64 = 40;
 const PRESS_MS_MAX: i64 = 2_000;
 
 const SIDES: &[&str] = &["a", "b"];
-const MUTE_FIELDS: &[Field] = &[Field::optional("leg", Kind::OneOf(SIDES))];
+const LEG_FIELDS: &[Field] = &[Field::optional("leg", Kind::OneOf(SIDES))];
 const PRESS_FIELDS: &[Field] = &[
     Field::required("digits", Kind::Text),
     Field::optional("duration_ms", Kind::Whole),
@@ -55,6 +57,15 @@ pub(crate) enum LegName {
 pub(crate) struct MuteIn {
     /// `a` who called, `b` who was called; when left out the side of yours: who called of an outbound
     /// call, who was called of an inbound one.
+    leg: Option<LegName>,
+}
+
+/// Who is to wait.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"leg": "b"}))]
+pub(crate) struct HoldIn {
+    /// `a` who called, `b` who was called; when left out the side that is not yours.
     leg: Option<LegName>,
 }
 
@@ -99,6 +110,50 @@ pub(crate) async fn hang_up(
         return shown(&app, &caller, row).await;
     }
     shown(&app, &caller, row).await
+}
+
+/// Has one side of a call wait: it is offered `sendonly`, and neither hears nor is heard.
+#[utoipa::path(
+    post, path = "/voice/calls/{id}/hold", operation_id = "hold_call", tag = "voice",
+    params(("id" = String, Path, example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
+    request_body = Option<HoldIn>,
+    responses(
+        (status = 200, description = "The call", body = Envelope<CallDetailOut>),
+        (status = 404, description = "There is no such call of yours", body = ErrorOut),
+        (status = 409, description = "The call is not in progress, or its sides are agreeing on \
+            something else", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn hold(
+    State(app): State<App>,
+    caller: Caller<ChangeVoice>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    held((&app, &caller), &id, request, true).await
+}
+
+/// Takes a side back that waits.
+#[utoipa::path(
+    post, path = "/voice/calls/{id}/unhold", operation_id = "unhold_call", tag = "voice",
+    params(("id" = String, Path, example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
+    request_body = Option<HoldIn>,
+    responses(
+        (status = 200, description = "The call", body = Envelope<CallDetailOut>),
+        (status = 404, description = "There is no such call of yours", body = ErrorOut),
+        (status = 409, description = "The call is not in progress, or its sides are agreeing on \
+            something else", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn unhold(
+    State(app): State<App>,
+    caller: Caller<ChangeVoice>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    held((&app, &caller), &id, request, false).await
 }
 
 /// Silences one side of a call.
@@ -178,12 +233,32 @@ async fn muted(
     on: bool,
 ) -> Result<Response, ApiError> {
     let row = find_to_change(app, caller, id).await?;
-    let said = match request.body().size_hint().exact() {
-        Some(0) => MuteIn::default(),
-        _ => body::parse(&body::read(request, &app.http).await?, MUTE_FIELDS)?,
-    };
+    let said: MuteIn = body_of(app, request).await?;
     let side = said.leg.map_or_else(|| ours(&row), Side::from);
     give((app, caller), row, Order::Mute { side, on }).await
+}
+
+async fn held(
+    (app, caller): (&App, &Caller<ChangeVoice>),
+    id: &str,
+    request: Request,
+    on: bool,
+) -> Result<Response, ApiError> {
+    let row = find_to_change(app, caller, id).await?;
+    let said: HoldIn = body_of(app, request).await?;
+    let side = said.leg.map_or_else(|| ours(&row).other(), Side::from);
+    give((app, caller), row, Order::Hold { side, on }).await
+}
+
+/// A body that may be left out.
+async fn body_of<T: DeserializeOwned + Default>(
+    app: &App,
+    request: Request,
+) -> Result<T, ApiError> {
+    match request.body().size_hint().exact() {
+        Some(0) => Ok(T::default()),
+        _ => body::parse(&body::read(request, &app.http).await?, LEG_FIELDS),
+    }
 }
 
 /// Tells a call in progress to do something.
@@ -197,8 +272,15 @@ async fn give(
         return Err(not_up());
     }
     match app.calls.order(MessageKey(row.key), order).await {
-        Ok(()) => shown(app, caller, row).await,
+        Ok(()) => {
+            let id = id_of(model::id::Kind::Call, &row.id);
+            shown(app, caller, find(app, caller, &id).await?).await
+        }
         Err(Unobeyed::NotUp | Unobeyed::Gone) => Err(not_up()),
+        Err(Unobeyed::Busy) => {
+            let message = "the sides of the call are agreeing on something else: ask again";
+            Err(ApiError::new(Code::Conflict, message))
+        }
         Err(Unobeyed::Sound(Refused::NoEvents)) => {
             Err(ApiError::new(Code::Conflict, "who is to hear the digits takes none"))
         }

@@ -293,6 +293,21 @@ impl Bridge {
         }
     }
 
+    /// By an order of ours a side is to wait, or not any more: it is offered that. False: an offer is under
+    /// way already.
+    pub(super) fn park(&mut self, side: Side, on: bool, out: &mut Vec<Act>) -> bool {
+        if self.phase != Phase::Up || self.asking.is_some() || self.gave.is_some() {
+            return false;
+        }
+        self.relay.park(side, on);
+        let sdp = self.relay.again(side.other());
+        match sdp {
+            Some(sdp) => out.push(tell(side, Command::Offer { sdp })),
+            None => self.relay.park(side, !on),
+        }
+        true
+    }
+
     /// What somebody new on this side is offered: what the other side said last.
     pub(super) fn offer_to_new(&mut self, side: Side) -> Option<Body> {
         self.relay.remember();

@@ -160,7 +160,7 @@ impl CallState {
         }
     }
 
-    pub(super) fn progress(
+    fn progress(
         &self,
         key: model::carrier::MessageKey,
         at: At,

@@ -55,6 +55,9 @@ impl CallState {
             Stored::Renewed(done) => self.renewed(done),
             Stored::Closed(done) => self.closed(done.as_ref()),
             Stored::Kept => self.kept(),
+            Stored::Obeyed(answer) => {
+                let _ = answer.send(Ok(()));
+            }
         }
     }
 

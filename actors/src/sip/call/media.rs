@@ -38,6 +38,8 @@ pub(super) struct Relay {
     keys: [MasterKey; 2],
     /// What each side that seals said of its keys.
     sealed: [Option<Crypto>; 2],
+    /// Sides that are to wait: they are told that nobody listens.
+    parked: [bool; 2],
     said: Both,
     heard: Both,
     /// What both were before the offer that is under way.
@@ -69,10 +71,16 @@ impl Relay {
             allowed,
             keys,
             sealed: [None, None],
+            parked: [false, false],
             said: [None, None],
             heard: [None, None],
             before: None,
         }
+    }
+
+    /// From the next description on a side is told to wait, or is not any more.
+    pub(super) fn park(&mut self, side: Side, on: bool) {
+        self.parked[index(side)] = on;
     }
 
     /// Something is offered that may come to nothing.
@@ -111,6 +119,11 @@ impl Relay {
         let others: Vec<usize> =
             sdp.open_streams().map(|(at, _)| at).filter(|at| *at != audio).collect();
         others.into_iter().for_each(|at| sdp.refuse(at));
+        if self.parked[index(to)] {
+            let speaks = sdp.meant(&sdp.media[audio]).sends();
+            let way = if speaks { Direction::SendOnly } else { Direction::Inactive };
+            sdp.set_direction(audio, way);
+        }
         let rtcp = local.port().checked_add(1);
         sdp.anchor(audio, &Anchor { ip: local.ip(), rtp: local.port(), rtcp });
         sdp.strip(audio, &STRIPPED);
@@ -346,6 +359,20 @@ mod tests {
         assert!(b.sends && !b.receives && b.is_other_peer);
         assert_eq!(relay.codec(Side::B).as_deref(), Some("PCMA"));
         assert!(relay.holds(Side::B) && !relay.holds(Side::A));
+    }
+
+    #[test]
+    fn who_waits_is_told_that_nobody_listens() {
+        let mut relay = relay();
+        relay.pass(Side::A, &body(OFFER)).unwrap();
+        relay.park(Side::B, true);
+        let told = text(&relay.again(Side::A).unwrap());
+        assert!(told.contains("a=sendonly") && told.contains("m=audio 30000"), "{told}");
+        let quiet = text(&relay.pass(Side::A, &answer("a=recvonly\r\n")).unwrap());
+        assert!(quiet.contains("a=inactive"), "{quiet}");
+        relay.park(Side::B, false);
+        let back = text(&relay.pass(Side::A, &body(OFFER)).unwrap());
+        assert!(!back.contains("a=sendonly") && !back.contains("a=inactive"), "{back}");
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub enum Stored {
     Closed(Option<CallDone>),
     /// Its messages were, or were not.
     Kept,
+    /// An order was obeyed.
+    Obeyed(orders::Answer),
 }
 
 /// What calls share. Numbers, prices and bounds may be changed while calls go on.

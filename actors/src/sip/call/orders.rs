@@ -1,4 +1,5 @@
-//! What a call is told to do from outside of the wire: to hang up, to be quiet, to press digits.
+//! What a call is told to do from outside of the wire: to hang up, to have a side wait, to silence one, to
+//! press digits.
 //!
 //! Orders come by the key of the call's row, through the keeper: who gives them knows no actor. Hanging up is
 //! answered when the end is stored, the rest when it is done. A call that dies answers `Gone`.
@@ -7,13 +8,14 @@ use std::fmt;
 use std::time::Duration;
 
 use model::carrier::MessageKey;
-use model::voice::{CallStatus, EndReason, HangupBy};
+use model::voice::{EndReason, HangupBy};
 use ractor::RpcReplyPort;
 use ractor::rpc::CallResult;
+use store::lane::{CallChange, Progress};
 
-use super::CallMsg;
 use super::keeper::Keeper;
 use super::state::{CallState, Phase};
+use super::{CallMsg, Stored};
 use crate::media::{Refused, Side};
 
 /// How long an order may take.
@@ -23,6 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub enum Order {
     HangUp,
+    /// This side waits, and hears nothing, or is taken back.
+    Hold {
+        side: Side,
+        on: bool,
+    },
     /// What this side says is not heard, or is again.
     Mute {
         side: Side,
@@ -41,6 +48,7 @@ impl fmt::Debug for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HangUp => f.write_str("HangUp"),
+            Self::Hold { side, on } => write!(f, "Hold({side:?}, {on})"),
             Self::Mute { side, on } => write!(f, "Mute({side:?}, {on})"),
             Self::Press { side, digits, .. } => write!(f, "Press({side:?}, {})", digits.len()),
         }
@@ -54,6 +62,8 @@ pub enum Unobeyed {
     Gone,
     #[error("the call is not answered yet, or over")]
     NotUp,
+    #[error("the sides are agreeing on something else")]
+    Busy,
     #[error("the call does not answer in time")]
     Late,
     #[error(transparent)]
@@ -88,6 +98,7 @@ impl Keeper {
 
 impl CallState {
     pub(super) async fn ordered(&mut self, order: Order, answer: Answer) {
+        let changes_legs = matches!(order, Order::Hold { .. } | Order::Mute { .. });
         let done = match order {
             Order::HangUp => {
                 let reason = match self.answered_at {
@@ -97,28 +108,53 @@ impl CallState {
                 self.hang_up(HangupBy::Api, reason);
                 return self.waiting.push(answer);
             }
+            Order::Hold { side, on } => self.park(side, on).await,
             Order::Mute { side, on } => self.mute(side, on).await,
             Order::Press { side, digits, duration } => self.press(side, &digits, duration).await,
         };
-        let _ = answer.send(done);
+        match (done, changes_legs) {
+            (Ok(()), true) => self.tell_legs(answer),
+            (done, _) => {
+                let _ = answer.send(done);
+            }
+        }
     }
 
     async fn mute(&mut self, side: Side, on: bool) -> Result<(), Unobeyed> {
         let session = self.session.as_ref().filter(|_| self.phase == Phase::Up);
         session.ok_or(Unobeyed::NotUp)?.mute(side, on).await.map_err(Unobeyed::Sound)?;
-        let number = self.sides[usize::from(side == Side::B)].ok_or(Unobeyed::NotUp)?;
-        let leg = self.leg(number).ok_or(Unobeyed::NotUp)?;
-        leg.record.muted = on;
-        if let Some(key) = self.row.key {
-            self.progress(key, self.at(), CallStatus::InProgress, true);
-        }
+        let number = self.number_of(side).ok_or(Unobeyed::NotUp)?;
+        self.leg(number).ok_or(Unobeyed::NotUp)?.record.muted = on;
         Ok(())
     }
 
-    async fn press(&self, side: Side, digits: &str, duration: Duration) -> Result<(), Unobeyed> {
-        let session = self.session.as_ref().filter(|_| self.phase == Phase::Up);
-        let pressed = session.ok_or(Unobeyed::NotUp)?.send_dtmf(side, digits, duration).await;
-        pressed.map_err(Unobeyed::Sound)
+    async fn park(&mut self, side: Side, on: bool) -> Result<(), Unobeyed> {
+        if self.phase != Phase::Up {
+            return Err(Unobeyed::NotUp);
+        }
+        let (mut acts, bridge) = (Vec::new(), self.bridge.as_mut().ok_or(Unobeyed::NotUp)?);
+        if !bridge.park(side, on, &mut acts) {
+            return Err(Unobeyed::Busy);
+        }
+        let session = self.session.as_ref().ok_or(Unobeyed::NotUp)?;
+        session.hold(side, on).await.map_err(Unobeyed::Sound)?;
+        self.act(acts).await;
+        let number = self.number_of(side).ok_or(Unobeyed::NotUp)?;
+        self.leg(number).ok_or(Unobeyed::NotUp)?.record.on_hold = on;
+        Ok(())
+    }
+
+    /// The store is told how the legs are now, and who ordered it once it is.
+    fn tell_legs(&self, answer: Answer) {
+        let Some(key) = self.row.key else {
+            let _ = answer.send(Ok(()));
+            return;
+        };
+        let legs = self.legs.iter().map(|(_, leg)| leg.record.clone()).collect();
+        let (at, legs) = (self.at(), Some(legs));
+        let progress = Progress { key, at, status: None, legs, transport: None, facts: None };
+        let told = CallChange::Progress(Box::new(progress));
+        self.ask(told, move |_| Stored::Obeyed(answer));
     }
 
     /// Who hung up hears that the end is stored.

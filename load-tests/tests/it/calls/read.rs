@@ -132,7 +132,7 @@ async fn a_side_is_silenced_and_digits_are_pressed() {
     assert!(talk.is_heard_both_ways().await);
     let path = path_of(&mut http, "in_progress").await;
     let muted = http.post(&format!("{path}/mute"), &json!({})).await;
-    assert_eq!(muted.status, 200);
+    assert_eq!((muted.status, &muted.data()["legs"][0]["muted"]), (200, &json!(true)));
     assert!(!talk.alice.speaks_to(talk.from_a, &talk.bob, 0x66).await, "alice is silenced");
     assert!(talk.bob.speaks_to(talk.from_b, &talk.alice, 0x77).await, "bob is not");
     let legs = http.get(&path).await.data()["legs"].clone();
@@ -147,5 +147,38 @@ async fn a_side_is_silenced_and_digits_are_pressed() {
     talk.bob.answer(&bye, 200, "").await;
     let late = http.post(&format!("{path}/dtmf"), &json!({"digits": "5"})).await;
     assert_eq!(late.status, 409);
+    assert!(is_quiet(&switch).await);
+}
+
+#[tokio::test]
+async fn a_side_waits_by_the_api_and_is_taken_back() {
+    let switch = Switch::start("calls-waits", &[]).await;
+    let mut http = switch.world.http(&switch.org.key);
+    let mut talk = Talk::start(&switch).await;
+    assert!(talk.is_heard_both_ways().await);
+    let path = path_of(&mut http, "in_progress").await;
+    for (what, offered, answered) in
+        [("hold", "a=sendonly", "recvonly"), ("unhold", "a=sendrecv", "sendrecv")]
+    {
+        let done = http.post(&format!("{path}/{what}"), &json!({})).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+        let invite = talk.bob.incoming("INVITE").await;
+        assert!(invite.body().contains(offered), "{}", invite.text);
+        let sdp = talk.bob.sdp(2, answered);
+        talk.bob.answer(&invite, 200, &sdp).await;
+        talk.bob.incoming("ACK").await;
+        let legs = done.data()["legs"].clone();
+        assert_eq!(
+            (&legs[0]["on_hold"], &legs[1]["on_hold"]),
+            (&json!(false), &json!(what == "hold"))
+        );
+        if what == "hold" {
+            assert!(!talk.alice.speaks_to(talk.from_a, &talk.bob, 0x66).await, "bob waits");
+        }
+    }
+    assert!(talk.is_heard_both_ways().await, "{}", switch.world.last_words());
+    talk.alice.bye(&mut talk.a).await;
+    let bye = talk.bob.incoming("BYE").await;
+    talk.bob.answer(&bye, 200, "").await;
     assert!(is_quiet(&switch).await);
 }
