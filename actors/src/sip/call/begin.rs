@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use model::clock::At;
 use model::emergency;
 use model::id::PublicId;
@@ -117,7 +118,17 @@ impl CallState {
         let line = Line::new(&self.wire, flow, None);
         self.add_leg(
             0,
-            CallLeg { leg, line, follows, record, client, channel, invite: None, phone },
+            CallLeg {
+                leg,
+                line,
+                follows,
+                record,
+                client,
+                channel,
+                invite: None,
+                asked: Bytes::new(),
+                phone,
+            },
             out,
         );
         self.caller = Some(caller);
@@ -461,7 +472,17 @@ impl CallState {
         let line = Line::new(&self.wire, flow, name);
         self.add_leg(
             number,
-            CallLeg { leg, line, follows, record, client, channel, invite: None, phone },
+            CallLeg {
+                leg,
+                line,
+                follows,
+                record,
+                client,
+                channel,
+                invite: None,
+                asked: Bytes::new(),
+                phone,
+            },
             out,
         );
         Ok(())

@@ -25,7 +25,11 @@ impl CallState {
                 self.came(flow, &message);
                 self.step(leg, Input::Ack(message));
             }
-            Heard::Cancelled { invite, cause } => self.step(0, Input::Cancelled { invite, cause }),
+            Heard::Cancelled { invite, flow, message } => {
+                self.came(flow, &message);
+                let cause = Cause::of(&message);
+                self.step(0, Input::Cancelled { invite, cause });
+            }
             Heard::Response { leg, tag, flow, message } => {
                 self.came(flow, &message);
                 self.ring.heard(leg);

@@ -1,11 +1,12 @@
 //! The messages of a call as they came and went, for who has to find out why it failed.
 //!
 //! Each is packed as it is seen, without what is secret (`model::voice::pack`), so that no more is kept in
-//! memory than is stored. Requests of ours are kept without the Via that the transaction adds; what is
-//! repeated by timers is not seen here.
+//! memory than is stored. Requests of ours are kept without the Via that the transaction adds; a CANCEL is
+//! kept as it is made, without its answer; what is repeated by timers is not seen here.
 
 use model::clock::At;
 use model::voice::{LADDER_MESSAGES_MAX, LadderMessage, pack};
+use proto_sip::header::{Reason, Value as _};
 
 use super::super::flow::Flow;
 
@@ -49,10 +50,48 @@ impl Ladder {
     }
 }
 
+/// The CANCEL of an INVITE of ours (RFC 3261 §9.1), as far as it is kept.
+pub(super) fn cancel_of(invite: &[u8], reasons: &[Reason]) -> Vec<u8> {
+    let mut cancel = Vec::new();
+    for line in invite.split_inclusive(|octet| *octet == b'\n') {
+        let name = line.split(|octet| *octet == b':').next().unwrap_or_default();
+        if let Some(rest) = line.strip_prefix(b"INVITE ") {
+            cancel.extend_from_slice(b"CANCEL ");
+            cancel.extend_from_slice(rest);
+        } else if name.eq_ignore_ascii_case(b"CSeq") {
+            let text = String::from_utf8_lossy(line);
+            cancel.extend_from_slice(text.replace("INVITE", "CANCEL").as_bytes());
+        } else if [&b"From"[..], b"To", b"Call-ID", b"Max-Forwards"].contains(&name) {
+            cancel.extend_from_slice(line);
+        } else if line.trim_ascii().is_empty() {
+            break;
+        }
+    }
+    for reason in reasons {
+        cancel.extend_from_slice(b"Reason: ");
+        reason.write(&mut cancel);
+        cancel.extend_from_slice(b"\r\n");
+    }
+    cancel.extend_from_slice(b"\r\n");
+    cancel
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use model::voice::unpack;
+
+    #[test]
+    fn a_cancel_says_which_invite_and_why() {
+        let invite =
+            b"INVITE sip:b@h SIP/2.0\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCall-ID: c\r\n\
+            CSeq: 7 INVITE\r\nContact: <sip:o@h>\r\nContent-Length: 3\r\n\r\nv=0";
+        let cancel = cancel_of(invite, &[Reason::new("SIP", 200, "elsewhere")]);
+        let text = String::from_utf8(cancel).unwrap();
+        assert!(text.starts_with("CANCEL sip:b@h SIP/2.0\r\nFrom: <sip:a@x>;tag=1\r\n"), "{text}");
+        assert!(text.contains("CSeq: 7 CANCEL\r\nReason: SIP;cause=200"), "{text}");
+        assert!(!text.contains("Contact") && !text.contains("v=0"), "{text}");
+    }
 
     #[test]
     fn a_ladder_is_kept_in_order_and_has_an_end() {

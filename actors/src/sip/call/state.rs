@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use super::bridge::Bridge;
 use super::dial::Target;
 use super::keeper::Clock;
-use super::ladder::Ladder;
+use super::ladder::{Ladder, cancel_of};
 use super::money::Money;
 use super::ring::Ring;
 use super::table::{Seat, mark};
@@ -84,6 +84,8 @@ pub(super) struct CallLeg {
     pub(super) channel: Option<Channel>,
     /// Its INVITE, if that is ours.
     pub(super) invite: Option<Mark>,
+    /// Its octets, of which a CANCEL is made.
+    pub(super) asked: Bytes,
     /// The telephone at its other end, if it is one.
     pub(super) phone: Option<Arc<Credential>>,
 }
@@ -293,7 +295,7 @@ impl CallState {
                 if octets.starts_with(b"INVITE ")
                     && let Some(leg) = self.leg(number)
                 {
-                    leg.invite = Some(mark);
+                    (leg.invite, leg.asked) = (Some(mark), octets.clone());
                 }
                 ShardMsg::Request(Request { flow, mark, octets })
             }
@@ -303,7 +305,9 @@ impl CallState {
                 ShardMsg::Ack { flow, octets }
             }
             Output::Cancel { tag, cause } => {
-                ShardMsg::Cancel { mark: mark(call, number, tag), reasons: reasons(&cause) }
+                let reasons = reasons(&cause);
+                self.cancels(number, &reasons);
+                ShardMsg::Cancel { mark: mark(call, number, tag), reasons }
             }
         };
         // A shard that is gone is a wire on which nothing moves: the legs' timers end the call.
@@ -337,6 +341,15 @@ impl CallState {
         if let Some(flow) = self.leg(number).map(|leg| leg.line.flow()) {
             let at = self.at();
             self.ladder.went(at, flow, octets);
+        }
+    }
+
+    /// The transaction makes the CANCEL; here is what it says.
+    fn cancels(&mut self, number: u8, reasons: &[Reason]) {
+        if self.context.limits.ladder
+            && let Some((_, leg)) = self.legs.iter().find(|(of, _)| *of == number)
+        {
+            self.ladder.went(At::now(), leg.flow, &cancel_of(&leg.asked, reasons));
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
-use proto_sip::leg::{self, Cause, Tag};
+use proto_sip::leg::{self, Tag};
 use proto_sip::transaction::{Failure, ServerId};
 use proto_sip::{Message, Method, Name, StatusCode};
 use ractor::{ActorId, ActorRef};
@@ -31,7 +31,7 @@ const TAG_BITS: u32 = 20;
 pub enum Heard {
     Request { leg: u8, id: ServerId, flow: Flow, message: Message },
     Ack { leg: u8, flow: Flow, message: Message },
-    Cancelled { invite: ServerId, cause: Cause },
+    Cancelled { invite: ServerId, flow: Flow, message: Message },
     Response { leg: u8, tag: Tag, flow: Flow, message: Message },
     Failed { leg: u8, tag: Tag, why: Failure },
 }
@@ -249,10 +249,10 @@ impl Calls for CallTable {
     fn take(&self, shard: &ActorRef<ShardMsg>, event: CallEvent) {
         match event {
             CallEvent::Request { id, flow, message } => self.requested(shard, id, flow, message),
-            CallEvent::Cancelled { invite, message, .. } => {
+            CallEvent::Cancelled { invite, flow, message } => {
                 let call = self.state().invites.get(&(shard.get_id(), invite)).copied();
                 if let Some(call) = call {
-                    self.tell(call, Heard::Cancelled { invite, cause: Cause::of(&message) });
+                    self.tell(call, Heard::Cancelled { invite, flow, message });
                 }
             }
             CallEvent::Ack { flow, message } => {

@@ -120,6 +120,8 @@ async fn a_call_is_hung_up_by_the_api_in_progress_and_while_it_rings() {
         ends.0.acknowledge_refusal(&dialog, &said).await;
     });
     let over = done.json();
+    let ladder = http.get(&format!("/api/v1/voice/calls/{id}/ladder?format=text")).await;
+    assert!(ladder.text.contains("CANCEL (cause 16)"), "{}", ladder.text);
     assert_eq!((&over["status"], &over["end_reason"]), (&json!("failed"), &json!("canceled")));
     assert!(is_quiet(&switch).await);
 }
