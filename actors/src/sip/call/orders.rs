@@ -157,6 +157,12 @@ impl CallState {
         self.ask(told, move |_| Stored::Obeyed(answer));
     }
 
+    async fn press(&self, side: Side, digits: &str, duration: Duration) -> Result<(), Unobeyed> {
+        let session = self.session.as_ref().filter(|_| self.phase == Phase::Up);
+        let pressed = session.ok_or(Unobeyed::NotUp)?.send_dtmf(side, digits, duration).await;
+        pressed.map_err(Unobeyed::Sound)
+    }
+
     /// Who hung up hears that the end is stored.
     pub(super) fn answer_waiting(&mut self) {
         if self.row.done {
