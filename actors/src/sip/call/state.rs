@@ -349,7 +349,7 @@ impl CallState {
         if self.context.limits.ladder
             && let Some((_, leg)) = self.legs.iter().find(|(of, _)| *of == number)
         {
-            self.ladder.went(At::now(), leg.flow, &cancel_of(&leg.asked, reasons));
+            self.ladder.went(At::now(), leg.line.flow(), &cancel_of(&leg.asked, reasons));
         }
     }
 
