@@ -65,6 +65,8 @@ use sip::SipAddresses;
 pub(crate) const SMPP_KEY: &str = "smpp-key";
 /// How long customers may take to unbind.
 const ESMES_GRACE: Duration = Duration::from_secs(5);
+/// How long the other end of a call may take to answer a BYE.
+const BYE_GRACE: Duration = Duration::from_secs(4);
 
 /// Whether the sandbox is also where live messages go that fit no carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -404,14 +406,21 @@ impl Switch {
         self.app.end_streams();
         self.server.graceful_shutdown(Some(self.grace));
         self.doors.end(self.grace);
-        // Customers first: what they are owed waits in the log.
-        let reply = |reply| RootMsg::DrainEsmes { reply };
-        let _ = self.root.call(reply, Some(self.grace.min(ESMES_GRACE))).await;
+        let messages = async {
+            // Customers first: what they are owed waits in the log.
+            let reply = |reply| RootMsg::DrainEsmes { reply };
+            let _ = self.root.call(reply, Some(self.grace.min(ESMES_GRACE))).await;
+            let reply = |reply| RootMsg::Drain { name: None, reply };
+            self.root.call(reply, Some(self.grace)).await
+        };
+        // Beside them, within the same time. A peer that answers no BYE is not waited for: what its call
+        // came to is stored.
         let patience = self.grace / 2;
-        let reply = |reply| RootMsg::DrainCalls { patience, reply };
-        let _ = self.root.call(reply, Some(self.grace)).await;
-        let reply = |reply| RootMsg::Drain { name: None, reply };
-        let drained = self.root.call(reply, Some(self.grace)).await;
+        let calls = async {
+            let reply = |reply| RootMsg::DrainCalls { patience, reply };
+            self.root.call(reply, Some(self.grace.min(patience + BYE_GRACE))).await
+        };
+        let (drained, _) = tokio::join!(messages, calls);
         let drained = matches!(drained, Ok(ractor::rpc::CallResult::Success(())));
         self.root.stop(None);
         let stopped = tokio::time::timeout(Duration::from_secs(5), self.root_task).await.is_ok();

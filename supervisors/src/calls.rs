@@ -150,6 +150,9 @@ impl CallsState {
     async fn begin(&mut self, me: &ActorRef<CallsMsg>, begin: Begin) {
         let context = Arc::clone(&self.args.context);
         let (shard, id, message) = (begin.shard.clone(), begin.id, begin.message.clone());
+        if context.writer.is_draining() {
+            return self.args.table.unavailable(&shard, id, &message);
+        }
         match Actor::spawn_linked(None, Call, CallArgs { context, begin }, me.get_cell()).await {
             Ok((call, _)) => {
                 self.calls.insert(call.get_id(), call);

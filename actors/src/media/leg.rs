@@ -190,6 +190,7 @@ impl Leg {
         self.remote = Some(remote);
         self.check_play();
         self.alive_at = now;
+        self.told.silent = false;
     }
 
     /// For another peer: its latch, its counts, and a stream of another source, so that no key seals

@@ -289,6 +289,12 @@ impl WriterHandle {
         self.shared.draining.store(true, Ordering::Release);
     }
 
+    /// Whether nothing new is begun any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Acquire)
+    }
+
     /// The reason why nothing is accepted now, if so.
     #[must_use]
     pub fn refusing(&self) -> Option<Refusal> {

@@ -58,8 +58,9 @@ pub(super) struct Setup {
     pub callee: SocketAddr,
     /// The switch itself.
     pub at: SocketAddr,
-    /// How long a connection may be idle.
+    /// How long a connection may be idle, and a call without a sound.
     pub idle: Duration,
+    pub silence: Duration,
     pub numbers: Vec<Number>,
     /// The operator's, and the organization's.
     pub trunks: Vec<Trunk>,
@@ -356,6 +357,7 @@ impl Setup {
             callee,
             at,
             idle: Duration::from_secs(60),
+            silence: Duration::ZERO,
             numbers: vec![number(organization, 1, "+14155550100", routing)],
             trunks: vec![
                 trunk("out", Target::parse(&format!("sip:{callee}")), &[]),
@@ -388,7 +390,7 @@ fn context(
         port_min: 20_000,
         port_max: 40_000,
         port_rest: Duration::ZERO,
-        timeout: Duration::ZERO,
+        timeout: setup.silence,
         networks: loopback(),
         orders_max: 100,
         rtcp_interval: Duration::ZERO,

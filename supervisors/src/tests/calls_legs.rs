@@ -161,3 +161,75 @@ async fn calls_end_when_who_held_them_did() {
     assert!(died <= model::clock::At::now());
     calling.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_may_be_silent_and_who_talks_may_not() {
+    let silence = Duration::from_millis(400);
+    let calling = Calling::with(|setup| setup.silence = silence).await;
+    let Calling { caller, callee, .. } = &calling;
+    let invite = calling.ring().await;
+    let tag = calling.answered(&invite).await;
+    let to = ("+14155550100@h", tag.as_str());
+    let mut ends = Vec::new();
+    for (number, ours, theirs) in [(2, "sendonly", "recvonly"), (3, "sendrecv", "sendrecv")] {
+        let with = |sdp: String, way: &str| {
+            sdp.replace("o=- 1 1", &format!("o=- 1 {number}")) + &format!("a={way}\r\n")
+        };
+        let sdp = with(caller.sdp(), ours);
+        let again = calling.request_of(("INVITE", number), "+12125550000@h", to, "", &sdp);
+        caller.send(calling.at, &again).await;
+        let invite = callee.next("INVITE ").await;
+        callee.answer(&invite, 200, &with(callee.sdp(), theirs)).await;
+        caller.next("SIP/2.0 200").await;
+        let ack = calling.request_of(("ACK", number), "+12125550000@h", to, "", "");
+        caller.send(calling.at, &ack).await;
+        callee.next("ACK ").await;
+        let ended = timeout(silence * 4, callee.next("BYE ")).await;
+        ends.push(ended.is_ok());
+    }
+    assert_eq!(ends, [false, true]);
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_begins_when_the_switch_is_about_to_end() {
+    let calling = Calling::start().await;
+    calling.world.writer.drain();
+    let invite = calling.request("INVITE", "", &calling.caller.sdp());
+    calling.caller.send(calling.at, &invite).await;
+    let (said, _) = calling.caller.next("SIP/2.0 503").await;
+    assert!(said.contains("Retry-After"), "{said}");
+    assert!(!calling.callee.has_more());
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_relayed_is_no_answer_and_costs_nothing() {
+    let calling = Calling::start().await;
+    let invite = calling.ring().await;
+    let video = calling.callee.sdp().replace("m=audio", "m=video");
+    calling.callee.answer(&invite, 200, &video).await;
+    let bye = calling.callee.next("BYE ").await;
+    calling.callee.answer(&bye, 200, "").await;
+    calling.caller.next("SIP/2.0 488").await;
+    let free = (CREDIT, 0);
+    until("nothing is billed", async || calling.wallet().await == free).await;
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_withholds_its_number_is_shown_to_nobody_but_carriers() {
+    let calling = Calling::start().await;
+    let (sdp, from) = (calling.caller.sdp(), "+12125550000@h");
+    let to = ("+14155550100@h", "");
+    let invite = calling.request_of(("INVITE", 1), from, to, "Privacy: id;critical\r\n", &sdp);
+    calling.caller.send(calling.at, &invite).await;
+    let (invite, _) = calling.callee.next("INVITE ").await;
+    let line = |name: &str| invite.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    assert!(line("From: ").contains("anonymous.invalid"), "{invite}");
+    assert!(line("P-Asserted-Identity: ").contains("+12125550000"), "{invite}");
+    assert_eq!(line("Privacy: "), "Privacy: id");
+    let rows = calling.world.store.log_of(calling.world.organization, 0, 100).await.unwrap();
+    assert!(rows.iter().all(|row| !format!("{row:?}").contains("12125550000")), "{rows:?}");
+    calling.end().await;
+}

@@ -69,8 +69,17 @@ impl CallState {
             let cause = Cause::q850(16);
             return self.give_up(branch.leg, cause);
         }
+        let mut acts = Vec::new();
+        if let Some(bridge) = &mut self.bridge {
+            bridge.answered(branch, sdp, is_offer, &mut acts);
+        }
         self.sides[1] = Some(branch.leg);
         self.last_sides = self.sides;
+        // What cannot be relayed is no answer, and costs nothing.
+        if acts.iter().any(|act| matches!(act, Act::Over { .. })) {
+            self.act(acts).await;
+            return self.wish(wishes).await;
+        }
         self.phase = Phase::Up;
         let (moment, at) = (now(), self.at());
         self.answered_at = Some((moment, at));
@@ -82,14 +91,12 @@ impl CallState {
                 leg.record.answered_at = Some(at);
             }
         }
-        let mut acts = Vec::new();
-        if let Some(bridge) = &mut self.bridge {
-            bridge.answered(branch, sdp, is_offer, &mut acts);
-        }
+        // The store hears of the answer, and the will is of a call that is up, before anything can end it.
+        self.write_will();
+        self.tell_row();
         self.act(acts).await;
         self.wish(wishes).await;
         self.write_will();
-        self.tell_row();
     }
 
     /// A side has ended the call.

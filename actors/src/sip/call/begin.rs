@@ -88,10 +88,12 @@ impl CallState {
             }
             Caller::Phone(_) => (record::kind_of(flow), None),
         };
+        // Who withholds its number does so from others, not from its own organization.
+        let from = if kind == LegKind::Pstn { says.shown() } else { says.number.as_deref() };
         let record = NewLeg {
             kind,
             direction: Direction::Inbound,
-            from: says.number.as_deref(),
+            from,
             to: &to,
             party: Some(&flow.peer().to_string()),
             trunk,
@@ -250,7 +252,7 @@ impl CallState {
             credential: Asker::Switch,
             idempotency: None,
             direction: plan.direction,
-            from: plan.from.number.clone(),
+            from: plan.recorded().map(str::to_owned),
             to: plan.to.clone(),
             dials: plan.dials().map(str::to_owned).collect(),
             test: plan.test,
@@ -437,7 +439,7 @@ impl CallState {
         let record = NewLeg {
             kind: dialled.facts.kind,
             direction: Direction::Outbound,
-            from: plan.from.number.as_deref(),
+            from: plan.recorded(),
             to: &dialled.facts.to,
             party: Some(&dialled.facts.party),
             trunk: dialled.facts.trunk.as_deref(),

@@ -84,6 +84,12 @@ impl Bridge {
         &self.relay
     }
 
+    /// Whether a side does not want to hear, or to be heard.
+    #[must_use]
+    pub(super) fn is_held(&self) -> bool {
+        Side::BOTH.into_iter().any(|side| self.relay.holds(side))
+    }
+
     /// What those who are called are offered; none if the caller leaves the offer to them.
     pub(super) fn offer(&mut self, from_caller: Option<&Body>) -> Result<Option<Body>, StatusCode> {
         from_caller.map(|body| self.relay.pass(Side::A, body)).transpose()
@@ -143,7 +149,8 @@ impl Bridge {
         if self.early == Some(branch) && !is_offer {
             self.phase = Phase::Up;
             out.push(tell(Side::A, Command::Answer { sdp: None, extra }));
-            return self.sound(false, out);
+            let is_other_peer = sdp.is_some_and(|sdp| self.answers_otherwise(sdp));
+            return self.sound(is_other_peer, out);
         }
         let told = sdp.ok_or(StatusCode::NOT_ACCEPTABLE_HERE);
         let told = match told.and_then(|sdp| self.relay.pass(Side::B, sdp)) {
@@ -164,6 +171,30 @@ impl Bridge {
             out.push(tell(Side::A, Command::Answer { sdp: Some(told), extra }));
         }
         self.sound(self.early.is_some(), out);
+    }
+
+    /// The answer of a callee that was heard before it: what it said while it rang was a preview, and
+    /// another machine may speak now. Whether it speaks from elsewhere; the caller hears of it if it has
+    /// to speak otherwise.
+    fn answers_otherwise(&mut self, sdp: &Body) -> bool {
+        if self.relay.heard(Side::B) == Some(sdp) {
+            return false;
+        }
+        let before = self.relay.remote(Side::B, false);
+        self.relay.remember();
+        if self.relay.pass(Side::B, sdp).is_err() {
+            self.relay.restore();
+            return false;
+        }
+        let (Some(before), Some(after)) = (before, self.relay.remote(Side::B, false)) else {
+            return true;
+        };
+        let same = (before.sends, before.receives) == (after.sends, after.receives)
+            && before.send == after.send;
+        if !same {
+            self.resync = Some(Side::A);
+        }
+        before.rtp != after.rtp
     }
 
     /// What was agreed cannot be relayed: nobody would hear anything.

@@ -189,17 +189,23 @@ fn to_address(uri: &str, from: &CallerId, dialled: &str) -> Invite {
 
 fn to_carrier(leaving: &Leaving, from: &CallerId, now: At) -> Option<Invite> {
     let carrier = leaving.carrier();
-    let from = name_addr(from, &host_of(carrier.target.as_ref()?));
+    let host = host_of(carrier.target.as_ref()?);
+    let known = name_addr(&CallerId { withheld: false, ..from.clone() }, &host);
     let mut extra = Extra::default();
     // What cannot be written is left out; From says the same.
-    let _ = extra.add(Name::PAssertedIdentity.as_str(), from.as_str());
+    let _ = extra.add(Name::PAssertedIdentity.as_str(), known.as_str());
+    if from.withheld {
+        // RFC 3325 §9.3: between us and the carrier, and no further.
+        let _ = extra.add(Name::Privacy.as_str(), "id");
+    }
+    let from = name_addr(from, &host);
     let channel = leaving.channel(now)?;
     by_trunk(carrier, (leaving.number(), from), extra, (LegKind::Pstn, channel))
 }
 
 /// `"name" <sip:number@host>`; who is withheld has neither.
 fn name_addr(from: &CallerId, host: &str) -> String {
-    let Some(number) = &from.number else {
+    let Some(number) = from.shown() else {
         return "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned();
     };
     let uri = uri_of(Some(number), host);
@@ -240,12 +246,18 @@ mod tests {
 
     #[test]
     fn callers_are_named_as_the_callee_may_know_them() {
-        let full = CallerId { number: Some("+1415".into()), name: Some("A \"B\"".into()) };
+        let full = CallerId {
+            number: Some("+1415".into()),
+            name: Some("A \"B\"".into()),
+            withheld: false,
+        };
         assert_eq!(name_addr(&full, "x.example"), "\"A \\\"B\\\"\" <sip:+1415@x.example>");
-        let bare = CallerId { number: Some("100".into()), name: None };
+        let bare = CallerId { number: Some("100".into()), ..CallerId::default() };
         assert_eq!(name_addr(&bare, "x.example"), "<sip:100@x.example>");
-        let hidden = CallerId::default();
-        assert!(name_addr(&hidden, "x.example").contains("anonymous.invalid"));
+        for hidden in [CallerId::default(), CallerId { withheld: true, ..full }] {
+            let shown = name_addr(&hidden, "x.example");
+            assert_eq!(shown, "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
+        }
         let target = TrunkTarget::parse("sip:[2001:db8::1]:5070;transport=tcp").unwrap();
         assert_eq!(uri_at(&target, "+1"), "sip:+1@[2001:db8::1]:5070;transport=tcp");
         assert_eq!(host_of(&target), "[2001:db8::1]");

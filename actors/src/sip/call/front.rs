@@ -146,5 +146,23 @@ pub(super) fn says(caller: &Caller, invite: &Message) -> CallerId {
         }
         Dialled::Nothing => None,
     };
-    CallerId { number, name: Some(name).filter(|name| !name.is_empty()) }
+    let withheld = is_withheld(invite);
+    CallerId { number, name: Some(name).filter(|name| !name.is_empty()), withheld }
+}
+
+/// Whether the caller does not want to be shown: by Privacy (RFC 3323, RFC 3325), or an anonymous From.
+fn is_withheld(invite: &Message) -> bool {
+    let hides =
+        |word: &str| ["id", "user", "header"].iter().any(|own| word.eq_ignore_ascii_case(own));
+    let asks = invite.all(Name::Privacy).any(|header| {
+        let text = header.text();
+        let text = String::from_utf8_lossy(&text);
+        text.split([';', ',']).any(|word| hides(word.trim()))
+    });
+    let hidden = |uri: &Uri| {
+        let host = uri.host().map(ToString::to_string).unwrap_or_default();
+        let user = uri.user_unescaped().unwrap_or_default();
+        host.eq_ignore_ascii_case("anonymous.invalid") || user.eq_ignore_ascii_case(b"anonymous")
+    };
+    asks || invite.from().is_ok_and(|from| hidden(&from.uri))
 }

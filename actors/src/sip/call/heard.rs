@@ -5,7 +5,7 @@ use proto_sip::StatusCode;
 use proto_sip::digest::Attempt;
 use proto_sip::leg::{self, By, Cause, Challenged, Command, Extra, Failure, Input, Loss, Told};
 
-use super::bridge::Branch;
+use super::bridge::{Branch, Bridge};
 use super::record;
 use super::ring::Outcome;
 use super::state::{CallState, End, Phase, chance, now};
@@ -67,6 +67,8 @@ impl CallState {
 
     pub(super) fn sound(&mut self, _side: Side, event: Event) {
         match event {
+            // Who waits for an answer, or holds, may say nothing; a new description begins the time anew.
+            Event::Silent if self.phase != Phase::Up || self.is_held() => {}
             Event::Silent => self.hang_up(HangupBy::System, EndReason::MediaTimeout),
             Event::Broken => self.hang_up(HangupBy::System, EndReason::CarrierError),
             Event::FirstPacket
@@ -77,6 +79,10 @@ impl CallState {
             | Event::DigitsSent
             | Event::Played => {}
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.bridge.as_ref().is_some_and(Bridge::is_held)
     }
 
     /// One thing that a leg tells.

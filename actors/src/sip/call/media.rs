@@ -175,6 +175,12 @@ impl Relay {
         self.said[index(to)].as_ref()
     }
 
+    /// What a side said last.
+    #[must_use]
+    pub(super) fn heard(&self, from: Side) -> Option<&Body> {
+        self.heard[index(from)].as_ref()
+    }
+
     /// What has come of the exchange with a side, for the relay; `None` while it is not complete.
     #[must_use]
     pub(super) fn remote(&self, side: Side, is_other_peer: bool) -> Option<RemoteMedia> {

@@ -72,7 +72,7 @@ pub fn plan(tables: Tables<'_>, ask: &Ask<'_>) -> Result<Plan, Refused> {
 impl Planner<'_> {
     fn of_phone(&self, phone: &Arc<Credential>, ask: &Ask<'_>) -> Result<Plan, Refused> {
         let own = phone.extension.as_deref().unwrap_or(&phone.username);
-        let from = CallerId { number: Some(own.to_owned()), name: ask.says.name.clone() };
+        let from = CallerId { number: Some(own.to_owned()), ..ask.says.clone() };
         let organization = phone.of.organization;
         let base = Base { organization, test: phone.sandbox, from };
         match &ask.dialled {
@@ -89,7 +89,7 @@ impl Planner<'_> {
                     return Err(Refused::NotAllowed);
                 }
                 let number_from = self.caller_id(phone, ask)?;
-                let from = CallerId { number: Some(number_from), name: ask.says.name.clone() };
+                let from = CallerId { number: Some(number_from), ..ask.says.clone() };
                 let plan = self.public(Base { from, ..base }, number)?;
                 // Where its own number leads on to is no way around what it may.
                 let may = plan.dials().all(|number| phone.may_call(number));

@@ -43,9 +43,19 @@ pub enum Caller {
 /// Who the other side is shown as calling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallerId {
-    /// E.164 with `+`, an extension or a name; `None`: withheld.
+    /// E.164 with `+`, an extension or a name; `None`: nothing is known.
     pub number: Option<String>,
     pub name: Option<String>,
+    /// It is not to be shown to who is called; carriers are told, with the wish not to show it.
+    pub withheld: bool,
+}
+
+impl CallerId {
+    /// The number, if it may be shown.
+    #[must_use]
+    pub fn shown(&self) -> Option<&str> {
+        self.number.as_deref().filter(|_| !self.withheld)
+    }
 }
 
 /// Where a call goes first, second, and so on.
@@ -106,6 +116,15 @@ impl Plan {
             Place::Public { number } => Some(number.as_str()),
             _ => None,
         })
+    }
+
+    /// Who called, for the records of its organization: who withholds its number does so from others.
+    #[must_use]
+    pub fn recorded(&self) -> Option<&str> {
+        match self.direction {
+            Direction::Inbound => self.from.shown(),
+            Direction::Outbound => self.from.number.as_deref(),
+        }
     }
 
     /// What is put aside for it: both legs as one.

@@ -135,7 +135,7 @@ impl World {
             ring: Duration::from_secs(60),
             trusts_caller_ids: self.trusts,
         };
-        let says = CallerId { number: says.map(str::to_owned), name: None };
+        let says = CallerId { number: says.map(str::to_owned), ..CallerId::default() };
         let dialled = Dialled::of(&parsed);
         plan(tables, &Ask { caller, uri, dialled, says, now: At(0) })
     }

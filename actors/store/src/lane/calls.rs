@@ -14,6 +14,7 @@ mod tally;
 mod till;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use model::carrier::{MessageKey, OrgId};
 use model::clock::At;
@@ -280,7 +281,9 @@ impl Lane {
             return Renewal::Until { covered_s: call.covered() };
         }
         let tariff = call.rated.tariff;
-        let covered_s = call.covered_s.saturating_add(seconds.max(1));
+        // Whole steps: what is talked beyond one would be charged to the end of the next.
+        let until = call.covered_s.saturating_add(seconds.max(1));
+        let covered_s = tariff.billable_s(Duration::from_secs(until.unsigned_abs()));
         let amount = tariff.cost(covered_s) - tariff.cost(call.covered_s);
         if let Err(refusal) = books.till.take(call.organization, amount) {
             return Renewal::Exhausted(refusal);

@@ -393,6 +393,20 @@ async fn no_clock_takes_more_than_a_step_beyond_what_was_put_aside() {
 }
 
 #[tokio::test]
+async fn slices_end_where_a_step_does() {
+    each(async |mut world| {
+        let mut call = new_call(world.organization);
+        call.rated.tariff = Tariff { increment_s: 300, ..TARIFF };
+        let key = key_of(&world.calls(vec![open(call)]).await[0]);
+        let renew = CallChange::Renew { key, slice: 2, seconds: 60 };
+        let until = Renewal::Until { covered_s: Some(660) };
+        assert_eq!(world.calls(vec![renew]).await, [CallDone::Renewed(until)]);
+        world.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_batch_is_decided_in_its_order_and_each_organization_pays_for_itself() {
     each(async |mut world| {
         let (other, _) = world.organization_with(Micros(HOLD)).await;

@@ -114,6 +114,30 @@ fn sound_before_the_answer_is_heard_once_and_answers() {
 }
 
 #[test]
+fn who_answers_from_elsewhere_than_it_rang_is_heard_from_there() {
+    let early = |more: &str| {
+        let mut bench = Bench::new();
+        bench.bridge.offer(Some(&body("192.0.2.1", more))).unwrap();
+        bench.ringing(CALLEE, 183, Some(&body("192.0.2.9", "")), true);
+        bench.out.clear();
+        bench
+    };
+    let mut bench = early("");
+    bench.answered(CALLEE);
+    assert_eq!(bench.acts(), ["a answer", "sound a", "sound b anew"]);
+    let heard = bench.bridge.relay().remote(Side::B, false).unwrap().rtp.unwrap();
+    assert_eq!(heard.to_string(), "192.0.2.2:4000");
+    bench.told(Side::A, Told::Acknowledged);
+    assert!(bench.acts().is_empty(), "the caller speaks as before");
+    let mut bench = early("");
+    let sdp = body("192.0.2.9", "a=sendonly\r\n");
+    bench.bridge.answered(CALLEE, Some(&sdp), false, &mut bench.out);
+    assert_eq!(bench.acts(), ["a answer", "sound a", "sound b"]);
+    bench.told(Side::A, Told::Acknowledged);
+    assert_eq!(bench.acts(), ["a offer"]);
+}
+
+#[test]
 fn of_several_that_are_called_nobody_is_heard_before_the_answer() {
     let mut bench = Bench::new();
     bench.bridge.offer(Some(&body("192.0.2.1", ""))).unwrap();

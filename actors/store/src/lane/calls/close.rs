@@ -50,7 +50,7 @@ impl Lane {
                 note: None,
             });
         }
-        books.till.give_back(call.organization, released);
+        books.till.give_back(call.organization, released, call.created_at);
         let uncollected = came_to.cost - settled;
         came_to.cost = settled;
         if let Some(facts) = &closing.facts {

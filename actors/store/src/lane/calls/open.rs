@@ -118,7 +118,7 @@ impl Lane {
         let due = match self.may_dial(call.organization, now, gathered) {
             Ok(due) => due,
             Err(refusal) => {
-                books.till.give_back(call.organization, held);
+                books.till.give_back(call.organization, held, now);
                 return Err(refusal);
             }
         };

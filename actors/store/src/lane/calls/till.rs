@@ -45,9 +45,12 @@ impl Till {
         Micros::ZERO
     }
 
-    pub(super) fn give_back(&mut self, organization: OrgId, amount: Micros) {
+    /// What was put aside at this time and not used.
+    pub(super) fn give_back(&mut self, organization: OrgId, amount: Micros, since: At) {
         self.purses.give_back(organization, amount);
-        self.spend.give_back(organization, amount);
+        if self.spend.is_today(since) {
+            self.spend.give_back(organization, amount);
+        }
     }
 }
 

@@ -78,7 +78,11 @@ impl Spend {
         self.give_back(candidate.organization, candidate.cost);
     }
 
-    /// What was not used after all; of another day's, no more than today's.
+    pub(crate) fn is_today(&self, at: At) -> bool {
+        at.0.div_euclid(DAY_US) == self.day
+    }
+
+    /// What was not used after all of this day's.
     pub(crate) fn give_back(&mut self, organization: OrgId, amount: Micros) {
         if let Some(account) = self.accounts.get_mut(&organization) {
             account.spent = (account.spent - amount).max(Micros::ZERO);
