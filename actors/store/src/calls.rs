@@ -213,7 +213,8 @@ impl Store {
         before: i64,
         limit: i64,
     ) -> Result<Vec<CdrRow>, StoreError> {
-        let sql = select_legs!(
+        // Those of one call are found by it, not among all of the organization's: the plus says so.
+        let of_all = select_legs!(
             "where l.organization_id = $1 and l.seq < $2
                 and ($3 is null or l.call_key = $4)
                 and ($5 is null or l.direction = $6)
@@ -222,6 +223,16 @@ impl Store {
                 and l.ended_at >= $11 and l.ended_at < $12
             order by l.seq desc limit $13"
         );
+        let of_one = select_legs!(
+            "where +l.organization_id = $1 and l.seq < $2
+                and $3 is not null and l.call_key = $4
+                and ($5 is null or l.direction = $6)
+                and ($7 is null or l.to_addr = $8)
+                and ($9 is null or l.from_addr = $10)
+                and l.ended_at >= $11 and l.ended_at < $12
+            order by l.seq desc limit $13"
+        );
+        let sql = if filter.call.is_some() { of_one } else { of_all };
         let flag = |given: bool| given.then_some(1_i64);
         let query = sqlx::query_as(sql)
             .bind(organization.0)
@@ -289,7 +300,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<CdrRow>, StoreError> {
         let sql = select_legs!(
-            "where l.call_key = $1 and l.organization_id = $2 order by l.seq limit $3"
+            "where l.call_key = $1 and +l.organization_id = $2 order by l.seq limit $3"
         );
         let query = sqlx::query_as(sql).bind(call.0).bind(organization.0).bind(limit);
         self.all_of(organization, query).await

@@ -50,6 +50,7 @@ const STEPS: &[Step] = steps![
     22 "0022" "sip",
     24 "0024" "calls",
     25 "0025" "runs",
+    26 "0026" "call_legs",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {
