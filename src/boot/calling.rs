@@ -15,6 +15,10 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::{Settings, VoiceRates, WriterHandle};
 
+/// How long telephones ring in turn, whatever group they are of.
+const RING_ALL: Duration = Duration::from_secs(600);
+/// How often who calls hears that it still rings, RFC 3261 §13.3.1.1.
+const REMIND: Duration = Duration::from_secs(60);
 /// What relays may say before it is heard.
 const NOTICES_MAX: usize = 4_096;
 
@@ -55,6 +59,8 @@ pub(super) fn calls(
         }),
         limits: Limits {
             ring: Duration::from_secs(voice.ring_timeout_s),
+            ring_all: RING_ALL.max(Duration::from_secs(voice.ring_timeout_s)),
+            remind: REMIND,
             duration: Duration::from_secs(voice.max_duration_s),
             codecs: Vec::new(),
             ladder: voice.ladder_days > 0,

@@ -165,6 +165,11 @@ impl Leg {
     }
 
     pub(super) fn describe(&mut self, remote: RemoteMedia, now: Instant) {
+        if let Some(host) = remote.signalling {
+            self.args.signalling = Some(host);
+            self.latch.signalled(host);
+            self.rtcp_latch.signalled(host);
+        }
         if remote.is_other_peer {
             self.begin_anew();
         }
@@ -190,14 +195,14 @@ impl Leg {
         self.remote = Some(remote);
         self.check_play();
         self.alive_at = now;
-        self.told.silent = false;
     }
 
     /// For another peer: its latch, its counts, and a stream of another source, so that no key seals
     /// two packets of one number.
     fn begin_anew(&mut self) {
-        self.latch = Latch::new(self.args.policy, self.args.signalling);
-        self.rtcp_latch = Latch::new(Policy::NamedHosts, self.args.signalling);
+        let (gone, host) = (self.latch.locked(), self.args.signalling);
+        self.latch = Latch::new(self.args.policy, host).after(gone);
+        self.rtcp_latch = Latch::new(Policy::NamedHosts, host).after(self.rtcp_latch.locked());
         self.counts.sources_forgotten += self.seal.take().map_or(0, |seal| seal.forgotten());
         self.outgoing = Outgoing::new();
         self.told = Told::default();

@@ -86,6 +86,8 @@ pub struct RemoteMedia {
     pub receives: bool,
     /// SDES keys; `None`: in the clear.
     pub srtp: Option<Keys>,
+    /// Where its signalling comes from now; `None`: as before.
+    pub signalling: Option<IpAddr>,
     /// Another peer than before, as after a fork: the latch and the counts begin anew.
     pub is_other_peer: bool,
 }

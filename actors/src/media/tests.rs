@@ -119,6 +119,7 @@ impl Rig {
             sends: true,
             receives: true,
             srtp: None,
+            signalling: None,
             is_other_peer: false,
         }
     }

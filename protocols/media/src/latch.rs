@@ -101,6 +101,8 @@ pub struct Latch {
     signalling: Option<IpAddr>,
     /// Where other media of this peer come from.
     vouched: Option<IpAddr>,
+    /// Where the peer before this one is, who may go on for a while.
+    gone: Option<SocketAddr>,
     locked: Option<Lock>,
     /// Until then a stranger may take over.
     open_until: Option<Instant>,
@@ -118,10 +120,24 @@ impl Latch {
             moved: false,
             signalling,
             vouched: None,
+            gone: None,
             locked: None,
             open_until: None,
             candidate: None,
         }
+    }
+
+    /// For another peer than one that was there before, whom nobody hears any more unless the SDP names
+    /// that very address, or it has the new key.
+    #[must_use]
+    pub fn after(mut self, gone: Option<SocketAddr>) -> Self {
+        self.gone = gone;
+        self
+    }
+
+    /// Where the peer's signalling comes from now.
+    pub fn signalled(&mut self, host: IpAddr) {
+        self.signalling = Some(host);
     }
 
     /// Where to send: where the SDP says until something came, and after that to where it came from.
@@ -186,6 +202,9 @@ impl Latch {
                 lock.claim = Claim::Key;
             }
             return Verdict::Accept;
+        }
+        if self.gone == Some(arrival.from) && self.named != self.gone && !arrival.proven {
+            return Verdict::Refuse(Refusal::Locked);
         }
         let Some(ssrc) = arrival.ssrc else { return Verdict::Refuse(Refusal::NotMedia) };
         if let Some(claim) = self.claim(arrival) {

@@ -367,6 +367,8 @@ impl Setup {
             credentials: Credentials::default(),
             limits: Limits {
                 ring: PATIENCE,
+                ring_all: PATIENCE * 6,
+                remind: PATIENCE * 6,
                 duration: Duration::from_secs(3_600),
                 codecs: Vec::new(),
                 ladder: true,

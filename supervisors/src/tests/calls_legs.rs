@@ -10,7 +10,7 @@ use model::protection::Overrides;
 use model::trunk::Target;
 use store::lane::Admin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::calling::{Calling, End, PATIENCE, credential, number, reply, trunk};
@@ -231,5 +231,65 @@ async fn who_withholds_its_number_is_shown_to_nobody_but_carriers() {
     assert_eq!(line("Privacy: "), "Privacy: id");
     let rows = calling.world.store.log_of(calling.world.organization, 0, 100).await.unwrap();
     assert!(rows.iter().all(|row| !format!("{row:?}").contains("12125550000")), "{rows:?}");
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_calls_hears_that_it_still_rings_and_not_for_ever() {
+    let calling = Calling::with(|setup| {
+        setup.limits.remind = Duration::from_millis(100);
+        setup.limits.ring_all = Duration::from_millis(500);
+    })
+    .await;
+    let invite = calling.ring().await;
+    calling.caller.next("SIP/2.0 180").await;
+    calling.caller.next("SIP/2.0 180").await;
+    let cancel = calling.callee.next("CANCEL ").await;
+    calling.callee.answer(&cancel, 200, "").await;
+    calling.callee.answer(&invite, 487, "").await;
+    calling.caller.next("SIP/2.0 480").await;
+    calling.end().await;
+}
+
+fn packet(voice: u8, number: u16) -> Vec<u8> {
+    let mut packet = vec![0x80, 0];
+    packet.extend_from_slice(&number.to_be_bytes());
+    packet.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, voice]);
+    packet.extend_from_slice(&[voice; 160]);
+    packet
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_stranger_keeps_the_sound_of_a_callee_behind_nat() {
+    let calling = Calling::start().await;
+    let Calling { caller, callee, .. } = &calling;
+    let ear = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (voice, stranger) =
+        tokio::join!(UdpSocket::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.2:0"));
+    let (voice, stranger) = (voice.unwrap(), stranger.unwrap());
+    let port = ear.local_addr().unwrap().port();
+    let sdp = caller.sdp().replace("m=audio 4000", &format!("m=audio {port}"));
+    caller.send(calling.at, &calling.request("INVITE", "", &sdp)).await;
+    let invite = callee.next("INVITE ").await;
+    let line = invite.0.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+    let to: u16 = line.split(' ').next().unwrap().parse().unwrap();
+    let private = callee.sdp().replace("127.0.0.1", "10.0.0.7");
+    callee.answer(&invite, 200, &private).await;
+    caller.next("SIP/2.0 200").await;
+    let mut number = 0;
+    let mut heard = [0; 200];
+    for (who, tone) in [(&stranger, 0x11), (&voice, 0x22)] {
+        let speaks = async {
+            loop {
+                number += 1;
+                who.send_to(&packet(tone, number), ("127.0.0.1", to)).await.unwrap();
+                let next = timeout(Duration::from_millis(20), ear.recv(&mut heard)).await;
+                if matches!(next, Ok(Ok(172))) && heard[100] == tone {
+                    break;
+                }
+            }
+        };
+        timeout(PATIENCE, speaks).await.unwrap();
+    }
     calling.end().await;
 }

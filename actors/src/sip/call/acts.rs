@@ -1,6 +1,7 @@
 //! What the bridge wants, the answer, and what time brings to a call.
 
 use model::voice::{EndReason, HangupBy};
+use proto_sip::StatusCode;
 use proto_sip::leg::{By, Cause, Command, Told};
 use proto_sip::sdp::Body;
 use store::lane::{CallChange, CallDone, Renewal};
@@ -8,6 +9,7 @@ use store::lane::{CallChange, CallDone, Renewal};
 use super::Stored;
 use super::bridge::{Act, Branch};
 use super::money::{Due, Money};
+use super::ring::Outcome;
 use super::state::{CallState, End, Phase, now};
 use crate::media::Side;
 
@@ -45,7 +47,9 @@ impl CallState {
     /// The relay hears what was agreed with a side.
     async fn agree(&mut self, side: Side, is_other_peer: bool) {
         let (Some(bridge), Some(session)) = (&self.bridge, &self.session) else { return };
-        let Some(remote) = bridge.relay().remote(side, is_other_peer) else { return };
+        let Some(mut remote) = bridge.relay().remote(side, is_other_peer) else { return };
+        let leg = self.number_of(side).and_then(|of| self.legs.iter().find(|(at, _)| *at == of));
+        remote.signalling = leg.map(|(_, leg)| leg.line.flow().peer().ip());
         let codec = bridge.relay().codec(side);
         if let Err(refused) = session.set_remote(side, remote).await {
             tracing::warn!(%refused, "a call's sound goes nowhere");
@@ -138,6 +142,24 @@ impl CallState {
         let mut wishes = Vec::new();
         self.ring.tick(moment, &mut wishes);
         self.wish(wishes).await;
+        if self.phase != Phase::Ringing {
+            return;
+        }
+        if self.ring_until.is_some_and(|at| at <= moment) {
+            let mut wishes = Vec::new();
+            self.ring.stop(&Cause::q850(19), &mut wishes);
+            self.wish(wishes).await;
+            let gone = Outcome::of(StatusCode::TEMPORARILY_UNAVAILABLE);
+            return self.fail(Outcome { cause: Cause::q850(19), ..gone }, HangupBy::System);
+        }
+        if self.remind_at.is_some_and(|at| at <= moment) {
+            self.remind_at = Some(moment + self.context.limits.remind);
+            let mut acts = Vec::new();
+            if let Some(bridge) = &self.bridge {
+                bridge.remind(&mut acts);
+            }
+            self.act(acts).await;
+        }
     }
 
     pub(super) fn money_due(&mut self, moment: std::time::Instant) {

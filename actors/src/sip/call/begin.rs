@@ -340,6 +340,7 @@ impl CallState {
     async fn ring_plan(&mut self) {
         let Some(plan) = self.plan.clone() else { return };
         self.phase = Phase::Ringing;
+        self.ring_until = Some(now() + self.context.limits.ring_all);
         let rounds = self.rounds(&plan).await;
         self.ring = Ring::new(rounds, 1);
         let mut wishes = Vec::new();

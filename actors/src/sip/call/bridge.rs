@@ -84,6 +84,15 @@ impl Bridge {
         &self.relay
     }
 
+    /// The caller hears once more that it rings, or proxies on the way would give it up (RFC 3261
+    /// §13.3.1.1).
+    pub(super) fn remind(&self, out: &mut Vec<Act>) {
+        if let Some(status) = self.rang {
+            let extra = Extra::default();
+            out.push(tell(Side::A, Command::Ring { status, sdp: None, reliable: false, extra }));
+        }
+    }
+
     /// Whether a side does not want to hear, or to be heard.
     #[must_use]
     pub(super) fn is_held(&self) -> bool {

@@ -165,7 +165,7 @@ impl CallState {
             }
             Told::Ended { by: _, cause } => {
                 self.leg_ended(number, EndReason::Canceled, None, &cause);
-                self.failed(number, Outcome::of(StatusCode::REQUEST_TERMINATED)).await;
+                self.failed(number, Outcome::of(StatusCode::TEMPORARILY_UNAVAILABLE)).await;
             }
             Told::Offered { .. } => {
                 let status = StatusCode::REQUEST_PENDING;
@@ -184,6 +184,8 @@ impl CallState {
             record::rang(&mut caller.record, at);
         }
         self.rang_at.get_or_insert(at);
+        let remind_at = now() + self.context.limits.remind;
+        self.remind_at.get_or_insert(remind_at);
         self.tell_row();
     }
 

@@ -208,6 +208,7 @@ impl Relay {
                     theirs: theirs.key.clone(),
                 }
             }),
+            signalling: None,
             is_other_peer,
         })
     }

@@ -120,7 +120,11 @@ pub struct Context {
 /// How long calls may take, and what they may speak.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// How long one of those who are called may ring, how long all of them may, and how often the caller
+    /// hears of it.
     pub ring: Duration,
+    pub ring_all: Duration,
+    pub remind: Duration,
     pub duration: Duration,
     /// Empty for any.
     pub codecs: Vec<Codec>,

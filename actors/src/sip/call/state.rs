@@ -159,6 +159,9 @@ pub struct CallState {
     pub(super) money: Money,
     pub(super) clock: Clock,
     pub(super) rang_at: Option<At>,
+    /// When the caller hears again that it rings, and when it has rung long enough.
+    pub(super) remind_at: Option<Instant>,
+    pub(super) ring_until: Option<Instant>,
     pub(super) answered_at: Option<(Instant, At)>,
     pub(super) transfer: Option<Transfer>,
     /// A leg that is not of the call any more, and when it is hung up.
@@ -226,6 +229,8 @@ impl CallState {
             money: Money::default(),
             clock: Clock::new(now()),
             rang_at: None,
+            remind_at: None,
+            ring_until: None,
             answered_at: None,
             transfer: None,
             leaving: None,
@@ -397,7 +402,9 @@ impl CallState {
         let longest = longest.filter(|_| self.phase == Phase::Up);
         let money = self.money.deadline().filter(|_| self.phase == Phase::Up);
         let leaving = self.leaving.map(|(_, at)| at);
-        let others = [self.ring.deadline(), money, longest, leaving];
+        let rings = self.phase == Phase::Ringing;
+        let [remind, until] = [self.remind_at, self.ring_until].map(|at| at.filter(|_| rings));
+        let others = [self.ring.deadline(), money, longest, leaving, remind, until];
         let Some(due) = legs.chain(others.into_iter().flatten()).min() else { return };
         if let Some((armed, timer)) = &self.timer {
             if *armed <= due && !timer.is_finished() {

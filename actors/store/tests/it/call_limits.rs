@@ -8,6 +8,7 @@ use model::protection::{Overrides, Protection};
 use model::refusal::Code;
 use model::submission::{Credential, Idempotency};
 use model::voice::{Bounds, Pace};
+use sqlx::{Connection as _, Executor as _};
 use store::lane::{Admin, CallDone, NewCall, Opened};
 use store::{Lane, Options, Store};
 
@@ -27,7 +28,22 @@ async fn the_days_limit_holds_calls_and_what_they_do_not_use_is_free_again() {
         let done = world
             .calls(vec![close(key, At::now(), Vec::new()), open(new_call(organization))])
             .await;
-        key_of(&done[1]);
+        let key = key_of(&done[1]);
+        // What was put aside yesterday raises nothing today.
+        let sql =
+            format!("update calls set created_at = created_at - 86400000000 where key = {}", key.0);
+        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        if world.store.is_postgres() {
+            let mut conn = sqlx::PgConnection::connect(&world.url).await.unwrap();
+            conn.execute(sql).await.unwrap();
+        } else {
+            let mut conn = sqlx::SqliteConnection::connect(&world.url).await.unwrap();
+            conn.execute(sql).await.unwrap();
+        }
+        let done = world
+            .calls(vec![close(key, At::now(), Vec::new()), open(new_call(organization))])
+            .await;
+        assert_eq!(refused(&done[1]), Code::SpendLimitReached);
         world.assert_books().await;
     })
     .await;

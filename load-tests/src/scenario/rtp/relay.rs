@@ -83,6 +83,7 @@ fn remote(phone: SocketAddr) -> RemoteMedia {
         sends: true,
         receives: true,
         srtp: None,
+        signalling: None,
         is_other_peer: false,
     }
 }

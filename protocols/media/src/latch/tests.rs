@@ -265,3 +265,35 @@ proptest! {
         prop_assert!(latched <= 2);
     }
 }
+
+#[test]
+fn who_was_there_before_is_not_taken_for_who_comes_after() {
+    let (old, nat) = ("192.0.2.9:4000", "203.0.113.5:1024");
+    let fresh = |named: &str| {
+        let signalling = Some(address(nat).ip());
+        let mut latch = Latch::new(Policy::AnyProven, signalling).after(Some(address(old)));
+        let now = Instant::now();
+        latch.describe(Some(address(named)), now);
+        (latch, now)
+    };
+    let (mut latch, now) = fresh("10.0.0.7:4000");
+    for sequence in 1..9 {
+        let heard = latch.packet(&rtp(old, sequence), now);
+        assert_eq!(heard, Verdict::Refuse(Refusal::Locked));
+    }
+    assert_eq!(latch.packet(&rtp(nat, 1), now), Verdict::Latched(address(nat)));
+    let (mut same, now) = fresh(old);
+    assert_eq!(same.packet(&rtp(old, 1), now), Verdict::Latched(address(old)));
+}
+
+#[test]
+fn a_host_that_signals_later_has_the_latch_of_one_who_guessed() {
+    let (stranger, nat) = ("198.51.100.7:9", "203.0.113.5:1024");
+    let (mut latch, now) = latch(Policy::AnyProven);
+    for sequence in 1..=3 {
+        latch.packet(&rtp(stranger, sequence), now);
+    }
+    assert_eq!(latch.locked(), Some(address(stranger)));
+    latch.signalled(address(nat).ip());
+    assert_eq!(latch.packet(&rtp(nat, 1), now), Verdict::Latched(address(nat)));
+}

@@ -12,6 +12,9 @@ pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY";
 /// Options that a leg knows.
 pub(super) const SUPPORTED: &str = "100rel, timer, replaces, norefersub";
+/// The same of an INVITE that leaves the offer to the callee: in a reliable ringing it would come before
+/// whoever has to answer it has answered anything (RFC 3262 §5).
+pub(super) const SUPPORTED_UNOFFERED: &str = "timer, replaces, norefersub";
 
 /// Settings of legs: of a trunk, of an endpoint.
 #[derive(Clone, Debug)]

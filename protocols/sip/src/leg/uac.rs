@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::offer::Owed;
 use super::sent::{Credentials, Final, Sent, What};
+use super::settings::{ALLOW, SUPPORTED_UNOFFERED};
 use super::{
     By, Cause, Extra, Failure, Io, Leg, Mark, Names, Output, Session, Settings, State, Told, Usage,
     allows_update, body, timer, write,
@@ -376,7 +377,12 @@ fn invite(outgoing: &Outgoing) -> Option<Bytes> {
     builder.header(Name::From, &format!("{};tag={}", outgoing.from, outgoing.tag)[..]);
     builder.header(Name::To, &outgoing.to[..]).header(Name::CallId, &outgoing.call_id[..]);
     builder.header(Name::CSeq, "1 INVITE").header(Name::Contact, &outgoing.contact[..]);
-    settings.write_abilities(&mut builder);
+    match outgoing.sdp {
+        Some(_) => settings.write_abilities(&mut builder),
+        None => {
+            builder.header(Name::Allow, ALLOW).header(Name::Supported, SUPPORTED_UNOFFERED);
+        }
+    }
     timer::write_wish(settings.session_s, settings, &mut builder);
     settings.write_agent(Name::UserAgent, &mut builder);
     outgoing.extra.write(&mut builder);

@@ -230,6 +230,14 @@ fn an_offer_in_the_200_that_is_not_taken_ends_the_call() {
 }
 
 #[test]
+fn who_is_to_make_the_offer_is_not_asked_to_ring_reliably() {
+    let mut far = Far::called_with(settings(), None);
+    let invite = far.one_request(&Method::Invite);
+    assert!(!invite.1.has_token(Name::Supported, "100rel"));
+    assert!(invite.1.has_token(Name::Supported, "timer") && invite.1.has(Name::Allow));
+}
+
+#[test]
 fn an_offer_in_a_reliable_ringing_has_its_answer_in_the_prack() {
     let mut far = Far::called(None);
     let invite = far.one_request(&Method::Invite);
