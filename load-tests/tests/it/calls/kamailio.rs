@@ -141,7 +141,8 @@ async fn a_carrier_behind_kamailio_is_called_by_way_of_it_to_the_end() {
     let [proxy, callee] = [free_port(), free_port()].map(|port| port.expect("a port"));
     let proxy = SocketAddr::from(([127, 0, 0, 1], proxy));
     let trunks = format!("[{{name=\"carrier\", host=\"127.0.0.1\", port={}}}]", proxy.port());
-    let switch = Switch::start("calls-kamailio", &[("egress.trunks", trunks.as_str())]).await;
+    let set = [("egress.trunks", trunks.as_str()), ("voice.trust_caller_ids", "true")];
+    let switch = Switch::start("calls-kamailio", &set).await;
     let rest = format!("$du = \"sip:127.0.0.1:{callee}\";");
     let kamailio = Kamailio::start_at(&kamailio, proxy, switch.sip, &rest);
     let scratch = Scratch::new("sipp-callee", false).expect("a folder");
