@@ -6,6 +6,8 @@ mod public;
 mod read;
 mod ua;
 
+use std::net::SocketAddr;
+
 use serde_json::Value;
 
 use crate::http::Http;
@@ -21,14 +23,26 @@ struct Talk {
     a: Dialog,
     b: Dialog,
     /// Where each of them is told to send sound.
-    from_a: std::net::SocketAddr,
-    from_b: std::net::SocketAddr,
+    from_a: SocketAddr,
+    from_b: SocketAddr,
 }
 
 async fn two(switch: &Switch) -> (Ua, Ua) {
     let alice = switch.credential("alice").await;
     let bob = switch.credential("desk").await;
     (Ua::registered(switch.sip, &alice).await, Ua::registered(switch.sip, &bob).await)
+}
+
+/// A call of two telephones that the second one declines.
+pub(crate) async fn declined(sip: SocketAddr, [caller, callee]: &[Credential; 2]) {
+    let mut alice = Ua::registered(sip, caller).await;
+    let mut bob = Ua::registered(sip, callee).await;
+    let dialog = alice.invite(&callee.user, &alice.sdp(1, "sendrecv")).await;
+    let invite = bob.incoming("INVITE").await;
+    bob.answer(&invite, 603, "").await;
+    bob.incoming("ACK").await;
+    let said = alice.response(603).await;
+    alice.acknowledge_refusal(&dialog, &said).await;
 }
 
 /// The INVITE as it comes to bob, while alice waits.

@@ -1,15 +1,22 @@
 //! Two organizations: every reading operation of the served document, with the other's ids.
 
+use std::net::SocketAddr;
+
 use load_tests::peer::smsc::SmscOptions;
+use load_tests::process::free_port;
 use serde_json::{Value, json};
 
+use crate::calls::declined;
 use crate::carriers::smsc;
-use crate::world::World;
+use crate::http::Http;
+use crate::phones::Credential;
+use crate::world::{World, wait_until};
 
 /// What a stranger may have heard of an organization's.
 struct Theirs {
     cursor: String,
     batch_id: String,
+    call: String,
     event: String,
 }
 
@@ -19,6 +26,7 @@ impl Theirs {
         match name {
             "cursor" => &self.cursor,
             "batch_id" => &self.batch_id,
+            "call_id" => &self.call,
             "resource_id" if message.starts_with("msg_") => message,
             "resource_id" => "msg_0190b5a2c4e37f1a8d2e5b6c7d8e9f00",
             "to" | "address" | "identifier" | "phone" => "%2B14155550123",
@@ -32,10 +40,21 @@ impl Theirs {
             "consent_date" => "2026-01-31",
             "limit" => "200",
             "name" => "theirs",
-            "created_after" | "after" => "2020-01-01T00:00:00Z",
-            "created_before" | "before" => "2100-01-01T00:00:00Z",
+            "created_after" | "ended_after" | "after" => "2020-01-01T00:00:00Z",
+            "created_before" | "ended_before" | "before" => "2100-01-01T00:00:00Z",
             other => panic!("{path}: say what {other} should be"),
         }
+    }
+}
+
+async fn telephone(http: &mut Http) -> Credential {
+    let made = http.post("/api/v1/sip-credentials", &json!({"label": "theirs"})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let text = |name: &str| made.data()[name].as_str().expect("a text").to_owned();
+    Credential {
+        user: text("sip_username"),
+        password: text("sip_password"),
+        realm: text("sip_server"),
     }
 }
 
@@ -46,6 +65,10 @@ async fn no_reading_operation_shows_what_is_anothers() {
     world.carrier("main", carrier.address, "");
     let owner = world.org("Owner", "7").await;
     let other = world.org("Other", "3").await;
+    let sip = SocketAddr::from(([127, 0, 0, 1], free_port().expect("a port")));
+    world.set("sip.bind", &format!("\"{sip}\""));
+    world.set("media.bind", "\"127.0.0.1\"");
+    world.set("media.networks", "[\"127.0.0.0/8\"]");
     world.serve().await;
     let mut owners = world.http(&owner.key);
     let batch = json!({
@@ -67,6 +90,16 @@ async fn no_reading_operation_shows_what_is_anothers() {
     let reply = owners.post("/api/v1/messaging/sender-pools", &pool).await;
     assert_eq!(reply.status, 201, "{}", reply.text);
     ids.push(reply.id());
+    let telephones = [telephone(&mut owners).await, telephone(&mut owners).await];
+    declined(sip, &telephones).await;
+    let mut calls = Vec::new();
+    let is_there = wait_until(async || {
+        calls = owners.all("/api/v1/voice/calls").await;
+        calls.len() == 1
+    });
+    assert!(is_there.await, "{calls:?}");
+    let call = calls[0]["id"].as_str().expect("a call").to_owned();
+    ids.push(call.clone());
     let page = owners.get("/api/v1/messages?limit=1").await;
     let cursor = page.json["meta"]["pagination"]["cursor"].as_str().expect("more").to_owned();
     let transactions = owners.all("/api/v1/billing/transactions").await;
@@ -80,7 +113,7 @@ async fn no_reading_operation_shows_what_is_anothers() {
     secrets.extend(transactions.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)));
 
     let event = owners.all("/api/v1/events").await[0]["id"].as_str().expect("an id").to_owned();
-    let theirs = Theirs { cursor, batch_id, event };
+    let theirs = Theirs { cursor, batch_id, call, event };
 
     let mut others = world.http(&other.key);
     // A gate that is off answers nobody.
