@@ -306,7 +306,11 @@ impl CallState {
                 self.row.done = true;
                 self.not_paid(&refusal);
             }
-            None if self.end.is_some() => self.close_row(),
+            // The store was slower than the whole call.
+            None if self.end.is_some() => {
+                self.tell_steps();
+                self.close_row();
+            }
             None => {
                 self.write_will();
                 self.tell_row();

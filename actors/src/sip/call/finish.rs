@@ -141,10 +141,14 @@ impl CallState {
 
     /// The store is told how far the call has come.
     pub(super) fn tell_row(&mut self) {
-        let Some(key) = self.row.key else { return };
-        if self.end.is_some() {
-            return;
+        if self.end.is_none() {
+            self.tell_steps();
         }
+    }
+
+    /// What the row has not been told of yet.
+    pub(super) fn tell_steps(&mut self) {
+        let Some(key) = self.row.key else { return };
         if let Some(at) = self.rang_at
             && !self.row.told_ringing
             && !self.row.told_answered
