@@ -124,6 +124,13 @@ impl Api {
         all.into_iter().collect()
     }
 
+    /// All items of a list.
+    pub(crate) async fn list(&mut self, path: &str) -> Result<Vec<Value>> {
+        let mut all = Vec::new();
+        self.pages(path, |item| all.push(item.clone())).await?;
+        Ok(all)
+    }
+
     /// When a message was queued, in microseconds, as its history says.
     pub(crate) async fn queued_at(&mut self, id: &str) -> Result<Vec<i64>> {
         let history = self.get(&format!("/api/v1/messages/{id}/events")).await?;

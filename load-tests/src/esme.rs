@@ -263,8 +263,8 @@ impl Notes {
 
     /// The latencies since this was last asked: to the answer, and to the receipt.
     pub(crate) fn take_latencies(&mut self) -> (Histogram, Histogram) {
-        let answer = std::mem::replace(&mut self.answer_latency, Histogram::new());
-        (answer, std::mem::replace(&mut self.receipt_latency, Histogram::new()))
+        let answer = std::mem::take(&mut self.answer_latency);
+        (answer, std::mem::take(&mut self.receipt_latency))
     }
 
     /// Accepted messages whose receipt has not come.

@@ -29,6 +29,12 @@ pub(crate) struct Summary {
     pub(crate) max_ms: f64,
 }
 
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Histogram {
     pub(crate) fn new() -> Self {
         Self { counts: vec![0; BUCKETS], total: 0, sum: 0, max: 0 }

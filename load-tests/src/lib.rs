@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::task::LocalSet;
 
 use scenario::{
-    bare, caps, carrier, crash, fair, http, idle, kannel, neighbours, pace, register, rtp,
+    bare, calls, caps, carrier, crash, fair, http, idle, kannel, neighbours, pace, register, rtp,
     schedules, sms, soak, store as store_lane, storm, stream, transit, webhooks,
 };
 
@@ -76,6 +76,12 @@ enum Scenario {
     Webhooks(webhooks::WebhooksArgs),
     /// Two-way calls through our relay and, where it is installed, through rtpengine.
     Rtp(rtp::RtpArgs),
+    /// Calls to the public network through us and, where it is installed, through Kamailio.
+    Calls(calls::CallsArgs),
+    /// Kills the switch while calls are up, and counts what that cost.
+    CallsKilled(calls::killed::CallsKilledArgs),
+    /// Attacks of many kinds while calls go on.
+    Siege(calls::siege::SiegeArgs),
     /// The relay that `rtp` starts.
     #[command(hide = true)]
     RtpRelay(rtp::relay::RtpRelayArgs),
@@ -132,6 +138,9 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Store(args) => store_lane::run(args).await,
             Scenario::Webhooks(args) => webhooks::run(args).await,
             Scenario::Rtp(args) => rtp::run(args).await,
+            Scenario::Calls(args) => calls::run(args).await,
+            Scenario::CallsKilled(args) => calls::killed::run(args).await,
+            Scenario::Siege(args) => calls::siege::run(args).await,
             Scenario::RtpRelay(args) => rtp::relay::run(args).await,
             Scenario::Stream(args) => stream::run(args).await,
         }

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// `USER_HZ` is 100 on every Linux that Rust runs on.
 const TICK_MICROS: u64 = 10_000;
@@ -152,6 +152,15 @@ pub fn thread_cpu_micros(thread: &Path) -> u64 {
     let stat = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
     let nanos = stat.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
     nanos.unwrap_or(0) / 1000
+}
+
+/// This process on one core: all threads it has, and those it will have.
+pub(crate) fn pin(core: usize) -> Result<()> {
+    let (core, own) = (core.to_string(), std::process::id().to_string());
+    let output = Command::new("taskset").args(["-a", "-c", "-p", &core, &own]).output();
+    let output = output.context("taskset is not there")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// CPU time of a process by the names of its threads, a number at a name's end left out.

@@ -50,6 +50,8 @@ pub(crate) struct Switch {
     settings: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    /// The one it runs on, where it is bound to one.
+    pub(crate) core: Option<usize>,
     pub(crate) address: SocketAddr,
     pub(crate) key: String,
 }
@@ -129,6 +131,7 @@ impl Switch {
             settings,
             log: folder.join("orbit.log"),
             child: None,
+            core: None,
             address,
             key: String::new(),
         };
@@ -163,7 +166,15 @@ impl Switch {
     pub(crate) async fn serve(&mut self) -> Result<Duration> {
         let started = Instant::now();
         let settings = self.settings.to_string_lossy();
-        let child = Child::start(&self.program, &["serve", "--config", &settings], &self.log)?;
+        let serve = ["serve", "--config", &settings];
+        let child = match self.core {
+            Some(core) => {
+                let (core, program) = (core.to_string(), self.program.to_string_lossy());
+                let pinned = [&["-c", &core, &program][..], &serve].concat();
+                Child::start(Path::new("taskset"), &pinned, &self.log)?
+            }
+            None => Child::start(&self.program, &serve, &self.log)?,
+        };
         let child = self.child.insert(child);
         let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
         let mut client = Client::new(self.address);

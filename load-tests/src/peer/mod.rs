@@ -1,5 +1,6 @@
 //! Stand-ins for the other side: what a carrier would be in production.
 
+pub(crate) mod kamailio;
 pub(crate) mod rtpengine;
 pub(crate) mod sink;
 /// The carrier simulator that ships in the program.

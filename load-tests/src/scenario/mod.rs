@@ -2,6 +2,7 @@
 
 pub(crate) mod bare;
 mod bench;
+pub(crate) mod calls;
 pub(crate) mod caps;
 pub(crate) mod carrier;
 pub(crate) mod crash;

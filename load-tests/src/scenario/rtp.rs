@@ -9,10 +9,9 @@ pub(crate) mod relay;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -61,7 +60,7 @@ struct Round {
 }
 
 pub(crate) async fn run(args: RtpArgs) -> Result<Option<Value>> {
-    pin(args.phones_core)?;
+    process::pin(args.phones_core)?;
     let scratch = Scratch::new("rtp", args.keep_files)?;
     let version = rtpengine::version().filter(|_| !args.without_rtpengine);
     let mut rounds: BTreeMap<&str, Vec<Round>> = BTreeMap::new();
@@ -129,15 +128,6 @@ impl Round {
             "memory_mb": tenths(self.memory_kb as f64 / 1024.0),
         })
     }
-}
-
-/// This process on one core: all threads it has, and those it will have.
-fn pin(core: usize) -> Result<()> {
-    let (core, own) = (core.to_string(), std::process::id().to_string());
-    let output = Command::new("taskset").args(["-a", "-c", "-p", &core, &own]).output();
-    let output = output.context("taskset is not there")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }
 
 fn orbit(args: &RtpArgs, scratch: &Scratch) -> Result<Round> {

@@ -1,5 +1,6 @@
 //! Calls through the switch: telephones that call each other, by hand, by SIPp and by baresip.
 
+pub(crate) mod besieged;
 mod kamailio;
 mod others;
 mod public;

@@ -1,4 +1,4 @@
-//! The two most important promises on PostgreSQL, when `TEST_POSTGRES_URL` names one.
+//! The most important promises on PostgreSQL, when `TEST_POSTGRES_URL` names one.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,7 +7,7 @@ use load_tests::peer::smsc::SmscOptions;
 
 use crate::carriers::smsc;
 use crate::world::World;
-use crate::{books, crash};
+use crate::{books, calls, crash};
 
 /// A database of its own, dropped with this.
 struct Database {
@@ -61,4 +61,10 @@ async fn five_hundred_messages_are_delivered_paid_and_seen_once_on_postgresql() 
 fn kills_under_load_lose_nothing_on_postgresql() {
     let Some(database) = Database::create() else { return };
     crash::survives(&database.url());
+}
+
+#[test]
+fn calls_that_are_up_at_a_kill_are_billed_on_postgresql() {
+    let Some(database) = Database::create() else { return };
+    calls::besieged::survive(&database.url());
 }
