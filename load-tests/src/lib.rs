@@ -26,7 +26,7 @@ use tokio::task::LocalSet;
 
 use scenario::{
     bare, calls, caps, carrier, crash, fair, http, idle, kannel, neighbours, pace, register, rtp,
-    schedules, sms, soak, store as store_lane, storm, stream, transit, webhooks,
+    schedules, sms, soak, store as store_lane, storm, stream, transit, voice, webhooks,
 };
 
 #[derive(Parser)]
@@ -80,6 +80,8 @@ enum Scenario {
     Calls(calls::CallsArgs),
     /// Kills the switch while calls are up, and counts what that cost.
     CallsKilled(calls::killed::CallsKilledArgs),
+    /// The figures of telephony in one run: sound, calls, memory, registrations.
+    Voice(voice::VoiceArgs),
     /// Attacks of many kinds while calls go on.
     Siege(calls::siege::SiegeArgs),
     /// The relay that `rtp` starts.
@@ -140,6 +142,7 @@ fn run(scenario: Scenario) -> Result<Option<Value>> {
             Scenario::Rtp(args) => rtp::run(args).await,
             Scenario::Calls(args) => calls::run(args).await,
             Scenario::CallsKilled(args) => calls::killed::run(args).await,
+            Scenario::Voice(args) => voice::run(args).await,
             Scenario::Siege(args) => calls::siege::run(args).await,
             Scenario::RtpRelay(args) => rtp::relay::run(args).await,
             Scenario::Stream(args) => stream::run(args).await,

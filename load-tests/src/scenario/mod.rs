@@ -22,4 +22,5 @@ pub(crate) mod store;
 pub(crate) mod storm;
 pub(crate) mod stream;
 pub(crate) mod transit;
+pub(crate) mod voice;
 pub(crate) mod webhooks;
