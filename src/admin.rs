@@ -7,6 +7,7 @@
 mod carriers;
 mod desk;
 mod interceptors;
+mod numbers;
 mod pools;
 mod route;
 mod senders;
@@ -22,6 +23,7 @@ use serde_json::{Map, Value};
 pub use carriers::CarrierRequest;
 pub use desk::Desk;
 pub use interceptors::Trial;
+pub use numbers::{NumberRequest, NumbersToAdd};
 pub use pools::PoolRequest;
 pub use sip::{SipDesk, SipRequest};
 pub(crate) use socket::{ask, listen};
@@ -90,6 +92,10 @@ pub enum Request {
     Trunk {
         organization_id: Option<String>,
         request: TrunkRequest,
+    },
+    /// Of the operator's stock of phone numbers.
+    Number {
+        request: NumberRequest,
     },
     ShowSmppAccount {
         system_id: String,

@@ -26,6 +26,7 @@ mod keywords;
 mod limits;
 mod messages;
 mod meters;
+mod numbers;
 mod openapi;
 mod page;
 mod pools;
@@ -64,6 +65,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use doors::{jasmin_router, kannel_router};
 pub(crate) use error::ApiError;
 pub(crate) use interceptors::load as load_interceptors;
+pub(crate) use numbers::StockOut as NumberStockOut;
 pub use openapi::document;
 pub(crate) use pools::{FIELDS as POOL_FIELDS, PoolOut, read as read_pool, stored as stored_pool};
 pub use serve::{Handle, TlsFiles, serve};
@@ -80,6 +82,7 @@ pub(crate) use trunks::{
 };
 
 use crate::carriers::Book;
+use crate::numbers::NumberBook;
 use crate::pools::PoolBook;
 use crate::settings::{Compatibility, Events, Http, Profile, Retention, Schedules, Webhooks};
 use crate::sip::SipBook;
@@ -120,6 +123,7 @@ pub struct AppParts {
     pub(crate) trunks: TrunkBook,
     /// Who holds which call.
     pub calls: Keeper,
+    pub(crate) numbers: NumberBook,
     /// Told of an SMPP account that was changed.
     pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     /// Where telephones in browsers are let in.
@@ -163,6 +167,7 @@ pub struct Inner {
     phones: SipBook,
     trunks: TrunkBook,
     calls: Keeper,
+    numbers: NumberBook,
     /// Held while rules change in the store and then in memory, so that both see one order.
     rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
@@ -202,6 +207,7 @@ impl App {
             phones: parts.phones,
             trunks: parts.trunks,
             calls: parts.calls,
+            numbers: parts.numbers,
             rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
             sip: parts.sip,
@@ -255,6 +261,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(voice::routes())
         .merge(sip::routes())
         .merge(trunks::routes())
+        .merge(numbers::routes())
 }
 
 /// The documented routes, under their prefix.

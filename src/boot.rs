@@ -55,6 +55,7 @@ use crate::api::{self, App, AppParts};
 use crate::carriers::{Book, RunningParts};
 use crate::health::Health;
 use crate::home::{Home, Lock};
+use crate::numbers::NumberBook;
 use crate::settings::Settings;
 use crate::sip::SipBook;
 use crate::trunks::TrunkBook;
@@ -246,6 +247,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
     let trunks = TrunkBook::new(&settings, store.clone(), writer.clone(), vault.clone());
     trunks.load().await?;
+    let numbers = NumberBook::new(&settings, store.clone(), writer.clone(), vault.clone());
+    numbers.load().await?;
     let esme_accounts = esmes::accounts(&settings, home.secret(SMPP_KEY)?, vault, &store).await?;
     let esmes = esmes::server(
         &settings,
@@ -331,6 +334,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         phones: phones.clone(),
         trunks: trunks.clone(),
         calls: keeper,
+        numbers: numbers.clone(),
         smpp_changed: Arc::new(move |system_id| {
             let system_id = system_id.to_owned();
             let _ = tree.send_message(RootMsg::AccountChanged { system_id });
@@ -348,7 +352,11 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     });
     let desk =
         Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
-    let desk = desk.registering(phones).trunking(trunks).hearing(SipDesk { handle: sip_handle });
+    let desk = desk
+        .registering(phones)
+        .trunking(trunks)
+        .numbering(numbers)
+        .hearing(SipDesk { handle: sip_handle });
     let desk = desk.intercepted(rules).routed_by(router).keeping(book).pooling(app.pools());
     let admin_task = admin::listen(&home, desk)?;
     let server = api::Handle::new();

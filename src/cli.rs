@@ -6,6 +6,7 @@ mod desk;
 mod fields;
 mod interceptor;
 mod listen;
+mod number;
 mod pool;
 mod route;
 mod send;
@@ -58,6 +59,9 @@ enum Command {
     /// What phones register and call as.
     #[command(subcommand)]
     Sip(sip::SipCommand),
+    /// The stock of phone numbers, and who has which.
+    #[command(subcommand)]
+    Number(number::NumberCommand),
     /// Telephone systems that calls go to and come from.
     #[command(subcommand)]
     Trunk(trunk::TrunkCommand),
@@ -165,6 +169,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Topup(args) => desk::top_up(args).await,
         Command::Smpp(command) => smpp::run(command).await,
         Command::Sip(command) => sip::run(command).await,
+        Command::Number(command) => number::run(command).await,
         Command::Trunk(command) => trunk::run(command).await,
         Command::Interceptor(command) => interceptor::run(command).await,
         Command::Carrier(command) => carrier::run(command).await,

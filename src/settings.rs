@@ -44,7 +44,7 @@ pub(crate) use protection::{MICROS_MAX, VELOCITY_MAX, is_prefix};
 pub use routing::{Portability, Routing};
 pub use serving::{Data, Database, Http, Limits, Log, LogFormat, Profile, Secrets};
 pub use traffic::{Doubt, Gates, InDoubt, Inbound, RateTable, Sandbox, Schedules, Senders, Smpp};
-pub use voice::{Emergency, Sip};
+pub use voice::{Emergency, Numbers, Sip};
 pub use webhooks::Webhooks;
 
 /// Every key with its default and what it means.
@@ -88,6 +88,7 @@ pub struct Settings {
     pub sip: Sip,
     pub emergency: Emergency,
     pub egress: Egress,
+    pub numbers: Numbers,
     pub compatibility: Compatibility,
     pub media: Media,
     #[serde(default)]
@@ -192,6 +193,7 @@ impl Settings {
         self.sip.check(&mut faults);
         self.emergency.check(&mut faults);
         self.egress.check(&mut faults);
+        self.numbers.check(&mut faults);
         self.compatibility.check(&mut faults);
         self.media.check(&mut faults);
         let mut names = HashSet::new();

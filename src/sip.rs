@@ -73,6 +73,12 @@ impl SipBook {
         &self.rules.emergency
     }
 
+    /// Whether a host is of this switch: calls are not sent to itself.
+    pub(crate) fn is_own(&self, host: &str) -> bool {
+        let domain = self.rules.domain.as_str();
+        host == domain || host.strip_suffix(domain).is_some_and(|name| name.ends_with('.'))
+    }
+
     /// What phones are told to reach.
     pub(crate) fn port(&self) -> u16 {
         self.rules.port

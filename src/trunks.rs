@@ -265,6 +265,10 @@ fn told(done: &AdminDone) -> Result<(), Refusal> {
             let refusal = Refusal::new(Code::Conflict, "there are as many SIP trunks as may be");
             Err(refusal.detail("limit", Detail::Number(TRUNKS_MAX)))
         }
+        AdminDone::Trunk(TrunkDone::InUse) => {
+            let message = "numbers are routed to this trunk; route them elsewhere first";
+            Err(Refusal::new(Code::TrunkInUse, message))
+        }
         AdminDone::Trunk(TrunkDone::Changed) => {
             let message = "the trunk was changed by somebody else meanwhile; read it and try again";
             Err(Refusal::new(Code::Conflict, message))

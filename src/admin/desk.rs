@@ -24,9 +24,11 @@ use supervisors::root::RootMsg;
 
 use super::sip::SipDesk;
 use super::{
-    Minted, Request, carriers, interceptors, mint, pools, route, senders, sip, smpp, trunks,
+    Minted, Request, carriers, interceptors, mint, numbers, pools, route, senders, sip, smpp,
+    trunks,
 };
 use crate::carriers::Book;
+use crate::numbers::NumberBook;
 use crate::pools::PoolBook;
 use crate::sip::SipBook;
 use crate::trunks::TrunkBook;
@@ -54,6 +56,7 @@ pub struct Desk {
     pub(super) pools: PoolBook,
     phones: Option<SipBook>,
     trunks: Option<TrunkBook>,
+    numbers: Option<NumberBook>,
 }
 
 impl Desk {
@@ -67,7 +70,7 @@ impl Desk {
     ) -> Self {
         let interceptors = Interceptors::default();
         let pools = PoolBook::new(store.clone(), writer.clone(), Router::default());
-        let (router, book, phones, trunks) = (None, None, None, None);
+        let (router, book, phones, trunks, numbers) = (None, None, None, None, None);
         let sip = SipDesk::default();
         Self {
             store,
@@ -82,6 +85,7 @@ impl Desk {
             sip,
             phones,
             trunks,
+            numbers,
         }
     }
 
@@ -119,6 +123,17 @@ impl Desk {
     #[must_use]
     pub(crate) fn trunking(self, trunks: TrunkBook) -> Self {
         Self { trunks: Some(trunks), ..self }
+    }
+
+    /// The same desk, which changes these numbers.
+    #[must_use]
+    pub(crate) fn numbering(self, numbers: NumberBook) -> Self {
+        Self { numbers: Some(numbers), ..self }
+    }
+
+    pub(super) fn numbers(&self) -> Result<&NumberBook, Refusal> {
+        let missing = || Refusal::new(Code::InternalError, "this desk has no numbers");
+        self.numbers.as_ref().ok_or_else(missing)
     }
 
     pub(super) fn trunks(&self) -> Result<&TrunkBook, Refusal> {
@@ -180,6 +195,7 @@ impl Desk {
             Request::Trunk { organization_id, request } => {
                 trunks::answer(self, organization_id.as_deref(), request).await
             }
+            Request::Number { request } => numbers::answer(self, request).await,
             Request::ShowSmppAccount { system_id } => smpp::show(self, &system_id).await,
             Request::SetSmppAccount { system_id, fields } => {
                 smpp::set(self, &system_id, &fields).await

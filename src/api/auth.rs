@@ -47,10 +47,12 @@ pub(crate) enum Scope {
     SmppWrite = 2048,
     VoiceRead = 4096,
     VoiceWrite = 8192,
+    NumbersRead = 16384,
+    NumbersWrite = 32768,
 }
 
 impl Scope {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::MessagesRead,
         Self::MessagesWrite,
         Self::BillingRead,
@@ -65,6 +67,8 @@ impl Scope {
         Self::SmppWrite,
         Self::VoiceRead,
         Self::VoiceWrite,
+        Self::NumbersRead,
+        Self::NumbersWrite,
     ];
 
     fn as_str(self) -> &'static str {
@@ -83,6 +87,8 @@ impl Scope {
             Self::SmppWrite => "smpp:write",
             Self::VoiceRead => "voice:read",
             Self::VoiceWrite => "voice:write",
+            Self::NumbersRead => "numbers:read",
+            Self::NumbersWrite => "numbers:write",
         }
     }
 }
@@ -128,6 +134,8 @@ permits! {
     ChangeInterceptors = MessagesWrite, Change;
     ReadVoice = VoiceRead, Read;
     ChangeVoice = VoiceWrite, Change;
+    ReadNumbers = NumbersRead, Read;
+    ChangeNumbers = NumbersWrite, Change;
 }
 
 /// A caller who may do what `P` says.

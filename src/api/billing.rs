@@ -127,7 +127,7 @@ impl From<TransferRow> for TransactionOut {
         let kind = TransferKind::from_code(row.kind).unwrap_or(TransferKind::TopUp);
         let change = match kind {
             TransferKind::TopUp | TransferKind::Release => row.amount,
-            TransferKind::Hold => -row.amount,
+            TransferKind::Hold | TransferKind::NumberRental => -row.amount,
             TransferKind::Settle => 0,
         };
         Self {

@@ -29,6 +29,7 @@ use super::webhooks::catalog::{EventEnvelope, EventType};
         (name = "events", description = "What happens, as a list and as a stream"),
         (name = "sender-pools", description = "Senders that messages go from in turn"),
         (name = "sip", description = "What phones register and call as"),
+        (name = "numbers", description = "Phone numbers, and where calls to them go"),
         (name = "trunks", description = "Telephone systems that calls go to and come from"),
         (name = "routing", description = "Which carriers take which messages"),
         (name = "voice", description = "Calls, and what became of them"),

@@ -36,6 +36,7 @@ pub(crate) enum List {
     SmppCarriers = 16,
     SipCredentials = 17,
     Trunks = 18,
+    Numbers = 19,
     Caps = 40,
     Dnc = 20,
     Senders = 21,

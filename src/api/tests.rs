@@ -10,6 +10,7 @@ mod events;
 mod export;
 mod gates;
 mod interceptors;
+mod numbers;
 mod pools;
 mod protection;
 mod read;
@@ -58,6 +59,7 @@ use tower::ServiceExt as _;
 use super::{App, AppParts, PartState, router};
 use crate::boot::carriers::Parts;
 use crate::carriers::{Book, Filed, RunningParts};
+use crate::numbers::NumberBook;
 use crate::settings::{Profile, Settings, Webhooks};
 use crate::sip::SipBook;
 use crate::trunks::TrunkBook;
@@ -317,7 +319,8 @@ fn app_of(
     let credentials = Credentials::default();
     let phones = SipBook::new(&settings, store.clone(), handle.clone(), credentials);
     let vault = Vault::new(&[7; 32]).unwrap();
-    let trunks = TrunkBook::new(&settings, store.clone(), handle.clone(), vault);
+    let trunks = TrunkBook::new(&settings, store.clone(), handle.clone(), vault.clone());
+    let numbers = NumberBook::new(&settings, store.clone(), handle.clone(), vault);
     App::new(AppParts {
         store: store.clone(),
         writer: handle.clone(),
@@ -337,6 +340,7 @@ fn app_of(
         phones,
         trunks,
         calls: actors::sip::call::Keeper::default(),
+        numbers,
         smpp_changed: Arc::new(|_| {}),
         sip: super::SipDoor::default(),
         readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),

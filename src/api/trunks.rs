@@ -173,6 +173,7 @@ pub(crate) async fn replace(
     responses(
         (status = 204, description = "Gone"),
         (status = 404, description = "There is no such trunk of yours", body = ErrorOut),
+        (status = 409, description = "Numbers are routed to it", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),
 )]

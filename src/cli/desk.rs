@@ -20,6 +20,7 @@ use crate::boot::esmes::accounts;
 use crate::boot::{SMPP_KEY, carriers, interceptors, open_store};
 use crate::carriers::Book;
 use crate::home::Home;
+use crate::numbers::NumberBook;
 use crate::settings::Settings;
 use crate::sip::SipBook;
 use crate::trunks::TrunkBook;
@@ -216,11 +217,12 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     let vault = Vault::open_with(&settings.secrets, &home)?;
     let accounts = accounts(settings, key, vault.clone(), &store).await?;
     let writer_handle = WriterHandle::new(shared);
-    let trunks = TrunkBook::new(settings, store.clone(), writer_handle.clone(), vault);
+    let trunks = TrunkBook::new(settings, store.clone(), writer_handle.clone(), vault.clone());
+    let numbers = NumberBook::new(settings, store.clone(), writer_handle.clone(), vault);
     let desk = Desk::new(store.clone(), writer_handle.clone(), None, Views::default(), accounts);
     let phones =
         SipBook::new(settings, store.clone(), writer_handle.clone(), Credentials::default());
-    let desk = desk.registering(phones).trunking(trunks);
+    let desk = desk.registering(phones).trunking(trunks).numbering(numbers);
     let mut desk = desk.intercepted(interceptors::load(settings, &store).await?);
     let seals = matches!(
         request,

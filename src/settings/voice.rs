@@ -1,4 +1,4 @@
-//! Phones and calls: `[sip] [emergency]`.
+//! Phones and calls: `[sip] [emergency] [numbers]`.
 
 use std::net::SocketAddr;
 
@@ -144,5 +144,18 @@ impl Emergency {
         let (least, most) = (EXTRA_DIGITS.start(), EXTRA_DIGITS.end());
         let expected = format!("a list of codes of {least} to {most} digits");
         faults.unless(fits, "emergency", "extra_codes", &expected);
+    }
+}
+
+/// Phone numbers of organizations.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Numbers {
+    pub parked_days: u64,
+}
+
+impl Numbers {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        faults.range(self.parked_days, 0..=365, "numbers", "parked_days");
     }
 }

@@ -53,6 +53,8 @@ pub const SCOPES: &[&str] = &[
     "smpp:write",
     "voice:read",
     "voice:write",
+    "numbers:read",
+    "numbers:write",
 ];
 
 /// True when `granted` (space-separated) holds `needed`; write includes read.

@@ -36,6 +36,9 @@ pub enum Kind {
     Cdr,
     SipCredential,
     Trunk,
+    Number,
+    /// A number in stock.
+    Did,
 }
 
 impl Kind {
@@ -67,6 +70,8 @@ impl Kind {
             Self::Cdr => "cdr_",
             Self::SipCredential => "sip_",
             Self::Trunk => "trk_",
+            Self::Number => "num_",
+            Self::Did => "did_",
         }
     }
 }

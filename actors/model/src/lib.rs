@@ -21,6 +21,7 @@ pub mod lint;
 pub mod message;
 pub mod money;
 pub mod network;
+pub mod number;
 pub mod policy;
 pub mod pool;
 mod prefixes;

@@ -56,6 +56,10 @@ codes! {
     ManagedBySettings = 409 "MANAGED_BY_SETTINGS",
     /// Something else needs it.
     ResourceInUse = 409 "RESOURCE_IN_USE",
+    /// It is not in stock, or somebody else was faster.
+    NumberNotAvailable = 409 "NUMBER_NOT_AVAILABLE",
+    /// Numbers are routed to it.
+    TrunkInUse = 409 "TRUNK_IN_USE",
     /// Another phone of the organization is called by it.
     ExtensionInUse = 409 "EXTENSION_IN_USE",
     /// A password is shown once.
@@ -89,6 +93,9 @@ codes! {
     SenderPoolExhausted = 422 "SENDER_POOL_EXHAUSTED",
     /// A rule of the operator or of the organization.
     BlockedByRule = 422 "BLOCKED_BY_RULE",
+    /// Numbers cannot be routed to this yet.
+    RoutingNotAvailable = 422 "ROUTING_NOT_AVAILABLE",
+    EmergencyCallingNotSupported = 422 "EMERGENCY_CALLING_NOT_SUPPORTED",
     RateLimited = 429 "RATE_LIMITED",
     /// New calls come too fast.
     CallRateExceeded = 429 "CALL_RATE_EXCEEDED",

@@ -23,6 +23,7 @@ pub mod dialplan;
 pub mod flow;
 pub mod inbox;
 mod proof;
+pub mod numbers;
 pub mod registrar;
 pub mod shard;
 pub mod shield;

@@ -27,6 +27,7 @@ mod inbound;
 mod interceptors;
 mod joining;
 mod keywords;
+mod numbers;
 mod owed;
 mod policies;
 mod pools;
@@ -72,6 +73,7 @@ pub use consent::NewConsent;
 pub use fire::{Fire, FireFate};
 pub use inbound::{Inbound, InboundFate, InboundPart};
 pub use interceptors::InterceptorChange;
+pub use numbers::{NewNumber, NumberChange, NumberDone, NumberSettings};
 pub use owed::Owed;
 pub use policies::{DncEntry, PolicyChange, PolicyDone, RndEntry, SenderCountry};
 pub use pools::{NewPool, PoolChange, PoolDone};
@@ -198,7 +200,7 @@ pub(crate) struct Transfer {
 
 impl Gathered {
     pub(crate) fn transfer(&mut self, transfer: Transfer) {
-        use crate::ledger::TransferKind::{Hold, Release, Settle, TopUp};
+        use crate::ledger::TransferKind::{Hold, NumberRental, Release, Settle, TopUp};
         if transfer.amount == Micros::ZERO {
             return;
         }
@@ -206,6 +208,7 @@ impl Gathered {
         let (available, held) = self.wallets.entry(transfer.organization).or_default();
         match transfer.kind {
             TopUp => *available += amount,
+            NumberRental => *available -= amount,
             Hold => {
                 *available -= amount;
                 *held += amount;

@@ -36,10 +36,13 @@ pub enum TransferKind {
     Hold,
     Settle,
     Release,
+    /// A month of a phone number.
+    NumberRental,
 }
 
 impl TransferKind {
-    pub const ALL: [Self; 4] = [Self::TopUp, Self::Hold, Self::Settle, Self::Release];
+    pub const ALL: [Self; 5] =
+        [Self::TopUp, Self::Hold, Self::Settle, Self::Release, Self::NumberRental];
 
     #[must_use]
     pub fn code(self) -> i64 {
@@ -48,6 +51,7 @@ impl TransferKind {
             Self::Hold => 2,
             Self::Settle => 3,
             Self::Release => 4,
+            Self::NumberRental => 5,
         }
     }
 
@@ -63,6 +67,7 @@ impl TransferKind {
             Self::Hold => "hold",
             Self::Settle => "settle",
             Self::Release => "release",
+            Self::NumberRental => "number_rental",
         }
     }
 
@@ -74,6 +79,7 @@ impl TransferKind {
             Self::Hold => (Account::Available, Account::Held),
             Self::Settle => (Account::Held, Account::Revenue),
             Self::Release => (Account::Held, Account::Available),
+            Self::NumberRental => (Account::Available, Account::Revenue),
         }
     }
 }

@@ -51,6 +51,7 @@ const STEPS: &[Step] = steps![
     24 "0024" "calls",
     25 "0025" "runs",
     26 "0026" "call_legs",
+    27 "0027" "numbers",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -195,6 +195,20 @@ impl Store {
         self.one_of(organization, query).await
     }
 
+    /// A phone of the organization, by its extension or its username.
+    pub async fn own_sip_user(
+        &self,
+        organization: OrgId,
+        name: &str,
+    ) -> Result<Option<SipListedRow>, StoreError> {
+        let sql = select_listed!(
+            "where organization_id = $1 and (extension = $2 or username = $3) and status < 3
+            order by id desc limit 1"
+        );
+        let query = sqlx::query_as(sql).bind(organization.0).bind(name.to_owned());
+        self.one_of(organization, query.bind(name.to_owned())).await
+    }
+
     /// Every binding, in pages by credential and key: for a registrar that starts.
     pub async fn sip_bindings(
         &self,

@@ -14,9 +14,9 @@ use model::sip;
 use super::compliance::{Compliance, Complied};
 use super::{
     CancelFate, CapChange, CapDone, CarrierChange, CarrierDone, Edit, EventRow, Gathered,
-    InterceptorChange, Lane, PolicyChange, PolicyDone, PoolChange, PoolDone, SipChange, SipDone,
-    SmppChange, TemplateChange, TemplateDone, Transfer, TrunkChange, TrunkDone, WebhookChange,
-    WebhookDone,
+    InterceptorChange, Lane, NumberChange, NumberDone, PolicyChange, PolicyDone, PoolChange,
+    PoolDone, SipChange, SipDone, SmppChange, TemplateChange, TemplateDone, Transfer, TrunkChange,
+    TrunkDone, WebhookChange, WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -59,6 +59,7 @@ pub enum Admin {
     Smpp(Box<SmppChange>),
     Sip(Box<SipChange>),
     Trunk(Box<TrunkChange>),
+    Number(Box<NumberChange>),
     Interceptor(Box<InterceptorChange>),
     Carrier(Box<CarrierChange>),
     Cap(CapChange),
@@ -130,6 +131,7 @@ pub enum AdminDone {
     Smpp(bool),
     Sip(SipDone),
     Trunk(TrunkDone),
+    Number(NumberDone),
     /// False: there are too many, or there is no such rule.
     Interceptor(bool),
     Cap(CapDone),
@@ -201,6 +203,9 @@ impl Lane {
                 }
                 Admin::Sip(change) => AdminDone::Sip(self.change_sip(change, now, gathered).await?),
                 Admin::Trunk(change) => AdminDone::Trunk(self.change_trunk(change, now).await?),
+                Admin::Number(change) => {
+                    AdminDone::Number(self.change_number(change, now, gathered).await?)
+                }
                 Admin::Carrier(change) => self.change_carrier(change, now, gathered).await?,
                 Admin::Pool(change) => AdminDone::Pool(self.pool(change, now, gathered).await?),
                 Admin::Protect { organization, own } => {

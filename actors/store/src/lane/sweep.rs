@@ -81,6 +81,7 @@ impl Lane {
             self.sweep_hits(now).await?;
             self.settle_idle(now, gathered).await?;
             self.sweep_pools(now).await?;
+            self.sweep_numbers(now).await?;
             self.conn.run(&FORGET_REPLIES, &column()).await?;
             if self.conn.run(&FORGET_PARKED, &column()).await? > 0 {
                 tracing::info!(before = %before.iso(), now = %now.iso(), "old orphans dropped");

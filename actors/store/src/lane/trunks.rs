@@ -59,6 +59,8 @@ pub enum TrunkDone {
     TooMany,
     /// Somebody changed it meanwhile.
     Changed,
+    /// Numbers are routed to it.
+    InUse,
 }
 
 impl Lane {
@@ -118,6 +120,9 @@ impl Lane {
                 let Some((number, _)) = self.find_trunk(organization, id).await? else {
                     return Ok(TrunkDone::Unknown);
                 };
+                if self.trunk_routed(number).await? {
+                    return Ok(TrunkDone::InUse);
+                }
                 self.conn.run(&DELETE, &[Column::Int(vec![number])]).await?;
                 Ok(TrunkDone::Stored)
             }
@@ -125,7 +130,7 @@ impl Lane {
     }
 
     /// Its number, and when it was changed last.
-    async fn find_trunk(
+    pub(super) async fn find_trunk(
         &mut self,
         organization: OrgId,
         id: PublicId,

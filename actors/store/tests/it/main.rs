@@ -17,6 +17,7 @@ mod interceptors;
 mod joining;
 mod keywords;
 mod matching;
+mod numbers;
 mod opt_out;
 mod owed;
 mod parked;

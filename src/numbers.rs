@@ -1,0 +1,254 @@
+//! Phone numbers as they change: in the store first, then in memory, where the switch looks them up.
+//!
+//! Shared by the API and the operator's desk; no actor. The rows are the truth: the operator's stock,
+//! and what organizations have bought of it. A purchase and its first month are one transaction.
+
+use std::time::Duration;
+
+use actors::sip::numbers::Numbers;
+use actors::writer::WriterHandle;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+use model::carrier::OrgId;
+use model::clock::At;
+use model::id::{Kind, PublicId};
+use model::number::Routing;
+use model::refusal::{Code, Detail, Refusal};
+use store::lane::{Admin, AdminDone, NewNumber, NumberChange, NumberDone, NumberSettings};
+use store::{NumberRow, Store, StoreError};
+
+use crate::settings::Settings;
+use crate::vault::Vault;
+
+/// Rows read at once, at the start.
+const PAGE: i64 = 1_000;
+
+/// The numbers; a clone is the same ones.
+#[derive(Clone)]
+pub(crate) struct NumberBook {
+    store: Store,
+    writer: WriterHandle,
+    vault: Vault,
+    numbers: Numbers,
+    grace: Duration,
+}
+
+/// A routing as it is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct AskedRouting {
+    /// None: calls are not taken.
+    pub(crate) routing: Option<Routing>,
+    /// Of `sip_forward`.
+    pub(crate) password: Option<String>,
+}
+
+/// What is bought.
+#[derive(Clone, Debug)]
+pub(crate) struct Purchase {
+    pub(crate) e164: String,
+    pub(crate) label: String,
+    pub(crate) compliance_profile_id: Option<String>,
+}
+
+impl NumberBook {
+    pub(crate) fn new(
+        settings: &Settings,
+        store: Store,
+        writer: WriterHandle,
+        vault: Vault,
+    ) -> Self {
+        let opener = vault.clone();
+        let numbers = Numbers::new(Box::new(move |id, sealed| opener.open(id, sealed)));
+        let grace = Duration::from_secs(settings.numbers.parked_days * 86_400);
+        Self { store, writer, vault, numbers, grace }
+    }
+
+    /// Reads every number that somebody has into memory.
+    pub(crate) async fn load(&self) -> Result<(), StoreError> {
+        let mut after = 0;
+        loop {
+            let rows = self.store.number_routes(after, PAGE).await?;
+            rows.iter().for_each(|row| self.numbers.put(row));
+            match rows.last() {
+                Some(last) => after = last.id,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// What the switch reads.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// Puts numbers in stock; answers how many are new.
+    pub(crate) async fn stock(&self, numbers: Vec<NewNumber>) -> Result<u64, Refusal> {
+        match self.change(NumberChange::Stock(numbers), None).await? {
+            NumberDone::Stocked(count) => Ok(count),
+            other => Err(told(&other)),
+        }
+    }
+
+    /// Takes a number that nobody has out of stock.
+    pub(crate) async fn withdraw(&self, e164: &str) -> Result<(), Refusal> {
+        self.stored(NumberChange::Withdraw { e164: e164.to_owned() }, None).await
+    }
+
+    pub(crate) async fn buy(
+        &self,
+        organization: OrgId,
+        purchase: Purchase,
+    ) -> Result<NumberRow, Refusal> {
+        let Purchase { e164, label, compliance_profile_id } = purchase;
+        let change = NumberChange::Buy {
+            organization,
+            e164: e164.clone(),
+            label,
+            compliance_profile_id,
+            next_billing_at: a_month_after(At::now()),
+        };
+        match self.change(change, Some(&e164)).await? {
+            NumberDone::Bought(id) => self.find(organization, id).await,
+            other => Err(told(&other)),
+        }
+    }
+
+    pub(crate) async fn update(
+        &self,
+        row: &NumberRow,
+        settings: NumberSettings,
+    ) -> Result<NumberRow, Refusal> {
+        let (organization, id) = key_of(row);
+        let seen = At(row.updated_at);
+        let change = NumberChange::Update { organization, id, seen, settings };
+        self.stored(change, Some(&row.e164)).await?;
+        self.find(organization, id).await
+    }
+
+    pub(crate) async fn route(
+        &self,
+        row: &NumberRow,
+        asked: AskedRouting,
+    ) -> Result<NumberRow, Refusal> {
+        let (organization, id) = key_of(row);
+        let trunk = asked.routing.as_ref().and_then(Routing::trunk);
+        let trunk = match trunk.map(|text| PublicId::parse(Kind::Trunk, text)) {
+            Some(None) => return Err(told(&NumberDone::NoTrunk)),
+            Some(trunk) => trunk,
+            None => None,
+        };
+        let sealed = asked.password.map(|password| self.vault.seal(id, &password)).transpose();
+        let password = sealed.map_err(|error| {
+            tracing::error!(%error, "a routing's password cannot be sealed");
+            Refusal::new(Code::InternalError, "the password cannot be stored")
+        })?;
+        let routing = asked.routing.as_ref().map(Routing::text);
+        let change = NumberChange::Route { organization, id, routing, trunk, password };
+        self.stored(change, Some(&row.e164)).await?;
+        self.find(organization, id).await
+    }
+
+    /// Gives a number back.
+    pub(crate) async fn park(&self, row: &NumberRow) -> Result<(), Refusal> {
+        let (organization, id) = key_of(row);
+        let change = NumberChange::Park { organization, id, grace: self.grace };
+        self.stored(change, Some(&row.e164)).await
+    }
+
+    async fn find(&self, organization: OrgId, id: PublicId) -> Result<NumberRow, Refusal> {
+        let row = self.store.number(organization, id).await;
+        row.map_err(|error| away(&error))?.ok_or_else(unknown)
+    }
+
+    async fn stored(&self, change: NumberChange, e164: Option<&str>) -> Result<(), Refusal> {
+        match self.change(change, e164).await? {
+            NumberDone::Stored => Ok(()),
+            other => Err(told(&other)),
+        }
+    }
+
+    /// Stores a change and takes up the number; also when the caller leaves.
+    async fn change(
+        &self,
+        change: NumberChange,
+        e164: Option<&str>,
+    ) -> Result<NumberDone, Refusal> {
+        let (book, e164) = (self.clone(), e164.map(str::to_owned));
+        let change = async move {
+            let done = book.writer.administer(Admin::Number(Box::new(change))).await?;
+            if let Some(e164) = e164 {
+                let row = book.store.number_route(&e164).await.map_err(|error| away(&error))?;
+                row.iter().for_each(|row| book.numbers.put(row));
+            }
+            match done {
+                AdminDone::Number(done) => Ok(done),
+                _ => Err(Refusal::new(Code::InternalError, "the change could not be stored")),
+            }
+        };
+        let broken = |_| Err(Refusal::new(Code::InternalError, "the change broke off"));
+        tokio::spawn(change).await.unwrap_or_else(broken)
+    }
+}
+
+/// The same day of the next month, or its last, at the same time, UTC.
+fn a_month_after(now: At) -> At {
+    let later = Timestamp::from_microsecond(now.micros())
+        .and_then(|at| TimeZone::UTC.to_datetime(at).checked_add(1.month()))
+        .and_then(|later| TimeZone::UTC.to_timestamp(later));
+    later.map_or(now, |later| At(later.as_microsecond()))
+}
+
+fn key_of(row: &NumberRow) -> (OrgId, PublicId) {
+    let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
+    (OrgId(row.organization_id), id)
+}
+
+fn told(done: &NumberDone) -> Refusal {
+    match done {
+        NumberDone::Unknown => unknown(),
+        NumberDone::NotAvailable => {
+            let message = "the number is not in stock, or somebody else was faster";
+            Refusal::new(Code::NumberNotAvailable, message).field("phone_number")
+        }
+        NumberDone::TooPoor { price } => {
+            let message = "the balance does not cover the first month; top up the wallet";
+            let refusal = Refusal::new(Code::BalanceTooLow, message);
+            refusal.detail("monthly_cost_micros", Detail::Number(price.0))
+        }
+        NumberDone::NoTrunk => Refusal::new(Code::ValidationError, "there is no such SIP trunk")
+            .field("config.trunkId"),
+        NumberDone::Changed => {
+            let message =
+                "the number was changed by somebody else meanwhile; read it and try again";
+            Refusal::new(Code::Conflict, message)
+        }
+        NumberDone::Stored | NumberDone::Stocked(_) | NumberDone::Bought(_) => {
+            Refusal::new(Code::InternalError, "the change could not be stored")
+        }
+    }
+}
+
+pub(crate) fn unknown() -> Refusal {
+    Refusal::new(Code::NotFound, "there is no such number")
+}
+
+fn away(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "numbers cannot be read");
+    Refusal::unavailable("the store does not answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_ends_on_its_last_day_where_it_has_no_such_day() {
+        for (from, to) in [
+            ("2026-01-31T10:00:00Z", "2026-02-28T10:00:00.000Z"),
+            ("2026-02-28T10:00:00Z", "2026-03-28T10:00:00.000Z"),
+            ("2026-12-15T23:59:59Z", "2027-01-15T23:59:59.000Z"),
+        ] {
+            assert_eq!(a_month_after(At::parse(from).unwrap()).iso(), to);
+        }
+    }
+}
