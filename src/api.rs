@@ -31,6 +31,7 @@ mod openapi;
 mod page;
 mod pools;
 mod protection;
+mod proxy;
 mod routing;
 mod serve;
 mod sip;
@@ -262,6 +263,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(sip::routes())
         .merge(trunks::routes())
         .merge(numbers::routes())
+        .merge(proxy::routes())
 }
 
 /// The documented routes, under their prefix.

@@ -32,6 +32,7 @@ pub(crate) const PAGES: &[(&str, &str)] = pages![
     "RESOURCE_IN_USE",
     "NUMBER_NOT_AVAILABLE",
     "TRUNK_IN_USE",
+    "PROXY_POOL_EXHAUSTED",
     "EXTENSION_IN_USE",
     "ALREADY_REVEALED",
     "PAYLOAD_TOO_LARGE",

@@ -30,6 +30,7 @@ use super::webhooks::catalog::{EventEnvelope, EventType};
         (name = "sender-pools", description = "Senders that messages go from in turn"),
         (name = "sip", description = "What phones register and call as"),
         (name = "numbers", description = "Phone numbers, and where calls to them go"),
+        (name = "proxy", description = "Two people who reach each other by a number of neither"),
         (name = "trunks", description = "Telephone systems that calls go to and come from"),
         (name = "routing", description = "Which carriers take which messages"),
         (name = "voice", description = "Calls, and what became of them"),

@@ -37,6 +37,7 @@ pub(crate) enum List {
     SipCredentials = 17,
     Trunks = 18,
     Numbers = 19,
+    ProxySessions = 22,
     Caps = 40,
     Dnc = 20,
     Senders = 21,

@@ -13,6 +13,7 @@ mod interceptors;
 mod numbers;
 mod pools;
 mod protection;
+mod proxy;
 mod read;
 mod routing;
 mod schedules;

@@ -63,6 +63,10 @@ coded! {
         CallCompleted = 203 "call_completed",
         /// It is over, and was never answered.
         CallFailed = 204 "call_failed",
+        /// A masking session was opened.
+        ProxyCreated = 160 "proxy_created",
+        /// It was closed, or its time was over.
+        ProxyClosed = 161 "proxy_closed",
     }
 }
 
@@ -119,6 +123,8 @@ impl EventKind {
             Self::CallAnswered => "call.answered",
             Self::CallCompleted => "call.completed",
             Self::CallFailed => "call.failed",
+            Self::ProxyCreated => "proxy.session.created",
+            Self::ProxyClosed => "proxy.session.closed",
         })
     }
 

@@ -39,6 +39,7 @@ pub enum Kind {
     Number,
     /// A number in stock.
     Did,
+    ProxySession,
 }
 
 impl Kind {
@@ -72,6 +73,7 @@ impl Kind {
             Self::Trunk => "trk_",
             Self::Number => "num_",
             Self::Did => "did_",
+            Self::ProxySession => "prx_",
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod interceptor;
 pub mod keyword;
 pub mod lint;
+pub mod masking;
 pub mod message;
 pub mod money;
 pub mod network;

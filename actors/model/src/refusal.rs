@@ -60,6 +60,8 @@ codes! {
     NumberNotAvailable = 409 "NUMBER_NOT_AVAILABLE",
     /// Numbers are routed to it.
     TrunkInUse = 409 "TRUNK_IN_USE",
+    /// Every number for masking is known to one of the two.
+    ProxyPoolExhausted = 409 "PROXY_POOL_EXHAUSTED",
     /// Another phone of the organization is called by it.
     ExtensionInUse = 409 "EXTENSION_IN_USE",
     /// A password is shown once.

@@ -65,6 +65,10 @@ pub(crate) enum EventType {
     CallCompleted,
     #[serde(rename = "call.failed")]
     CallFailed,
+    #[serde(rename = "proxy.session.created")]
+    ProxyCreated,
+    #[serde(rename = "proxy.session.closed")]
+    ProxyClosed,
 }
 
 /// The body of a webhook request.
@@ -111,6 +115,7 @@ pub(crate) enum EventData {
     Unregistered(SipUnregisteredData),
     Call(CallData),
     CallEnd(CallEndData),
+    Proxy(ProxySessionData),
 }
 
 /// Of `message.created`.
@@ -402,6 +407,15 @@ pub(crate) struct CallEndData {
     q850_cause: i64,
     /// `caller`, `callee`, `api` or `system`.
     hangup_by: String,
+}
+
+/// Of `proxy.session.created` and `proxy.session.closed`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProxySessionData {
+    #[schema(example = "prx_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    session_id: String,
+    /// `open`, `closed` or `expired`.
+    status: String,
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use super::compliance::{Compliance, Complied};
 use super::{
     CancelFate, CapChange, CapDone, CarrierChange, CarrierDone, Edit, EventRow, Gathered,
     InterceptorChange, Lane, NumberChange, NumberDone, PolicyChange, PolicyDone, PoolChange,
-    PoolDone, SipChange, SipDone, SmppChange, TemplateChange, TemplateDone, Transfer, TrunkChange,
-    TrunkDone, WebhookChange, WebhookDone,
+    PoolDone, ProxyChange, ProxyDone, SipChange, SipDone, SmppChange, TemplateChange, TemplateDone,
+    Transfer, TrunkChange, TrunkDone, WebhookChange, WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -60,6 +60,7 @@ pub enum Admin {
     Sip(Box<SipChange>),
     Trunk(Box<TrunkChange>),
     Number(Box<NumberChange>),
+    Proxy(Box<ProxyChange>),
     Interceptor(Box<InterceptorChange>),
     Carrier(Box<CarrierChange>),
     Cap(CapChange),
@@ -132,6 +133,7 @@ pub enum AdminDone {
     Sip(SipDone),
     Trunk(TrunkDone),
     Number(NumberDone),
+    Proxy(ProxyDone),
     /// False: there are too many, or there is no such rule.
     Interceptor(bool),
     Cap(CapDone),
@@ -205,6 +207,9 @@ impl Lane {
                 Admin::Trunk(change) => AdminDone::Trunk(self.change_trunk(change, now).await?),
                 Admin::Number(change) => {
                     AdminDone::Number(self.change_number(change, now, gathered).await?)
+                }
+                Admin::Proxy(change) => {
+                    AdminDone::Proxy(self.change_proxy(change, now, gathered).await?)
                 }
                 Admin::Carrier(change) => self.change_carrier(change, now, gathered).await?,
                 Admin::Pool(change) => AdminDone::Pool(self.pool(change, now, gathered).await?),

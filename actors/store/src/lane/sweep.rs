@@ -82,6 +82,7 @@ impl Lane {
             self.settle_idle(now, gathered).await?;
             self.sweep_pools(now).await?;
             self.sweep_numbers(now).await?;
+            self.sweep_proxies(now, gathered).await?;
             self.conn.run(&FORGET_REPLIES, &column()).await?;
             if self.conn.run(&FORGET_PARKED, &column()).await? > 0 {
                 tracing::info!(before = %before.iso(), now = %now.iso(), "old orphans dropped");

@@ -24,6 +24,7 @@ mod parked;
 mod policies;
 mod pools;
 mod protection;
+mod proxy;
 mod receipts;
 mod retention;
 mod roles;
