@@ -76,11 +76,6 @@ impl NumberBook {
         }
     }
 
-    /// What the switch reads.
-    pub(crate) fn numbers(&self) -> &Numbers {
-        &self.numbers
-    }
-
     /// Puts numbers in stock; answers how many are new.
     pub(crate) async fn stock(&self, numbers: Vec<NewNumber>) -> Result<u64, Refusal> {
         match self.change(NumberChange::Stock(numbers), None).await? {
