@@ -83,6 +83,7 @@ pub(crate) use trunks::{
 };
 
 use crate::carriers::Book;
+use crate::masks::MaskBook;
 use crate::numbers::NumberBook;
 use crate::pools::PoolBook;
 use crate::settings::{Compatibility, Events, Http, Profile, Retention, Schedules, Webhooks};
@@ -125,6 +126,7 @@ pub struct AppParts {
     /// Who holds which call.
     pub calls: Keeper,
     pub(crate) numbers: NumberBook,
+    pub(crate) masks: MaskBook,
     /// Told of an SMPP account that was changed.
     pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     /// Where telephones in browsers are let in.
@@ -169,6 +171,7 @@ pub struct Inner {
     trunks: TrunkBook,
     calls: Keeper,
     numbers: NumberBook,
+    masks: MaskBook,
     /// Held while rules change in the store and then in memory, so that both see one order.
     rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
@@ -209,6 +212,7 @@ impl App {
             trunks: parts.trunks,
             calls: parts.calls,
             numbers: parts.numbers,
+            masks: parts.masks,
             rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
             sip: parts.sip,

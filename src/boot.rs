@@ -55,6 +55,7 @@ use crate::api::{self, App, AppParts};
 use crate::carriers::{Book, RunningParts};
 use crate::health::Health;
 use crate::home::{Home, Lock};
+use crate::masks::MaskBook;
 use crate::numbers::NumberBook;
 use crate::settings::Settings;
 use crate::sip::SipBook;
@@ -249,6 +250,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     trunks.load().await?;
     let numbers = NumberBook::new(&settings, store.clone(), writer.clone(), vault.clone());
     numbers.load().await?;
+    let masks = MaskBook::new(store.clone(), writer.clone());
+    masks.load().await?;
     let esme_accounts = esmes::accounts(&settings, home.secret(SMPP_KEY)?, vault, &store).await?;
     let esmes = esmes::server(
         &settings,
@@ -269,7 +272,13 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let plane = (Arc::clone(&voice_rates), media.clone());
     let calls = telephones.args.as_ref();
     let keeper = Keeper::default();
-    let tables = (table, trunks.trunks().clone(), keeper.clone());
+    let tables = calling::Tables {
+        calls: table,
+        trunks: trunks.trunks().clone(),
+        numbers: numbers.numbers().clone(),
+        masks: masks.masks().clone(),
+        keeper: keeper.clone(),
+    };
     let calls = calls.map(|sip| calling::calls(&settings, sip, tables, &writer, plane));
     let sip_handle = telephones.handle();
     let sip_gauges = sip::Gauges::new(sip_handle.clone());
@@ -335,6 +344,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         trunks: trunks.clone(),
         calls: keeper,
         numbers: numbers.clone(),
+        masks,
         smpp_changed: Arc::new(move |system_id| {
             let system_id = system_id.to_owned();
             let _ = tree.send_message(RootMsg::AccountChanged { system_id });

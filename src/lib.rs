@@ -13,6 +13,7 @@ pub mod cli;
 pub mod dev;
 mod health;
 mod home;
+mod masks;
 mod numbers;
 mod password;
 mod pools;

@@ -63,17 +63,22 @@ impl NumberBook {
         Self { store, writer, vault, numbers, grace }
     }
 
+    /// The numbers as calls see them.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
     /// Reads every number that somebody has into memory.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
-        let mut after = 0;
+        let (mut after, mut all) = (0, Vec::new());
         loop {
             let rows = self.store.number_routes(after, PAGE).await?;
-            rows.iter().for_each(|row| self.numbers.put(row));
-            match rows.last() {
-                Some(last) => after = last.id,
-                None => return Ok(()),
-            }
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            all.extend(rows);
         }
+        self.numbers.fill(&all);
+        Ok(())
     }
 
     /// Puts numbers in stock; answers how many are new.

@@ -99,7 +99,9 @@ async fn run(
 }
 
 /// Lines of a file.
-pub(crate) fn records<'a>(lines: impl Iterator<Item = impl Iterator<Item = Cow<'a, str>>>) -> Chunk {
+pub(crate) fn records<'a>(
+    lines: impl Iterator<Item = impl Iterator<Item = Cow<'a, str>>>,
+) -> Chunk {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     for line in lines {
         writer.write_record(line.map(|cell| guarded(cell).into_owned()))?;

@@ -12,7 +12,7 @@ use model::refusal::{Code, Detail, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::ProxySessionRow;
-use store::lane::{Admin, AdminDone, NewProxySession, ProxyChange, ProxyDone};
+use store::lane::{NewProxySession, ProxyDone};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -139,8 +139,7 @@ pub(crate) async fn open(
     let new = read(&app, &map, now)?;
     let id = PublicId::new(now);
     let new = NewProxySession { id, organization, ..new };
-    done(&app, ProxyChange::Open(new)).await?;
-    let row = app.store.proxy_session(organization, id).await?.ok_or_else(unknown)?;
+    let row = app.masks.open(new).await?.map_err(told)?;
     caller.call.answer(StatusCode::CREATED, SessionOut::of(&row, now))
 }
 
@@ -181,7 +180,7 @@ pub(crate) async fn close(
 ) -> Result<Response, ApiError> {
     caller.live(LIVE)?;
     let id = PublicId::parse(Kind::ProxySession, &id).ok_or_else(unknown)?;
-    done(&app, ProxyChange::Close { organization: caller.organization, id }).await?;
+    app.masks.close(caller.organization, id).await?.map_err(told)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -256,25 +255,23 @@ fn expiry_of(text: Option<&str>, now: At, faults: &mut Vec<Fault>) -> At {
     })
 }
 
-async fn done(app: &App, change: ProxyChange) -> Result<(), ApiError> {
-    let refusal = match app.writer.administer(Admin::Proxy(Box::new(change))).await? {
-        AdminDone::Proxy(ProxyDone::Stored) => return Ok(()),
-        AdminDone::Proxy(ProxyDone::Unknown) => unknown(),
-        AdminDone::Proxy(ProxyDone::NoNumber) => {
+fn told(done: ProxyDone) -> Refusal {
+    match done {
+        ProxyDone::Unknown => unknown(),
+        ProxyDone::NoNumber => {
             let message = "there is no such number of yours that is routed to proxy";
             Refusal::new(Code::ValidationError, message).field("proxy_number_id")
         }
-        AdminDone::Proxy(ProxyDone::Exhausted) => {
+        ProxyDone::Exhausted => {
             let message = "every number that is routed to proxy is known to one of them";
             Refusal::new(Code::ProxyPoolExhausted, message)
         }
-        AdminDone::Proxy(ProxyDone::TooMany) => {
+        ProxyDone::TooMany => {
             let refusal = Refusal::new(Code::Conflict, "as many sessions are open as may be");
             refusal.detail("limit", Detail::Number(SESSIONS_MAX))
         }
-        _ => Refusal::new(Code::InternalError, "the change could not be stored"),
-    };
-    Err(refusal.into())
+        ProxyDone::Stored => Refusal::new(Code::InternalError, "the change could not be stored"),
+    }
 }
 
 fn unknown() -> Refusal {

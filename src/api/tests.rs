@@ -60,6 +60,7 @@ use tower::ServiceExt as _;
 use super::{App, AppParts, PartState, router};
 use crate::boot::carriers::Parts;
 use crate::carriers::{Book, Filed, RunningParts};
+use crate::masks::MaskBook;
 use crate::numbers::NumberBook;
 use crate::settings::{Profile, Settings, Webhooks};
 use crate::sip::SipBook;
@@ -342,6 +343,7 @@ fn app_of(
         trunks,
         calls: actors::sip::call::Keeper::default(),
         numbers,
+        masks: MaskBook::new(store.clone(), handle.clone()),
         smpp_changed: Arc::new(|_| {}),
         sip: super::SipDoor::default(),
         readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use actors::media::Media;
 use actors::sip::call::{CallTable, Context as Calling, Front, FrontParts, Keeper, Limits};
-use actors::sip::dialplan::numbers::Numbers;
+use actors::sip::masks::Masks;
+use actors::sip::numbers::Numbers;
 use actors::sip::trunks::Trunks;
 use actors::smpp::tls::{Tls, Trust};
 use proto_sip::leg::Settings as Legs;
@@ -22,14 +23,24 @@ const REMIND: Duration = Duration::from_secs(60);
 /// What relays may say before it is heard.
 const NOTICES_MAX: usize = 4_096;
 
+/// What calls are looked up in.
+pub(super) struct Tables {
+    pub(super) calls: CallTable,
+    pub(super) trunks: Trunks,
+    pub(super) numbers: Numbers,
+    pub(super) masks: Masks,
+    pub(super) keeper: Keeper,
+}
+
 /// The calls of a switch whose SIP is made of these.
 pub(super) fn calls(
     settings: &Settings,
     sip: &SipArgs,
-    (table, trunks, keeper): (CallTable, Trunks, Keeper),
+    tables: Tables,
     writer: &WriterHandle,
     (rates, media): (Arc<VoiceRates>, Media),
 ) -> CallsArgs {
+    let Tables { calls: table, trunks, numbers, masks, keeper } = tables;
     let (said, notices) = mpsc::channel(NOTICES_MAX);
     let handle = sip.handle.clone();
     let voice = &settings.voice;
@@ -43,7 +54,8 @@ pub(super) fn calls(
             domain: Arc::clone(&sip.domain),
         }),
         registrar: sip.registrar.clone(),
-        numbers: Arc::new(Numbers::default()).into(),
+        numbers,
+        masks,
         rates,
         bounds: voice.bounds(settings.limits.profile),
         emergency: settings.emergency.matcher(),

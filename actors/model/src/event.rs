@@ -67,6 +67,8 @@ coded! {
         ProxyCreated = 160 "proxy_created",
         /// It was closed, or its time was over.
         ProxyClosed = 161 "proxy_closed",
+        /// A call or a message went by it.
+        ProxyInteraction = 162 "proxy_interaction",
     }
 }
 
@@ -125,6 +127,7 @@ impl EventKind {
             Self::CallFailed => "call.failed",
             Self::ProxyCreated => "proxy.session.created",
             Self::ProxyClosed => "proxy.session.closed",
+            Self::ProxyInteraction => "proxy.interaction",
         })
     }
 

@@ -79,6 +79,8 @@ pub enum SipForward {
         #[serde(default)]
         headers: std::collections::BTreeMap<String, String>,
         timeout: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fallback: Option<Box<Fallback>>,
     },
     #[serde(rename_all = "camelCase")]
     Trunk {
@@ -87,6 +89,19 @@ pub enum SipForward {
         #[serde(default)]
         headers: std::collections::BTreeMap<String, String>,
         timeout: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fallback: Option<Box<Fallback>>,
+    },
+}
+
+/// Where a call goes that was not taken there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "config", rename_all = "snake_case")]
+pub enum Fallback {
+    RingGroup(RingGroup),
+    Forward {
+        /// E.164.
+        number: String,
     },
 }
 
@@ -157,12 +172,14 @@ mod tests {
             trunk_id: String::from("trk_1"),
             headers: std::collections::BTreeMap::new(),
             timeout: 30,
+            fallback: Some(Box::new(Fallback::Forward { number: String::from("+14155550123") })),
         };
         let inline = SipForward::Inline {
             sip_uri: String::from("sip:a@b.example.com"),
             sip_username: None,
             headers: [(String::from("X-A"), String::from("1"))].into(),
             timeout: 20,
+            fallback: None,
         };
         let group = RingGroup {
             targets: vec![

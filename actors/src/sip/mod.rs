@@ -9,6 +9,7 @@
 //! credentials   who may register and call
 //! registrar     who is registered where
 //! trunks        other telephone systems, and the way to the public network
+//! numbers       the organizations' numbers, and what calls to them mean; masks: what they mean to whom
 //! calls         what serves calls, seen from the shards
 //! call          calls: an actor each, made of machines
 //! dialplan      what becomes of a call, from who calls and what was dialled
@@ -22,10 +23,12 @@ pub mod credentials;
 pub mod dialplan;
 pub mod flow;
 pub mod inbox;
-mod proof;
+pub mod masks;
 pub mod numbers;
+mod proof;
 pub mod registrar;
 pub mod shard;
 pub mod shield;
+mod snapshot;
 pub mod transport;
 pub mod trunks;

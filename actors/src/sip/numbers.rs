@@ -1,18 +1,18 @@
-//! The numbers in memory: whose each is, and where calls to it go.
+//! The numbers in memory: whose each is, what it can, and where calls to it go.
 //!
-//! Boot fills it from the store, and whoever changes a row tells it; it is no truth, and a start reads
-//! all of it again. A call asks it without a query: for the number that is dialled, and for the number
-//! that it wants to be seen as.
+//! Boot fills it from the store, and whoever changes a row tells it after the commit; it is no truth, and a
+//! start reads all of it again. A call asks it without a query and without a lock: for the number that is
+//! dialled, and for the number that it wants to be seen as.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use model::carrier::OrgId;
 use model::id::PublicId;
 use model::number::{NumberStatus, Routing};
 use store::NumberRouteRow;
 
+use super::snapshot::Snapshot;
 use super::trunks::Password;
 
 /// A number that somebody has.
@@ -22,12 +22,26 @@ pub struct Number {
     pub number: i64,
     pub id: PublicId,
     pub organization: OrgId,
+    /// With its `+`.
     pub e164: Arc<str>,
+    /// It may be called, and called from.
+    pub voice: bool,
+    /// Of a sandbox organization: nothing leaves the switch.
+    pub sandbox: bool,
     /// None: calls are not taken.
     pub routing: Option<Routing>,
     /// Of `sip_forward`.
     pub password: Option<Password>,
+    assigned_at: i64,
     changed_at: i64,
+}
+
+impl Number {
+    /// It stands between the parties of masking sessions.
+    #[must_use]
+    pub fn masks(&self) -> bool {
+        matches!(self.routing, Some(Routing::Proxy {}))
+    }
 }
 
 /// Opens a routing's sealed password.
@@ -39,20 +53,33 @@ pub struct Numbers(Arc<Inner>);
 
 struct Inner {
     open: Opener,
-    by_e164: RwLock<HashMap<Arc<str>, Entry>>,
+    by_e164: Snapshot<Arc<str>, Entry>,
+    /// Those an organization may call from, the first it got first.
+    of: Snapshot<OrgId, Arc<Vec<Own>>>,
 }
 
 /// What is known of a number: who has it, or when it was taken from its last holder.
+#[derive(Clone)]
 enum Entry {
     Held(Arc<Number>),
     Free { changed_at: i64 },
 }
+
+/// When a number came, its row, and how it is written.
+type Own = (i64, i64, Arc<str>);
 
 impl Entry {
     fn changed_at(&self) -> i64 {
         match self {
             Self::Held(number) => number.changed_at,
             Self::Free { changed_at } => *changed_at,
+        }
+    }
+
+    fn held(&self) -> Option<&Arc<Number>> {
+        match self {
+            Self::Held(number) => Some(number),
+            Self::Free { .. } => None,
         }
     }
 }
@@ -66,38 +93,89 @@ impl fmt::Debug for Numbers {
 impl Numbers {
     #[must_use]
     pub fn new(open: Opener) -> Self {
-        Self(Arc::new(Inner { open, by_e164: RwLock::default() }))
+        Self(Arc::new(Inner { open, by_e164: Snapshot::new(), of: Snapshot::new() }))
+    }
+
+    /// Takes all of a start at once.
+    pub fn fill(&self, rows: &[NumberRouteRow]) {
+        let entries = rows.iter().map(|row| self.entry(row));
+        let mut own = std::collections::HashMap::<OrgId, Vec<Own>>::new();
+        let entries: Vec<_> = entries.collect();
+        for number in entries.iter().filter_map(|(_, entry)| entry.held()) {
+            if let Some(calls) = calls_from(number) {
+                own.entry(number.organization).or_default().push(calls);
+            }
+        }
+        self.0.by_e164.fill(entries);
+        self.0.of.fill(own.into_iter().map(|(organization, mut numbers)| {
+            numbers.sort_unstable();
+            (organization, Arc::new(numbers))
+        }));
     }
 
     /// Takes a number as the table has it now; one that was read before a later change is not taken.
     pub fn put(&self, row: &NumberRouteRow) {
-        let mut by_e164 = self.0.by_e164.write().unwrap_or_else(PoisonError::into_inner);
-        let known = by_e164.get(row.e164.as_str()).map(Entry::changed_at);
-        if known.is_some_and(|changed_at| changed_at > row.updated_at) {
+        let (e164, fresh) = self.entry(row);
+        let mut before = None;
+        let mut taken = false;
+        let next = fresh.clone();
+        let make = |known: Option<&Entry>| {
+            if known.is_some_and(|known| known.changed_at() > row.updated_at) {
+                return None;
+            }
+            before = known.and_then(Entry::held).cloned();
+            taken = true;
+            Some(next)
+        };
+        self.0.by_e164.change(e164, make, |_| true);
+        if !taken {
             return;
         }
-        let e164: Arc<str> = Arc::from(row.e164.as_str());
-        let entry = match row.status == NumberStatus::Active.code() {
-            true => Entry::Held(Arc::new(self.number(row, Arc::clone(&e164)))),
-            false => Entry::Free { changed_at: row.updated_at },
+        let (was, is) = (before.as_deref(), fresh.held().map(Arc::as_ref));
+        for organization in was.iter().chain(&is).map(|number| number.organization) {
+            let own = is.filter(|number| number.organization == organization);
+            self.owns_now(organization, &row.e164, own.and_then(calls_from));
+        }
+    }
+
+    fn owns_now(&self, organization: OrgId, e164: &str, own: Option<Own>) {
+        let make = |known: Option<&Arc<Vec<Own>>>| {
+            let mut next: Vec<Own> = known.map(|known| known.to_vec()).unwrap_or_default();
+            next.retain(|(_, _, known)| &**known != e164);
+            next.extend(own);
+            next.sort_unstable();
+            Some(Arc::new(next))
         };
-        by_e164.insert(e164, entry);
+        self.0.of.change(organization, make, |numbers| !numbers.is_empty());
     }
 
     /// Whose it is, by E.164 with its `+`.
     #[must_use]
     pub fn find(&self, e164: &str) -> Option<Arc<Number>> {
-        let by_e164 = self.0.by_e164.read().unwrap_or_else(PoisonError::into_inner);
-        match by_e164.get(e164)? {
-            Entry::Held(number) => Some(Arc::clone(number)),
-            Entry::Free { .. } => None,
-        }
+        self.0.by_e164.get(e164).and_then(|entry| entry.held().cloned())
     }
 
     /// Whether an organization may be seen as this number.
     #[must_use]
     pub fn owns(&self, organization: OrgId, e164: &str) -> bool {
-        self.find(e164).is_some_and(|number| number.organization == organization)
+        self.find(e164).is_some_and(|number| number.organization == organization && number.voice)
+    }
+
+    /// The number that an organization calls from when it does not say: the first it got. One that masks
+    /// others is called from by nobody unless it is named.
+    #[must_use]
+    pub fn default_of(&self, organization: OrgId) -> Option<Arc<str>> {
+        let numbers = self.0.of.get(&organization)?;
+        numbers.first().map(|(_, _, e164)| Arc::clone(e164))
+    }
+
+    fn entry(&self, row: &NumberRouteRow) -> (Arc<str>, Entry) {
+        let e164: Arc<str> = Arc::from(row.e164.as_str());
+        let entry = match row.status == NumberStatus::Active.code() {
+            true => Entry::Held(Arc::new(self.number(row, Arc::clone(&e164)))),
+            false => Entry::Free { changed_at: row.updated_at },
+        };
+        (e164, entry)
     }
 
     fn number(&self, row: &NumberRouteRow, e164: Arc<str>) -> Number {
@@ -107,16 +185,25 @@ impl Numbers {
         if password.is_some() != sealed.is_some() {
             tracing::error!(number = %e164, "its password was sealed under another key");
         }
+        let can: Vec<String> = serde_json::from_str(&row.capabilities).unwrap_or_default();
         Number {
             number: row.id,
             id,
             organization: OrgId(row.organization_id),
             e164,
+            voice: can.iter().any(|can| can == "voice"),
+            sandbox: row.is_sandbox != 0,
             routing: row.routing.as_deref().and_then(Routing::parse),
             password,
+            assigned_at: row.assigned_at.unwrap_or_default(),
             changed_at: row.updated_at,
         }
     }
+}
+
+fn calls_from(number: &Number) -> Option<Own> {
+    let own = (number.assigned_at, number.number, Arc::clone(&number.e164));
+    (number.voice && !number.masks()).then_some(own)
 }
 
 #[cfg(test)]
@@ -129,9 +216,12 @@ mod tests {
             public_id: vec![1; 16],
             organization_id: organization,
             e164: e164.to_owned(),
+            capabilities: String::from("[\"sms\",\"voice\"]"),
+            is_sandbox: 0,
             status: NumberStatus::Active.code(),
             routing: Some(Routing::Reject { status: 603 }.text()),
             routing_password: Some(vec![7]),
+            assigned_at: Some(1),
             updated_at,
         }
     }
@@ -159,8 +249,31 @@ mod tests {
         numbers.put(&free);
         numbers.put(&row("+14155550100", 1, 5));
         assert!(numbers.find("+14155550100").is_none());
+        assert_eq!(numbers.default_of(OrgId(1)), None);
         numbers.put(&row("+14155550100", 2, 7));
         numbers.put(&free);
         assert!(numbers.owns(OrgId(2), "+14155550100"));
+        assert_eq!(numbers.default_of(OrgId(2)).as_deref(), Some("+14155550100"));
+    }
+
+    #[test]
+    fn an_organization_calls_from_the_first_number_it_got_that_is_its_own() {
+        let numbers = numbers();
+        let got = |e164: &str, assigned_at| NumberRouteRow {
+            assigned_at: Some(assigned_at),
+            ..row(e164, 1, 5)
+        };
+        let mute = NumberRouteRow { capabilities: "[\"sms\"]".into(), ..got("+14155550100", 1) };
+        let masks =
+            NumberRouteRow { routing: Some(Routing::Proxy {}.text()), ..got("+14155550101", 2) };
+        numbers.fill(&[got("+14155550103", 9), mute, masks, got("+14155550102", 4)]);
+        let default = || numbers.default_of(OrgId(1));
+        assert_eq!(default().as_deref(), Some("+14155550102"));
+        assert!(numbers.owns(OrgId(1), "+14155550101") && !numbers.owns(OrgId(1), "+14155550100"));
+        numbers.put(&NumberRouteRow { status: 3, ..row("+14155550102", 1, 6) });
+        assert_eq!(default().as_deref(), Some("+14155550103"));
+        numbers.put(&NumberRouteRow { updated_at: 6, routing: None, ..got("+14155550101", 2) });
+        assert_eq!(default().as_deref(), Some("+14155550101"));
+        assert_eq!(numbers.default_of(OrgId(2)), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Sends the answers to keywords: each once, as an ordinary message of the organization.
+//! Sends the answers to keywords, and what is sent on by masking sessions: each once, as an ordinary
+//! message of the organization.
 //!
 //! Started by root. The lane writes an answer down as due in the transaction that stores the
 //! inbound message; this actor is told, and looks at its start and every period too. A task that
@@ -32,6 +33,7 @@ const AT_ONCE: i64 = 100;
 /// A later answer would only confuse; and its idempotency key must still be known.
 const LATEST: Duration = Duration::from_secs(12 * 3_600);
 const ROUTE: &str = "keyword reply";
+const MASKED: &str = "masked text";
 
 #[derive(Debug)]
 pub enum RepliesMsg {
@@ -185,11 +187,15 @@ impl RepliesArgs {
 
     /// True: it is not due any more.
     async fn answer(&self, row: DueReplyRow) -> bool {
-        let message = MessageKey(row.message_key);
+        let (message, masked) = (MessageKey(row.message_key), row.session.is_some());
         let (outcome, note) = match self.send(row).await {
             Fate::Sent => ("sent", None),
             Fate::LeftOut(note) => {
-                tracing::info!(note, "an answer to a keyword is left out");
+                tracing::info!(
+                    note,
+                    masked,
+                    "an answer to a keyword, or a masked text, is left out"
+                );
                 ("left_out", Some(note))
             }
             Fate::Later => return false,
@@ -198,7 +204,8 @@ impl RepliesArgs {
         if self.writer.administer(change).await.is_err() {
             return false;
         }
-        counter!("orbit_keyword_replies_total", "outcome" => outcome).increment(1);
+        let name = if masked { "orbit_masked_texts_total" } else { "orbit_keyword_replies_total" };
+        counter!(name, "outcome" => outcome).increment(1);
         true
     }
 
@@ -215,6 +222,14 @@ impl RepliesArgs {
             return Fate::LeftOut(String::from("the message has no id"));
         };
         let key = PublicId::from_bytes(id).show(Kind::Message);
+        let session = row.session.as_deref().and_then(|id| <[u8; 16]>::try_from(id).ok());
+        let metadata = match session.map(PublicId::from_bytes) {
+            None => format!("{{\"in_reply_to\":\"{key}\"}}"),
+            Some(session) => {
+                let session = session.show(Kind::ProxySession);
+                format!("{{\"proxy_session_id\":\"{session}\",\"proxied\":\"{key}\"}}")
+            }
+        };
         let request = SendRequest {
             to: row.address,
             from: Some(row.number),
@@ -223,7 +238,7 @@ impl RepliesArgs {
             encoding: None,
             category: Category::Transactional,
             account: None,
-            metadata: Some(format!("{{\"in_reply_to\":\"{key}\"}}")),
+            metadata: Some(metadata),
             test: false,
             submitted: None,
         };
@@ -231,12 +246,13 @@ impl RepliesArgs {
             Ok(reply) => reply,
             Err(refusal) => return refused(&refusal),
         };
-        reply.options.bypass_opt_out = true;
+        // A confirmation goes to who has just opted out; what another person writes does not.
+        reply.options.bypass_opt_out = session.is_none();
         let submission = Submission {
             organization,
             credential: Credential::Switch,
             idempotency: Some(Idempotency {
-                route: ROUTE,
+                route: if session.is_some() { MASKED } else { ROUTE },
                 fingerprint: Sha256::digest(key.as_bytes()).into(),
                 key,
             }),

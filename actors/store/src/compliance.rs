@@ -66,6 +66,8 @@ row! {
         pub number: String,
         pub body: String,
         pub created_at: i64,
+        /// The masking session that a text is sent on by; none of an answer.
+        pub session: Option<Vec<u8>>,
         pub suspended_at: Option<i64>,
     }
 }
@@ -193,10 +195,10 @@ impl Store {
         Ok(rows.into_iter().filter_map(set).collect())
     }
 
-    /// Answers to keywords that are due, of all organizations, oldest first.
+    /// Answers to keywords, and texts to send on, that are due, of all organizations, oldest first.
     pub async fn due_replies(&self, limit: i64) -> Result<Vec<DueReplyRow>, StoreError> {
         let sql = "select r.message_key, r.organization_id, r.message_id, r.address, r.number,
-                r.body, r.created_at, o.suspended_at
+                r.body, r.created_at, r.session, o.suspended_at
             from keyword_replies r join organizations o on o.id = r.organization_id
             where r.state = 1 order by r.created_at, r.message_key limit $1";
         Ok(sqlx::query_as(sql).bind(limit).fetch_all(self.engine()).await?)

@@ -27,6 +27,7 @@ mod inbound;
 mod interceptors;
 mod joining;
 mod keywords;
+mod masked;
 mod numbers;
 mod owed;
 mod policies;

@@ -68,11 +68,16 @@ row! {
         pub public_id: Vec<u8>,
         pub organization_id: i64,
         pub e164: String,
+        /// JSON list.
+        pub capabilities: String,
         pub status: i64,
         pub routing: Option<String>,
         /// Sealed.
         pub routing_password: Option<Vec<u8>>,
+        pub assigned_at: Option<i64>,
         pub updated_at: i64,
+        /// 1 or 0: of a sandbox organization.
+        pub is_sandbox: i64,
     }
 }
 
@@ -118,9 +123,10 @@ macro_rules! select_numbers {
 macro_rules! select_routes {
     ($rest:literal) => {
         concat!(
-            "select id, public_id, coalesce(organization_id, 0) as organization_id, e164, status,
-                routing, routing_password, updated_at
-            from numbers ",
+            "select n.id, n.public_id, coalesce(n.organization_id, 0) as organization_id, n.e164,
+                n.capabilities, n.status, n.routing, n.routing_password, n.assigned_at,
+                n.updated_at, coalesce(o.is_sandbox, 0) as is_sandbox
+            from numbers n left join organizations o on o.id = n.organization_id ",
             $rest
         )
     };
@@ -236,13 +242,13 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<NumberRouteRow>, StoreError> {
-        let sql = select_routes!("where id > $1 and status = 2 order by id limit $2");
+        let sql = select_routes!("where n.id > $1 and n.status = 2 order by n.id limit $2");
         Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
     }
 
     /// One number for the switch, whoever has it.
     pub async fn number_route(&self, e164: &str) -> Result<Option<NumberRouteRow>, StoreError> {
-        let sql = select_routes!("where e164 = $1");
+        let sql = select_routes!("where n.e164 = $1");
         Ok(sqlx::query_as(sql).bind(e164.to_owned()).fetch_optional(self.engine()).await?)
     }
 }

@@ -1,4 +1,4 @@
-//! Masking sessions, as read. Tables: proxy_sessions, proxy_parties, numbers.
+//! Masking sessions, as read. Table: proxy_sessions.
 
 use model::carrier::OrgId;
 use model::id::PublicId;
@@ -65,21 +65,17 @@ impl Store {
         self.one_of(organization, query).await
     }
 
-    /// The open session that a number means to whoever calls it or writes to it.
-    pub async fn proxied(
+    /// Sessions that are open at `now`, in pages by number of row: for the switch that starts.
+    pub async fn open_proxy_sessions(
         &self,
-        number: &str,
-        caller: &str,
         now: i64,
-    ) -> Result<Option<ProxySessionRow>, StoreError> {
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<ProxySessionRow>, StoreError> {
         let sql = select_sessions!(
-            "join proxy_parties p on p.session_id = s.id
-            join numbers n on n.id = p.number_id
-            where n.e164 = $1 and p.party = $2 and p.free_at is null and s.status = 1
-                and s.expires_at > $3
-                and n.organization_id = s.organization_id and n.status = 2"
+            "where s.id > $1 and s.status = 1 and s.expires_at > $2 order by s.id limit $3"
         );
-        let query = sqlx::query_as(sql).bind(number.to_owned()).bind(caller.to_owned()).bind(now);
-        Ok(query.fetch_optional(self.engine()).await?)
+        let query = sqlx::query_as(sql).bind(after).bind(now).bind(limit);
+        Ok(query.fetch_all(self.engine()).await?)
     }
 }

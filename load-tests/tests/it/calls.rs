@@ -2,6 +2,8 @@
 
 pub(crate) mod besieged;
 mod kamailio;
+mod masking;
+mod numbers;
 mod others;
 mod public;
 mod read;

@@ -125,6 +125,11 @@ impl Http {
         self.raw(&request).await.unwrap_or_else(|error| panic!("PUT {path}: {error}"))
     }
 
+    pub(crate) async fn delete(&mut self, path: &str) -> Reply {
+        let request = self.request("DELETE", path, &[], b"");
+        self.raw(&request).await.unwrap_or_else(|error| panic!("DELETE {path}: {error}"))
+    }
+
     pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Reply {
         self.post_with(path, &[], body.to_string().as_bytes()).await
     }

@@ -5,11 +5,76 @@ use load_tests::peer::smsc::wire::{self, DELIVER_SM};
 use serde_json::json;
 
 use crate::carriers::smsc;
+use crate::http::Http;
 use crate::scripted::{Polite, Scripted, inbound};
 use crate::world::{World, wait_until};
 
 const OURS: &str = "14155550100";
 const ANSWER: u32 = DELIVER_SM | wire::RESPONSE;
+
+#[tokio::test]
+async fn a_text_to_a_masking_number_goes_on_to_the_other_party_and_is_paid() {
+    let mut polite = Polite::default();
+    let carrier = Scripted::start(move |pdu, out| polite.does(pdu, out));
+    let mut world = World::new("inbound-masked");
+    world.carrier("main", carrier.address, "");
+    let org = world.org("Rides", "10").await;
+    world.serve().await;
+    let mut http = world.http(&org.key);
+    let number = format!("+{OURS}");
+    let added = world.orbit(&["number", "add", "--monthly-usd", "0", &number]).await;
+    assert_eq!(added.code, Some(0), "{}{}", added.out, added.err);
+    let bought = http.post("/api/v1/numbers/purchase", &json!({"phone_number": number})).await;
+    let id = bought.json["data"]["id"].as_str().expect("an id").to_owned();
+    let routing = json!({"type": "proxy"});
+    let put = http.put(&format!("/api/v1/numbers/{id}/routing"), &routing).await;
+    assert_eq!(put.status, 200, "{}", put.text);
+    let session = json!({"party_a": "+14155550111", "party_b": "+14155550122"});
+    let opened = http.post("/api/v1/proxy/sessions", &session).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+
+    let mut answers = carrier.seen(ANSWER).len();
+    for (sequence, from, body) in [
+        (600, "14155550111", b"I am at the door".as_slice()),
+        (601, "14155550122", b"Coming down"),
+        (602, "14155550999", b"Who lives here?"),
+        (603, "14155550122", b"STOP"),
+    ] {
+        let mut out = Vec::new();
+        inbound(&mut out, sequence, from, OURS, body);
+        carrier.inject(&out);
+        answers += 1;
+        let acks = carrier.sees(ANSWER, answers).await;
+        assert!(acks.iter().all(|ack| ack.header.status == 0), "{acks:?}");
+    }
+    let sent = async |http: &mut Http| http.all("/api/v1/messages?direction=outbound").await;
+    // The two, and the answer to STOP.
+    let there = wait_until(async || {
+        let sent = sent(&mut http).await;
+        sent.len() == 3 && sent.iter().all(|message| message["status"] == "delivered")
+    });
+    assert!(there.await, "{:?}", sent(&mut http).await);
+    let sent = sent(&mut http).await;
+    let of = |to: &str, body: &str| {
+        sent.iter().find(|message| message["to"] == to && message["body"] == body)
+    };
+    for (to, body) in [("+14155550122", "I am at the door"), ("+14155550111", "Coming down")] {
+        let message = of(to, body).unwrap_or_else(|| panic!("{to}: {sent:?}"));
+        assert_eq!(message["from"], number, "{message}");
+        assert!(message["price"]["amount"].as_str().is_some_and(|price| price != "0"), "{message}");
+    }
+    let path =
+        format!("/api/v1/proxy/sessions/{}", opened.json["data"]["id"].as_str().expect("an id"));
+    assert_eq!(http.get(&path).await.data()["interactions_count"], 2);
+    assert_eq!(http.count("direction=inbound").await, 4, "a stranger's is kept, and goes nowhere");
+    // Who has opted out hears nothing more by it.
+    let mut out = Vec::new();
+    inbound(&mut out, 604, "14155550111", OURS, b"Still there?");
+    carrier.inject(&out);
+    carrier.sees(ANSWER, answers + 1).await;
+    let left_out = async || world.metric("orbit_masked_texts_total", "left_out").await == 1.0;
+    assert!(wait_until(left_out).await, "{}", world.last_words());
+}
 
 #[tokio::test]
 async fn an_answer_goes_to_whom_the_handset_knows_and_comes_once() {

@@ -35,6 +35,7 @@ impl World {
             rated: Rated { prefix: String::from("1"), tariff: TARIFF },
             transport: None,
             facts: Facts { agent_id: Some(String::from("agt_1")), ..Facts::default() },
+            mask: None,
             legs: Vec::new(),
             metadata: Some(String::from("{\"order\":\"7\"}")),
         };

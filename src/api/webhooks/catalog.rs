@@ -69,6 +69,8 @@ pub(crate) enum EventType {
     ProxyCreated,
     #[serde(rename = "proxy.session.closed")]
     ProxyClosed,
+    #[serde(rename = "proxy.interaction")]
+    ProxyInteraction,
 }
 
 /// The body of a webhook request.
@@ -116,6 +118,7 @@ pub(crate) enum EventData {
     Call(CallData),
     CallEnd(CallEndData),
     Proxy(ProxySessionData),
+    ProxyInteraction(ProxyInteractionData),
 }
 
 /// Of `message.created`.
@@ -407,6 +410,19 @@ pub(crate) struct CallEndData {
     q850_cause: i64,
     /// `caller`, `callee`, `api` or `system`.
     hangup_by: String,
+}
+
+/// Of `proxy.interaction`: a call or a message went by a session.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProxyInteractionData {
+    #[schema(example = "prx_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    session_id: String,
+    /// `voice` or `sms`.
+    channel: String,
+    /// Of a call.
+    call_id: Option<String>,
+    /// Of a message, as it came.
+    message_id: Option<String>,
 }
 
 /// Of `proxy.session.created` and `proxy.session.closed`.

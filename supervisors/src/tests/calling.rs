@@ -8,18 +8,20 @@ use actors::customer::webhook::guard::Networks;
 use actors::media::{Config, Media, Notice};
 use actors::sip::call::{CallTable, Context, Front, FrontParts, Keeper, Limits};
 use actors::sip::credentials::{self, Credentials};
-use actors::sip::dialplan::numbers::{Number, Numbers, Routing};
+use actors::sip::masks::Masks;
+use actors::sip::numbers::Numbers;
 use actors::sip::registrar::RegistrarHandle;
 use actors::sip::trunks::{Trunk, Trunks};
 use model::carrier::OrgId;
 use model::clock::At;
 use model::emergency::Emergency;
 use model::id::PublicId;
+use model::number::{NumberStatus, Routing};
 use model::trunk::{Encryption, Source, Target};
 use model::voice::{Bounds, VoiceRates};
 use proto_sip::digest::client::{Account, Attempt, Client, Target as Asked};
 use ractor::{Actor, ActorRef};
-use store::SipCredentialRow;
+use store::{NumberRouteRow, SipCredentialRow};
 use tokio::net::UdpSocket;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
@@ -61,7 +63,7 @@ pub(super) struct Setup {
     /// How long a connection may be idle, and a call without a sound.
     pub idle: Duration,
     pub silence: Duration,
-    pub numbers: Vec<Number>,
+    pub numbers: Vec<NumberRouteRow>,
     /// The operator's, and the organization's.
     pub trunks: Vec<Trunk>,
     pub own_trunks: Vec<Trunk>,
@@ -300,8 +302,25 @@ impl Calling {
     }
 }
 
-pub(super) fn number(organization: OrgId, id: i64, e164: &str, routing: Routing) -> Number {
-    Number { id, organization, e164: e164.into(), voice: true, routing, sandbox: false }
+pub(super) fn number(
+    organization: OrgId,
+    id: i64,
+    e164: &str,
+    routing: Option<Routing>,
+) -> NumberRouteRow {
+    NumberRouteRow {
+        id,
+        public_id: vec![u8::try_from(id).unwrap(); 16],
+        organization_id: organization.0,
+        e164: e164.to_owned(),
+        capabilities: String::from("[\"voice\"]"),
+        status: NumberStatus::Active.code(),
+        routing: routing.map(|routing| routing.text()),
+        routing_password: None,
+        assigned_at: Some(id),
+        updated_at: 1,
+        is_sandbox: 0,
+    }
 }
 
 pub(super) fn trunk(name: &str, target: Option<Target>, sources: &[&str]) -> Trunk {
@@ -358,7 +377,7 @@ impl Setup {
             at,
             idle: Duration::from_secs(60),
             silence: Duration::ZERO,
-            numbers: vec![number(organization, 1, "+14155550100", routing)],
+            numbers: vec![number(organization, 1, "+14155550100", Some(routing))],
             trunks: vec![
                 trunk("out", Target::parse(&format!("sip:{callee}")), &[]),
                 trunk("in", None, &["127.0.0.1"]),
@@ -402,6 +421,8 @@ fn context(
     let trunks = Trunks::new(loopback(), false);
     trunks.replace([(None, setup.trunks), (Some(setup.organization), setup.own_trunks)]);
     let (said, notices) = mpsc::channel(100);
+    let numbers = Numbers::new(Box::new(|_, _| None));
+    numbers.fill(&setup.numbers);
     let handle = sip.handle.clone();
     let context = Context {
         wire: Box::new(move || handle.wire()),
@@ -413,7 +434,8 @@ fn context(
             domain: sip.domain.clone(),
         }),
         registrar,
-        numbers: Arc::new(Numbers::new(setup.numbers, &[])).into(),
+        numbers,
+        masks: Masks::default(),
         rates: Arc::new(VoiceRates::from_csv(RATES).unwrap()),
         bounds: Bounds::default(),
         emergency: Emergency::default(),

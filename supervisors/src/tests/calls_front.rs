@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use actors::sip::credentials::Credentials;
-use actors::sip::dialplan::numbers::Routing;
 use actors::sip::trunks::{Password, Trunk};
+use model::id::Kind;
+use model::number::{Routing, SipForward};
 use model::trunk::{Encryption, Target};
 
 use super::calling::{Calling, REALM, Setup, authorization, credential, number, trunk};
@@ -69,8 +70,13 @@ async fn a_trunk_is_let_in_from_elsewhere_by_its_password_and_sealed_if_it_has_t
 /// A number that leads to a telephone system of its organization at this address.
 fn leads_to(setup: &mut Setup, place: SocketAddr) {
     let own = trunk("pbx", Target::parse(&format!("sip:{place}")), &[]);
-    let routing = Routing::Trunk { trunk: own.id };
-    setup.numbers = vec![number(setup.organization, 1, "+14155550100", routing)];
+    let routing = Routing::SipForward(SipForward::Trunk {
+        trunk_id: own.id.show(Kind::Trunk),
+        headers: std::collections::BTreeMap::new(),
+        timeout: 30,
+        fallback: None,
+    });
+    setup.numbers = vec![number(setup.organization, 1, "+14155550100", Some(routing))];
     setup.own_trunks = vec![Trunk { organization: Some(setup.organization), ..own }];
 }
 
@@ -79,7 +85,7 @@ async fn no_customers_route_leads_to_a_carrier() {
     let calling = Calling::with(|setup| leads_to(setup, setup.callee)).await;
     let invite = calling.request("INVITE", "", &calling.caller.sdp());
     calling.caller.send(calling.at, &invite).await;
-    calling.caller.next("SIP/2.0 503").await;
+    calling.caller.next("SIP/2.0 480").await;
     calling.end().await;
 }
 

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use actors::sip::credentials::Credentials;
-use actors::sip::dialplan::numbers::Routing;
 use actors::sip::trunks::{Password, Trunk};
+use model::number::{RingGroup, RingStrategy, RingTarget, Routing};
 use model::protection::Overrides;
 use model::trunk::Target;
 use store::lane::Admin;
@@ -120,11 +120,12 @@ async fn nobody_is_rung_for_a_call_that_the_store_has_refused() {
         for (id, name) in [(1, "alice"), (2, "bob")] {
             setup.credentials.put(&credential(organization, id, name));
         }
-        let credentials = vec![1, 2];
-        let group = Routing::RingGroup { credentials, in_turn: true, ring_s: 10 };
+        let targets = ["alice", "bob"].map(|name| RingTarget::User { name: name.to_owned() });
+        let (targets, strategy) = (targets.to_vec(), RingStrategy::Sequential);
+        let group = Routing::RingGroup(RingGroup { targets, strategy, ring_seconds: 10 });
         setup.numbers = vec![
-            number(organization, 1, "+14155550100", Routing::Nowhere),
-            number(organization, 2, "+14155550101", group),
+            number(organization, 1, "+14155550100", None),
+            number(organization, 2, "+14155550101", Some(group)),
         ];
     })
     .await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::clock::At;
 use model::emergency;
-use model::id::PublicId;
+use model::id::{Kind as IdKind, PublicId};
 use model::message::Direction;
 use model::refusal::Refusal;
 use model::submission::Credential as Asker;
@@ -21,15 +21,14 @@ use rand::RngExt as _;
 use store::lane::{CallChange, CallDone, NewCall, Opened, Work};
 
 use super::bridge::Bridge;
-use super::dial::{Reach, Target, Way};
-use super::front::says;
+use super::dial::{Reach, Shown, Target, Way};
+use super::front::{forwards, says};
 use super::media::{Local, Relay};
 use super::money::Money;
 use super::record::{self, NewLeg};
-use super::ring::{Outcome, Ring, Round, Wish};
+use super::ring::{Lane, Outcome, Ring, Round, Wish};
 use super::state::{CallLeg, CallState, End, Line, Phase, chance, now};
 use super::{CallMsg, Stored, egress, reach};
-use crate::customer::webhook::guard::is_public;
 use crate::media::{LegArgs, SessionArgs, Side};
 use crate::sip::dialplan::{Ask, Caller, Dialled, Order, Place, Plan, Refused, Step, Tables, plan};
 use crate::sip::flow::{Flow, Kind};
@@ -72,6 +71,7 @@ impl CallState {
         };
         self.came(flow, &invite);
         self.max_forwards = invite.max_forwards().ok().flatten().unwrap_or(70);
+        self.forwards = forwards(&invite);
         let uri = invite.uri().map(|uri| uri.to_string()).unwrap_or_default();
         let dialled = invite.uri().map_or(Dialled::Nothing, |uri| Dialled::of(&uri));
         let says = says(&caller, &invite);
@@ -152,10 +152,10 @@ impl CallState {
         says: crate::sip::dialplan::CallerId,
     ) -> Result<Plan, Refused> {
         let context = &self.context;
-        let numbers = context.numbers.load_full();
         let tables = Tables {
             credentials: &context.front.credentials,
-            numbers: &numbers,
+            numbers: &context.numbers,
+            masks: &context.masks,
             trunks: &context.front.trunks,
             emergency: &context.emergency,
             bounds: &context.bounds,
@@ -166,7 +166,8 @@ impl CallState {
         if self.max_forwards == 0 {
             return Err(Refused::TooManyHops);
         }
-        plan(tables, &Ask { caller, uri, dialled, says, now: At::now() })
+        let (forwards, now) = (self.forwards, At::now());
+        plan(tables, &Ask { caller, uri, dialled, says, forwards, now })
     }
 
     /// The call is not made, and the caller told why.
@@ -245,7 +246,8 @@ impl CallState {
         let Some((_, caller)) = self.legs.first() else { return };
         let id = PublicId::new(At::now());
         let sip_call_id = String::from_utf8_lossy(caller.leg.call_id()).into_owned();
-        let facts = Facts { sip_call_id: Some(sip_call_id), ..Facts::default() };
+        let number_id = plan.number.map(|number| number.show(IdKind::Number));
+        let facts = Facts { sip_call_id: Some(sip_call_id), number_id, ..Facts::default() };
         let call = NewCall {
             id,
             organization: plan.organization,
@@ -259,6 +261,7 @@ impl CallState {
             rated: plan.rated(),
             transport: Some(Transport::Sbc),
             facts,
+            mask: plan.mask.as_ref().map(|mask| (mask.session, mask.id)),
             legs: vec![caller.record.clone()],
             metadata: None,
         };
@@ -358,39 +361,36 @@ impl CallState {
         for Step { places, order, ring } in &plan.steps {
             let mut together = Vec::new();
             for place in places {
-                let mut targets = self.targets(place, plan).await;
-                if *order == Order::InTurn && !targets.is_empty() {
-                    rounds.push(Round { targets, order: Order::Together, ring: *ring });
-                } else {
-                    together.append(&mut targets);
+                let mut lanes = self.lanes(place, plan).await;
+                match order {
+                    Order::InTurn => rounds.push(Round { lanes, ring: *ring }),
+                    Order::Together => together.append(&mut lanes),
                 }
             }
-            if !together.is_empty() {
-                rounds.push(Round { targets: together, order: *order, ring: *ring });
-            }
+            rounds.push(Round { lanes: together, ring: *ring });
         }
+        rounds.retain(|round| !round.lanes.is_empty());
         rounds
     }
 
-    async fn targets(&self, place: &Place, plan: &Plan) -> Vec<Target> {
-        let free = Rated::free;
+    async fn lanes(&self, place: &Place, plan: &Plan) -> Vec<Lane<Target>> {
+        let free = |way| Lane::of(Target { way, rated: Rated::free() });
         match place {
             Place::Phone(phone) => {
                 let reached = self.context.registrar.find(phone.of.credential).await;
                 let way = |reached| Way::Contact { phone: Arc::clone(phone), reached };
-                reached.into_iter().map(|one| Target { way: way(one), rated: free() }).collect()
+                reached.into_iter().map(|one| free(way(one))).collect()
             }
-            Place::Trunk { trunk, to } => {
-                let way = Way::Trunk { trunk: Arc::clone(trunk), to: to.clone() };
-                vec![Target { way, rated: free() }]
+            Place::Trunk { trunk, to, headers } => {
+                let (trunk, to, headers) = (Arc::clone(trunk), to.clone(), headers.clone());
+                vec![free(Way::Trunk { trunk, to, headers })]
             }
-            Place::Address { uri } => {
-                vec![Target { way: Way::Address { uri: uri.clone() }, rated: free() }]
-            }
-            Place::Public { number } => {
+            Place::Address(address) => vec![free(Way::Address(Arc::clone(address)))],
+            Place::Public { number, rated } => {
                 let tables = (&self.context.front.trunks, &self.context.emergency);
-                let asked = (number.as_str(), &plan.outward);
-                egress::ways(tables, plan.organization, asked, chance())
+                let asked = (number.as_str(), rated);
+                let ways = egress::ways(tables, plan.organization, asked, chance());
+                Vec::from_iter((!ways.is_empty()).then(|| Lane::hunting(ways)))
             }
         }
     }
@@ -418,7 +418,8 @@ impl CallState {
     async fn dial(&mut self, number: u8, target: &Target) -> Result<(), StatusCode> {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         let Some(plan) = &self.plan else { return Err(unavailable) };
-        let dialled = target.invite(&plan.from, &plan.to, At::now()).ok_or(unavailable)?;
+        let shown = Shown { from: &plan.from, diverted: plan.diverted.as_ref() };
+        let dialled = target.invite(shown, &plan.to, At::now()).ok_or(unavailable)?;
         let closed = reach::Closed { wire: &self.wire, front: &self.context.front };
         let name = match &dialled.reach {
             Reach::Flow(_) => None,
@@ -429,7 +430,9 @@ impl CallState {
             Reach::Flow(flow) => (*flow, false),
             Reach::Uri(uri) => {
                 let tls = self.context.tls.as_ref();
-                let flow = reach::resolve(&self.wire, uri, tls, is_public, Some(closed)).await;
+                let trunks = &self.context.front.trunks;
+                let may = |address| trunks.allows(address);
+                let flow = reach::resolve(&self.wire, uri, tls, may, Some(closed)).await;
                 (flow.ok_or(unavailable)?, true)
             }
             Reach::Target(target, is_ours) => {
@@ -444,7 +447,7 @@ impl CallState {
         let record = NewLeg {
             kind: dialled.facts.kind,
             direction: Direction::Outbound,
-            from: plan.recorded(),
+            from: plan.recorded_as(),
             to: &dialled.facts.to,
             party: Some(&dialled.facts.party),
             trunk: dialled.facts.trunk.as_deref(),

@@ -16,7 +16,7 @@ use proto_sip::uri::Host;
 use proto_sip::{Name, Uri};
 
 use super::super::credentials::Credential;
-use super::super::dialplan::CallerId;
+use super::super::dialplan::{Address, CallerId, Diverted, Headers};
 use super::super::flow::Flow;
 use super::super::registrar::Reached;
 use super::egress::Leaving;
@@ -40,10 +40,9 @@ pub(super) enum Way {
     Trunk {
         trunk: Arc<Running>,
         to: String,
+        headers: Headers,
     },
-    Address {
-        uri: String,
-    },
+    Address(Arc<Address>),
     Carrier(Leaving),
 }
 
@@ -83,15 +82,23 @@ pub(super) struct Facts {
     pub trunk: Option<String>,
 }
 
+/// What who is called learns of the call.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub from: &'a CallerId,
+    pub diverted: Option<&'a Diverted>,
+}
+
 impl Target {
     /// The INVITE, or none where there is no room.
     #[must_use]
-    pub(super) fn invite(&self, from: &CallerId, dialled: &str, now: At) -> Option<Invite> {
+    pub(super) fn invite(&self, shown: Shown<'_>, dialled: &str, now: At) -> Option<Invite> {
+        let from = shown.from;
         match &self.way {
             Way::Contact { phone, reached } => Some(to_contact(phone, reached, from, dialled)),
-            Way::Trunk { trunk, to } => to_trunk(trunk, to, from, now),
-            Way::Address { uri } => Some(to_address(uri, from, dialled)),
-            Way::Carrier(leaving) => to_carrier(leaving, from, now),
+            Way::Trunk { trunk, to, headers } => to_trunk(trunk, (to, headers), from, now),
+            Way::Address(address) => Some(to_address(address, shown, dialled)),
+            Way::Carrier(leaving) => to_carrier(leaving, shown, now),
         }
     }
 }
@@ -121,11 +128,16 @@ fn to_contact(phone: &Credential, reached: &Reached, from: &CallerId, dialled: &
 }
 
 /// A customer's telephone system.
-fn to_trunk(running: &Arc<Running>, to: &str, from: &CallerId, now: At) -> Option<Invite> {
+fn to_trunk(
+    running: &Arc<Running>,
+    (to, headers): (&str, &Headers),
+    from: &CallerId,
+    now: At,
+) -> Option<Invite> {
     let channel = running.take_call(now)?;
     let host = host_of(running.trunk.target.as_ref()?);
     let from = name_addr(from, &host);
-    by_trunk(&running.trunk, (to, from), Extra::default(), (LegKind::Sip, channel))
+    by_trunk(&running.trunk, (to, from), added(headers), (LegKind::Sip, channel))
 }
 
 fn by_trunk(
@@ -159,22 +171,47 @@ fn by_trunk(
 /// of the trunk's host.
 fn client(trunk: &Trunk) -> Option<Client> {
     let (user, password) = (trunk.username.as_deref()?, trunk.password.as_ref()?);
-    let host = &trunk.target.as_ref()?.host;
-    let (user, realm) = user.split_once('@').unwrap_or((user, host));
-    Some(Client::new(vec![Account::new(realm, user, &password.0)]))
+    Some(proves(user, &password.0, &trunk.target.as_ref()?.host))
 }
 
-fn to_address(uri: &str, from: &CallerId, dialled: &str) -> Invite {
+fn proves(user: &str, password: &str, host: &str) -> Client {
+    let (user, realm) = user.split_once('@').unwrap_or((user, host));
+    Client::new(vec![Account::new(realm, user, password)])
+}
+
+/// What a customer adds; what may not be written is left out.
+fn added(headers: &Headers) -> Extra {
+    let mut extra = Extra::default();
+    for (name, value) in headers {
+        let _ = extra.add(name, value.as_str());
+    }
+    extra
+}
+
+/// Which number sent the call on, RFC 5806.
+fn divert(extra: &mut Extra, diverted: Option<&Diverted>, host: &str) {
+    if let Some(Diverted { by, counter }) = diverted {
+        let by = address(Some(by), host);
+        let value = format!("{by};reason=unconditional;counter={counter}");
+        let _ = extra.add(Name::Diversion.as_str(), value.as_str());
+    }
+}
+
+fn to_address(address: &Address, shown: Shown<'_>, dialled: &str) -> Invite {
+    let uri = address.uri.as_str();
     let parsed = Uri::parse(&Bytes::copy_from_slice(uri.as_bytes()));
     let host = parsed.ok().and_then(|uri| uri.host().map(ToString::to_string)).unwrap_or_default();
+    let mut extra = added(&address.headers);
+    divert(&mut extra, shown.diverted, &host);
+    let user = address.username.as_deref().zip(address.password.as_ref());
     Invite {
         uri: uri.to_owned(),
-        from: name_addr(from, &host),
+        from: name_addr(shown.from, &host),
         to: format!("<{uri}>"),
         routes: Vec::new(),
-        extra: Extra::default(),
+        extra,
         reach: Reach::Uri(Bytes::copy_from_slice(uri.as_bytes())),
-        client: None,
+        client: user.map(|(user, password)| proves(user, &password.0, &host)),
         channel: None,
         seals: false,
         codecs: Vec::new(),
@@ -187,7 +224,8 @@ fn to_address(uri: &str, from: &CallerId, dialled: &str) -> Invite {
     }
 }
 
-fn to_carrier(leaving: &Leaving, from: &CallerId, now: At) -> Option<Invite> {
+fn to_carrier(leaving: &Leaving, shown: Shown<'_>, now: At) -> Option<Invite> {
+    let from = shown.from;
     let carrier = leaving.carrier();
     let host = host_of(carrier.target.as_ref()?);
     let known = name_addr(&CallerId { withheld: false, ..from.clone() }, &host);
@@ -198,6 +236,7 @@ fn to_carrier(leaving: &Leaving, from: &CallerId, now: At) -> Option<Invite> {
         // RFC 3325 §9.3: between us and the carrier, and no further.
         let _ = extra.add(Name::Privacy.as_str(), "id");
     }
+    divert(&mut extra, shown.diverted, &host);
     let from = name_addr(from, &host);
     let channel = leaving.channel(now)?;
     by_trunk(carrier, (leaving.number(), from), extra, (LegKind::Pstn, channel))

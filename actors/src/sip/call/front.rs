@@ -150,6 +150,18 @@ pub(super) fn says(caller: &Caller, invite: &Message) -> CallerId {
     CallerId { number, name: Some(name).filter(|name| !name.is_empty()), withheld }
 }
 
+/// How often a call was sent on before it came, as RFC 5806 has it counted.
+#[must_use]
+pub(super) fn forwards(invite: &Message) -> usize {
+    let diversions = invite.list::<proto_sip::header::NameAddr>(Name::Diversion);
+    let count = |diversion: proto_sip::header::NameAddr| {
+        let counter = diversion.params.get("counter");
+        let counter = counter.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        counter.unwrap_or(1_usize).max(1)
+    };
+    diversions.filter_map(Result::ok).map(count).fold(0, usize::saturating_add)
+}
+
 /// Whether the caller does not want to be shown: by Privacy (RFC 3323, RFC 3325), or an anonymous From.
 fn is_withheld(invite: &Message) -> bool {
     let hides =

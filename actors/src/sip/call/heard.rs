@@ -1,5 +1,6 @@
 //! What comes from the wire, and what the legs tell of it.
 
+use model::message::Direction;
 use model::voice::{EndReason, HangupBy};
 use proto_sip::StatusCode;
 use proto_sip::digest::Attempt;
@@ -237,6 +238,12 @@ impl CallState {
         self.fail(outcome, HangupBy::Callee);
     }
 
+    /// Somebody from outside called a number of ours.
+    fn is_of_number(&self) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.number.is_some() && plan.direction == Direction::Inbound)
+    }
+
     pub(super) fn fail(&mut self, outcome: Outcome, by: HangupBy) {
         let reason = EndReason::of_sip(outcome.status.get());
         let mut cause = outcome.cause;
@@ -247,6 +254,10 @@ impl CallState {
         }
         // A refusal of a carrier's is about us, not about who called us.
         let status = match outcome.status.get() {
+            // To a carrier a number of ours is not there: it need not look for another way to it.
+            401 | 407 | 408 | 500..600 if by == HangupBy::Callee && self.is_of_number() => {
+                StatusCode::TEMPORARILY_UNAVAILABLE
+            }
             401 | 407 => StatusCode::SERVICE_UNAVAILABLE,
             _ => outcome.status,
         };

@@ -40,7 +40,6 @@ mod transfer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use model::emergency::Emergency;
 use model::voice::{Bounds, EndReason, HangupBy, VoiceRates};
 use proto_sip::leg::Settings as LegSettings;
@@ -53,7 +52,8 @@ pub use keeper::{Keeper, Will};
 pub use orders::{Order, Unobeyed};
 pub use table::{Begin, CallTable, Heard};
 
-use super::dialplan::numbers::Numbers;
+use super::masks::Masks;
+use super::numbers::Numbers;
 use super::registrar::RegistrarHandle;
 use super::transport::Wire;
 use crate::media::{Event, Media, Notice, Report, Side};
@@ -97,13 +97,14 @@ pub enum Stored {
     Obeyed(orders::Answer),
 }
 
-/// What calls share. Numbers, prices and bounds may be changed while calls go on.
+/// What calls share. Numbers, sessions, trunks and credentials may be changed while calls go on.
 pub struct Context {
     /// The sockets of this life of SIP.
     pub wire: Box<dyn Fn() -> Option<Wire> + Send + Sync>,
     pub front: Front,
     pub registrar: RegistrarHandle,
-    pub numbers: ArcSwap<Numbers>,
+    pub numbers: Numbers,
+    pub masks: Masks,
     pub rates: Arc<VoiceRates>,
     pub bounds: Bounds,
     pub emergency: Emergency,

@@ -1,10 +1,12 @@
-//! Whom a call rings, and for how long: targets at once or in turn, until one answers or none is left.
+//! Whom a call rings, and for how long: round after round, all of a round at once, until one answers or
+//! none is left.
 //!
 //! Pure: it is told what became of each leg and says which to dial and which to give up. The first that
-//! answers wins and all others are given up. A carrier that cannot take a call (503, 408, nothing at all in
-//! four seconds, and no ringing before) gives way to the next; any other answer of a carrier is the answer, and
-//! so is that nobody picks up: the next carrier would ring the same telephone once more. When nobody answers, the
-//! best refusal is passed on, RFC 3261 §16.7.
+//! answers wins and all others are given up. Of a lane one rings at a time. Carriers for a number are a lane
+//! that hunts: one that cannot take a call (503, 408, nothing at all in four seconds, and no ringing before) gives
+//! way to the next; any other answer of a carrier is the answer, and so is that nobody picks up: the next
+//! carrier would ring the same telephone once more. When nobody answers, the best refusal is passed on, RFC
+//! 3261 §16.7.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,20 +14,37 @@ use std::time::{Duration, Instant};
 use proto_sip::StatusCode;
 use proto_sip::leg::Cause;
 
-use crate::sip::dialplan::Order;
-
 /// Legs that one call dials in its life.
 pub(super) const LEGS_MAX: u8 = 48;
 /// A carrier that has said nothing for so long is not there.
 const SILENCE: Duration = Duration::from_secs(4);
 
-/// Targets that belong together.
+/// Those that ring together.
 #[derive(Clone, Debug)]
 pub(super) struct Round<T> {
-    pub targets: Vec<T>,
-    pub order: Order,
-    /// How long each may ring; together: how long all may.
+    pub lanes: Vec<Lane<T>>,
+    /// How long each may ring.
     pub ring: Duration,
+}
+
+/// One that is rung, or several ways to it.
+#[derive(Clone, Debug)]
+pub(super) struct Lane<T> {
+    ways: VecDeque<T>,
+    /// The next way is for when one is not there, or cannot.
+    hunts: bool,
+}
+
+impl<T> Lane<T> {
+    #[must_use]
+    pub(super) fn of(way: T) -> Self {
+        Self { ways: [way].into(), hunts: false }
+    }
+
+    #[must_use]
+    pub(super) fn hunting(ways: Vec<T>) -> Self {
+        Self { ways: ways.into(), hunts: true }
+    }
 }
 
 /// What is to be done, in this order.
@@ -52,8 +71,10 @@ pub(super) struct Outcome {
 }
 
 #[derive(Debug)]
-struct Attempt {
+struct Attempt<T> {
     leg: u8,
+    /// What is left of its lane.
+    rest: Lane<T>,
     /// It has said anything.
     heard: bool,
     /// It rings, or did: whoever is called knows of it.
@@ -66,11 +87,8 @@ struct Attempt {
 #[derive(Debug)]
 pub(super) struct Ring<T> {
     rounds: VecDeque<Round<T>>,
-    /// What is left of this round.
-    waiting: VecDeque<T>,
-    order: Order,
     ring: Duration,
-    live: Vec<Attempt>,
+    live: Vec<Attempt<T>>,
     next_leg: u8,
     best: Option<Outcome>,
     done: bool,
@@ -95,14 +113,23 @@ impl Outcome {
     }
 }
 
+impl<T> Attempt<T> {
+    /// A carrier that has not said anything.
+    fn is_silent(&self) -> bool {
+        self.rest.hunts && !self.heard
+    }
+
+    fn due(&self) -> Instant {
+        if self.is_silent() { self.silence_at.min(self.until) } else { self.until }
+    }
+}
+
 impl<T> Ring<T> {
     /// Rounds to go through; legs are numbered from `first_leg` on.
     #[must_use]
     pub(super) fn new(rounds: Vec<Round<T>>, first_leg: u8) -> Self {
         Self {
             rounds: rounds.into(),
-            waiting: VecDeque::new(),
-            order: Order::Together,
             ring: Duration::ZERO,
             live: Vec::new(),
             next_leg: first_leg,
@@ -169,11 +196,10 @@ impl<T> Ring<T> {
         if self.done {
             return;
         }
-        if self.order == Order::Failover && (!gives_way || attempt.rang) {
-            self.waiting.clear();
-            self.rounds.clear();
-        }
         self.note(outcome);
+        if attempt.rest.hunts && gives_way && !attempt.rang {
+            self.dial(now, attempt.rest, out);
+        }
         self.go_on(now, out);
     }
 
@@ -181,21 +207,15 @@ impl<T> Ring<T> {
     pub(super) fn stop(&mut self, cause: &Cause, out: &mut Vec<Wish<T>>) {
         self.done = true;
         self.rounds.clear();
-        self.waiting.clear();
         let live = self.live.drain(..);
         out.extend(live.map(|attempt| Wish::GiveUp { leg: attempt.leg, cause: cause.clone() }));
     }
 
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<Wish<T>>) {
-        let hunts = self.order == Order::Failover;
-        let is_late = |attempt: &Attempt| {
-            attempt.until <= now || hunts && !attempt.heard && attempt.silence_at <= now
-        };
-        let late = self.live.iter().filter(|attempt| is_late(attempt));
-        let late: Vec<(u8, bool)> = late.map(|attempt| (attempt.leg, attempt.heard)).collect();
-        for (leg, heard) in late {
-            let silent = hunts && !heard;
+        let late = self.live.iter().filter(|attempt| attempt.due() <= now);
+        let late: Vec<(u8, bool)> = late.map(|late| (late.leg, late.is_silent())).collect();
+        for (leg, silent) in late {
             let status =
                 if silent { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::REQUEST_TIMEOUT };
             out.push(Wish::GiveUp { leg, cause: Cause::q850(if silent { 38 } else { 19 }) });
@@ -205,15 +225,7 @@ impl<T> Ring<T> {
 
     #[must_use]
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let hunts = self.order == Order::Failover;
-        let due = |attempt: &Attempt| {
-            if hunts && !attempt.heard {
-                attempt.silence_at.min(attempt.until)
-            } else {
-                attempt.until
-            }
-        };
-        self.live.iter().map(due).min()
+        self.live.iter().map(Attempt::due).min()
     }
 
     /// The number of the next leg.
@@ -236,33 +248,28 @@ impl<T> Ring<T> {
 
     fn go_on(&mut self, now: Instant, out: &mut Vec<Wish<T>>) {
         while self.live.is_empty() && !self.done {
-            if self.waiting.is_empty() {
-                match self.rounds.pop_front() {
-                    Some(round) => {
-                        self.waiting = round.targets.into();
-                        (self.order, self.ring) = (round.order, round.ring);
-                        continue;
-                    }
-                    None => return self.give_up(out),
-                }
-            }
-            let count = if self.order == Order::Together { self.waiting.len() } else { 1 };
-            for target in self.waiting.drain(..count) {
-                if self.next_leg >= LEGS_MAX {
-                    break;
-                }
-                let leg = self.next_leg;
-                self.next_leg += 1;
-                self.live.push(Attempt {
-                    leg,
-                    heard: false,
-                    rang: false,
-                    silence_at: now + SILENCE,
-                    until: now + self.ring,
-                });
-                out.push(Wish::Dial { leg, target });
+            let Some(round) = self.rounds.pop_front() else { return self.give_up(out) };
+            self.ring = round.ring;
+            for lane in round.lanes {
+                self.dial(now, lane, out);
             }
         }
+    }
+
+    /// The next way of a lane, if there is one.
+    fn dial(&mut self, now: Instant, mut lane: Lane<T>, out: &mut Vec<Wish<T>>) {
+        let leg = self.next_leg;
+        let Some(target) = lane.ways.pop_front().filter(|_| leg < LEGS_MAX) else { return };
+        self.next_leg += 1;
+        self.live.push(Attempt {
+            leg,
+            rest: lane,
+            heard: false,
+            rang: false,
+            silence_at: now + SILENCE,
+            until: now + self.ring,
+        });
+        out.push(Wish::Dial { leg, target });
     }
 
     fn give_up(&mut self, out: &mut Vec<Wish<T>>) {
@@ -288,11 +295,20 @@ mod tests {
         out: Vec<Wish<char>>,
     }
 
-    fn bench(rounds: &[(&str, Order)]) -> Bench {
-        let round = |(targets, order): &(&str, Order)| Round {
-            targets: targets.chars().collect(),
-            order: *order,
-            ring: Duration::from_secs(60),
+    /// Rounds by the letters of their targets; a lane that hunts is written `a>b`, after those that do not.
+    fn bench(rounds: &[&str]) -> Bench {
+        let round = |targets: &&str| {
+            let hunts = targets.contains('>');
+            let (alone, ways) = if hunts {
+                targets.split_once(' ').unwrap_or(("", targets))
+            } else {
+                (*targets, "")
+            };
+            let mut lanes: Vec<_> = alone.chars().map(Lane::of).collect();
+            if hunts {
+                lanes.push(Lane::hunting(ways.chars().filter(|way| *way != '>').collect()));
+            }
+            Round { lanes, ring: Duration::from_secs(60) }
         };
         let start = Instant::now();
         let mut ring = Ring::new(rounds.iter().map(round).collect(), 1);
@@ -329,7 +345,7 @@ mod tests {
 
     #[test]
     fn the_first_that_answers_has_the_call_and_the_others_are_given_up() {
-        let mut bench = bench(&[("abc", Order::Together)]);
+        let mut bench = bench(&["abc"]);
         assert_eq!(bench.dialled(), "abc");
         assert!(bench.ring.answered(2, &mut bench.out));
         let given_up: Vec<u8> = bench
@@ -348,14 +364,14 @@ mod tests {
 
     #[test]
     fn the_best_refusal_is_passed_on() {
-        let mut together = bench(&[("abc", Order::Together)]);
+        let mut together = bench(&["abc"]);
         for (leg, status) in [(1, 503), (2, 486)] {
             together.fail(leg, status);
             assert_ne!(together.over(), Some(status));
         }
         together.fail(3, 480);
         assert_eq!(together.over(), Some(486));
-        let mut declined = bench(&[("ab", Order::Together)]);
+        let mut declined = bench(&["ab"]);
         declined.fail(1, 486);
         declined.fail(2, 603);
         assert_eq!(declined.over(), Some(603));
@@ -364,7 +380,7 @@ mod tests {
 
     #[test]
     fn those_in_turn_ring_one_after_the_other() {
-        let mut bench = bench(&[("ab", Order::InTurn), ("c", Order::Together)]);
+        let mut bench = bench(&["a", "b", "c"]);
         assert_eq!(bench.dialled(), "a");
         bench.at(60);
         assert!(matches!(bench.out[0], Wish::GiveUp { leg: 1, .. }));
@@ -377,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_carrier_that_cannot_gives_way_and_one_that_will_not_does_not() {
-        let mut hunt = bench(&[("abcd", Order::Failover)]);
+        let mut hunt = bench(&["a>b>c>d"]);
         assert_eq!(hunt.dialled(), "a");
         hunt.fail(1, 503);
         assert_eq!(hunt.dialled(), "b");
@@ -394,27 +410,41 @@ mod tests {
 
     #[test]
     fn no_carrier_rings_whom_another_has_rung() {
-        let mut nobody = bench(&[("abc", Order::Failover)]);
+        let mut nobody = bench(&["a>b>c"]);
         assert_eq!(nobody.dialled(), "a");
         nobody.ring.rang(1);
         nobody.at(60);
         assert!(matches!(nobody.out[0], Wish::GiveUp { leg: 1, .. }));
         assert_eq!(nobody.over(), Some(480));
         // The carrier's own word for it; or it was heard and rang nobody.
-        let mut said = bench(&[("abc", Order::Failover)]);
+        let mut said = bench(&["a>b>c"]);
         said.ring.rang(1);
         said.fail(1, 408);
         assert_eq!(said.over(), Some(480));
-        let mut tried = bench(&[("ab", Order::Failover)]);
+        let mut tried = bench(&["a>b"]);
         tried.ring.heard(1);
         tried.at(60);
         assert_eq!(tried.over(), Some(480));
     }
 
     #[test]
+    fn a_carrier_gives_way_while_others_ring_and_its_answer_ends_its_lane_alone() {
+        let mut group = bench(&["a b>c", "d"]);
+        assert_eq!(group.dialled(), "ab");
+        group.at(4);
+        assert!(matches!(group.out[0], Wish::GiveUp { leg: 2, .. }));
+        assert_eq!(group.dialled(), "c");
+        group.fail(3, 486);
+        assert!(group.out.is_empty(), "a rings on");
+        group.at(60);
+        assert_eq!(group.dialled(), "d");
+        group.fail(4, 480);
+        assert_eq!(group.over(), Some(486));
+    }
+
+    #[test]
     fn a_call_dials_so_many_legs_and_no_more() {
-        let many: String = std::iter::repeat_n('x', 100).collect();
-        let mut bench = bench(&[(&many, Order::InTurn)]);
+        let mut bench = bench(&["x"; 100]);
         for leg in 1..200 {
             bench.fail(leg, 486);
         }

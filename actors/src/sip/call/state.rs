@@ -172,6 +172,8 @@ pub struct CallState {
     pub(super) end: Option<End>,
     pub(super) ladder: Ladder,
     pub(super) max_forwards: u8,
+    /// How often it was sent on before it came.
+    pub(super) forwards: usize,
     timer: Option<(Instant, Timer)>,
     out: Vec<Output<ServerId>>,
 }
@@ -239,6 +241,7 @@ impl CallState {
             end: None,
             ladder: Ladder::default(),
             max_forwards: 70,
+            forwards: 0,
             timer: None,
             out: Vec::new(),
         })

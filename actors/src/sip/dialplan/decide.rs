@@ -10,24 +10,22 @@ use std::time::Duration;
 use model::carrier::OrgId;
 use model::clock::At;
 use model::emergency::Emergency;
+use model::id::PublicId;
 use model::message::Direction;
 use model::voice::{Bounds, Rated, VoiceRates};
 
-use super::numbers::{Number, Numbers, Routing};
-use super::{Caller, CallerId, Dialled, Order, Place, Plan, Refused, Step};
+use super::{Caller, CallerId, Dialled, Diverted, Order, Place, Plan, Refused, Step};
 use crate::sip::credentials::{Credential, Credentials};
-use crate::sip::trunks::{Running, Trunks};
-
-/// Telephones of one ring group.
-const GROUP_MAX: usize = 16;
-/// How often a number may lead to another one.
-const FORWARDS_MAX: usize = 3;
+use crate::sip::masks::{Mask, Masks};
+use crate::sip::numbers::Numbers;
+use crate::sip::trunks::Trunks;
 
 /// What the plan is made from.
 #[derive(Clone, Copy)]
 pub struct Tables<'a> {
     pub credentials: &'a Credentials,
     pub numbers: &'a Numbers,
+    pub masks: &'a Masks,
     pub trunks: &'a Trunks,
     pub emergency: &'a Emergency,
     pub bounds: &'a Bounds,
@@ -46,12 +44,14 @@ pub struct Ask<'a> {
     pub dialled: Dialled,
     /// The number that the caller says it calls from, and its name.
     pub says: CallerId,
+    /// How often it was sent on before it came here, as Diversion says.
+    pub forwards: usize,
     pub now: At,
 }
 
-struct Planner<'a> {
-    tables: Tables<'a>,
-    now: At,
+pub(super) struct Planner<'a> {
+    pub(super) tables: Tables<'a>,
+    pub(super) now: At,
 }
 
 /// Where a call goes, or why nowhere.
@@ -74,7 +74,7 @@ impl Planner<'_> {
         let own = phone.extension.as_deref().unwrap_or(&phone.username);
         let from = CallerId { number: Some(own.to_owned()), ..ask.says.clone() };
         let organization = phone.of.organization;
-        let base = Base { organization, test: phone.sandbox, from };
+        let base = Base::new(organization, phone.sandbox, from, ask);
         match &ask.dialled {
             Dialled::Short(digits) => {
                 let callee = self.tables.credentials.by_extension(&phone.realm, digits);
@@ -90,7 +90,8 @@ impl Planner<'_> {
                 }
                 let number_from = self.caller_id(phone, ask)?;
                 let from = CallerId { number: Some(number_from), ..ask.says.clone() };
-                let plan = self.public(Base { from, ..base }, number)?;
+                let caller = from.clone();
+                let plan = self.public(Base { caller, from, ..base }, number)?;
                 // Where its own number leads on to is no way around what it may.
                 let may = plan.dials().all(|number| phone.may_call(number));
                 may.then_some(plan).ok_or(Refused::NotAllowed)
@@ -112,14 +113,15 @@ impl Planner<'_> {
             let owns = numbers.owns(organization, says);
             return if owns { Ok(says.to_owned()) } else { Err(Refused::CallerId) };
         }
-        numbers.default_of(organization).map(str::to_owned).ok_or(Refused::NoCallerId)
+        let first = numbers.default_of(organization);
+        first.map(|number| number.to_string()).ok_or(Refused::NoCallerId)
     }
 
     fn of_pbx(&self, organization: OrgId, ask: &Ask<'_>) -> Result<Plan, Refused> {
         let own = ask.says.number.as_deref().and_then(|says| self.tables.numbers.find(says));
         let own = own.filter(|own| own.organization == organization && own.voice);
-        let test = own.is_some_and(|own| own.sandbox);
-        let base = Base { organization, test, from: ask.says.clone() };
+        let test = own.as_ref().is_some_and(|own| own.sandbox);
+        let base = Base::new(organization, test, ask.says.clone(), ask);
         let credentials = self.tables.credentials;
         let realm = credentials.realm_of(organization).unwrap_or_default();
         match &ask.dialled {
@@ -143,17 +145,11 @@ impl Planner<'_> {
         let number = self.tables.numbers.find(dialled).ok_or(Refused::Unknown)?;
         let digits = dialled.trim_start_matches('+');
         let inward = self.tables.rates.find(Direction::Inbound, digits, self.now);
-        let base = Base {
-            organization: number.organization,
-            test: number.sandbox,
-            from: ask.says.clone(),
-        };
-        let mut plan = self.routed(&base, number, FORWARDS_MAX)?;
-        plan.direction = Direction::Inbound;
-        dialled.clone_into(&mut plan.to);
-        plan.inward = inward.ok_or(Refused::NoPrice)?;
-        plan.number = Some(number.id);
-        Ok(plan)
+        let says = ask.says.clone();
+        let mut base = Base::new(number.organization, number.sandbox, says, ask);
+        let steps = self.routed(&mut base, &number)?;
+        let inward = inward.ok_or(Refused::NoPrice)?;
+        Ok(Plan { direction: Direction::Inbound, inward, ..base.plan(dialled, steps) })
     }
 
     /// A telephone of the same organization.
@@ -169,18 +165,24 @@ impl Planner<'_> {
     }
 
     /// A number of E.164: an organization's own, or the public network.
-    fn public(&self, base: Base, number: &str) -> Result<Plan, Refused> {
+    pub(super) fn public(&self, mut base: Base, number: &str) -> Result<Plan, Refused> {
+        let steps = self.onward(&mut base, number)?;
+        Ok(base.plan(number, steps))
+    }
+
+    /// Where a call to a number goes, whoever sends it there: help is asked for first.
+    pub(super) fn onward(&self, base: &mut Base, number: &str) -> Result<Vec<Step>, Refused> {
         if self.tables.emergency.blocks(number) {
             return Err(Refused::Emergency);
         }
-        if let Some(own) = self.tables.numbers.find(number)
-            && own.organization == base.organization
-        {
-            let mut plan = self.routed(&base, own, FORWARDS_MAX)?;
-            plan.number = Some(own.id);
-            number.clone_into(&mut plan.to);
-            return Ok(plan);
+        match self.tables.numbers.find(number) {
+            Some(own) if own.organization == base.organization => self.routed(base, &own),
+            _ => Ok(vec![self.step(vec![self.outside(base, number)?], Order::Together)]),
         }
+    }
+
+    /// The public network, as somebody whom it can call back.
+    fn outside(&self, base: &mut Base, number: &str) -> Result<Place, Refused> {
         let digits = number.trim_start_matches('+');
         if self.tables.bounds.blocks(digits).is_some() {
             return Err(Refused::Fraud);
@@ -189,105 +191,56 @@ impl Planner<'_> {
             return Err(Refused::Sandbox);
         }
         let rated = self.tables.rates.find(Direction::Outbound, digits, self.now);
-        let outward = rated.ok_or(Refused::NoPrice)?;
+        let rated = rated.ok_or(Refused::NoPrice)?;
         if self.tables.trunks.egress(base.organization, number).is_empty() {
             return Err(Refused::NoRoute);
         }
-        let place = Place::Public { number: number.to_owned() };
-        let step = self.step(vec![place], Order::Failover);
-        Ok(Plan { outward, ..base.plan(number, vec![step]) })
+        let has_number = base.from.number.as_deref().is_some_and(|number| number.starts_with('+'));
+        if let Some(diverted) = base.diverted.as_ref().filter(|_| !has_number) {
+            base.from = CallerId { number: Some(diverted.by.to_string()), ..base.from.clone() };
+        }
+        Ok(Place::Public { number: number.to_owned(), rated })
     }
 
-    /// Where calls to an organization's own number go.
-    fn routed(&self, base: &Base, number: &Number, forwards: usize) -> Result<Plan, Refused> {
-        if !number.voice {
-            return Err(Refused::Unknown);
-        }
-        let phone = |credential: &i64| {
-            let found = self.tables.credentials.by_number(*credential);
-            found.filter(|c| c.active && c.of.organization == number.organization)
-        };
-        let to = number.e164.as_str();
-        let one = |place| vec![self.step(vec![place], Order::Together)];
-        let steps = match &number.routing {
-            Routing::Nowhere => return Err(Refused::Unknown),
-            Routing::Reject { busy: true } => return Err(Refused::Busy),
-            Routing::Reject { busy: false } => return Err(Refused::Declined),
-            Routing::Phone { credential } => {
-                one(Place::Phone(phone(credential).ok_or(Refused::Unknown)?))
-            }
-            Routing::RingGroup { credentials, in_turn, ring_s } => {
-                let found = credentials.iter().filter_map(phone).take(GROUP_MAX);
-                let places: Vec<_> = found.map(Place::Phone).collect();
-                if places.is_empty() {
-                    return Err(Refused::Unknown);
-                }
-                let order = if *in_turn { Order::InTurn } else { Order::Together };
-                let ring = Duration::from_secs(u64::from(*ring_s).max(1));
-                vec![Step { places, order, ring }]
-            }
-            Routing::SipForward { uri } => {
-                if self.tables.emergency.blocks(uri) {
-                    return Err(Refused::Emergency);
-                }
-                one(Place::Address { uri: uri.clone() })
-            }
-            Routing::Trunk { trunk } => {
-                let own = |of: &Arc<Running>| of.trunk.organization == Some(number.organization);
-                let trunk = self.tables.trunks.find(*trunk).filter(own).ok_or(Refused::Unknown)?;
-                one(Place::Trunk { trunk, to: to.to_owned() })
-            }
-            Routing::Forward { number: next } => {
-                let owner = number.organization;
-                return self.forwarded(base, next, owner, forwards);
-            }
-        };
-        Ok(base.clone().plan(to, steps))
-    }
-
-    /// A number that leads to another: its owner pays for the way on.
-    fn forwarded(
-        &self,
-        base: &Base,
-        next: &str,
-        owner: OrgId,
-        forwards: usize,
-    ) -> Result<Plan, Refused> {
-        let left = forwards.checked_sub(1).ok_or(Refused::TooManyHops)?;
-        if self.tables.emergency.blocks(next) {
-            return Err(Refused::Emergency);
-        }
-        let base = Base { organization: owner, ..base.clone() };
-        match self.tables.numbers.find(next) {
-            Some(own) if own.organization == owner => self.routed(&base, own, left),
-            _ => self.public(base, next),
-        }
-    }
-
-    fn step(&self, places: Vec<Place>, order: Order) -> Step {
+    pub(super) fn step(&self, places: Vec<Place>, order: Order) -> Step {
         Step { places, order, ring: self.tables.ring }
     }
 }
 
-/// What all plans of one call share.
+/// What all ways of one call share.
 #[derive(Clone, Debug)]
-struct Base {
-    organization: OrgId,
-    test: bool,
-    from: CallerId,
+pub(super) struct Base {
+    pub(super) organization: OrgId,
+    pub(super) test: bool,
+    /// Who called, and as whom it calls on.
+    pub(super) caller: CallerId,
+    pub(super) from: CallerId,
+    /// How often it was sent on.
+    pub(super) forwards: usize,
+    pub(super) number: Option<PublicId>,
+    pub(super) diverted: Option<Diverted>,
+    pub(super) mask: Option<Arc<Mask>>,
 }
 
 impl Base {
+    fn new(organization: OrgId, test: bool, from: CallerId, ask: &Ask<'_>) -> Self {
+        let (number, diverted, mask) = (None, None, None);
+        let (caller, forwards) = (from.clone(), ask.forwards);
+        Self { organization, test, caller, from, forwards, number, diverted, mask }
+    }
+
     fn plan(self, to: &str, steps: Vec<Step>) -> Plan {
         Plan {
             organization: self.organization,
             direction: Direction::Outbound,
+            caller: self.caller,
             from: self.from,
             to: to.to_owned(),
-            number: None,
+            number: self.number,
+            diverted: self.diverted,
+            mask: self.mask,
             steps,
             inward: Rated::free(),
-            outward: Rated::free(),
             test: self.test,
         }
     }

@@ -2,8 +2,8 @@
 //! to why it does not.
 //!
 //! dialled   a Request-URI as a telephone means it
-//! numbers   the organizations' own numbers, and what each is routed to
 //! decide    the plan itself: help first, then who may call what
+//! routed    where calls to an organization's own number go
 //! refused   the answers that say no
 //!
 //! Pure: tables, time and prices come in as arguments, a plan goes out as a value. Nothing here opens
@@ -11,8 +11,8 @@
 
 mod decide;
 mod dialled;
-pub mod numbers;
 mod refused;
+mod routed;
 #[cfg(test)]
 mod tests;
 
@@ -20,15 +20,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::carrier::OrgId;
+use model::id::PublicId;
 use model::message::Direction;
-use model::voice::Rated;
+use model::voice::{Rated, Tariff};
 
 pub use decide::{Ask, Tables, plan};
 pub use dialled::Dialled;
 pub use refused::Refused;
 
 use super::credentials::Credential;
-use super::trunks::Running;
+use super::masks::Mask;
+use super::trunks::{Password, Running};
 
 /// Who calls, as it proved.
 #[derive(Clone, Debug)]
@@ -64,20 +66,34 @@ pub struct Plan {
     pub organization: OrgId,
     /// As its organization sees it.
     pub direction: Direction,
+    /// Who called, for its organization's records.
+    pub caller: CallerId,
+    /// Who calls, for who is called.
     pub from: CallerId,
     /// E.164 with `+`, or what was dialled.
     pub to: String,
     /// The organization's number that it is of.
-    pub number: Option<i64>,
+    pub number: Option<PublicId>,
+    /// The number it was sent on from, and how often it was sent on before.
+    pub diverted: Option<Diverted>,
+    /// The masking session that it goes by.
+    pub mask: Option<Arc<Mask>>,
     pub steps: Vec<Step>,
-    /// What the leg of who calls costs, and what the leg to the public network costs.
+    /// What the leg of who calls costs.
     pub inward: Rated,
-    pub outward: Rated,
     /// Nothing leaves the switch, and nothing is paid.
     pub test: bool,
 }
 
-/// Places that are tried together, or one after the other.
+/// A call that came to a number and goes on from there, RFC 5806.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diverted {
+    /// E.164 with `+`.
+    pub by: Arc<str>,
+    pub counter: usize,
+}
+
+/// Places that are tried together, or one after the other; the next step when nobody of it takes the call.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub places: Vec<Place>,
@@ -91,8 +107,6 @@ pub enum Order {
     Together,
     /// The next when one does not answer.
     InTurn,
-    /// The next only when one cannot take the call at all.
-    Failover,
 }
 
 /// Somewhere a call can go.
@@ -101,11 +115,23 @@ pub enum Place {
     /// All contacts of a telephone.
     Phone(Arc<Credential>),
     /// A customer's telephone system.
-    Trunk { trunk: Arc<Running>, to: String },
+    Trunk { trunk: Arc<Running>, to: String, headers: Headers },
     /// An address outside, which a customer routes its number to.
-    Address { uri: String },
-    /// The public network, by the trunks that lead there.
-    Public { number: String },
+    Address(Arc<Address>),
+    /// The public network, by the trunks that lead there, the next when one cannot take the call at all.
+    Public { number: String, rated: Rated },
+}
+
+/// What a customer adds to calls to its number: names and values.
+pub type Headers = Vec<(String, String)>;
+
+/// Somewhere outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Address {
+    pub uri: String,
+    pub username: Option<String>,
+    pub password: Option<Password>,
+    pub headers: Headers,
 }
 
 impl Plan {
@@ -113,7 +139,7 @@ impl Plan {
     pub fn dials(&self) -> impl Iterator<Item = &str> {
         let places = self.steps.iter().flat_map(|step| &step.places);
         places.filter_map(|place| match place {
-            Place::Public { number } => Some(number.as_str()),
+            Place::Public { number, .. } => Some(number.as_str()),
             _ => None,
         })
     }
@@ -121,29 +147,54 @@ impl Plan {
     /// Who called, for the records of its organization: who withholds its number does so from others.
     #[must_use]
     pub fn recorded(&self) -> Option<&str> {
+        self.known(&self.caller)
+    }
+
+    /// As whom it calls who is called, for the records.
+    #[must_use]
+    pub fn recorded_as(&self) -> Option<&str> {
+        self.known(&self.from)
+    }
+
+    fn known<'a>(&self, caller: &'a CallerId) -> Option<&'a str> {
         match self.direction {
-            Direction::Inbound => self.from.shown(),
-            Direction::Outbound => self.from.number.as_deref(),
+            Direction::Inbound => caller.shown(),
+            Direction::Outbound => caller.number.as_deref(),
         }
     }
 
-    /// What is put aside for it: both legs as one.
+    /// What is put aside for it: both legs as one, the other leg as dear as the dearest it may dial.
     #[must_use]
     pub fn rated(&self) -> Rated {
-        let (inward, outward) = (&self.inward, &self.outward);
-        if inward.tariff.is_free() {
-            return outward.clone();
+        let places = self.steps.iter().flat_map(|step| &step.places);
+        let outward = places.filter_map(|place| match place {
+            Place::Public { rated, .. } => Some(rated),
+            _ => None,
+        });
+        let outward = outward.fold(Rated::free(), |dearest, rated| {
+            if dearest.tariff.is_free() {
+                return rated.clone();
+            }
+            let tariff = joined(dearest.tariff, rated.tariff, i64::max);
+            Rated { prefix: dearest.prefix, tariff }
+        });
+        if self.inward.tariff.is_free() {
+            return outward;
         }
         if outward.tariff.is_free() {
-            return inward.clone();
+            return self.inward.clone();
         }
-        let (a, b) = (inward.tariff, outward.tariff);
-        let tariff = model::voice::Tariff {
-            per_minute: a.per_minute.saturating_add(b.per_minute),
-            initial_s: a.initial_s.max(b.initial_s),
-            increment_s: a.increment_s.max(b.increment_s),
-            connect_fee: a.connect_fee.saturating_add(b.connect_fee),
-        };
-        Rated { prefix: outward.prefix.clone(), tariff }
+        let tariff = joined(self.inward.tariff, outward.tariff, i64::saturating_add);
+        Rated { prefix: outward.prefix, tariff }
+    }
+}
+
+/// Two tariffs as one: steps as long as the longer ones.
+fn joined(a: Tariff, b: Tariff, money: fn(i64, i64) -> i64) -> Tariff {
+    Tariff {
+        per_minute: money(a.per_minute, b.per_minute),
+        initial_s: a.initial_s.max(b.initial_s),
+        increment_s: a.increment_s.max(b.increment_s),
+        connect_fee: money(a.connect_fee, b.connect_fee),
     }
 }

@@ -27,8 +27,9 @@ pub enum Refused {
     /// A test organization's calls do not leave the switch.
     Sandbox,
     /// The number's owner has it refuse calls.
+    Rejected(StatusCode),
+    /// The number masks others, and the caller is nobody's party.
     Declined,
-    Busy,
     /// It went through too many hands, or came round.
     TooManyHops,
 }
@@ -41,7 +42,7 @@ impl Refused {
             Self::Unreadable => StatusCode::ADDRESS_INCOMPLETE,
             Self::NoRoute | Self::NoPrice => StatusCode::SERVICE_UNAVAILABLE,
             Self::Declined => StatusCode::DECLINE,
-            Self::Busy => StatusCode::BUSY_HERE,
+            Self::Rejected(status) => status,
             Self::TooManyHops => StatusCode::TOO_MANY_HOPS,
             Self::Emergency
             | Self::NotAllowed
@@ -67,7 +68,7 @@ impl Refused {
             Self::NoRoute => "NO_ROUTE",
             Self::Sandbox => "WRONG_KEY_MODE",
             Self::Declined => "DECLINED",
-            Self::Busy => "BUSY",
+            Self::Rejected(_) => "REJECTED",
             Self::TooManyHops => "TOO_MANY_HOPS",
         }
     }
@@ -76,7 +77,6 @@ impl Refused {
     pub fn reason(self) -> EndReason {
         match self {
             Self::Emergency => EndReason::Emergency,
-            Self::Busy => EndReason::Busy,
             Self::TooManyHops => EndReason::CarrierError,
             other => EndReason::of_sip(other.status().get()),
         }

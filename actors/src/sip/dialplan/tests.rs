@@ -3,16 +3,20 @@
 use bytes::Bytes;
 use model::clock::At;
 use model::emergency::Emergency;
-use model::id::PublicId;
+use model::id::{Kind, PublicId};
+use model::number::{
+    Fallback, NumberStatus, RingGroup, RingStrategy, RingTarget, Routing, SipForward,
+};
 use model::trunk::{Encryption, Target};
 use model::voice::{Bounds, VoiceRates};
-use proto_sip::Uri;
-use store::SipCredentialRow;
+use proto_sip::{StatusCode, Uri};
+use store::{NumberRouteRow, ProxySessionRow, SipCredentialRow};
 
-use super::numbers::{Number, Numbers, Routing};
 use super::*;
 use crate::customer::webhook::guard::Networks;
 use crate::sip::credentials::{self, Credentials};
+use crate::sip::masks::Masks;
+use crate::sip::numbers::Numbers;
 use crate::sip::trunks::{Trunk, Trunks};
 
 const REALM: &str = "acme.sip.test";
@@ -42,9 +46,53 @@ fn row(id: i64, username: &str, extension: &str) -> SipCredentialRow {
     }
 }
 
-fn number(id: i64, e164: &str, routing: Routing) -> Number {
-    let (organization, voice, sandbox) = (OrgId(1), true, false);
-    Number { id, organization, e164: e164.to_owned(), voice, routing, sandbox }
+/// `+1415555` and four digits.
+fn number(last: i64, routing: Option<Routing>) -> NumberRouteRow {
+    NumberRouteRow {
+        id: last,
+        public_id: vec![u8::try_from(last % 256).unwrap(); 16],
+        organization_id: 1,
+        e164: format!("+1415555{last:04}"),
+        capabilities: String::from("[\"voice\"]"),
+        status: NumberStatus::Active.code(),
+        routing: routing.map(|routing| routing.text()),
+        routing_password: None,
+        assigned_at: Some(last),
+        updated_at: 1,
+        is_sandbox: 0,
+    }
+}
+
+fn numbers(rows: &[NumberRouteRow]) -> Numbers {
+    let numbers = Numbers::new(Box::new(|_, _| None));
+    numbers.fill(rows);
+    numbers
+}
+
+fn forward(to: &str) -> Routing {
+    Routing::Forward { number: to.to_owned() }
+}
+
+fn user(name: &str) -> RingTarget {
+    RingTarget::User { name: name.to_owned() }
+}
+
+fn phone(number: &str) -> RingTarget {
+    RingTarget::Phone { number: number.to_owned() }
+}
+
+fn group(targets: Vec<RingTarget>, strategy: RingStrategy) -> Routing {
+    Routing::RingGroup(RingGroup { targets, strategy, ring_seconds: 15 })
+}
+
+fn inline(uri: &str, fallback: Option<Fallback>) -> Routing {
+    Routing::SipForward(SipForward::Inline {
+        sip_uri: uri.to_owned(),
+        sip_username: None,
+        headers: [("X-A".to_owned(), "1".to_owned())].into(),
+        timeout: 20,
+        fallback: fallback.map(Box::new),
+    })
 }
 
 /// One carrier, which takes calls to North America and brings some.
@@ -82,6 +130,7 @@ fn pbx() -> Trunk {
 struct World {
     credentials: Credentials,
     numbers: Numbers,
+    masks: Masks,
     trunks: Trunks,
     rates: VoiceRates,
     bounds: Bounds,
@@ -94,19 +143,24 @@ impl World {
         credentials.put(&row(1, "alice", "100"));
         credentials.put(&row(2, "bob", "101"));
         credentials.put(&SipCredentialRow { allowed_outbound: 0, ..row(3, "carol", "102") });
-        let group = Routing::RingGroup { credentials: vec![1, 2, 9], in_turn: true, ring_s: 15 };
-        let numbers = vec![
-            number(1, "+14155550100", Routing::Phone { credential: 2 }),
-            number(2, "+14155550101", group),
-            number(3, "+14155550102", Routing::Reject { busy: true }),
-            number(4, "+14155550103", Routing::Forward { number: "+14155559999".into() }),
-            number(5, "+14155550104", Routing::Forward { number: "+14155550104".into() }),
-            number(6, "+14155550105", Routing::Forward { number: "1911".into() }),
-            number(7, "+14155550106", Routing::SipForward { uri: "sip:911@example.com".into() }),
+        let in_turn =
+            group(vec![user("100"), user("bob"), user("nobody")], RingStrategy::Sequential);
+        let rows = [
+            number(100, Some(group(vec![user("101")], RingStrategy::Simultaneous))),
+            number(101, Some(in_turn)),
+            number(102, Some(Routing::Reject { status: 486 })),
+            number(103, Some(forward("+14155559999"))),
+            number(104, Some(forward("+14155550104"))),
+            number(105, Some(forward("1911"))),
+            number(106, Some(inline("sip:911@example.com", None))),
+            number(107, None),
+            number(108, Some(Routing::Proxy {})),
+            number(109, Some(forward("+14155550103"))),
         ];
         Self {
             credentials,
-            numbers: Numbers::new(numbers, &[]),
+            numbers: numbers(&rows),
+            masks: Masks::default(),
             trunks: trunks(),
             rates: VoiceRates::from_csv(RATES).unwrap(),
             bounds: Bounds { blocked_prefixes: vec!["1900".into()], ..Bounds::default() },
@@ -123,11 +177,23 @@ impl World {
     }
 
     fn call(&self, caller: &Caller, says: Option<&str>, uri: &str) -> Result<Plan, Refused> {
+        let says = CallerId { number: says.map(str::to_owned), ..CallerId::default() };
+        self.sent_on(caller, says, uri, 0)
+    }
+
+    fn sent_on(
+        &self,
+        caller: &Caller,
+        says: CallerId,
+        uri: &str,
+        forwards: usize,
+    ) -> Result<Plan, Refused> {
         let parsed = Uri::parse(&Bytes::copy_from_slice(uri.as_bytes())).unwrap();
         let emergency = Emergency::default();
         let tables = Tables {
             credentials: &self.credentials,
             numbers: &self.numbers,
+            masks: &self.masks,
             trunks: &self.trunks,
             emergency: &emergency,
             bounds: &self.bounds,
@@ -135,9 +201,8 @@ impl World {
             ring: Duration::from_secs(60),
             trusts_caller_ids: self.trusts,
         };
-        let says = CallerId { number: says.map(str::to_owned), ..CallerId::default() };
         let dialled = Dialled::of(&parsed);
-        plan(tables, &Ask { caller, uri, dialled, says, now: At(0) })
+        plan(tables, &Ask { caller, uri, dialled, says, forwards, now: At(0) })
     }
 }
 
@@ -184,10 +249,8 @@ fn the_public_network_is_for_who_may_call_it_from_an_own_number_at_a_price() {
     let alice = world.phone("alice");
     let plan = world.call(&alice, None, "sip:14155559999@x").unwrap();
     assert_eq!(plan.from.number.as_deref(), Some("+14155550100"));
-    assert_eq!(plan.outward.tariff.per_minute, 12_000);
-    assert!(
-        matches!(&plan.steps[0].places[..], [Place::Public { number }] if number == "+14155559999")
-    );
+    assert_eq!(plan.rated().tariff.per_minute, 12_000);
+    assert_eq!(plan.dials().collect::<Vec<_>>(), ["+14155559999"]);
     let own = world.call(&alice, Some("+14155550101"), "sip:+14155559999@x").unwrap();
     assert_eq!(own.from.number.as_deref(), Some("+14155550101"));
     for (says, uri, refused) in [
@@ -209,7 +272,10 @@ fn a_carrier_brings_calls_to_our_numbers_and_nowhere_else() {
     let carrier = world.carrier();
     let plan = world.call(&carrier, Some("+12125550000"), "sip:14155550100@x").unwrap();
     assert_eq!((first_phone(&plan), plan.direction), (vec!["bob"], Direction::Inbound));
-    assert_eq!((plan.inward.tariff.per_minute, plan.number), (4_000, Some(1)));
+    assert_eq!(
+        (plan.inward.tariff.per_minute, plan.number),
+        (4_000, Some(PublicId::from_bytes([100; 16])))
+    );
     for uri in ["sip:+14155559999@x", "sip:100@acme.sip.test", "sip:bob@acme.sip.test"] {
         assert_eq!(world.call(&carrier, None, uri).unwrap_err(), Refused::Unknown, "{uri}");
     }
@@ -223,7 +289,9 @@ fn numbers_lead_where_their_owner_says() {
     let group = call("sip:+14155550101@x").unwrap();
     assert_eq!(first_phone(&group), ["alice", "bob"]);
     assert_eq!((group.steps[0].order, group.steps[0].ring.as_secs()), (Order::InTurn, 15));
-    assert_eq!(call("sip:+14155550102@x").unwrap_err(), Refused::Busy);
+    let busy = Refused::Rejected(StatusCode::BUSY_HERE);
+    assert_eq!(call("sip:+14155550102@x").unwrap_err(), busy);
+    assert_eq!(call("sip:+14155550107@x").unwrap_err(), Refused::Unknown);
     let forwarded = call("sip:+14155550103@x").unwrap();
     assert_eq!(forwarded.rated().tariff.per_minute, 16_000);
     assert_eq!(forwarded.from.number.as_deref(), Some("+12125550000"));
@@ -274,9 +342,156 @@ fn a_sandbox_organizations_telephone_system_reaches_nothing_outside() {
     world.trunks = trunks;
     let call = |world: &World| world.call(&caller, Some("+14155550100"), "sip:+14155559999@x");
     assert!(call(&world).is_ok());
-    let tried = Number { sandbox: true, ..number(1, "+14155550100", Routing::Nowhere) };
-    world.numbers = Numbers::new(vec![tried], &[]);
+    let tried = NumberRouteRow { is_sandbox: 1, ..number(100, None) };
+    world.numbers = numbers(&[tried]);
     assert_eq!(call(&world).unwrap_err(), Refused::Sandbox);
     let inside = world.call(&caller, Some("+14155550100"), "sip:100@x").unwrap();
     assert!(inside.test);
+}
+
+fn places(plan: &Plan) -> Vec<Vec<String>> {
+    let shown = |place: &Place| match place {
+        Place::Phone(phone) => phone.username.to_string(),
+        Place::Trunk { to, .. } => format!("trunk {to}"),
+        Place::Address(address) => address.uri.clone(),
+        Place::Public { number, .. } => number.clone(),
+    };
+    plan.steps.iter().map(|step| step.places.iter().map(shown).collect()).collect()
+}
+
+#[test]
+fn a_call_is_sent_on_three_times_wherever_that_was_and_no_more() {
+    let world = World::new();
+    let sent_on = |uri: &str, forwards| {
+        let says = CallerId { number: Some("+12125550000".into()), ..CallerId::default() };
+        world.sent_on(&world.carrier(), says, uri, forwards)
+    };
+    let twice = sent_on("sip:+14155550109@x", 1).unwrap();
+    assert_eq!(places(&twice), [["+14155559999"]]);
+    let diverted = twice.diverted.unwrap();
+    assert_eq!((&*diverted.by, diverted.counter), ("+14155550109", 3));
+    assert_eq!(sent_on("sip:+14155550109@x", 2).unwrap_err(), Refused::TooManyHops);
+    assert_eq!(sent_on("sip:+14155550103@x", 3).unwrap_err(), Refused::TooManyHops);
+    assert!(sent_on("sip:+14155550100@x", 3).is_ok(), "a telephone is the end of it");
+}
+
+#[test]
+fn who_calls_is_shown_and_a_caller_without_a_number_as_the_number_that_was_called() {
+    let world = World::new();
+    for (says, shown) in [(Some("+12125550000"), "+12125550000"), (None, "+14155550103")] {
+        let plan = world.call(&world.carrier(), says, "sip:+14155550103@x").unwrap();
+        assert_eq!((plan.from.number.as_deref(), plan.recorded()), (Some(shown), says));
+    }
+}
+
+#[test]
+fn a_group_rings_telephones_and_numbers_and_holds_for_the_dearest() {
+    let mut world = World::new();
+    let dear = format!("{RATES}1900,outbound,50000,60,60,0,,\n");
+    world.rates = VoiceRates::from_csv(&dear).unwrap();
+    world.bounds = Bounds::default();
+    let targets =
+        |last| vec![user("alice"), phone("+14155559999"), phone(last), phone("+14155550100")];
+    let both = |last| number(110, Some(group(targets(last), RingStrategy::Simultaneous)));
+    world.numbers.put(&both("+19005551234"));
+    let call =
+        |world: &World| world.call(&world.carrier(), Some("+12125550000"), "sip:+14155550110@x");
+    let plan = call(&world).unwrap();
+    let expected = ["alice", "+14155559999", "+19005551234", "bob"];
+    assert_eq!(places(&plan), [expected.map(str::to_owned).to_vec()]);
+    assert_eq!(plan.rated().tariff.per_minute, 54_000);
+    let rates = plan.steps[0].places.iter().filter_map(|place| match place {
+        Place::Public { rated, .. } => Some(rated.tariff.per_minute),
+        _ => None,
+    });
+    assert_eq!(rates.collect::<Vec<_>>(), [12_000, 50_000]);
+    // What cannot be called is left out; what is for help never is.
+    world.numbers.put(&NumberRouteRow { updated_at: 2, ..both("+4930123456") });
+    assert_eq!(places(&call(&world).unwrap())[0].len(), 3);
+    world.numbers.put(&NumberRouteRow { updated_at: 3, ..both("+1911") });
+    assert_eq!(call(&world).unwrap_err(), Refused::Emergency);
+}
+
+#[test]
+fn a_call_that_is_not_taken_elsewhere_goes_to_the_fallback() {
+    let world = World::new();
+    let to = |last, fallback| number(last, Some(inline("sip:a@pbx.example.com", fallback)));
+    let forward = Fallback::Forward { number: "+14155559999".into() };
+    world.numbers.put(&to(110, Some(forward)));
+    world.numbers.put(&to(111, Some(Fallback::Forward { number: "+4930123456".into() })));
+    world.numbers.put(&to(112, Some(Fallback::Forward { number: "112".into() })));
+    let call = |uri: &str| world.call(&world.carrier(), Some("+12125550000"), uri);
+    let plan = call("sip:+14155550110@x").unwrap();
+    assert_eq!(places(&plan), [["sip:a@pbx.example.com"], ["+14155559999"]]);
+    assert_eq!((plan.steps[0].ring.as_secs(), plan.rated().tariff.per_minute), (20, 16_000));
+    assert_eq!(places(&call("sip:+14155550111@x").unwrap()), [["sip:a@pbx.example.com"]]);
+    assert_eq!(call("sip:+14155550112@x").unwrap_err(), Refused::Emergency);
+}
+
+#[test]
+fn a_number_of_a_trunk_leads_to_the_trunk_while_it_is_there() {
+    let mut world = World::new();
+    let id = PublicId::new(At(1));
+    let to = SipForward::Trunk {
+        trunk_id: id.show(Kind::Trunk),
+        headers: std::collections::BTreeMap::new(),
+        timeout: 30,
+        fallback: None,
+    };
+    world.numbers.put(&number(110, Some(Routing::SipForward(to))));
+    let call = |world: &World| world.call(&world.carrier(), None, "sip:+14155550110@x");
+    assert_eq!(call(&world).unwrap_err(), Refused::Unknown);
+    let own = Trunk { id, ..pbx() };
+    world.trunks.replace([(Some(OrgId(1)), vec![own.clone()])]);
+    assert_eq!(places(&call(&world).unwrap()), [["trunk +14155550110"]]);
+    let others = Trunk { organization: Some(OrgId(2)), ..own };
+    world.trunks = trunks();
+    world.trunks.replace([(Some(OrgId(2)), vec![others])]);
+    assert_eq!(call(&world).unwrap_err(), Refused::Unknown);
+}
+
+fn session(a: &str, b: &str, channels: i64) -> ProxySessionRow {
+    ProxySessionRow {
+        id: 7,
+        public_id: vec![7; 16],
+        organization_id: 1,
+        proxy_number: "+14155550108".into(),
+        party_a: a.to_owned(),
+        party_b: b.to_owned(),
+        channels,
+        status: 1,
+        interactions: 0,
+        expires_at: 100,
+        created_at: 0,
+        ended_at: None,
+    }
+}
+
+#[test]
+fn two_people_reach_each_other_by_a_number_of_neither_and_nobody_else_does() {
+    let world = World::new();
+    let (a, b) = ("+12125550001", "+12125550002");
+    world.masks.fill(&[session(a, b, 1)]);
+    let carrier = world.carrier();
+    for (caller, other) in [(a, b), (b, a)] {
+        let says =
+            CallerId { number: Some(caller.into()), name: Some("A".into()), withheld: false };
+        let plan = world.sent_on(&carrier, says, "sip:+14155550108@x", 0).unwrap();
+        assert_eq!(places(&plan), [[other]]);
+        let shown = CallerId { number: Some("+14155550108".into()), ..CallerId::default() };
+        assert_eq!((&plan.from, plan.recorded()), (&shown, Some(caller)));
+        assert_eq!((plan.diverted, plan.mask.map(|mask| mask.session)), (None, Some(7)));
+    }
+    let withheld = CallerId { number: Some(a.into()), name: None, withheld: true };
+    let stranger = CallerId { number: Some("+12125550003".into()), ..CallerId::default() };
+    for says in [withheld, stranger, CallerId::default()] {
+        let refused = world.sent_on(&carrier, says, "sip:+14155550108@x", 0).unwrap_err();
+        assert_eq!((refused, refused.status().get()), (Refused::Declined, 603));
+    }
+    world.masks.open(&ProxySessionRow { id: 8, ..session(a, b, 2) }, At(0));
+    let texts = world.call(&carrier, Some(a), "sip:+14155550108@x").unwrap_err();
+    assert_eq!(texts, Refused::Declined, "no calls go by that session");
+    world.masks.open(&ProxySessionRow { id: 9, ..session(a, "112", 1) }, At(0));
+    let help = world.call(&carrier, Some(a), "sip:+14155550108@x").unwrap_err();
+    assert_eq!(help, Refused::Emergency);
 }

@@ -34,6 +34,7 @@ fn new_call(organization: OrgId) -> NewCall {
         rated: Rated { prefix: String::from("1"), tariff: TARIFF },
         transport: None,
         facts: Facts::default(),
+        mask: None,
         legs: Vec::new(),
         metadata: None,
     }

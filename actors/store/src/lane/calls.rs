@@ -3,7 +3,7 @@
 //! A call's actor tells what happened; here it is decided, in order of arrival and in memory, and
 //! written with one statement per table. Money is held in slices, and settled once: only a call that
 //! is not over can end, whoever repeats it. What a call costs is reckoned here, from its legs.
-//! Tables: calls, call_slices, call_legs, sip_messages; idempotency, organizations, wallets and
+//! Tables: calls, call_slices, call_legs, sip_messages; proxy_sessions, idempotency, organizations, wallets and
 //! daily_spend beside; transfers and events are gathered.
 
 mod close;
@@ -57,6 +57,8 @@ pub struct NewCall {
     pub rated: Rated,
     pub transport: Option<Transport>,
     pub facts: Facts,
+    /// The masking session that it goes by.
+    pub mask: Option<(i64, PublicId)>,
     pub legs: Vec<Leg>,
     /// JSON object as text.
     pub metadata: Option<String>,
@@ -179,6 +181,8 @@ struct Books {
     slices: Vec<SliceRow>,
     legs: Vec<LegRow>,
     ladders: Vec<LadderRow>,
+    /// Masking sessions, as often as calls went by them.
+    masks: Vec<i64>,
 }
 
 impl Lane {
@@ -201,6 +205,7 @@ impl Lane {
             slices: Vec::new(),
             legs: Vec::new(),
             ladders: Vec::new(),
+            masks: Vec::new(),
         };
         let mut done = Vec::with_capacity(changes.len());
         for (at, change) in changes.iter().enumerate() {
@@ -233,6 +238,7 @@ impl Lane {
         }
         self.forget(&desk.unused).await?;
         self.write_calls(&books).await?;
+        self.interacted(&books.masks).await?;
         self.close_till(books.till, now, gathered).await?;
         Ok(done)
     }

@@ -1,7 +1,7 @@
 //! Inbound messages: stored once, under the organization they belong to, before the carrier is told.
 //!
-//! The owner is the organization that last wrote from that number to that person (30 days), else
-//! the carrier's; with neither it goes to quarantine. Long messages are joined first (`joining.rs`),
+//! The owner is who has the number, else the organization that last wrote from it to that person (30
+//! days), else the carrier's; with none of them it goes to quarantine. Long messages are joined first (`joining.rs`),
 //! and keywords are heeded in the same transaction (`keywords.rs`).
 //! Tables: inbound_seen, messages, quarantine.
 
@@ -124,7 +124,9 @@ impl Lane {
         gathered: &mut Gathered,
     ) -> Result<InboundFate, StoreError> {
         let item = whole.item;
-        let Some(owner) = self.owner(item, now).await? else {
+        let numbered = self.numbered(item, now).await?;
+        let holder = numbered.as_ref().map(|numbered| numbered.organization);
+        let Some(owner) = self.owner(item, holder, now).await? else {
             self.set_aside(item, now).await?;
             return Ok(InboundFate::Ownerless);
         };
@@ -144,23 +146,31 @@ impl Lane {
             gathered.events.push(event(EventKind::Replied, Some(detail)));
         }
         let heard = Heard { owner: owner.organization, key, id, item };
-        self.heed(&heard, now, gathered).await?;
+        let is_keyword = self.heed(&heard, now, gathered).await?;
+        if let Some(means) = numbered.and_then(|numbered| numbered.means).filter(|_| !is_keyword) {
+            self.send_on(&heard, &means, now, gathered).await?;
+        }
         Ok(InboundFate::Stored(owner.organization))
     }
 
-    /// Who wrote to that number last. An organization's own carrier says nothing to another one: its
+    /// Who has the number, or wrote from it last. An organization's own carrier says nothing to another one: its
     /// other end may be the organization's, which may write any number as the sender.
-    async fn owner(&mut self, item: &Inbound, now: At) -> Result<Option<Owner>, StoreError> {
+    async fn owner(
+        &mut self,
+        item: &Inbound,
+        holder: Option<OrgId>,
+        now: At,
+    ) -> Result<Option<Owner>, StoreError> {
+        let known = holder.or(item.carrier_organization);
         let columns = [
             Column::Text(vec![&item.from]),
             Column::Text(vec![&item.to]),
             Column::Int(vec![now.micros() - REPLY_WINDOW_US]),
-            Column::MaybeInt(vec![item.carrier_organization.map(|owner| owner.0)]),
+            Column::MaybeInt(vec![known.map(|owner| owner.0)]),
         ];
         let lines = self.conn.fetch(&LAST_WRITER, &columns).await?;
         let Some(line) = lines.first() else {
-            let owner = item.carrier_organization;
-            return Ok(owner.map(|organization| Owner { organization, answers: None }));
+            return Ok(known.map(|organization| Owner { organization, answers: None }));
         };
         let answers = <[u8; 16]>::try_from(line.blob(1)?).ok().map(PublicId::from_bytes);
         Ok(Some(Owner { organization: OrgId(line.int(0)?), answers }))

@@ -28,24 +28,24 @@ pub(super) struct Heard<'a> {
 }
 
 impl Lane {
-    /// Does what a keyword asks for; any other text is left alone.
+    /// Does what a keyword asks for; any other text is left alone, and `false`.
     pub(super) async fn heed(
         &mut self,
         heard: &Heard<'_>,
         now: At,
         gathered: &mut Gathered,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let folded = keyword::fold(&heard.item.body);
         if folded.is_empty() || folded.chars().count() > keyword::WORD_MAX {
-            return Ok(());
+            return Ok(false);
         }
         let sets = self.word_sets(heard.owner).await?;
         let Some(found) = keyword::find(&sets, &folded) else {
-            return Ok(());
+            return Ok(false);
         };
         let (owner, from) = (heard.owner, heard.item.from.as_str());
         if found.only_when_opted_out && !self.has_opted_out(owner, from, Scope::Sms).await? {
-            return Ok(());
+            return Ok(false);
         }
         let mut wanted = true;
         if found.action != Action::Help {
@@ -59,7 +59,7 @@ impl Lane {
             let text = keyword::reply(&sets, found.action, found.language);
             self.answer(heard, found.action, text, now, gathered).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn word_sets(&mut self, organization: OrgId) -> Result<Vec<WordSet>, StoreError> {

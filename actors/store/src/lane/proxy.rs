@@ -4,6 +4,8 @@
 //! A number means one other person to each who calls it: the key of `proxy_parties` says so, whatever
 //! comes at once.
 
+use std::collections::BTreeMap;
+
 use model::carrier::OrgId;
 use model::clock::At;
 use model::event::EventKind;
@@ -126,6 +128,20 @@ impl Lane {
         Ok(ProxyDone::Stored)
     }
 
+    /// Calls or messages went by these sessions.
+    pub(super) async fn interacted(&mut self, sessions: &[i64]) -> Result<(), StoreError> {
+        let mut counts = BTreeMap::<i64, i64>::new();
+        for session in sessions {
+            *counts.entry(*session).or_default() += 1;
+        }
+        let columns = [
+            Column::Int(counts.keys().copied().collect()),
+            Column::Int(counts.values().copied().collect()),
+        ];
+        self.conn.run(&INTERACTED, &columns).await?;
+        Ok(())
+    }
+
     async fn free_parties(&mut self, sessions: Vec<i64>, now: At) -> Result<(), StoreError> {
         let free_at = now.plus(QUARANTINE).micros();
         let columns = [Column::Int(vec![free_at; sessions.len()]), Column::Int(sessions)];
@@ -161,6 +177,25 @@ fn tell(organization: OrgId, kind: EventKind, id: PublicId, status: &str, gather
     let detail = format!("{{\"session_id\":\"{id}\",\"status\":\"{status}\"}}");
     gathered.events.push(EventRow::of_organization(organization, kind, detail));
 }
+
+/// Somebody reached somebody by a session.
+pub(super) fn interaction(
+    organization: OrgId,
+    session: PublicId,
+    channel: &str,
+    (name, id): (&str, &str),
+) -> EventRow {
+    let session = session.show(Kind::ProxySession);
+    let detail =
+        format!("{{\"session_id\":\"{session}\",\"channel\":\"{channel}\",\"{name}\":\"{id}\"}}");
+    EventRow::of_organization(organization, EventKind::ProxyInteraction, detail)
+}
+
+static INTERACTED: Bulk = Bulk {
+    sqlite: "update proxy_sessions set interactions = interactions + ?2 where id = ?1",
+    postgres: "update proxy_sessions s set interactions = s.interactions + v.n
+         from unnest($1::bigint[], $2::bigint[]) v (i, n) where s.id = v.i",
+};
 
 static COUNT: Bulk = Bulk {
     sqlite: "select count(*) from proxy_sessions where organization_id = ?1 and status = 1",

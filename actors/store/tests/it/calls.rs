@@ -41,6 +41,7 @@ pub(crate) fn new_call(organization: OrgId) -> NewCall {
         rated: Rated { prefix: String::from("1"), tariff: TARIFF },
         transport: None,
         facts: Facts::default(),
+        mask: None,
         legs: Vec::new(),
         metadata: Some(String::from("{\"order\":\"7\"}")),
     }

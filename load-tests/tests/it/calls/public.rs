@@ -12,10 +12,13 @@ pub(super) const MINUTE: i64 = 9_000;
 pub(super) const CREDIT: i64 = 1_000_000;
 
 /// A switch with these carriers, by port, the first one tried first.
-async fn with_carriers(name: &str, carriers: &[&Ua], set: &[(&str, &str)]) -> Switch {
+pub(super) async fn with_carriers(name: &str, carriers: &[&Ua], set: &[(&str, &str)]) -> Switch {
     let trunk = |(at, carrier): (usize, &&Ua)| {
         let port = carrier.local().port();
-        format!("{{name=\"c{at}\", host=\"127.0.0.1\", port={port}, priority={}}}", 9 - at)
+        format!(
+            "{{name=\"c{at}\", host=\"127.0.0.1\", port={port}, priority={}, inbound=[\"127.0.0.1\"]}}",
+            9 - at
+        )
     };
     let trunks: Vec<String> = carriers.iter().enumerate().map(trunk).collect();
     let trunks = format!("[{}]", trunks.join(", "));
@@ -25,7 +28,7 @@ async fn with_carriers(name: &str, carriers: &[&Ua], set: &[(&str, &str)]) -> Sw
 }
 
 /// A carrier: a telephone that is asked for nothing.
-async fn carrier() -> Ua {
+pub(super) async fn carrier() -> Ua {
     let credential = Credential {
         user: "carrier".into(),
         password: String::new(),

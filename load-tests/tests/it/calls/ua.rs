@@ -86,7 +86,12 @@ impl Ua {
 
     /// One that knows no switch: it answers whoever calls.
     pub(super) async fn unbound(credential: &Credential) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        Self::unbound_at("127.0.0.1:0", credential).await
+    }
+
+    /// The same at another address of this machine.
+    pub(super) async fn unbound_at(place: &str, credential: &Credential) -> Self {
+        let socket = UdpSocket::bind(place).await.expect("a socket");
         let switch = SocketAddr::from(([127, 0, 0, 1], 9));
         let sound = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let Credential { user, realm, password } = credential;
@@ -239,6 +244,23 @@ impl Ua {
         let again = self.request("INVITE", &dialog, &by, sdp);
         dialog.branch = format!("z9hG4bK{}.{}", self.nonce, self.branches);
         self.send(&again).await;
+        dialog
+    }
+
+    /// A carrier brings a call of this number; it is asked for nothing.
+    pub(super) async fn bring(&mut self, from: &str, to: &str, more: &str, sdp: &str) -> Dialog {
+        self.branches += 1;
+        let mut dialog = Dialog {
+            call_id: format!("b{}.{}", self.nonce, self.branches),
+            ours: format!("<sip:{from}@carrier.example>;tag=b{}", self.branches),
+            theirs: format!("<sip:{to}@{}>", self.switch),
+            target: format!("sip:{to}@{}", self.switch),
+            cseq: 1,
+            branch: String::new(),
+        };
+        let invite = self.request("INVITE", &dialog, more, sdp);
+        dialog.branch = format!("z9hG4bK{}.{}", self.nonce, self.branches);
+        self.send(&invite).await;
         dialog
     }
 

@@ -6,13 +6,14 @@ use std::collections::HashSet;
 use model::carrier::{MessageKey, OrgId};
 use model::clock::At;
 use model::event::EventKind;
-use model::id::PublicId;
+use model::id::{Kind, PublicId};
 use model::message::Direction;
 use model::refusal::{Code, Detail, Refusal, seconds_until};
 use model::submission::Credential;
 use model::voice::Turn;
 
 use super::super::idempotency::{Asking, Scope, Verdict, replayed, twin_runs};
+use super::super::proxy::interaction;
 use super::super::{Gathered, Lane};
 use super::state::State;
 use super::{Books, CallChange, NewCall, Opened};
@@ -128,6 +129,16 @@ impl Lane {
         let state = State::opened(call, key, now, (held, covered_s));
         gathered.events.push(state.event(EventKind::CallInitiated, now));
         state.hold(key, held, gathered);
+        if let Some((session, id)) = call.mask {
+            books.masks.push(session);
+            let call_id = call.id.show(Kind::Call);
+            gathered.events.push(interaction(
+                call.organization,
+                id,
+                "voice",
+                ("call_id", &call_id),
+            ));
+        }
         let covered_s = state.covered();
         books.calls.insert(key.0, state);
         Ok(Opened::Fresh { key, at: now, covered_s })

@@ -75,6 +75,9 @@ create table proxy_parties (
 create index proxy_parties_session on proxy_parties (session_id);
 create index proxy_parties_free on proxy_parties (free_at) where free_at is not null;
 
+-- A text that is sent on by a masking session stands among the answers that are due: this is the session.
+alter table keyword_replies add column session bytea;
+
 grant select, insert, update, delete on numbers, proxy_sessions, proxy_parties to orbit_engine;
 grant select on proxy_sessions, proxy_parties to orbit_api;
 grant select (id, public_id, e164, country_code, area_code, number_type, capabilities, sms_two_way,

@@ -74,3 +74,6 @@ create table proxy_parties (
 ) without rowid;
 create index proxy_parties_session on proxy_parties (session_id);
 create index proxy_parties_free on proxy_parties (free_at) where free_at is not null;
+
+-- A text that is sent on by a masking session stands among the answers that are due: this is the session.
+alter table keyword_replies add column session blob;
