@@ -25,6 +25,7 @@ use actors::media::Media;
 use actors::series::Series;
 use actors::sip::call::{CallTable, Keeper};
 use actors::sip::credentials::Credentials;
+use actors::smpp::alerts::Alerts;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::server::accounts::Accounts;
@@ -178,6 +179,9 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let router = Router::default();
     let names = carriers::names(&settings);
     let ids = carriers::identify(&store, &names).await?;
+    let vault = Vault::open_with(&settings.secrets, &home)?;
+    let esme_accounts =
+        esmes::accounts(&settings, home.secret(SMPP_KEY)?, vault.clone(), &store).await?;
     let parts = carriers::Parts {
         store: store.clone(),
         writer: writer.clone(),
@@ -189,6 +193,11 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
             router: router.clone(),
             down_after: Duration::from_secs(settings.routing.down_after_s),
         },
+        alerts: Alerts::new(
+            esme_accounts.clone(),
+            store.clone(),
+            settings.smpp.alerts_per_second as usize,
+        ),
     };
     let filed = carriers::filed(&settings, &ids, &store).await?;
     let sandboxes = carriers::sandboxes(&settings, &parts);
@@ -215,7 +224,6 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let rules = interceptors::load(&settings, &store).await?;
     let admission = Admission::by(router.clone()).guarded(guard).intercepted(rules.clone());
     let plan = Plan::default();
-    let vault = Vault::open_with(&settings.secrets, &home)?;
     let running = RunningParts {
         parts: parts.clone(),
         sandboxes,
@@ -248,11 +256,10 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
     let trunks = TrunkBook::new(&settings, store.clone(), writer.clone(), vault.clone());
     trunks.load().await?;
-    let numbers = NumberBook::new(&settings, store.clone(), writer.clone(), vault.clone());
+    let numbers = NumberBook::new(&settings, store.clone(), writer.clone(), vault);
     numbers.load().await?;
     let masks = MaskBook::new(store.clone(), writer.clone());
     masks.load().await?;
-    let esme_accounts = esmes::accounts(&settings, home.secret(SMPP_KEY)?, vault, &store).await?;
     let esmes = esmes::server(
         &settings,
         esme_accounts.clone(),

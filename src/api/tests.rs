@@ -35,6 +35,7 @@ use actors::customer::feed::Feed;
 use actors::directory::Directory;
 use actors::lockout::Rule;
 use actors::sip::credentials::Credentials;
+use actors::smpp::alerts::Alerts;
 use actors::smpp::server::accounts::Accounts;
 use actors::traffic::admission::{Admission, CarrierRoute, Routes};
 use actors::traffic::guard::Guard;
@@ -369,6 +370,7 @@ fn book_of(
         condemned: Default::default(),
         sandbox: Default::default(),
         detours,
+        alerts: Alerts::new(Accounts::new([7; 32], NEVER_SHUT), store.clone(), 0),
     };
     let rates = Rates::from_csv(RATES).unwrap();
     let running = RunningParts {

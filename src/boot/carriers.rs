@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actors::customer::webhook::guard::Networks;
 use actors::directory::Directory;
+use actors::smpp::alerts::Alerts;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::Views;
 use actors::smpp::profile::{
@@ -69,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) condemned: Condemned,
     pub(crate) sandbox: SandboxHandle,
     pub(crate) detours: Detours,
+    pub(crate) alerts: Alerts,
 }
 
 /// All account names that have work: the settings', and the sandbox's.
@@ -243,6 +245,7 @@ pub(crate) fn account(profile: Profile, parts: &Parts) -> CarrierArgs {
         views: parts.views.clone(),
         condemned: parts.condemned.clone(),
         detours: parts.detours.clone(),
+        alerts: parts.alerts.clone(),
         policy: Policy::WORKER,
     }
 }

@@ -253,7 +253,7 @@ mod tests {
     fn every_habit_is_listed_once_in_both_forms() {
         let text = list(&ListArgs { json: false });
         let rows: Value = serde_json::from_str(&list(&ListArgs { json: true })).unwrap();
-        assert_eq!(rows.as_array().unwrap().len(), 49);
+        assert_eq!(rows.as_array().unwrap().len(), 50);
         for row in rows.as_array().unwrap() {
             let line = format!("{:>2}  {}", row["number"], row["name"].as_str().unwrap());
             assert_eq!(text.matches(&line).count(), 1, "{line}");

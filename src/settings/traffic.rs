@@ -40,6 +40,7 @@ pub struct Smpp {
     pub retry_base_ms: u64,
     pub inbound_window: usize,
     pub parked_receipts_max: u32,
+    pub alerts_per_second: u32,
     pub credentials_per_organization_max: u32,
     pub carriers_per_organization_max: u32,
     pub carrier_networks: Vec<String>,
@@ -79,6 +80,7 @@ impl Smpp {
         faults.range(self.inbound_window as u64, 1..=100_000, "smpp", "inbound_window");
         let parked = u64::from(self.parked_receipts_max);
         faults.range(parked, 100..=1_000_000, "smpp", "parked_receipts_max");
+        faults.range(u64::from(self.alerts_per_second), 0..=1_000, "smpp", "alerts_per_second");
         let key = "credentials_per_organization_max";
         faults.range(u64::from(self.credentials_per_organization_max), 0..=10_000, "smpp", key);
         let key = "carriers_per_organization_max";

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub use catalog::CATALOG;
 
 /// How many there are.
-pub const COUNT: usize = 49;
+pub const COUNT: usize = 50;
 
 /// One switch.
 #[derive(Debug, Serialize)]
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(read("4=padded"), chosen(4, "padded"));
         assert_eq!(read("vendor-status=0x4A1"), chosen(39, "0x4A1"));
         assert_eq!(read("session-limit=binds:2"), chosen(48, "binds:2"));
-        for wrong in ["", "0", "50", "nonsense", "id-zeros=x", "1=x", "vendor-status=0x58"] {
+        for wrong in ["", "0", "51", "nonsense", "id-zeros=x", "1=x", "vendor-status=0x58"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use actors::directory::Directory;
+use actors::smpp::alerts::Alerts;
 use actors::smpp::bind::{BindArgs, BindMsg, CarrierBind};
 use actors::smpp::hand::{Condemned, InHand, Item};
 use actors::smpp::owner::{Owner, OwnerArgs, OwnerMsg, Views};
@@ -54,6 +55,7 @@ pub struct CarrierArgs {
     pub views: Views,
     pub condemned: Condemned,
     pub detours: Detours,
+    pub alerts: Alerts,
     pub policy: Policy,
 }
 
@@ -218,6 +220,7 @@ impl CarrierState {
             writer: self.args.writer.clone(),
             in_hand: place.in_hand.clone(),
             condemned: self.args.condemned.clone(),
+            alerts: self.args.alerts.clone(),
         };
         match Actor::spawn_linked(None, CarrierBind, args, me.get_cell()).await {
             Ok((bind, _)) => place.bind = Some(bind),

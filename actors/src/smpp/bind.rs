@@ -14,7 +14,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, counter, gauge};
 use model::carrier::{CarrierId, MessageKey};
 use model::clock::At;
-use proto_smpp::pacing::Backoff;
+use proto_smpp::pacing::{Backoff, Sliding};
 use proto_smpp::split::Concat;
 use proto_smpp::{
     Bind, BindKind, CloseReason, CommandId, CommandStatus, Input, Message, Output, Role, Session,
@@ -24,6 +24,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::alerts::Alerts;
 use super::hand::{Condemned, InHand, Item};
 use super::job::Job;
 use super::owner::{BindView, OwnerMsg};
@@ -106,6 +107,7 @@ pub struct BindArgs {
     pub writer: WriterHandle,
     pub in_hand: InHand,
     pub condemned: Condemned,
+    pub alerts: Alerts,
 }
 
 pub struct BindState {
@@ -121,6 +123,8 @@ pub struct BindState {
     /// The status with which the carrier refused our bind, until the connection is over.
     refused: Option<CommandStatus>,
     meters: Meters,
+    /// How many alerts may be looked at.
+    alerts: Sliding,
     leaving: bool,
 }
 
@@ -184,7 +188,6 @@ impl Actor for CarrierBind {
         let meters = Meters::new(&args.profile, args.slot);
         meters.bound.set(0.0);
         Ok(BindState {
-            args,
             session: 0,
             life: 0,
             link: Link::Resting,
@@ -192,6 +195,8 @@ impl Actor for CarrierBind {
             tick: None,
             rest_until: Instant::now(),
             refused: None,
+            alerts: Sliding::new(args.alerts.per_second()),
+            args,
             meters,
             leaving: false,
         })
@@ -385,7 +390,7 @@ impl BindState {
                     tracing::warn!(%carrier, status, "the carrier refused our bind");
                     self.refused = Some(refused);
                 }
-                Output::Noticed(notice) => self.noticed(&notice),
+                Output::Noticed(notice) => self.noticed(*notice),
                 Output::BindRequested(_)
                 | Output::RequestMulti { .. }
                 | Output::Asked { .. }

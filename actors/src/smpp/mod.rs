@@ -1,5 +1,6 @@
 //! SMPP towards carriers: one owner per account, one bind per connection.
 
+pub mod alerts;
 pub mod backlog;
 pub mod bind;
 pub mod hand;

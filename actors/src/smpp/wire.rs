@@ -128,6 +128,11 @@ impl Wire {
         writes.try_send(octets).map_err(|_| Stuck)
     }
 
+    /// Writes that the peer has not taken.
+    pub(super) fn waiting(&self) -> usize {
+        self.writes.as_ref().map_or(0, |writes| writes.max_capacity() - writes.capacity())
+    }
+
     /// Reads no more, writes what waits within a write's patience, and closes the socket then.
     pub(super) fn finish(&mut self) {
         self.reader.abort();

@@ -23,7 +23,7 @@ mod fire;
 mod gates;
 mod handoff;
 mod idempotency;
-mod inbound;
+pub(crate) mod inbound;
 mod interceptors;
 mod joining;
 mod keywords;

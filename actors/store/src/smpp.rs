@@ -2,9 +2,11 @@
 //! messages.
 
 use model::carrier::OrgId;
+use model::clock::At;
 use model::id::PublicId;
 
 use crate::error::StoreError;
+use crate::lane::inbound::REPLY_WINDOW_US;
 use crate::open::above;
 use crate::schedules::ChangeRow;
 use crate::{Store, row};
@@ -253,6 +255,22 @@ impl Store {
             .bind(limit)
             .fetch_all(self.engine())
             .await?)
+    }
+
+    /// Who wrote last from one number to a person, within the time of a reply: whose an alert about
+    /// that person is, as an inbound message would be.
+    pub async fn last_writer(
+        &self,
+        (from, to): (&str, &str),
+        now: At,
+    ) -> Result<Option<OrgId>, StoreError> {
+        let sql = "select organization_id as n from messages
+            where to_addr = $1 and from_addr = $2 and direction = 1 and from_ton <> 5
+                and created_at > $3 order by key desc limit 1";
+        let query = sqlx::query_as(sql).bind(to.to_owned()).bind(from.to_owned());
+        let found: Option<Number> =
+            query.bind(now.micros() - REPLY_WINDOW_US).fetch_optional(self.engine()).await?;
+        Ok(found.map(|found| OrgId(found.n)))
     }
 
     /// The number of a message by its id.

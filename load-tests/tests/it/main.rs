@@ -7,6 +7,7 @@
 //!
 //! The program is the one beside this test: `cargo build --workspace --bins` makes it.
 
+mod alerts;
 mod books;
 mod by_api;
 mod calls;

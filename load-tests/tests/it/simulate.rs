@@ -87,8 +87,8 @@ async fn the_simulator_lists_its_habits_and_knows_no_others() {
     let listed = run(world.scratch.path(), &["simulate", "list", "--json"]).await.json();
     let numbers: Vec<u64> =
         listed.as_array().into_iter().flatten().filter_map(|row| row["number"].as_u64()).collect();
-    assert_eq!(numbers, (1..=49).collect::<Vec<u64>>());
-    for wrong in ["nonsense", "id-zeros=wrong", "50"] {
+    assert_eq!(numbers, (1..=50).collect::<Vec<u64>>());
+    for wrong in ["nonsense", "id-zeros=wrong", "51"] {
         let words = ["simulate", "carrier", "--quirk", wrong, "--seconds", "1"];
         let said = run(world.scratch.path(), &words).await;
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");

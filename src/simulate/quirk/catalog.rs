@@ -1,4 +1,5 @@
-//! The quirks, by number. Message ids 1 to 8, receipts to 25, parsing to 37, sessions to 49.
+//! The quirks, by number. Message ids 1 to 8, receipts to 25, parsing to 37, sessions to 49,
+//! alerts 50.
 
 use super::{COUNT, Quirk};
 
@@ -336,4 +337,13 @@ pub const CATALOG: [Quirk; COUNT] = [
         "opensmpp #32",
     )
     .or("seconds"),
+    quirk(
+        50,
+        "alerts",
+        &["available", "denied", "unavailable", "bare", "cut"],
+        "each submit is followed by alert_notification: its recipient can be reached, as its sender \
+         wanted to know; with one of three statuses, with none, cut short, or so many times",
+        "SMPP 3.4 §4.12",
+    )
+    .or("a count"),
 ];

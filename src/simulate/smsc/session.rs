@@ -272,6 +272,9 @@ impl Session {
         if !refused && !center.is_early() {
             center.queue_receipt(&self.seat, &submit, id_number, now);
         }
+        if !refused {
+            self.alert(center, header, &submit, out);
+        }
         self.after_submit(center, header, now, out);
     }
 

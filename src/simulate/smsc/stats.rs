@@ -50,6 +50,8 @@ counters! {
     extras_acked,
     mo_sent,
     mo_acked,
+    /// alert_notifications, which nobody answers.
+    alerts_sent,
     /// Submits with the destination, text and part of an earlier one.
     duplicates,
     /// The highest number of unanswered submits of one bind.

@@ -13,6 +13,7 @@ pub const DELIVER_SM: u32 = 0x05;
 pub const UNBIND: u32 = 0x06;
 pub const BIND_TRANSCEIVER: u32 = 0x09;
 pub const ENQUIRE_LINK: u32 = 0x15;
+pub const ALERT_NOTIFICATION: u32 = 0x102;
 pub const RESPONSE: u32 = 0x8000_0000;
 
 pub const OK: u32 = 0x00;
@@ -36,6 +37,7 @@ pub const TLV_SAR_NUMBER: u16 = 0x020F;
 pub const TLV_NETWORK_ERROR: u16 = 0x0423;
 pub const TLV_RECEIPTED_ID: u16 = 0x001E;
 pub const TLV_MESSAGE_STATE: u16 = 0x0427;
+pub const TLV_MS_AVAILABILITY: u16 = 0x0422;
 pub const TLV_VERSION: u16 = 0x0210;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -350,6 +352,22 @@ pub fn put_delivery(out: &mut Vec<u8>, sequence: u32, delivery: &Delivery<'_>) {
             put_tlv(out, *tag, value);
         }
         out.extend_from_slice(delivery.tail);
+    });
+}
+
+/// That `source` can be reached, as `esme` wanted to know (section 4.12).
+pub fn put_alert(
+    out: &mut Vec<u8>,
+    sequence: u32,
+    (source, esme): (Address<'_>, Address<'_>),
+    status: Option<u8>,
+) {
+    put(out, ALERT_NOTIFICATION, OK, sequence, |out| {
+        put_address(out, source);
+        put_address(out, esme);
+        if let Some(status) = status {
+            put_tlv(out, TLV_MS_AVAILABILITY, &[status]);
+        }
     });
 }
 

@@ -9,7 +9,9 @@ use actors::customer::webhook::Tools;
 use actors::customer::webhook::guard::{Networks, system_lookup};
 use actors::customer::webhook::sender::Sender;
 use actors::directory::Directory;
+use actors::lockout::Rule;
 use actors::series::Series;
+use actors::smpp::alerts::Alerts;
 use actors::smpp::bind::BindMsg;
 use actors::smpp::hand::Condemned;
 use actors::smpp::owner::{OwnerMsg, Views};
@@ -198,6 +200,10 @@ impl Plan {
         let admission = Admission::new(Routes::default());
         let router = admission.router().clone();
         let detours = Detours { router, down_after: Duration::from_millis(50) };
+        let second = Duration::from_secs(1);
+        let rule = Rule { tries: 5, within: second, shut: second };
+        let esmes = actors::smpp::server::accounts::Accounts::new([7; 32], rule);
+        let alerts = Alerts::new(esmes, store.clone(), 1);
         let carrier = |profile| CarrierArgs {
             profile: Arc::new(profile),
             store: store.clone(),
@@ -206,6 +212,7 @@ impl Plan {
             views: views.clone(),
             condemned: condemned.clone(),
             detours: detours.clone(),
+            alerts: alerts.clone(),
             policy: self.policy,
         };
         let accounts: Vec<_> = self.profiles.into_iter().map(carrier).collect();

@@ -9,7 +9,7 @@ use store::lane::{Quarantined, Work};
 use super::{BindMsg, BindState, Link};
 use crate::gate::Permit;
 use crate::smpp::hand::Item;
-use crate::smpp::translate;
+use crate::smpp::{alerts, translate};
 use crate::writer::Then;
 
 /// Octets of the longest address there is, that of data_sm (SMPP 3.4 §4.7.1). A database keeps
@@ -17,10 +17,17 @@ use crate::writer::Then;
 const ADDRESS_MAX: usize = 64;
 
 impl BindState {
-    /// What has no answer is counted, and can be seen by who looks closely.
-    pub(super) fn noticed(&self, notice: &Notice) {
+    /// What has no answer is counted, and can be seen by who looks closely. An alert may be for a
+    /// customer.
+    pub(super) fn noticed(&mut self, notice: Notice) {
         let carrier = &self.args.profile.name;
-        let kind = match notice {
+        let kind = match &notice {
+            Notice::Unreadable(command) => {
+                if *command == CommandId::ALERT_NOTIFICATION {
+                    alerts::dropped("malformed");
+                }
+                return;
+            }
             Notice::Outbind(outbind) => {
                 let system_id = &outbind.system_id;
                 tracing::debug!(%carrier, ?system_id, "the carrier asks for a bind; it has one");
@@ -34,6 +41,10 @@ impl BindState {
         };
         let carrier = carrier.to_string();
         counter!("orbit_carrier_notices_total", "carrier" => carrier, "kind" => kind).increment(1);
+        if let Notice::Alert(alert) = notice {
+            let owner = self.args.profile.organization;
+            self.args.alerts.heard(owner, &mut self.alerts, &alert);
+        }
     }
 
     pub(super) fn read(&mut self, me: &ActorRef<BindMsg>, octets: &[u8], permit: Permit) {

@@ -19,13 +19,15 @@ use model::id::PublicId;
 use model::message::Category;
 use model::network::Network;
 use proto_smpp::pacing::Sliding;
-use proto_smpp::pdu::notify::Outbind;
+use proto_smpp::pdu::notify::{Alert, Outbind};
 use proto_smpp::{BindKind, CommandStatus};
+use ractor::{ActorRef, ActorStatus};
 use serde::Deserialize;
 use sha2::Sha256;
 use store::SmppAccountRow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::courier::CourierMsg;
 use super::status;
 use crate::lockout::{Lockout, Rule};
 
@@ -101,6 +103,10 @@ struct Shared {
     cursor: AtomicI64,
     /// Events that its courier holds in memory.
     held: AtomicUsize,
+    /// Its newest courier, which may be gone.
+    courier: Mutex<Option<ActorRef<CourierMsg>>>,
+    /// Alerts that were passed on.
+    alerts: Mutex<Sliding>,
     /// How many of its comings and goings were told in this minute.
     told: Mutex<(Option<Instant>, u32)>,
     /// Held by who looks through all that waits, as long as it goes on.
@@ -184,6 +190,15 @@ impl Accounts {
     pub fn called(&self) -> Vec<Arc<Account>> {
         let by_name = self.0.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name.values().filter(|account| account.called_at.is_some()).cloned().collect()
+    }
+
+    /// An organization's accounts that are brought what is for this number.
+    pub(crate) fn taking(&self, organization: OrgId, to: &str) -> Vec<Arc<Account>> {
+        let by_name = self.0.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let takes = |account: &&Arc<Account>| {
+            account.organization == organization && account.enabled && account.takes_inbound(to)
+        };
+        by_name.values().filter(takes).cloned().collect()
     }
 
     /// How a password is stored.
@@ -316,6 +331,8 @@ impl Shared {
             pace: Mutex::new(Sliding::new(tps)),
             cursor: AtomicI64::new(cursor),
             held: AtomicUsize::new(0),
+            courier: Mutex::default(),
+            alerts: Mutex::new(Sliding::new(0)),
             told: Mutex::default(),
             searching: tokio::sync::Mutex::default(),
             searches,
@@ -453,6 +470,30 @@ impl Account {
         self.shared.held.store(events, Ordering::Relaxed);
     }
 
+    pub(super) fn set_courier(&self, courier: ActorRef<CourierMsg>) {
+        *self.shared.courier.lock().unwrap_or_else(PoisonError::into_inner) = Some(courier);
+    }
+
+    /// Has its courier pass an alert on, unless there were so many in the last second; else why not.
+    pub(crate) fn alert(
+        &self,
+        alert: &Arc<Alert>,
+        now: Instant,
+        most: usize,
+    ) -> Result<(), &'static str> {
+        let courier = self.shared.courier.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // One that is gone takes nothing.
+        let there = courier.filter(|courier| courier.get_status() == ActorStatus::Running);
+        let courier = there.ok_or("no_receiver")?;
+        let mut pace = self.shared.alerts.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.set_limit(most);
+        if pace.take(now, 1) == 0 {
+            return Err("account_pace");
+        }
+        let told = courier.send_message(CourierMsg::Alert(Arc::clone(alert)));
+        told.map_err(|_| "no_receiver")
+    }
+
     pub(super) fn move_cursor(&self, to: i64) {
         self.shared.cursor.fetch_max(to, Ordering::AcqRel);
     }
@@ -509,92 +550,4 @@ impl Account {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accounts() -> Accounts {
-        let day = Duration::from_secs(86_400);
-        Accounts::new([7; 32], Rule { tries: 5, within: day, shut: day })
-    }
-
-    fn row(id: i64, system_id: &str) -> SmppAccountRow {
-        let list = || String::from("[]");
-        SmppAccountRow {
-            id,
-            public_id: vec![id as u8; 16],
-            organization_id: 1,
-            system_id: system_id.to_owned(),
-            password_mac: vec![0; 32],
-            name: String::new(),
-            allowed_ips: list(),
-            bind_types: 7,
-            max_binds: 5,
-            tps: 0,
-            window_size: 10,
-            test_mode: 0,
-            category: 1,
-            default_sender: None,
-            allowed_senders: list(),
-            receipt_format: 3,
-            id_format: 1,
-            inbound_numbers: list(),
-            once_by_reference: 0,
-            congestion_state: 0,
-            intermediate_receipts: 0,
-            outbind: None,
-            outbind_password: None,
-            cursor: 0,
-            created_at: id,
-            updated_at: id,
-            disabled_at: None,
-            suspended_at: None,
-            is_sandbox: 0,
-            organization_tps: 0,
-        }
-    }
-
-    #[test]
-    fn a_deletion_that_comes_late_spares_another_account_of_the_same_name() {
-        let accounts = accounts();
-        accounts.put(&row(1, "acme"));
-        let old = accounts.find("acme").unwrap();
-        assert!(accounts.renewed(&old).is_some());
-        // Deleted and made anew; the deletion is told last.
-        accounts.put(&row(2, "acme"));
-        accounts.remove(1);
-        assert_eq!(accounts.find("acme").unwrap().id, 2);
-        assert!(accounts.renewed(&old).is_none(), "it has the name, and is not the same");
-        accounts.put(&row(1, "acme"));
-        assert_eq!(accounts.find("acme").unwrap().id, 2, "what was deleted stays so");
-    }
-
-    #[test]
-    fn a_row_read_before_the_organizations_pace_was_set_does_not_set_it_back() {
-        let (accounts, now) = (accounts(), tokio::time::Instant::now().into_std());
-        accounts.put(&SmppAccountRow { organization_tps: 9, ..row(1, "one") });
-        assert_eq!(accounts.find("one").unwrap().pace(now, 20), 9, "the first one says it");
-        accounts.set_common_pace(OrgId(1), 3);
-        accounts.put(&SmppAccountRow { organization_tps: 9, updated_at: 5, ..row(1, "one") });
-        accounts.put(&SmppAccountRow { organization_tps: 9, ..row(2, "two") });
-        let later = now + MINUTE;
-        assert_eq!(accounts.find("two").unwrap().pace(later, 20), 3);
-        assert_eq!(accounts.find("one").unwrap().pace(later, 20), 0);
-    }
-
-    #[tokio::test]
-    async fn an_account_searches_once_at_a_time_and_so_does_the_switch() {
-        let accounts = accounts();
-        accounts.put(&row(1, "one"));
-        accounts.put(&row(2, "two"));
-        let (one, two) = (accounts.find("one").unwrap(), accounts.find("two").unwrap());
-        let own = one.searching();
-        assert!(own.is_some() && one.searching().is_none() && two.searching().is_some());
-        drop(own);
-        assert!(one.searching().is_some());
-        let turn = one.turn_to_search().await;
-        let short = Duration::from_millis(20);
-        assert!(tokio::time::timeout(short, two.turn_to_search()).await.is_err());
-        drop(turn);
-        assert!(two.turn_to_search().await.is_some());
-    }
-}
+mod tests;

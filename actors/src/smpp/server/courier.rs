@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
+use proto_smpp::pdu::notify::Alert;
 use proto_smpp::{CommandStatus, Message};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
 use store::lane::{Owed, SmppCursor, Work};
@@ -23,6 +24,7 @@ use super::accounts::{Account, Accounts};
 use super::esme::EsmeMsg;
 use super::receipts;
 use crate::customer::feed::{Listener, Told, Wakes};
+use crate::smpp::alerts;
 use crate::writer::{Then, WriterHandle};
 
 /// Events in memory: those that binds have, and those that wait for room. Four times what the
@@ -53,6 +55,8 @@ pub enum CourierMsg {
     Answered { esme: ActorId, answers: Vec<(Ticket, Option<CommandStatus>)> },
     /// A bind is leaving: it did not take these, and takes nothing more.
     Leaving { esme: ActorId, back: Vec<Ticket> },
+    /// A subscriber can be reached again: tell a bind that receives, if there is one.
+    Alert(Arc<Alert>),
     /// (self) The log may have grown.
     Woken,
     /// (self) The writer says by what.
@@ -144,6 +148,7 @@ impl Actor for Courier {
             to.send_message(told).is_ok()
         };
         let told = args.wakes.tell(args.account.organization, Box::new(told));
+        args.account.set_courier(me.clone());
         let name = args.account.system_id.clone();
         let count = |outcome: &'static str| counter!("orbit_esme_deliveries_total", "account" => name.clone(), "outcome" => outcome);
         let mut state = CourierState {
@@ -185,6 +190,10 @@ impl Actor for Courier {
             CourierMsg::Detach { esme } => state.detach(esme),
             CourierMsg::Answered { esme, answers } => state.answered(esme, answers),
             CourierMsg::Leaving { esme, back } => state.leaving(esme, back),
+            CourierMsg::Alert(alert) => {
+                state.alert(alert);
+                return Ok(());
+            }
             CourierMsg::Woken => state.more = true,
             CourierMsg::Told(owed) => state.told(owed),
             CourierMsg::Loaded(loaded) => state.loaded(&me, loaded),
@@ -369,6 +378,17 @@ impl CourierState {
                 // A bind that is gone says so by its end.
                 let _ = bind.esme.send_message(EsmeMsg::Deliver(deliveries));
             }
+        }
+    }
+
+    /// One bind hears of it, and no answer comes: SMPP 3.4 has alerts, older versions do not.
+    fn alert(&self, alert: Arc<Alert>) {
+        let hear = self.binds.iter().filter(|bind| bind.takes_tlvs && bind.window > 0);
+        let told = hear
+            .min_by_key(|bind| bind.has.len())
+            .is_some_and(|bind| bind.esme.send_message(EsmeMsg::Alert(alert)).is_ok());
+        if !told {
+            alerts::dropped("no_receiver");
         }
     }
 

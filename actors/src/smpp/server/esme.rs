@@ -15,7 +15,7 @@ use model::clock::At;
 use model::submission::{Credential, Submission};
 use proto_smpp::pdu::manage::Ask;
 use proto_smpp::pdu::multi::{Destination, Multi, Unsuccessful};
-use proto_smpp::pdu::notify::Outbind;
+use proto_smpp::pdu::notify::{Alert, Outbind};
 use proto_smpp::{
     Address, Bind, BindKind, CloseReason, CommandId, CommandStatus, Input, Message, Output, Role,
     Session, Settings,
@@ -29,6 +29,7 @@ use super::accounts::{Account, Accounts, Asking, Seat};
 use super::courier::{CourierMsg, Ticket};
 use super::{status, submit};
 use crate::gate::{Gate, Permit};
+use crate::smpp::alerts;
 use crate::smpp::wire::{Line, ReadHalf, Wire, WriteHalf};
 use crate::traffic::admission::Admission;
 use crate::writer::WriterHandle;
@@ -42,10 +43,14 @@ use presence::Presence;
 
 /// Reads of the socket that may wait to be looked at.
 const READS_MAX: usize = 4;
+/// With so many writes that wait it is told of no subscriber.
+const ALERTS_BEHIND: usize = 8;
 
 pub enum EsmeMsg {
     /// Bring these to the ESME, and say what it answers.
     Deliver(Vec<(Ticket, Message)>),
+    /// Tell the ESME that a subscriber can be reached again, if it is quick to hear.
+    Alert(Arc<Alert>),
     /// Who brings what the account is owed; another one after a restart.
     Courier(ActorRef<CourierMsg>),
     /// Say goodbye: the account was changed, or the switch stops.
@@ -191,6 +196,7 @@ impl Actor for Esme {
             EsmeMsg::Read { octets, permit } => state.read(&me, &octets, permit),
             EsmeMsg::Answers(answers) => state.answer(&me, &answers),
             EsmeMsg::Deliver(deliveries) => state.deliver(&me, &deliveries),
+            EsmeMsg::Alert(alert) => state.alert(&me, &alert),
             EsmeMsg::Courier(courier) => state.attach(&me, courier),
             EsmeMsg::Leave => state.step(&me, vec![Input::Unbind]),
             EsmeMsg::Ended(reason) => state.end(&me, &reason),
@@ -230,6 +236,18 @@ impl EsmeState {
         let inputs =
             deliveries.iter().map(|(ticket, message)| Input::Submit { message, tag: *ticket });
         self.step(me, inputs.collect());
+    }
+
+    /// What nobody waits for takes no room from what is owed.
+    fn alert(&mut self, me: &ActorRef<EsmeMsg>, alert: &Alert) {
+        let Some(account) = self.account.as_ref().filter(|_| self.session.is_bound()) else {
+            return alerts::dropped("no_receiver");
+        };
+        if self.wire.waiting() >= ALERTS_BEHIND {
+            return alerts::dropped("slow_receiver");
+        }
+        alerts::forwarded(&account.system_id);
+        self.step(me, vec![Input::Alert(alert)]);
     }
 
     fn answer(&mut self, me: &ActorRef<EsmeMsg>, answers: &[Answer]) {

@@ -115,14 +115,18 @@ fn stamp(at: At) -> Stamp {
     text.get(..19).and_then(Stamp::parse).unwrap_or(none)
 }
 
-/// A message from a handset, in as many parts as it takes. What is no text goes on as it came, and
-/// so do its optional parameters.
-fn inbound(row: &OwedRow, takes_tlvs: bool) -> Vec<Message> {
-    let address = |text: &str| match text.strip_prefix('+') {
+/// An address as ESMEs are told it, with the TON and NPI of its kind.
+pub(crate) fn address(text: &str) -> Address {
+    match text.strip_prefix('+') {
         Some(digits) => Address::new(1, 1, digits),
         None if text.bytes().all(|b| b.is_ascii_digit()) => Address::new(3, 0, text),
         None => Address::new(5, 0, text),
-    };
+    }
+}
+
+/// A message from a handset, in as many parts as it takes. What is no text goes on as it came, and
+/// so do its optional parameters.
+fn inbound(row: &OwedRow, takes_tlvs: bool) -> Vec<Message> {
     let (source, destination) = (address(&row.from_addr), address(&row.to_addr));
     let said = row.submitted.as_deref().and_then(|octets| Submitted::from_octets(0, octets));
     let said = said.unwrap_or_default();

@@ -23,7 +23,8 @@ use crate::json::quoted;
 const REPEAT_WINDOW_US: i64 = 10 * 60 * 1_000_000;
 /// More octets than this are told by the message alone, not by its event.
 const OCTETS_TOLD: usize = 4_096;
-const REPLY_WINDOW_US: i64 = 30 * 24 * 3_600 * 1_000_000;
+/// How long a message from a person counts as a reply to who wrote to it.
+pub(crate) const REPLY_WINDOW_US: i64 = 30 * 24 * 3_600 * 1_000_000;
 
 /// A message from a handset, or a part of one, as a carrier delivered it.
 #[derive(Clone, Debug)]

@@ -122,3 +122,26 @@ async fn a_message_shows_the_form_of_its_accounts_ids_and_the_account_its_organi
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_wrote_last_to_a_person_is_found_as_for_an_answer() {
+    each(async |mut world| {
+        let from = |from: &str, ton| NewMessage {
+            from: from.to_owned(),
+            from_ton: ton,
+            ..world.message("+14155550123")
+        };
+        let (number, name) = (from("+14155550100", 1), from("Orbit", 5));
+        world.accepted(number).await;
+        world.accepted(name).await;
+        let (store, now, ours) = (&world.store, At::now(), Some(world.organization));
+        let last =
+            async |from: &str, to: &str, now| store.last_writer((from, to), now).await.unwrap();
+        assert_eq!(last("+14155550100", "+14155550123", now).await, ours);
+        assert_eq!(last("+14155550100", "+14155550124", now).await, None);
+        assert_eq!(last("Orbit", "+14155550123", now).await, None, "nobody answers a name");
+        let late = now.plus(std::time::Duration::from_secs(31 * 86_400));
+        assert_eq!(last("+14155550100", "+14155550123", late).await, None);
+    })
+    .await;
+}

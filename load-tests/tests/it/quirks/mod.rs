@@ -1,7 +1,7 @@
 //! Each habit of `orbit simulate list` against the real program: what its customer must see.
 //!
 //! A ward is one switch with many carriers, each a simulator with a habit of its own and a prefix
-//! of its own. `ids` has quirks 1 to 8, `receipts` 9 to 25, `parsing` 26 to 37, `session` 38 to 49;
+//! of its own. `ids` has quirks 1 to 8, `receipts` 9 to 25, `parsing` 26 to 37, `session` 38 to 50;
 //! `esme` has those that customers' systems have too.
 
 mod esme;

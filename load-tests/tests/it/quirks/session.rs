@@ -1,10 +1,12 @@
 //! Carriers that refuse, count, answer, bind and leave in their own way.
 
+use load_tests::peer::smsc::wire::ALERT_NOTIFICATION;
 use load_tests::peer::smsc::{Smsc, SmscOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Case, Ward, case};
 use crate::carriers::RATE;
+use crate::esme::Esme;
 use crate::world::{World, wait_until};
 
 fn two_binds(quirks: &'static str) -> Case {
@@ -133,6 +135,46 @@ async fn a_carrier_that_reads_slowly_or_never_says_goodbye_holds_nobody_up() {
     let code = ward.world.terminate().await;
     assert_eq!(code, Some(0), "{}", ward.world.last_words());
     assert_eq!(ward.stats("goodbye=no-answer").unbinds, 1);
+}
+
+#[tokio::test]
+async fn alerts_of_every_kind_reach_the_customers_system_and_cost_no_bind() {
+    let quirks = [
+        "alerts=available",
+        "alerts=denied",
+        "alerts=unavailable",
+        "alerts=bare",
+        "alerts=cut",
+        "alerts=50",
+    ];
+    let set = [("smpp.bind", "\"127.0.0.1:0\""), ("smpp.alerts_per_second", "10")];
+    let mut ward = Ward::start("quirk-alerts", quirks.map(case).into(), &set).await;
+    let account = json!({"system_id": "odd", "password": "secretly"});
+    assert_eq!(ward.http.post("/api/v1/smpp/accounts", &account).await.status, 201);
+    let mut esme = Esme::bound(ward.world.door(), "odd", "secretly").await;
+    for (quirk, tail) in [
+        ("alerts=available", &b"\x04\x22\0\x01\0"[..]),
+        ("alerts=denied", b"\x04\x22\0\x01\x01"),
+        ("alerts=unavailable", b"\x04\x22\0\x01\x02"),
+        ("alerts=bare", b""),
+        ("alerts=50", b"\x04\x22\0\x01\0"),
+    ] {
+        ward.send(quirk, 1, "Are you there?").await;
+        let (header, body) = esme.next().await.expect("an alert");
+        assert_eq!(header.command, ALERT_NOTIFICATION, "{quirk}");
+        // From whom was written to, to who wrote: a name.
+        assert!(body.starts_with(b"\x01\x01") && body.ends_with(tail), "{quirk}: {body:?}");
+        assert!(body.windows(6).any(|part| part == b"Orbit\0"), "{quirk}: {body:?}");
+    }
+    ward.send("alerts=cut", 1, "Are you there?").await;
+    let dropped = "orbit_alerts_dropped_total";
+    let world = &ward.world;
+    let cut = wait_until(async || world.metric(dropped, "malformed").await >= 1.0);
+    assert!(cut.await, "{}", world.last_words());
+    let over = wait_until(async || world.metric(dropped, "_pace").await >= 36.0);
+    assert!(over.await, "ten a second of fifty at once, and four before");
+    ward.all_deliver(1).await;
+    ward.all_binds_live().await;
 }
 
 #[tokio::test]

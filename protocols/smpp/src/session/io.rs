@@ -106,6 +106,8 @@ pub enum Notice {
     Outbind(Outbind),
     /// A subscriber can be reached again (SMPP 3.4 §4.12).
     Alert(Alert),
+    /// One of these, whose body cannot be read.
+    Unreadable(CommandId),
 }
 
 /// Why a session ended.

@@ -264,9 +264,11 @@ impl<T> Session<T> {
     fn unsupported(&mut self, step: &mut Step<'_, T>, header: Header, body: &[u8]) {
         self.stats.unsupported += 1;
         match header.command {
-            CommandId::OUTBIND => self.noticed(step, Outbind::decode(body).map(Notice::Outbind)),
+            CommandId::OUTBIND => {
+                self.noticed(step, header, Outbind::decode(body).map(Notice::Outbind));
+            }
             CommandId::ALERT_NOTIFICATION => {
-                self.noticed(step, Alert::decode(body).map(Notice::Alert));
+                self.noticed(step, header, Alert::decode(body).map(Notice::Alert));
             }
             CommandId::QUERY_SM => self.reply(step, header, CommandStatus::QUERYFAIL),
             CommandId::CANCEL_SM => self.reply(step, header, CommandStatus::CANCELFAIL),
@@ -280,11 +282,16 @@ impl<T> Session<T> {
     }
 
     /// Nothing is answered: an SMSC is heard, and an ESME has no business to say such things.
-    fn noticed(&mut self, step: &mut Step<'_, T>, notice: Result<Notice, DecodeError>) {
-        match notice {
-            Ok(notice) if !self.serves() => step.out.push(Output::Noticed(Box::new(notice))),
-            Ok(_) => {}
-            Err(_) => self.stats.malformed += 1,
+    fn noticed(
+        &mut self,
+        step: &mut Step<'_, T>,
+        header: Header,
+        notice: Result<Notice, DecodeError>,
+    ) {
+        self.stats.malformed += u64::from(notice.is_err());
+        if !self.serves() {
+            let notice = notice.unwrap_or(Notice::Unreadable(header.command));
+            step.out.push(Output::Noticed(Box::new(notice)));
         }
     }
 

@@ -343,7 +343,11 @@ fn what_an_smsc_says_unasked_is_told_and_has_no_answer() {
     rig.sent();
     assert_eq!(rig.bytes(&outbind), [Output::Noticed(Box::new(Notice::Outbind(called)))]);
     assert_eq!(rig.bytes(&alert), [Output::Noticed(Box::new(Notice::Alert(reachable)))]);
-    assert_eq!(rig.pdu(CommandId::ALERT_NOTIFICATION, CommandStatus::OK, 9, b"\x01"), []);
+    let unreadable = Notice::Unreadable(CommandId::ALERT_NOTIFICATION);
+    assert_eq!(
+        rig.pdu(CommandId::ALERT_NOTIFICATION, CommandStatus::OK, 9, b"\x01"),
+        [Output::Noticed(Box::new(unreadable))]
+    );
     assert_eq!((rig.sent(), rig.session.stats().malformed), (vec![], 1));
     let mut rig = Rig::bound_smsc(BindKind::Transceiver);
     assert_eq!((rig.bytes(&outbind), rig.bytes(&alert)), (vec![], vec![]), "not an ESME's");

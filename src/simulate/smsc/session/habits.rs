@@ -1,14 +1,14 @@
-//! What quirks 26 and 34 to 49 make of a session.
+//! What quirks 26 and 34 to 50 make of a session.
 //!
 //! Those that refuse something refuse each submit once, so that whoever tries again gets through.
 
 use std::time::{Duration, Instant};
 
-use super::{Ending, Session, answer, nack};
+use super::{Ending, Session, State, answer, nack};
 use crate::simulate::smsc::center::Center;
 use crate::simulate::smsc::receipt::vendor_tlvs;
 use crate::simulate::smsc::stats::add;
-use crate::simulate::smsc::wire::{self, BindAnswer, Header, RESPONSE};
+use crate::simulate::smsc::wire::{self, BindAnswer, Header, RESPONSE, Submit};
 
 /// Not a status: the submit is not answered.
 pub(super) const SILENCE: u32 = u32::MAX;
@@ -19,6 +19,8 @@ const ENQUIRE_EACH: Duration = Duration::from_secs(1);
 const ENQUIRY: u32 = 0x6000_0000;
 /// Of responses to nothing.
 const GHOST: u32 = 0x5000_0000;
+/// Of alerts.
+const ALERT: u32 = 0x4000_0000;
 const BUSY: [u32; 4] = [0x58, 0x14, 0x45, 0x08];
 
 /// What a bind with the right name and password is told.
@@ -164,6 +166,38 @@ impl Session {
 
     pub(crate) fn is_deaf(&self, now: Instant) -> bool {
         self.deaf_until.is_some_and(|until| now < until)
+    }
+
+    /// Says that who was written to can be reached, on a bind that receives.
+    pub(super) fn alert(
+        &self,
+        center: &Center,
+        header: Header,
+        submit: &Submit<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(way) = center.quirks.get(50) else { return };
+        if self.state == State::Transmitter {
+            return;
+        }
+        let count = center.quirks.number(50).unwrap_or(1);
+        let status = match way {
+            "denied" => Some(1),
+            "unavailable" => Some(2),
+            "bare" => None,
+            _ => Some(0),
+        };
+        let sequence = ALERT + header.sequence % ALERT;
+        for _ in 0..count {
+            let start = out.len();
+            wire::put_alert(out, sequence, (submit.destination, submit.source), status);
+            if way == "cut" {
+                out.truncate(start + wire::HEADER + 4);
+                let length = (out.len() - start) as u32;
+                out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+            }
+            add(&center.counters.alerts_sent, 1);
+        }
     }
 
     /// What follows an answered submit.
