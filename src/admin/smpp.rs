@@ -36,7 +36,8 @@ pub(super) async fn add(desk: &Desk, asked: Asked) -> Result<Value, Refusal> {
     let input = SmppAccountIn::read(&fields, mode == Mode::Test).map_err(told)?;
     let password = input.password.unwrap_or_else(crate::api::new_smpp_password);
     let id = PublicId::new(At::now());
-    let settings = input.said.sealed(id, desk.book.as_ref()).map_err(told)?;
+    let settled = input.said.settled((organization, id), &desk.store, desk.book.as_ref());
+    let settings = settled.await.map_err(told)?;
     let is_called = settings.outbind.is_some();
     let create = SmppChange::Create {
         id,
@@ -94,7 +95,8 @@ pub(super) async fn set(
     let row = find(desk, system_id).await?;
     let said = SmppAccountPatch::lay(fields, &row).map_err(told)?;
     let (id, organization) = (id_of(&row), OrgId(row.organization_id));
-    let settings = said.sealed(id, desk.book.as_ref()).map_err(told)?;
+    let settled = said.settled((organization, id), &desk.store, desk.book.as_ref());
+    let settings = settled.await.map_err(told)?;
     let seen = At(row.updated_at);
     if !changed(desk, SmppChange::Update { id, organization, seen, settings }).await? {
         return Err(Refusal::new(Code::Conflict, "somebody changed it meanwhile; try again"));

@@ -67,6 +67,9 @@ pub(crate) struct AccountOut {
     mode: &'static str,
     category: &'static str,
     default_sender: Option<String>,
+    /// The pool that chooses a sender for what comes without one, in its place.
+    #[schema(example = "spl_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    default_sender_pool_id: Option<String>,
     /// Empty for any.
     allowed_senders: Value,
     /// `text`, `tlv` or `both`.
@@ -144,7 +147,8 @@ pub(crate) async fn create(
     let input = AccountIn::parse(&body, caller.test)?;
     let password = input.password.unwrap_or_else(new_password);
     let id = PublicId::new(caller.call.at());
-    let settings = input.said.sealed(id, Some(&app.carriers))?;
+    let who = (caller.organization, id);
+    let settings = input.said.settled(who, &app.store, Some(&app.carriers)).await?;
     let is_called = settings.outbind.is_some();
     let change = SmppChange::Create {
         id,
@@ -203,8 +207,8 @@ pub(crate) async fn update(
     let row = find_to_change(&app, &caller, &id).await?;
     let said = AccountPatch::apply(&body, &row)?;
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
-    let settings = said.sealed(id, Some(&app.carriers))?;
     let (organization, seen) = (caller.organization, At(row.updated_at));
+    let settings = said.settled((organization, id), &app.store, Some(&app.carriers)).await?;
     if !changed(&app, SmppChange::Update { id, organization, seen, settings }).await? {
         let message = "the account was changed by somebody else meanwhile; read it and try again";
         return Err(Refusal::new(Code::Conflict, message).into());
@@ -329,6 +333,7 @@ impl AccountOut {
             mode: if row.test_mode != 0 { "test" } else { "live" },
             category: Category::from_code(row.category).map_or("transactional", Category::as_str),
             default_sender: row.default_sender.clone(),
+            default_sender_pool_id: row.default_sender_pool().map(|id| id.show(Kind::SenderPool)),
             allowed_senders: list(&row.allowed_senders),
             receipt_format: ReceiptFormat::from_code(row.receipt_format)
                 .map_or("both", ReceiptFormat::as_str),
@@ -358,6 +363,7 @@ pub(crate) fn defaults(test: bool) -> SmppSettings {
         test,
         category: Category::Transactional.code(),
         default_sender: None,
+        default_sender_pool: None,
         allowed_senders: String::from("[]"),
         receipt_format: ReceiptFormat::Both.code(),
         id_format: IdFormat::Decimal.code(),

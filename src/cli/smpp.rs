@@ -11,7 +11,7 @@ use crate::admin::Request;
 
 const FIELDS: Fields = Fields {
     lists: &["allowed_ips", "bind_types", "allowed_senders", "inbound_numbers"],
-    texts: &["name", "default_sender"],
+    texts: &["name", "default_sender", "default_sender_pool_id"],
     example: "tps=50",
 };
 

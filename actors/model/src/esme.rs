@@ -56,7 +56,7 @@ pub struct Submitted {
     /// The stored number of the account.
     pub account: i64,
     pub registered_delivery: u8,
-    /// TON and NPI as they came.
+    /// TON and NPI as they came; [`Self::OF_ITS_KIND`] where no address came.
     pub source: (u8, u8),
     pub destination: (u8, u8),
     pub esm_class: u8,
@@ -127,6 +127,10 @@ const UDHI: u8 = 0x40;
 const FIXED: usize = 8;
 
 impl Submitted {
+    /// TON and NPI of a source address that was left out: by the kind of the sender that was chosen
+    /// in its place. No TON of the book.
+    pub const OF_ITS_KIND: (u8, u8) = (0xFF, 0xFF);
+
     /// As it is stored: fixed octets, then three lists with their lengths. The account has a
     /// column of its own.
     #[must_use]

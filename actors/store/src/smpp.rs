@@ -28,6 +28,8 @@ row! {
         pub test_mode: i64,
         pub category: i64,
         pub default_sender: Option<String>,
+        /// The public id of a pool, which may be gone.
+        pub default_sender_pool: Option<Vec<u8>>,
         pub allowed_senders: String,
         pub receipt_format: i64,
         pub id_format: i64,
@@ -45,6 +47,14 @@ row! {
         pub is_sandbox: i64,
         /// The organization's pace, for an account that has none of its own.
         pub organization_tps: i64,
+    }
+}
+
+impl SmppAccountRow {
+    /// The pool that chooses a sender for what comes without one.
+    #[must_use]
+    pub fn default_sender_pool(&self) -> Option<PublicId> {
+        self.default_sender_pool.as_deref()?.try_into().ok().map(PublicId::from_bytes)
     }
 }
 
@@ -102,8 +112,8 @@ macro_rules! select_accounts {
         concat!(
             "select a.id, a.public_id, a.organization_id, a.system_id, a.password_mac, a.name,
                 a.allowed_ips, a.bind_types, a.max_binds, a.tps, a.window_size, a.test_mode,
-                a.category, a.default_sender, a.allowed_senders, a.receipt_format, a.id_format,
-                a.inbound_numbers, a.once_by_reference, a.congestion_state,
+                a.category, a.default_sender, a.default_sender_pool, a.allowed_senders,
+                a.receipt_format, a.id_format, a.inbound_numbers, a.once_by_reference, a.congestion_state,
                 a.intermediate_receipts, a.outbind, a.outbind_password, a.cursor, a.created_at,
                 a.updated_at, a.disabled_at, o.suspended_at, o.is_sandbox,
                 o.smpp_tps as organization_tps

@@ -2,6 +2,7 @@
 
 use model::address::SenderKind;
 use model::esme::{BindType, IdFormat, ReceiptFormat};
+use model::id::{Kind, PublicId};
 use model::message::Category;
 use model::network::Network;
 use serde::Deserialize;
@@ -50,6 +51,10 @@ pub(crate) struct AccountPatch {
     category: Option<String>,
     /// For what comes without a sender; null for none.
     default_sender: Option<String>,
+    /// A pool that chooses the sender of what comes without one; not beside `default_sender`. Null
+    /// for none.
+    #[schema(example = "spl_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    default_sender_pool_id: Option<String>,
     /// At most 50; empty for any.
     allowed_senders: Option<Vec<String>>,
     /// `text`, `tlv` or `both`.
@@ -109,7 +114,8 @@ impl AccountIn {
         let faults = reader.faults;
         match system_id {
             Some(system_id) if faults.is_empty() => {
-                Ok(Self { system_id, password, said: Said { settings, call } })
+                let pool = settings.default_sender_pool;
+                Ok(Self { system_id, password, said: Said { settings, call, pool } })
             }
             _ => Err(ApiError::faults(faults)),
         }
@@ -127,6 +133,7 @@ impl AccountPatch {
         "window_size",
         "category",
         "default_sender",
+        "default_sender_pool_id",
         "allowed_senders",
         "receipt_format",
         "id_format",
@@ -149,7 +156,12 @@ impl AccountPatch {
         reader.read(&mut settings);
         let call = outbind::read(map, &mut settings, &mut reader.faults);
         match reader.faults.is_empty() {
-            true => Ok(Said { settings, call }),
+            true => {
+                // One that stays as it is may be gone by now.
+                let named = map.contains_key("default_sender_pool_id");
+                let pool = settings.default_sender_pool.filter(|_| named);
+                Ok(Said { settings, call, pool })
+            }
             false => Err(ApiError::faults(reader.faults)),
         }
     }
@@ -166,6 +178,7 @@ fn settings_of(row: &SmppAccountRow) -> SmppSettings {
         test: row.test_mode != 0,
         category: row.category,
         default_sender: row.default_sender.clone(),
+        default_sender_pool: row.default_sender_pool(),
         allowed_senders: row.allowed_senders.clone(),
         receipt_format: row.receipt_format,
         id_format: row.id_format,
@@ -228,9 +241,30 @@ impl Reader<'_> {
             }
             Some(other) => self.fault("default_sender", other.clone(), "a sender, or null"),
         }
+        self.pool(settings);
         self.flag("once_by_reference", &mut settings.once_by_reference);
         self.flag("congestion_state", &mut settings.congestion_state);
         self.flag("intermediate_receipts", &mut settings.intermediate_receipts);
+    }
+
+    /// Whether there is such a pool is asked of the store.
+    fn pool(&mut self, settings: &mut SmppSettings) {
+        const FIELD: &str = "default_sender_pool_id";
+        match self.map.get(FIELD) {
+            None => {}
+            Some(Value::Null) => settings.default_sender_pool = None,
+            Some(given) => {
+                let id = given.as_str().and_then(|text| PublicId::parse(Kind::SenderPool, text));
+                match id {
+                    Some(id) => settings.default_sender_pool = Some(id),
+                    None => self.fault(FIELD, given.clone(), "the id of a sender pool, or null"),
+                }
+            }
+        }
+        if settings.default_sender.is_some() && settings.default_sender_pool.is_some() {
+            let given = self.map.get(FIELD).cloned().unwrap_or_default();
+            self.fault(FIELD, given, "null beside a default_sender, or that null");
+        }
     }
 
     fn flag(&mut self, field: &'static str, into: &mut bool) {

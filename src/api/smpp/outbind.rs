@@ -3,12 +3,13 @@
 //! The password is sealed for its account's row (ADR 0011) and never shown. Hosts are guarded as
 //! those of organizations' own carriers: here as far as the name tells, and again when it is called.
 
-use model::id::PublicId;
+use model::carrier::OrgId;
+use model::id::{Kind, PublicId};
 use model::refusal::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use store::SmppAccountRow;
 use store::lane::SmppSettings;
+use store::{SmppAccountRow, Store};
 use utoipa::ToSchema;
 
 use super::super::body::wrong;
@@ -50,6 +51,8 @@ pub(crate) struct OutbindOut {
 pub(crate) struct Said {
     pub(super) settings: SmppSettings,
     pub(super) call: Option<Call>,
+    /// A pool that was named now: it has to be there.
+    pub(super) pool: Option<PublicId>,
 }
 
 /// An `outbind` that was given.
@@ -65,12 +68,23 @@ impl OutbindOut {
 }
 
 impl Said {
-    /// As it is stored, where the guard lets it be.
-    pub(crate) fn sealed(
-        mut self,
-        id: PublicId,
+    /// As it is stored, where its pool is there and the guard lets it be.
+    pub(crate) async fn settled(
+        self,
+        (organization, id): (OrgId, PublicId),
+        store: &Store,
         book: Option<&Book>,
     ) -> Result<SmppSettings, ApiError> {
+        if let Some(pool) = self.pool
+            && store.sender_pool(organization, pool).await?.is_none()
+        {
+            let fault = wrong("default_sender_pool_id", json!(pool.show(Kind::SenderPool)));
+            return Err(ApiError::faults(vec![fault.expected("a sender pool that is there")]));
+        }
+        self.sealed(id, book)
+    }
+
+    fn sealed(mut self, id: PublicId, book: Option<&Book>) -> Result<SmppSettings, ApiError> {
         let Some(Call { to, password }) = self.call else { return Ok(self.settings) };
         let book = book.ok_or_else(|| Refusal::new(Code::InternalError, "nothing seals here"))?;
         if !book.may_lead_to(&to.host, to.port) {

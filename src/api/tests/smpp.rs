@@ -392,3 +392,51 @@ async fn a_stored_outbind_password_goes_to_its_own_place_alone() {
     assert_eq!((&shown["host"], none), (&json!("other.example.com"), None));
     assert_eq!(patch(Value::Null).await, (Value::Null, None));
 }
+
+#[tokio::test]
+async fn a_pool_stands_in_the_place_of_a_default_sender() {
+    let world = World::new().await;
+    let pool = |name: &str| json!({"name": name, "senders": [{"value": "One"}, {"value": "Two"}]});
+    let make = async |name: &str| {
+        let made = world.post("/api/v1/messaging/sender-pools", &pool(name)).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        made.data()["id"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (make("first").await, make("second").await);
+    let body = json!({"system_id": "pooled", "default_sender_pool_id": first});
+    let made = world.post(ACCOUNTS, &body).await;
+    assert_eq!((made.status, &made.data()["default_sender_pool_id"]), (201, &json!(first)));
+    assert_eq!(made.data()["default_sender"], Value::Null);
+    let path = path_of(&made);
+    let patch = async |body: Value| world.ask("PATCH", &path, &body).await;
+    let both = json!({"default_sender": "Acme", "default_sender_pool_id": first});
+    let none = "spl_0190b5a2c4e37f1a8d2e5b6c7d8e9f00";
+    for refused in [
+        patch(both.clone()).await,
+        patch(json!({"default_sender": "Acme"})).await,
+        patch(json!({ "default_sender_pool_id": none })).await,
+        patch(json!({"default_sender_pool_id": "first"})).await,
+        patch(json!({"default_sender_pool_id": 5})).await,
+        world.post(ACCOUNTS, &json!({"system_id": "x", "default_sender_pool_id": none})).await,
+    ] {
+        assert_eq!((refused.status, refused.code()), (422, "VALIDATION_ERROR"), "{}", refused.body);
+        assert_eq!(refused.body["error"]["details"]["field"], "default_sender_pool_id");
+    }
+    assert_eq!(world.get(&path).await.data()["default_sender_pool_id"], first, "nothing changed");
+    let stranger = world.stranger(false).await;
+    let theirs = json!({"system_id": "theirs", "default_sender_pool_id": first}).to_string();
+    let key = [("x-api-key", stranger.as_str())];
+    assert_eq!(world.post_with(ACCOUNTS, theirs, &key).await.status, 422, "a pool of others");
+
+    let changed = patch(json!({ "default_sender_pool_id": second })).await;
+    assert_eq!(changed.data()["default_sender_pool_id"], second);
+    let gone = format!("/api/v1/messaging/sender-pools/{second}");
+    assert_eq!(world.ask("DELETE", &gone, None).await.status, 204);
+    let kept = patch(json!({"tps": 5})).await;
+    assert_eq!((kept.status, &kept.data()["default_sender_pool_id"]), (200, &json!(second)));
+    let turned = patch(json!({"default_sender": "Acme", "default_sender_pool_id": null})).await;
+    assert_eq!(turned.data()["default_sender"], "Acme", "{}", turned.body);
+    assert_eq!(turned.data()["default_sender_pool_id"], Value::Null);
+    let back = patch(json!({"default_sender": null, "default_sender_pool_id": first})).await;
+    assert_eq!(back.data()["default_sender_pool_id"], first, "{}", back.body);
+}

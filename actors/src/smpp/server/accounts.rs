@@ -50,6 +50,8 @@ pub struct Account {
     pub test: bool,
     pub category: Category,
     pub default_sender: Option<String>,
+    /// The pool that chooses one for what comes without, in its place. It may be gone.
+    pub default_sender_pool: Option<PublicId>,
     allowed_senders: Vec<String>,
     pub receipt_format: ReceiptFormat,
     pub id_format: IdFormat,
@@ -399,6 +401,7 @@ impl Account {
             test: row.test_mode != 0 || row.is_sandbox != 0,
             category: Category::from_code(row.category).unwrap_or(Category::Transactional),
             default_sender: row.default_sender.clone(),
+            default_sender_pool: row.default_sender_pool(),
             allowed_senders: list(&row.allowed_senders),
             receipt_format: ReceiptFormat::from_code(row.receipt_format)
                 .unwrap_or(ReceiptFormat::Both),

@@ -69,7 +69,10 @@ fn receipt(account: &Account, row: &OwedRow, takes_tlvs: bool) -> Option<Message
     };
     let plain = |text: &str| text.trim_start_matches('+').to_owned();
     let (source, destination) = (submitted.source, submitted.destination);
-    let sender = Address::new(source.0, source.1, plain(&row.from_addr));
+    let sender = match source {
+        Submitted::OF_ITS_KIND => address(&row.from_addr),
+        (ton, npi) => Address::new(ton, npi, plain(&row.from_addr)),
+    };
     let recipient = Address::new(destination.0, destination.1, plain(&row.to_addr));
     let mut message = receipt::write(&said, &sender, &recipient);
     if state == State::Enroute {

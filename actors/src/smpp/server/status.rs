@@ -31,6 +31,10 @@ pub fn of(refusal: &Refusal) -> CommandStatus {
     match refusal.code {
         Code::InvalidPhoneNumber => CommandStatus::INVDSTADR,
         Code::InvalidSender | Code::SenderPoolUncovered => CommandStatus::INVSRCADR,
+        // The account's own pool is gone: no other is ever asked for.
+        Code::ValidationError if refusal.field.as_deref() == Some("sender_pool_id") => {
+            CommandStatus::INVSRCADR
+        }
         Code::MessageTooLong => CommandStatus::INVMSGLEN,
         Code::BalanceTooLow => NO_CREDIT,
         Code::NoRoute | Code::NoPrice => NO_ROUTE,
@@ -65,5 +69,6 @@ mod tests {
         let busy = Refusal::unavailable("too many");
         assert_eq!(of(&busy), CommandStatus::MSGQFUL);
         assert_eq!(of(&Refusal::balance_too_low()), NO_CREDIT);
+        assert_eq!(of(&model::pool::unknown()), CommandStatus::INVSRCADR);
     }
 }

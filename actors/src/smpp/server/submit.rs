@@ -100,7 +100,7 @@ pub(super) fn read_noted(
     let submitted = Submitted {
         account: account.id,
         registered_delivery: message.registered_delivery,
-        source: (message.source.ton, message.source.npi),
+        source: kind_of(&message.source),
         destination: (destination.ton, destination.npi),
         esm_class: message.esm_class & ESM_UDHI,
         protocol_id: message.protocol_id,
@@ -109,10 +109,11 @@ pub(super) fn read_noted(
         user_data,
         tlvs: passed_on(&message.tlvs),
     };
+    let (from, pool) = writer(account, &message.source)?;
     let request = SendRequest {
         to: recipient(destination)?,
-        from: sender(account, &message.source)?,
-        pool: None,
+        from,
+        pool,
         body,
         encoding: (!submitted.user_data.is_empty()).then(|| encoding(message.data_coding)),
         category: account.category,
@@ -264,6 +265,22 @@ pub(super) fn recipient(address: &Address) -> Result<String, CommandStatus> {
         0 | 1 => Err(CommandStatus::INVDSTADR),
         _ => Err(CommandStatus::INVDSTTON),
     }
+}
+
+/// Who writes: a sender, or the pool that chooses one where none is named.
+fn writer(
+    account: &Account,
+    address: &Address,
+) -> Result<(Option<String>, Option<PublicId>), CommandStatus> {
+    match account.default_sender_pool.filter(|_| address.digits.is_empty()) {
+        Some(pool) => Ok((None, Some(pool))),
+        None => Ok((sender(account, address)?, None)),
+    }
+}
+
+/// The TON and NPI that receipts have; of a sender that is yet to be chosen they are not known.
+fn kind_of(source: &Address) -> (u8, u8) {
+    if source.digits.is_empty() { Submitted::OF_ITS_KIND } else { (source.ton, source.npi) }
 }
 
 /// The sender as the product writes it; `None` asks for the default.

@@ -23,6 +23,8 @@ pub struct SmppSettings {
     pub test: bool,
     pub category: i64,
     pub default_sender: Option<String>,
+    /// The pool that chooses one, in its place.
+    pub default_sender_pool: Option<PublicId>,
     /// JSON list.
     pub allowed_senders: String,
     pub receipt_format: i64,
@@ -165,6 +167,7 @@ impl SmppSettings {
             Column::MaybeInt(vec![self.disabled.then_some(now.micros())]),
             Column::MaybeText(vec![self.outbind.as_deref()]),
             Column::MaybeBlob(vec![self.outbind_password.as_deref()]),
+            Column::MaybeBlob(vec![self.default_sender_pool.as_ref().map(|id| &id.as_bytes()[..])]),
         ]
     }
 }
@@ -174,25 +177,26 @@ static INSERT_ACCOUNT: Bulk = Bulk {
             name, allowed_ips, bind_types, max_binds, tps, window_size, test_mode, category,
             default_sender, allowed_senders, receipt_format, id_format, inbound_numbers,
             once_by_reference, congestion_state, intermediate_receipts, cursor, created_at,
-            updated_at, disabled_at, outbind, outbind_password)
+            updated_at, disabled_at, outbind, outbind_password, default_sender_pool)
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-            ?19, ?20, ?21, (select coalesce(max(seq), 0) from events), ?22, ?22, ?23, ?24, ?25)
+            ?19, ?20, ?21, (select coalesce(max(seq), 0) from events), ?22, ?22, ?23, ?24, ?25,
+            ?26)
          on conflict (system_id) do nothing",
     postgres: "insert into smpp_accounts (id, public_id, organization_id, system_id, password_mac,
             name, allowed_ips, bind_types, max_binds, tps, window_size, test_mode, category,
             default_sender, allowed_senders, receipt_format, id_format, inbound_numbers,
             once_by_reference, congestion_state, intermediate_receipts, cursor, created_at,
-            updated_at, disabled_at, outbind, outbind_password)
+            updated_at, disabled_at, outbind, outbind_password, default_sender_pool)
          select v.i, v.p, v.o, v.s, v.m, v.n, v.ip, v.bt, v.mb, v.tps, v.w, v.t, v.c, v.ds, v.as_,
             v.rf, v.f, v.inb, v.once, v.cs, v.ir,
-            (select coalesce(max(seq), 0) from events), v.at, v.at, v.d, v.ob, v.obp
+            (select coalesce(max(seq), 0) from events), v.at, v.at, v.d, v.ob, v.obp, v.dp
          from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::bytea[], $6::text[],
             $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
             $13::bigint[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::text[],
             $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
-            $24::text[], $25::bytea[])
+            $24::text[], $25::bytea[], $26::bytea[])
             v (i, p, o, s, m, n, ip, bt, mb, tps, w, t, c, ds, as_, rf, f, inb, once, cs, ir, at,
-               d, ob, obp)
+               d, ob, obp, dp)
          on conflict (system_id) do nothing",
 };
 
@@ -202,20 +206,22 @@ static UPDATE_ACCOUNT: Bulk = Bulk {
             default_sender = ?12, allowed_senders = ?13, receipt_format = ?14, id_format = ?15,
             inbound_numbers = ?16, once_by_reference = ?17, congestion_state = ?18,
             intermediate_receipts = ?19, updated_at = ?20, disabled_at = ?21, outbind = ?22,
-            outbind_password = ?23
+            outbind_password = ?23, default_sender_pool = ?24
          where public_id = ?1 and organization_id = ?2 and updated_at = ?3",
     postgres: "update smpp_accounts a set name = v.n, allowed_ips = v.ip, bind_types = v.bt,
             max_binds = v.mb, tps = v.tps, window_size = v.w, test_mode = v.t, category = v.c,
             default_sender = v.ds, allowed_senders = v.as_, receipt_format = v.rf,
             id_format = v.f, inbound_numbers = v.inb, once_by_reference = v.once,
             congestion_state = v.cs, intermediate_receipts = v.ir,
-            updated_at = v.at, disabled_at = v.d, outbind = v.ob, outbind_password = v.obp
+            updated_at = v.at, disabled_at = v.d, outbind = v.ob, outbind_password = v.obp,
+            default_sender_pool = v.dp
          from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[],
             $13::text[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::bigint[],
-            $19::bigint[], $20::bigint[], $21::bigint[], $22::text[], $23::bytea[])
+            $19::bigint[], $20::bigint[], $21::bigint[], $22::text[], $23::bytea[],
+            $24::bytea[])
             v (p, o, seen, n, ip, bt, mb, tps, w, t, c, ds, as_, rf, f, inb, once, cs, ir, at, d,
-               ob, obp)
+               ob, obp, dp)
          where a.public_id = v.p and a.organization_id = v.o and a.updated_at = v.seen",
 };
 

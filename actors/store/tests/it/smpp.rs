@@ -124,6 +124,36 @@ async fn a_message_shows_the_form_of_its_accounts_ids_and_the_account_its_organi
 }
 
 #[tokio::test]
+async fn an_account_keeps_the_pool_it_names_also_when_that_is_gone() {
+    each(async |mut world| {
+        let made = account(&mut world, "one").await;
+        assert_eq!(made.default_sender_pool(), None);
+        let pool = PublicId::new(At::now());
+        let mut seen = At(made.updated_at);
+        for named in [Some(pool), None, Some(pool)] {
+            let settings = SmppSettings {
+                default_sender_pool: named,
+                allowed_ips: String::from("[]"),
+                allowed_senders: String::from("[]"),
+                inbound_numbers: String::from("[]"),
+                window_size: 10,
+                ..SmppSettings::default()
+            };
+            let id = PublicId::from_bytes(made.public_id.as_slice().try_into().unwrap());
+            let organization = world.organization;
+            let update = SmppChange::Update { id, organization, seen, settings };
+            assert_eq!(world.admin(Admin::Smpp(Box::new(update))).await, AdminDone::Smpp(true));
+            let row = world.store.smpp_account(organization, id).await.unwrap().unwrap();
+            assert_eq!((row.default_sender_pool(), row.window_size), (named, 10));
+            seen = At(row.updated_at);
+        }
+        let all = world.store.all_smpp_accounts(0, 10).await.unwrap();
+        assert_eq!(all[0].default_sender_pool(), Some(pool), "as a start reads it");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_wrote_last_to_a_person_is_found_as_for_an_answer() {
     each(async |mut world| {
         let from = |from: &str, ton| NewMessage {

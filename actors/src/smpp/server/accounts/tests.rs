@@ -24,6 +24,7 @@ fn row(id: i64, system_id: &str) -> SmppAccountRow {
         test_mode: 0,
         category: 1,
         default_sender: None,
+        default_sender_pool: None,
         allowed_senders: list(),
         receipt_format: 3,
         id_format: 1,
