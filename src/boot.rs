@@ -13,6 +13,7 @@ pub(crate) mod esmes;
 pub(crate) mod interceptors;
 mod keeping;
 pub(crate) mod sip;
+mod trunks;
 mod webhooks;
 
 use std::net::{SocketAddr, TcpListener};
@@ -254,8 +255,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let feed = Feed::new(store.clone(), writer.wakes());
     let customers = CustomersHandle::default();
     let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
-    let trunks = TrunkBook::new(&settings, store.clone(), writer.clone(), vault.clone());
-    trunks.load().await?;
+    let trunk_book = TrunkBook::new(&settings, store.clone(), writer.clone(), vault.clone());
+    trunk_book.load().await?;
     let numbers = NumberBook::new(&settings, store.clone(), writer.clone(), vault);
     numbers.load().await?;
     let masks = MaskBook::new(store.clone(), writer.clone());
@@ -281,17 +282,22 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let keeper = Keeper::default();
     let tables = calling::Tables {
         calls: table,
-        trunks: trunks.trunks().clone(),
+        trunks: trunk_book.trunks().clone(),
         numbers: numbers.numbers().clone(),
         masks: masks.masks().clone(),
         keeper: keeper.clone(),
     };
-    let calls = calls.map(|sip| calling::calls(&settings, sip, tables, &writer, plane));
+    let outside = trunks::Outside::new(&settings)?;
+    let calls = calls.map(|sip| calling::calls(&settings, sip, tables, &writer, plane, &outside));
+    let minded = telephones.args.as_ref();
+    let list = trunk_book.trunks().clone();
+    let minded = minded.map(|sip| trunks::minded(&settings, sip, &list, &outside, &writer));
     let sip_handle = telephones.handle();
     let sip_gauges = sip::Gauges::new(sip_handle.clone());
     let root = RootArgs {
         esmes: Some(esmes.args),
         calls,
+        trunks: minded,
         sip: telephones.args,
         writer: WriterPlan {
             store: store.clone(),
@@ -348,7 +354,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         accounts: esme_accounts.clone(),
         carriers: book.clone(),
         phones: phones.clone(),
-        trunks: trunks.clone(),
+        trunks: trunk_book.clone(),
         calls: keeper,
         numbers: numbers.clone(),
         masks,
@@ -363,6 +369,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         readiness: Arc::new(move || health.parts()),
         metrics: Arc::new(move || {
             sip_gauges.publish();
+            trunks::publish(&list);
             shown.all().iter().for_each(|view| view.publish(At::now().micros()));
             metrics.render()
         }),
@@ -371,7 +378,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         Desk::new(store.clone(), writer.clone(), Some(root.clone()), views, esme_accounts.clone());
     let desk = desk
         .registering(phones)
-        .trunking(trunks)
+        .trunking(trunk_book)
         .numbering(numbers)
         .hearing(SipDesk { handle: sip_handle });
     let desk = desk.intercepted(rules).routed_by(router).keeping(book).pooling(app.pools());
@@ -445,7 +452,8 @@ impl Switch {
             let reply = |reply| RootMsg::DrainCalls { patience, reply };
             self.root.call(reply, Some(self.grace.min(patience + BYE_GRACE))).await
         };
-        let (drained, _) = tokio::join!(messages, calls);
+        // Who is asked not to call us any more calls no more.
+        let (drained, _, ()) = tokio::join!(messages, calls, trunks::leave(&self.root));
         let drained = matches!(drained, Ok(ractor::rpc::CallResult::Success(())));
         self.root.stop(None);
         let stopped = tokio::time::timeout(Duration::from_secs(5), self.root_task).await.is_ok();

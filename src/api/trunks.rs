@@ -4,7 +4,7 @@
 
 mod input;
 
-use actors::sip::trunks::{Health, Trunks};
+use actors::sip::trunks::{Health, Running, Trunks};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
@@ -69,8 +69,20 @@ pub(crate) struct TrunkOut {
     health: &'static str,
     /// Why it did not answer last.
     last_error: Option<String>,
+    /// How we are registered there; null: we do not register.
+    registration: Option<RegistrationOut>,
     created_at: String,
     updated_at: String,
+}
+
+/// Our registration with a trunk.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RegistrationOut {
+    /// `registering`, `registered`, `failed` (it is tried again) or `unregistered`.
+    status: &'static str,
+    expires_at: Option<String>,
+    /// Why the last attempt was in vain.
+    last_error: Option<String>,
 }
 
 /// Lists the trunks, newest first.
@@ -194,6 +206,17 @@ async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<TrunkListedR
     Ok(row.ok_or_else(unknown)?)
 }
 
+impl RegistrationOut {
+    pub(crate) fn of(running: &Running) -> Option<Self> {
+        let standing = running.trunk.registers().then(|| running.live.standing())?;
+        Some(Self {
+            status: standing.registered.as_str(),
+            expires_at: standing.expires_at.map(At::iso),
+            last_error: standing.error,
+        })
+    }
+}
+
 impl TrunkOut {
     pub(crate) fn of(trunks: &Trunks, row: &TrunkListedRow) -> Self {
         let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
@@ -215,6 +238,7 @@ impl TrunkOut {
             status: if row.disabled_at.is_some() { "disabled" } else { "active" },
             health: live.map_or(Health::Unknown, |live| live.health()).as_str(),
             last_error: live.map(|live| live.last_error()).filter(|error| !error.is_empty()),
+            registration: running.as_deref().and_then(RegistrationOut::of),
             created_at: At(row.created_at).iso(),
             updated_at: At(row.updated_at).iso(),
         }

@@ -8,12 +8,12 @@ use actors::sip::call::{CallTable, Context as Calling, Front, FrontParts, Keeper
 use actors::sip::masks::Masks;
 use actors::sip::numbers::Numbers;
 use actors::sip::trunks::Trunks;
-use actors::smpp::tls::{Tls, Trust};
 use proto_sip::leg::Settings as Legs;
 use supervisors::calls::CallsArgs;
 use supervisors::sip::SipArgs;
 use tokio::sync::{Mutex, mpsc};
 
+use super::trunks::Outside;
 use super::{Settings, VoiceRates, WriterHandle};
 
 /// How long telephones ring in turn, whatever group they are of.
@@ -39,6 +39,7 @@ pub(super) fn calls(
     tables: Tables,
     writer: &WriterHandle,
     (rates, media): (Arc<VoiceRates>, Media),
+    outside: &Outside,
 ) -> CallsArgs {
     let Tables { calls: table, trunks, numbers, masks, keeper } = tables;
     let (said, notices) = mpsc::channel(NOTICES_MAX);
@@ -59,7 +60,8 @@ pub(super) fn calls(
         rates,
         bounds: voice.bounds(settings.limits.profile),
         emergency: settings.emergency.matcher(),
-        tls: Tls::new(Trust::Machine).ok(),
+        names: outside.names.clone(),
+        tls: outside.tls.clone(),
         media,
         notices: said,
         writer: writer.clone(),

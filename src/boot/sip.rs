@@ -10,6 +10,7 @@ use actors::sip::calls::Calls;
 use actors::sip::credentials::Credentials;
 use actors::sip::flow::Kind;
 use actors::sip::inbox::Inbox;
+use actors::sip::own::Own;
 use actors::sip::registrar::{RegistrarHandle, RegistrarMsg};
 use actors::sip::shield::Shield;
 use actors::sip::transport::{Limits, Names};
@@ -108,6 +109,7 @@ pub(super) fn server(
         names: Names { public: public(sip)? },
         registrar,
         calls,
+        own: Own::default(),
         store: store.clone(),
         writer: writer.clone(),
         credentials: credentials.clone(),

@@ -53,6 +53,13 @@ pub struct Sip {
     pub retry_after_s: u32,
     pub credentials_per_organization_max: u32,
     pub trunk_networks: Vec<String>,
+    #[serde(deserialize_with = "some_text")]
+    pub trunk_ca_file: Option<String>,
+    pub trunk_expires_s: u32,
+    pub trunk_retry_min_s: u64,
+    pub trunk_retry_max_s: u64,
+    pub name_keep_s: u64,
+    pub name_timeout_s: u64,
 }
 
 impl Sip {
@@ -112,6 +119,15 @@ impl Sip {
             (u64::from(self.retry_after_s), 1..=3_600, "retry_after_s"),
             (long(self.calls_max), 1..=million, "calls_max"),
             (u64::from(self.session_timer_s), 0..=86_400, "session_timer_s"),
+            (u64::from(self.trunk_expires_s), 30..=86_400, "trunk_expires_s"),
+            (self.trunk_retry_min_s, 1..=3_600, "trunk_retry_min_s"),
+            (
+                self.trunk_retry_max_s,
+                self.trunk_retry_min_s.min(3_600)..=86_400,
+                "trunk_retry_max_s",
+            ),
+            (self.name_keep_s, 1..=86_400, "name_keep_s"),
+            (self.name_timeout_s, 1..=10, "name_timeout_s"),
         ] {
             faults.range(value, range, "sip", key);
         }

@@ -18,9 +18,11 @@
 //! │  └─ courier          one per account with a receiving bind
 //! ├─ calls
 //! │  └─ call             one per call, temporary; what it leaves is carried out
-//! └─ sip
-//!    ├─ registrar        who is registered where; when it dies it alone is started again
-//!    └─ shard            transactions, by Call-ID; the same
+//! ├─ sip
+//! │  ├─ registrar        who is registered where; when it dies it alone is started again
+//! │  └─ shard            transactions, by Call-ID; the same
+//! └─ trunks
+//!    └─ minder           one per trunk that is asked or registers; when it dies it alone is started again
 //!
 //! A restart policy is arithmetic (`restart`); what killed its actor twice is set aside.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failing test should say where"))]
@@ -34,6 +36,7 @@ pub mod restart;
 pub mod root;
 pub mod sandbox;
 pub mod sip;
+pub mod trunks;
 
 #[cfg(test)]
 mod tests;

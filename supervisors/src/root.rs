@@ -30,6 +30,7 @@ use crate::esmes::{EsmesArgs, EsmesMsg, EsmesSupervisor};
 use crate::restart::{Log, Policy};
 use crate::sandbox::{SandboxArgs, SandboxHandle, SandboxSupervisor};
 use crate::sip::{SipArgs, SipSupervisor};
+use crate::trunks::{TrunksArgs, TrunksMsg, TrunksSupervisor};
 
 pub enum RootMsg {
     Pause {
@@ -56,6 +57,10 @@ pub enum RootMsg {
         patience: std::time::Duration,
         reply: RpcReplyPort<()>,
     },
+    /// All registrations of ours with others end. Answered when none is left.
+    DrainTrunks {
+        reply: RpcReplyPort<()>,
+    },
     /// (self) A rest is over.
     Start(Part),
 }
@@ -74,11 +79,12 @@ pub enum Part {
     Esmes,
     Calls,
     Sip,
+    Trunks,
 }
 
 impl Part {
     /// In the order in which they start, behind the writer.
-    const OTHERS: [Self; 10] = [
+    const OTHERS: [Self; 11] = [
         Self::Sandbox,
         Self::Carriers,
         Self::Sweeper,
@@ -89,6 +95,7 @@ impl Part {
         Self::Esmes,
         Self::Calls,
         Self::Sip,
+        Self::Trunks,
     ];
 }
 
@@ -134,6 +141,8 @@ pub struct RootArgs {
     pub calls: Option<CallsArgs>,
     /// None: no telephone registers.
     pub sip: Option<SipArgs>,
+    /// None: nobody asks trunks, and we register nowhere.
+    pub trunks: Option<TrunksArgs>,
     pub policy: Policy,
 }
 
@@ -211,6 +220,14 @@ impl Actor for Root {
                     let _ = reply.send(());
                 }
             },
+            RootMsg::DrainTrunks { reply } => match state.trunks() {
+                Some(trunks) => {
+                    let _ = trunks.send_message(TrunksMsg::Drain { reply });
+                }
+                None => {
+                    let _ = reply.send(());
+                }
+            },
             RootMsg::Pause { name, paused, reply } => match state.carriers() {
                 Some(carriers) => {
                     let _ = carriers.send_message(CarriersMsg::Pause { name, paused, reply });
@@ -263,6 +280,10 @@ impl RootState {
         self.children.get(&Part::Calls).map(|calls| ActorRef::from(calls.clone()))
     }
 
+    fn trunks(&self) -> Option<ActorRef<TrunksMsg>> {
+        self.children.get(&Part::Trunks).map(|trunks| ActorRef::from(trunks.clone()))
+    }
+
     /// `None`: this switch has no such part.
     async fn spawn(&self, part: Part, me: ActorCell) -> Result<Option<ActorCell>, SpawnErr> {
         let args = &self.args;
@@ -289,6 +310,10 @@ impl RootState {
             },
             Part::Sip => match args.sip.clone() {
                 Some(args) => linked(SipSupervisor, args, me).await?,
+                None => return Ok(None),
+            },
+            Part::Trunks => match args.trunks.clone() {
+                Some(args) => linked(TrunksSupervisor, args, me).await?,
                 None => return Ok(None),
             },
         }))

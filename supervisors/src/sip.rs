@@ -10,13 +10,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use actors::places::Places;
 use actors::sip::calls::Calls;
 use actors::sip::credentials::Credentials;
 use actors::sip::flow::Kind;
 use actors::sip::inbox::Inbox;
+use actors::sip::own::Own;
 use actors::sip::registrar::{Registrar, RegistrarArgs, RegistrarHandle, RegistrarMsg};
 use actors::sip::shard::{Shard, ShardArgs, ShardMsg};
 use actors::sip::shield::Shield;
@@ -56,19 +57,37 @@ pub struct Sockets {
     pub web: Option<(Kind, SocketAddr)>,
 }
 
-/// The sockets as they live now, for who is outside of the tree. A clone is the same.
+/// The sockets and shards as they live now, for who is outside of the tree. A clone is the same.
 #[derive(Clone, Default)]
-pub struct SipHandle(Arc<RwLock<Option<Wire>>>);
+pub struct SipHandle(Arc<RwLock<Current>>);
+
+#[derive(Default)]
+struct Current {
+    wire: Option<Wire>,
+    shards: HashMap<usize, ActorRef<ShardMsg>>,
+}
 
 impl SipHandle {
     /// None: SIP rests, or is not served.
     #[must_use]
     pub fn wire(&self) -> Option<Wire> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current().wire.clone()
     }
 
-    fn set(&self, wire: Option<Wire>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = wire;
+    /// The shard of a Call-ID; none: it rests.
+    #[must_use]
+    pub fn shard(&self, call_id: &[u8]) -> Option<ActorRef<ShardMsg>> {
+        let current = self.current();
+        let number = current.wire.as_ref()?.inbox().shard_of(call_id);
+        current.shards.get(&number).cloned()
+    }
+
+    fn current(&self) -> RwLockReadGuard<'_, Current> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Current)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -84,6 +103,8 @@ pub struct SipArgs {
     pub names: Names,
     pub registrar: RegistrarHandle,
     pub calls: Arc<dyn Calls>,
+    /// Who waits for answers to requests that are of no call.
+    pub own: Own,
     pub store: Store,
     pub writer: WriterHandle,
     pub credentials: Credentials,
@@ -110,7 +131,7 @@ pub struct SipState {
 
 impl Drop for SipState {
     fn drop(&mut self) {
-        self.args.handle.set(None);
+        self.args.handle.change(|current| *current = Current::default());
         self.args.registrar.attach(None);
         self.args.inbox.on_lost(None);
         (0..self.args.inbox.shards()).for_each(|shard| self.args.inbox.attach(shard, None));
@@ -148,7 +169,7 @@ impl Actor for SipSupervisor {
             state.wire.task(listen(state.wire.clone(), listener, tls.clone()));
         }
         state.wire.start();
-        state.args.handle.set(Some(state.wire.clone()));
+        state.args.handle.change(|current| current.wire = Some(state.wire.clone()));
         Ok(())
     }
 
@@ -249,11 +270,14 @@ impl SipState {
             wire: self.wire.clone(),
             registrar: self.args.registrar.clone(),
             calls: self.args.calls.clone(),
+            own: self.args.own.clone(),
             settings: self.args.settings.clone(),
             retry_after_s: self.args.retry_after_s,
         };
         let (shard, _) = Actor::spawn_linked(None, Shard, args, me).await?;
         let cell = shard.get_cell();
+        let live = shard.clone();
+        self.args.handle.change(|current| drop(current.shards.insert(number, live)));
         let deliver = move |inbound| shard.send_message(ShardMsg::Inbound(inbound)).is_ok();
         self.args.inbox.attach(number, Some(Box::new(deliver)));
         Ok(cell)
@@ -271,7 +295,10 @@ impl SipState {
                 self.args.registrar.attach(None);
                 self.args.inbox.on_lost(None);
             }
-            Child::Shard(shard) => self.args.inbox.attach(shard, None),
+            Child::Shard(shard) => {
+                self.args.inbox.attach(shard, None);
+                self.args.handle.change(|current| drop(current.shards.remove(&shard)));
+            }
         }
         self.again(me, child, why)
     }

@@ -26,5 +26,6 @@ mod room;
 mod schedules;
 mod sip;
 mod tls;
+mod trunks;
 mod world;
 mod writer;

@@ -55,6 +55,10 @@ coded! {
         SipRegistered = 150 "sip_registered",
         /// That contact is not bound any more.
         SipUnregistered = 151 "sip_unregistered",
+        /// A trunk of the organization answers again.
+        TrunkUp = 160 "trunk_up",
+        /// It has not answered three times.
+        TrunkDown = 161 "trunk_down",
         /// A call was stored: it is dialled, or its INVITE has come.
         CallInitiated = 200 "call_initiated",
         CallRinging = 201 "call_ringing",
@@ -120,6 +124,8 @@ impl EventKind {
             Self::CredentialRotated => "smpp.credential_rotated",
             Self::SipRegistered => "sip.registered",
             Self::SipUnregistered => "sip.unregistered",
+            Self::TrunkUp => "trunk.up",
+            Self::TrunkDown => "trunk.down",
             Self::CallInitiated => "call.initiated",
             Self::CallRinging => "call.ringing",
             Self::CallAnswered => "call.answered",

@@ -54,7 +54,7 @@ const USER_MAX: usize = 64;
 pub struct Target {
     /// A name, an IPv4 address, or an IPv6 address without brackets.
     pub host: String,
-    /// None: the service's, or what the name's records say (RFC 3263).
+    /// None: 5060, over TLS 5061.
     pub port: Option<u16>,
     pub transport: Transport,
 }

@@ -1,7 +1,8 @@
 //! One shard: the transactions of the Call-IDs that are its own, and who serves a request.
 //!
 //! Started by the supervisor of SIP. Sockets reach it through a gate; what it sends goes out at once, by flow.
-//! REGISTER goes to the registrar, OPTIONS is answered here, what belongs to a call goes to who serves calls.
+//! REGISTER goes to the registrar, OPTIONS is answered here, what belongs to a call goes to who serves calls, and
+//! what answers requests of ours that are of no call to who waits for it.
 //! When it dies its transactions are lost: peers send again what was not answered.
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use rand::RngExt as _;
 use super::calls::{CallEvent, Calls};
 use super::flow::Flow;
 use super::inbox::{Inbound, unavailable};
+use super::own::{Own, is_own};
 use super::registrar::{Asked, RegistrarHandle};
 use super::transport::Wire;
 
@@ -64,6 +66,7 @@ pub struct ShardArgs {
     pub wire: Wire,
     pub registrar: RegistrarHandle,
     pub calls: Arc<dyn Calls>,
+    pub own: Own,
     pub settings: transaction::Settings,
     pub retry_after_s: u64,
 }
@@ -185,6 +188,10 @@ impl ShardState {
                 calls.take(me, CallEvent::Cancelled { invite, flow, message });
             }
             Output::Ack { flow, message } => calls.take(me, CallEvent::Ack { flow, message }),
+            Output::Response { mark, message, .. } if is_own(mark) => {
+                self.args.own.take(mark, Ok(message));
+            }
+            Output::Failed { mark, why } if is_own(mark) => self.args.own.take(mark, Err(why)),
             Output::Response { mark, flow, message } => {
                 calls.take(me, CallEvent::Response { mark, flow, message });
             }

@@ -2,12 +2,15 @@
 //!
 //! The book of trunks (`src/trunks.rs`) puts them here when it reads rows and settings; the switch reads
 //! a list that never changes: another takes its place. What is known of a trunk while it runs (its health,
-//! the calls it has) goes on over its changes. Nothing here opens a socket.
+//! the calls it has, its registration) goes on over its changes (`live`). Nothing here opens a socket.
 
-use std::collections::{BTreeSet, HashMap};
+mod live;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +23,9 @@ use model::trunk::{Encryption, Source, Target};
 use model::voice::{Pace, Turn};
 use tokio::sync::watch;
 
+pub use live::{Health, Live, Registered, Standing};
+
+use super::flow::Flow;
 use crate::customer::webhook::guard::Networks;
 
 /// A text that no log shows.
@@ -67,6 +73,12 @@ pub struct Trunk {
 }
 
 impl Trunk {
+    /// Whether we are to be registered there.
+    #[must_use]
+    pub fn registers(&self) -> bool {
+        self.enabled && self.register && self.target.is_some() && self.username.is_some()
+    }
+
     /// Digits of the longest prefix that fits; none: it does not take the number.
     #[must_use]
     pub fn closeness(&self, digits: &str) -> Option<usize> {
@@ -78,42 +90,8 @@ impl Trunk {
     }
 }
 
-/// What is known of a trunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Nobody has asked it yet.
-    Unknown,
-    Up,
-    /// It has not answered three times.
-    Down,
-}
-
-impl Health {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
-}
-
-/// What a trunk has and how it is; lives as long as the process.
-#[derive(Debug, Default)]
-pub struct Live {
-    health: AtomicU8,
-    missed: AtomicUsize,
-    calls: AtomicUsize,
-    /// When the next call may begin.
-    due: Mutex<Option<At>>,
-    last_error: Mutex<String>,
-}
-
 /// How long it holds where a name is.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
-/// Pings without an answer after which a trunk is down.
-const MISSED_MAX: usize = 3;
 
 /// A call's place on its trunk, given back when dropped.
 #[derive(Debug)]
@@ -158,45 +136,21 @@ impl Running {
         Some(channel)
     }
 
-    /// Whether calls may go there now.
+    /// Whether calls may go there. One that is down may be there all the same: nobody knows better, and
+    /// it is tried after all others.
     #[must_use]
     pub fn takes_calls(&self) -> bool {
-        self.trunk.enabled && self.trunk.target.is_some() && self.live.health() != Health::Down
-    }
-}
-
-impl Live {
-    #[must_use]
-    pub fn health(&self) -> Health {
-        match self.health.load(Ordering::Acquire) {
-            1 => Health::Up,
-            2 => Health::Down,
-            _ => Health::Unknown,
-        }
+        self.trunk.enabled && self.trunk.target.is_some()
     }
 
-    #[must_use]
-    pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::Acquire)
-    }
-
-    #[must_use]
-    pub fn last_error(&self) -> String {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// It answered.
-    pub fn answered(&self) {
-        self.missed.store(0, Ordering::Release);
-        self.health.store(1, Ordering::Release);
-    }
-
-    /// It did not, and why; after the third time in a row it is down.
-    pub fn missed(&self, error: &str) {
-        error.clone_into(&mut self.last_error.lock().unwrap_or_else(PoisonError::into_inner));
-        if self.missed.fetch_add(1, Ordering::AcqRel) + 1 >= MISSED_MAX {
-            self.health.store(2, Ordering::Release);
-        }
+    /// Whether it calls us by this registration of ours.
+    fn is_registered_by(&self, flow: Flow) -> bool {
+        let address = flow.peer().ip().to_canonical();
+        let is_source = |source: &Source| match source {
+            Source::Network(network) => network.contains(address),
+            Source::Host(_) => false,
+        };
+        self.live.registrar() == Some(address) || self.trunk.sources.iter().any(is_source)
     }
 }
 
@@ -239,6 +193,8 @@ struct List {
     by_name: Vec<(String, Arc<Running>)>,
     /// Enabled ones of customers that a password lets in, by the name that goes with it.
     by_username: HashMap<String, Vec<Arc<Running>>>,
+    /// Enabled ones that we register with, by the user of our contact there.
+    by_contact: HashMap<Box<str>, Arc<Running>>,
 }
 
 impl List {
@@ -246,6 +202,9 @@ impl List {
         let mut list = Self { by_owner, ..Self::default() };
         for running in list.by_owner.values().flatten() {
             list.by_id.insert(running.trunk.id, Arc::clone(running));
+            if running.trunk.registers() {
+                list.by_contact.insert(running.live.contact().into(), Arc::clone(running));
+            }
             if let (Some(name), Some(_), Some(_), true) = (
                 &running.trunk.username,
                 &running.trunk.password,
@@ -333,25 +292,35 @@ impl Trunks {
         self.0.list.load().by_owner.get(&owner).cloned().unwrap_or_default()
     }
 
-    /// The operator's trunks that take a number of the public network now, and with leave the
-    /// organization's own: the closest prefix first, then the higher priority. Among equals the one who
-    /// asks chooses by weight.
+    /// The operator's trunks that take a number of the public network, and with leave the
+    /// organization's own: the closest prefix first, then the higher priority; those that are down after
+    /// all others. Each group is of equals, among whom the one who asks chooses by weight.
     #[must_use]
-    pub fn egress(&self, organization: OrgId, number: &str) -> Vec<Arc<Running>> {
+    pub fn egress(&self, organization: OrgId, number: &str) -> Vec<Vec<Arc<Running>>> {
         let digits = number.strip_prefix('+').unwrap_or(number);
         let mut found = self.of(None);
         if self.0.tenants_egress {
             found.extend(self.of(Some(organization)));
         }
-        let mut found: Vec<_> = found
-            .into_iter()
-            .filter(|running| running.takes_calls())
-            .filter_map(|running| Some((running.trunk.closeness(digits)?, running)))
-            .collect();
-        found.sort_by_key(|(close, running)| {
-            (std::cmp::Reverse(*close), std::cmp::Reverse(running.trunk.priority))
-        });
-        found.into_iter().map(|(_, running)| running).collect()
+        let rank = |running: &Running| {
+            let close = running.trunk.closeness(digits)?;
+            let down = running.live.health() == Health::Down;
+            Some((down, Reverse(close), Reverse(running.trunk.priority)))
+        };
+        let takes = found.into_iter().filter(|running| running.takes_calls());
+        let mut groups = BTreeMap::<_, Vec<_>>::new();
+        for (rank, running) in takes.filter_map(|running| Some((rank(&running)?, running))) {
+            groups.entry(rank).or_default().push(running);
+        }
+        groups.into_values().collect()
+    }
+
+    /// Whose call comes to this contact of ours: a registrar was told it, and calls from where we
+    /// registered, or from a source of its trunk.
+    #[must_use]
+    pub fn registered(&self, contact: &str, flow: Flow) -> Option<Arc<Running>> {
+        let found = self.0.list.load().by_contact.get(contact).cloned();
+        found.filter(|running| running.is_registered_by(flow))
     }
 
     /// Whose call comes from this address: the operator's trunk before customers', who may name what is

@@ -7,6 +7,7 @@ mod numbers;
 mod others;
 mod public;
 mod read;
+mod trunks;
 mod ua;
 
 use std::net::SocketAddr;

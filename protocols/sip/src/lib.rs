@@ -11,6 +11,7 @@
 //! digest       challenges and credentials, of both sides
 //! transaction  what is sent again, answered again, and which answer belongs to what
 //! binding      what a registrar does with a REGISTER
+//! registration a REGISTER of ours, and what a registrar makes of it
 //!
 //! The rule everywhere: what a peer sends never panics, nothing is counted or kept without a
 //! limit, and what we do not change leaves as it came, octet for octet. Values hold slices of the
@@ -29,6 +30,7 @@ mod limits;
 pub mod message;
 mod method;
 mod name;
+pub mod registration;
 pub mod sdp;
 mod status;
 pub mod transaction;

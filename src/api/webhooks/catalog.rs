@@ -55,6 +55,10 @@ pub(crate) enum EventType {
     SipRegistered,
     #[serde(rename = "sip.unregistered")]
     SipUnregistered,
+    #[serde(rename = "trunk.up")]
+    TrunkUp,
+    #[serde(rename = "trunk.down")]
+    TrunkDown,
     #[serde(rename = "call.initiated")]
     CallInitiated,
     #[serde(rename = "call.ringing")]
@@ -115,6 +119,7 @@ pub(crate) enum EventData {
     CustomerBind(SmppBindData),
     Registered(SipRegisteredData),
     Unregistered(SipUnregisteredData),
+    Trunk(TrunkHealthData),
     Call(CallData),
     CallEnd(CallEndData),
     Proxy(ProxySessionData),
@@ -357,6 +362,18 @@ pub(crate) struct SipUnregisteredData {
     contact: String,
     /// `unregistered`, `expired`, `connection_lost`, `replaced` or `dropped`.
     reason: String,
+}
+
+/// Of `trunk.down`: a SIP trunk did not answer three times; and of `trunk.up`: it answers again.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TrunkHealthData {
+    #[schema(example = "trk_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    trunk_id: String,
+    name: String,
+    /// `up` or `down`.
+    health: String,
+    /// Why it did not answer; of `trunk.down` only.
+    last_error: Option<String>,
 }
 
 /// Of `call.initiated`, `call.ringing` and `call.answered`.

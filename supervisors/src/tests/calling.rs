@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::customer::webhook::guard::Networks;
+use actors::customer::webhook::guard::{Lookup, Networks, system_lookup};
 use actors::media::{Config, Media, Notice};
 use actors::sip::call::{CallTable, Context, Front, FrontParts, Keeper, Limits};
 use actors::sip::credentials::{self, Credentials};
 use actors::sip::masks::Masks;
+use actors::sip::names::{self, Names};
 use actors::sip::numbers::Numbers;
+use actors::sip::own::Own;
 use actors::sip::registrar::RegistrarHandle;
 use actors::sip::trunks::{Trunk, Trunks};
 use model::carrier::OrgId;
@@ -29,7 +31,7 @@ use tokio::time::timeout;
 use super::sip;
 use super::world::{Plan, World};
 use crate::calls::{CallsArgs, CallsMsg, CallsSupervisor};
-use crate::sip::{SipMsg, SipSupervisor, Sockets};
+use crate::sip::{SipHandle, SipMsg, SipSupervisor, Sockets};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Where telephones are.
@@ -46,6 +48,8 @@ pub(super) struct Calling {
     pub world: World,
     pub sip: ActorRef<SipMsg>,
     pub calls: ActorRef<CallsMsg>,
+    pub handle: SipHandle,
+    pub own: Own,
     pub context: Arc<Context>,
     pub table: CallTable,
     /// Where the switch is.
@@ -69,6 +73,7 @@ pub(super) struct Setup {
     pub own_trunks: Vec<Trunk>,
     pub credentials: Credentials,
     pub limits: Limits,
+    pub lookup: Lookup,
 }
 
 /// A telephone of a socket.
@@ -219,6 +224,7 @@ impl Calling {
         let mut args = sip::args(&world, sockets, registrar.clone(), setup.credentials.clone());
         args.calls = Arc::new(table.clone());
         args.limits.idle = setup.idle;
+        let (handle, own) = (args.handle.clone(), args.own.clone());
         let (context, notices) = context(&world, &args, registrar, setup);
         let context = Arc::new(context);
         let notices = Arc::new(Mutex::new(notices));
@@ -230,7 +236,7 @@ impl Calling {
         };
         let (calls, _) = Actor::spawn(None, CallsSupervisor, calls).await.unwrap();
         let (sip, _) = Actor::spawn(None, SipSupervisor, args).await.unwrap();
-        Self { world, sip, calls, context, table, at, caller, callee }
+        Self { world, sip, calls, handle, own, context, table, at, caller, callee }
     }
 
     pub(super) async fn end(self) {
@@ -393,6 +399,7 @@ impl Setup {
                 ladder: true,
                 trusts_caller_ids: false,
             },
+            lookup: system_lookup(),
         }
     }
 }
@@ -439,6 +446,10 @@ fn context(
         rates: Arc::new(VoiceRates::from_csv(RATES).unwrap()),
         bounds: Bounds::default(),
         emergency: Emergency::default(),
+        names: Names::new(
+            setup.lookup,
+            names::Limits { names_max: 10, asks_max: 10, patience: PATIENCE, keep: PATIENCE },
+        ),
         tls: None,
         media: media.unwrap(),
         notices: said,

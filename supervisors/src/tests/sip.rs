@@ -9,6 +9,7 @@ use actors::places::{Limits as Places, Places as Connections};
 use actors::sip::calls::NoCalls;
 use actors::sip::credentials::{Credentials, hashes};
 use actors::sip::inbox::Inbox;
+use actors::sip::own::Own;
 use actors::sip::registrar::{RegistrarHandle, RegistrarMsg};
 use actors::sip::shield::Shield;
 use actors::sip::transport::{Limits, Names};
@@ -115,6 +116,7 @@ pub(super) fn args(
         names: Names { public: None },
         registrar,
         calls: Arc::new(NoCalls),
+        own: Own::default(),
         store: world.store.clone(),
         writer: world.writer.clone(),
         credentials,

@@ -258,6 +258,7 @@ impl Plan {
             esmes: None,
             calls: None,
             sip: None,
+            trunks: None,
             policy: self.root_policy,
         };
         let (root, task) = Actor::spawn(None, Root, args).await.unwrap();

@@ -21,14 +21,14 @@ use rand::RngExt as _;
 use store::lane::{CallChange, CallDone, NewCall, Opened, Work};
 
 use super::bridge::Bridge;
-use super::dial::{Reach, Shown, Target, Way};
-use super::front::{forwards, says};
+use super::dial::{Invite, Reach, Shown, Target, Way};
+use super::front::{asks_for, forwards, says};
 use super::media::{Local, Relay};
 use super::money::Money;
 use super::record::{self, NewLeg};
 use super::ring::{Lane, Outcome, Ring, Round, Wish};
 use super::state::{CallLeg, CallState, End, Line, Phase, chance, now};
-use super::{CallMsg, Stored, egress, reach};
+use super::{CallMsg, Stored, egress};
 use crate::media::{LegArgs, SessionArgs, Side};
 use crate::sip::dialplan::{Ask, Caller, Dialled, Order, Place, Plan, Refused, Step, Tables, plan};
 use crate::sip::flow::{Flow, Kind};
@@ -72,8 +72,9 @@ impl CallState {
         self.came(flow, &invite);
         self.max_forwards = invite.max_forwards().ok().flatten().unwrap_or(70);
         self.forwards = forwards(&invite);
-        let uri = invite.uri().map(|uri| uri.to_string()).unwrap_or_default();
-        let dialled = invite.uri().map_or(Dialled::Nothing, |uri| Dialled::of(&uri));
+        let asked = asks_for(&caller, &invite);
+        let uri = asked.as_ref().map(Uri::to_string).unwrap_or_default();
+        let dialled = asked.as_ref().map_or(Dialled::Nothing, Dialled::of);
         let says = says(&caller, &invite);
         let planned = self.plan(&caller, &uri, dialled, says.clone());
         let (rated, to) = match &planned {
@@ -402,7 +403,7 @@ impl CallState {
             match wish {
                 Wish::Dial { .. } | Wish::Over(_) if self.end.is_some() => {}
                 Wish::Dial { leg, target } => {
-                    if let Err(status) = self.dial(leg, &target).await {
+                    if let Err(status) = self.dial(leg, &target) {
                         let mut more = Vec::new();
                         self.ring.failed(now(), leg, Outcome::of(status), &mut more);
                         wishes.extend(more);
@@ -415,34 +416,29 @@ impl CallState {
         self.write_will();
     }
 
-    async fn dial(&mut self, number: u8, target: &Target) -> Result<(), StatusCode> {
+    fn dial(&mut self, number: u8, target: &Target) -> Result<(), StatusCode> {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         let Some(plan) = &self.plan else { return Err(unavailable) };
         let shown = Shown { from: &plan.from, diverted: plan.diverted.as_ref() };
         let dialled = target.invite(shown, &plan.to, At::now()).ok_or(unavailable)?;
-        let closed = reach::Closed { wire: &self.wire, front: &self.context.front };
-        let name = match &dialled.reach {
-            Reach::Flow(_) => None,
-            Reach::Uri(uri) => Uri::parse(uri).ok().and_then(|uri| Some(uri.host()?.to_string())),
-            Reach::Target(target, _) => Some(target.host.clone()),
-        };
-        let (flow, follows) = match &dialled.reach {
-            Reach::Flow(flow) => (*flow, false),
+        self.dial_or_seek(number, target, dialled)
+    }
+
+    /// Sends an INVITE on its way.
+    pub(super) fn dial_by(
+        &mut self,
+        number: u8,
+        target: &Target,
+        dialled: Invite,
+        flow: Flow,
+    ) -> Result<(), StatusCode> {
+        let Some(plan) = &self.plan else { return Err(StatusCode::SERVICE_UNAVAILABLE) };
+        let (name, follows) = match &dialled.reach {
+            Reach::Flow(_) => (None, false),
             Reach::Uri(uri) => {
-                let tls = self.context.tls.as_ref();
-                let trunks = &self.context.front.trunks;
-                let may = |address| trunks.allows(address);
-                let flow = reach::resolve(&self.wire, uri, tls, may, Some(closed)).await;
-                (flow.ok_or(unavailable)?, true)
+                (Uri::parse(uri).ok().and_then(|uri| Some(uri.host()?.to_string())), true)
             }
-            Reach::Target(target, is_ours) => {
-                let uri = target.to_string().into_bytes().into();
-                let trunks = &self.context.front.trunks;
-                let may = |address| *is_ours || trunks.allows(address);
-                let (tls, closed) = (self.context.tls.as_ref(), Some(closed).filter(|_| !*is_ours));
-                let flow = reach::resolve(&self.wire, &uri, tls, may, closed).await;
-                (flow.ok_or(unavailable)?, true)
-            }
+            Reach::Target(target, _) => (Some(target.host.clone()), true),
         };
         let record = NewLeg {
             kind: dialled.facts.kind,

@@ -31,27 +31,26 @@ pub(super) fn ways(
     if emergency.blocks(number) {
         return Vec::new();
     }
-    let carriers = drawn(trunks.egress(organization, number), number, chance);
+    let carriers = drawn(trunks.egress(organization, number), chance);
     let way = |carrier| Way::Carrier(Leaving { carrier, number: number.to_owned() });
     carriers.into_iter().map(|carrier| Target { way: way(carrier), rated: rated.clone() }).collect()
 }
 
-/// Those that are equal in prefix and priority in an order drawn by weight.
-fn drawn(mut rest: Vec<Arc<Running>>, number: &str, mut chance: u64) -> Vec<Arc<Running>> {
-    let digits = number.trim_start_matches('+');
-    let rank = |running: &Arc<Running>| (running.trunk.closeness(digits), running.trunk.priority);
-    let mut ordered = Vec::with_capacity(rest.len());
-    while let Some(first) = rest.first().map(rank) {
-        let equals = rest.iter().take_while(|running| rank(running) == first).count();
+/// Those that are equal in an order drawn by weight.
+fn drawn(groups: Vec<Vec<Arc<Running>>>, mut chance: u64) -> Vec<Arc<Running>> {
+    let mut ordered = Vec::new();
+    for mut equals in groups {
         let weight = |running: &Arc<Running>| u64::from(running.trunk.weight.max(1));
-        let mut left = chance % rest[..equals].iter().map(weight).sum::<u64>().max(1);
-        let at = rest[..equals].iter().position(|running| {
-            let hit = left < weight(running);
-            left = left.saturating_sub(weight(running));
-            hit
-        });
-        ordered.push(rest.remove(at.unwrap_or_default()));
-        chance = chance.rotate_left(17).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        while !equals.is_empty() {
+            let mut left = chance % equals.iter().map(weight).sum::<u64>().max(1);
+            let at = equals.iter().position(|running| {
+                let hit = left < weight(running);
+                left = left.saturating_sub(weight(running));
+                hit
+            });
+            ordered.push(equals.remove(at.unwrap_or_default()));
+            chance = chance.rotate_left(17).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
     }
     ordered
 }

@@ -27,6 +27,7 @@ impl CallState {
         self.phase = Phase::Over;
         // All legs hear of the end below: nobody else is rung, and nobody takes a side any more.
         self.ring.stop(&end.cause, &mut Vec::new());
+        self.seeking.clear();
         self.transfer = None;
         let numbers: Vec<u8> = self.legs.iter().map(|(number, _)| *number).collect();
         for number in numbers {

@@ -4,7 +4,8 @@
 //! Anybody may name an address as the source of a trunk, and telephones may be behind it too. So who shows
 //! credentials, says that it is of a realm of ours or is registered where it calls from is a telephone, and
 //! proves it; addresses are looked at after that. A carrier is asked for nothing, so it may call our numbers
-//! only. What a caller says of itself in From counts for nothing before that; of a telephone it says which
+//! only. Who calls the contact that we registered with a trunk, from where we did, is that trunk before
+//! all: nobody else knows of it. What a caller says of itself in From counts for nothing before that; of a telephone it says which
 //! number it would like to show.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +57,9 @@ impl Front {
 
     /// Who calls, or what it is answered.
     pub fn ask(&self, shield: &Shield, flow: Flow, invite: &Message) -> Result<Caller, Bytes> {
+        if let Some(trunk) = self.registered(flow, invite) {
+            return Ok(Caller::Trunk(trunk));
+        }
         let own = self.own_realm(invite);
         if own.is_none() && !shield.is_registered_at(flow.peer()) {
             let address = flow.peer().ip().to_canonical();
@@ -91,6 +95,13 @@ impl Front {
         proven.map_err(|why| proof.refuse(why))
     }
 
+    /// The trunk whose registrar calls us by the contact that we gave it.
+    fn registered(&self, flow: Flow, invite: &Message) -> Option<Arc<Running>> {
+        let user = invite.uri().ok()?.user_unescaped()?;
+        let found = self.trunks.registered(std::str::from_utf8(&user).ok()?, flow);
+        found.filter(|trunk| is_sealed(trunk, flow))
+    }
+
     /// The realm of ours that a caller says it is of: by the host of From, or by its credentials.
     fn own_realm(&self, invite: &Message) -> Option<Arc<str>> {
         let host = |uri: &Uri| uri.host().map(ToString::to_string).unwrap_or_default();
@@ -122,6 +133,24 @@ impl Front {
 /// come from anybody who writes that address.
 fn is_sealed(trunk: &Running, flow: Flow) -> bool {
     trunk.trunk.encryption == Encryption::None || flow.kind() == Kind::Tls
+}
+
+/// Whom an INVITE is for. A registrar asks for our contact there, and says elsewhere what was dialled:
+/// P-Called-Party-ID (RFC 7315 §4.2), or else To.
+#[must_use]
+pub(super) fn asks_for(caller: &Caller, invite: &Message) -> Option<Uri> {
+    let asked = invite.uri().ok()?;
+    let is_contact = match caller {
+        Caller::Trunk(trunk) => {
+            asked.user().is_some_and(|user| user == trunk.live.contact().as_bytes())
+        }
+        Caller::Phone(_) => false,
+    };
+    if !is_contact {
+        return Some(asked);
+    }
+    let called = invite.value::<proto_sip::header::NameAddr>("P-Called-Party-ID").ok().flatten();
+    Some(called.or_else(|| invite.to().ok())?.uri)
 }
 
 /// What the caller says of itself: of a carrier what it asserts (RFC 3325), of others what From says.

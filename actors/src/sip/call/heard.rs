@@ -202,7 +202,7 @@ impl CallState {
         self.failed(number, Outcome { status, cause, retry_after_s }).await;
     }
 
-    async fn failed(&mut self, number: u8, outcome: Outcome) {
+    pub(super) async fn failed(&mut self, number: u8, outcome: Outcome) {
         let mut wishes = Vec::new();
         self.ring.failed(now(), number, outcome, &mut wishes);
         self.wish(wishes).await;
@@ -224,6 +224,7 @@ impl CallState {
 
     /// A leg is not rung any longer.
     pub(super) fn give_up(&mut self, number: u8, cause: Cause) {
+        self.seeking.forget(number);
         let elsewhere = cause.sip == Some(200);
         let reason = if elsewhere { EndReason::Canceled } else { EndReason::NoAnswer };
         self.leg_ended(number, reason, None, &cause);

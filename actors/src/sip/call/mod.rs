@@ -3,7 +3,8 @@
 //! calls ─ Call       this file: the mailbox; temporary, one per call
 //!
 //! front     who calls, by digest or by address
-//! dial      whom a plan rings; `egress` alone leaves for the public network; `reach` finds ways
+//! dial      whom a plan rings; `egress` alone leaves for the public network; `reach` finds ways, and `seek`
+//!           asks for names that are not known
 //! ring      pure: whom to ring when, who wins, whose refusal is passed on
 //! bridge    pure: what one side is told becomes what the other is asked
 //! media     pure: descriptions with our relay's ports in them
@@ -33,6 +34,7 @@ mod orders;
 mod reach;
 mod record;
 mod ring;
+mod seek;
 mod state;
 pub mod table;
 mod transfer;
@@ -53,6 +55,7 @@ pub use orders::{Order, Unobeyed};
 pub use table::{Begin, CallTable, Heard};
 
 use super::masks::Masks;
+use super::names::{Found, Names};
 use super::numbers::Numbers;
 use super::registrar::RegistrarHandle;
 use super::transport::Wire;
@@ -80,6 +83,8 @@ pub enum CallMsg {
     Seen(RpcReplyPort<Vec<u8>>),
     /// (self) Its end was not known to be stored.
     CloseAgain,
+    /// (self) Where a leg's name was found to be.
+    Found { leg: u8, found: Found },
     /// (self) Something is due.
     Tick,
 }
@@ -108,6 +113,7 @@ pub struct Context {
     pub rates: Arc<VoiceRates>,
     pub bounds: Bounds,
     pub emergency: Emergency,
+    pub names: Names,
     /// How trunks over TLS are known.
     pub tls: Option<Tls>,
     pub media: Media,
@@ -183,6 +189,7 @@ impl Actor for Call {
             }
             CallMsg::Quiet(report) => state.quiet(report.as_deref()),
             CallMsg::CloseAgain => state.close_row(),
+            CallMsg::Found { leg, found } => state.found(leg, &found).await,
             CallMsg::Tick => state.tick().await,
         }
         state.settle().await;

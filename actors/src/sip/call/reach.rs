@@ -1,12 +1,12 @@
 //! From a URI to a way: what a request to it goes over.
 //!
-//! Addresses go at once; names are asked for, no longer than two seconds. Addresses of private networks
-//! are nowhere unless the operator says otherwise, so that no customer's route leads into our own network.
-//! Nor does one lead back to us, where a call would go in circles, or to a carrier of the operator's, who
-//! knows us by our address and would have the operator pay.
+//! Nothing here waits. Addresses go at once, and so do names of which it is known where they are; for any
+//! other `seek` asks, in a task that tells the call. Addresses of private networks are nowhere unless the
+//! operator says otherwise, so that no customer's route leads into our own network. Nor does one lead back to
+//! us, where a call would go in circles, or to a carrier of the operator's, who knows us by our address and
+//! would have the operator pay.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use bytes::Bytes;
 use proto_sip::Uri;
@@ -14,14 +14,30 @@ use proto_sip::header::Transport;
 use proto_sip::uri::{Host, Scheme};
 
 use super::super::flow::{Flow, Kind};
+use super::super::names::{Found, Names};
 use super::super::transport::Wire;
 use super::front::Front;
 use super::state::now;
 use crate::customer::webhook::guard::is_public;
 use crate::smpp::tls::Tls;
 
-/// How long a name may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// What is known of the way to a URI.
+pub(super) enum Way {
+    Is(Flow),
+    /// It leads nowhere, or where nobody may go.
+    Nowhere,
+    /// That has to be asked for first, of this name if it is one.
+    Unknown(Option<String>),
+}
+
+/// What a way is found with.
+pub(super) struct Guide<'a> {
+    pub wire: &'a Wire,
+    pub names: &'a Names,
+    pub tls: Option<&'a Tls>,
+    /// For what a customer routes.
+    pub closed: Option<Closed<'a>>,
+}
 
 /// Where no customer's route leads.
 #[derive(Clone, Copy)]
@@ -44,15 +60,9 @@ impl Closed<'_> {
         self.wire.is_own(place) || self.front.trunks.is_carriers(place.ip())
     }
 
-    /// Asks where the operator's carriers are that are known by name.
-    async fn learn(self) {
-        for name in self.front.trunks.names_to_ask(now()) {
-            let asked =
-                tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name.clone(), 0))).await;
-            let found = asked.ok().and_then(Result::ok).into_iter().flatten();
-            let found = found.map(|at| at.ip()).collect();
-            self.front.trunks.learned(name, found, now());
-        }
+    /// Whether it is known where the operator's carriers are.
+    fn is_known(self) -> bool {
+        self.front.trunks.names_to_ask(now()).is_empty()
     }
 }
 
@@ -102,45 +112,39 @@ pub(super) fn anew(
     }
 }
 
-/// A way to what a URI names: over UDP, or a connection that is there or is opened now.
-pub(super) async fn resolve(
-    wire: &Wire,
+/// A way to what a URI names: over UDP, or a connection that is there or is opened now. `asked`: where its
+/// name was found to be, for who has asked.
+pub(super) fn resolve(
+    guide: &Guide<'_>,
     uri: &Bytes,
-    tls: Option<&Tls>,
     may_reach: impl Fn(IpAddr) -> bool,
-    closed: Option<Closed<'_>>,
-) -> Option<Flow> {
-    let uri = Uri::parse(uri).ok()?;
-    if let Some(closed) = closed {
-        if uri.host().is_none_or(|host| closed.has(host)) {
-            return None;
-        }
-        closed.learn().await;
-    }
-    let may_reach = |place: SocketAddr| {
-        may_reach(place.ip()) && !closed.is_some_and(|closed| closed.is_at(place))
+    asked: Option<&Found>,
+) -> Way {
+    let Some((uri, kind)) = Uri::parse(uri).ok().and_then(|uri| kind_of(&uri).map(|k| (uri, k)))
+    else {
+        return Way::Nowhere;
     };
-    let kind = kind_of(&uri)?;
+    let Some(host) = uri.host().filter(|host| !guide.closed.is_some_and(|closed| closed.has(host)))
+    else {
+        return Way::Nowhere;
+    };
+    let name = match host {
+        Host::Ip(_) => None,
+        Host::Name(_) => Some(host.to_string()),
+    };
+    let known = match (host, &name) {
+        (Host::Ip(ip), _) => Some(Found::from([*ip])),
+        (_, Some(name)) => asked.cloned().or_else(|| guide.names.known(name)),
+        _ => None,
+    };
+    let is_closed_known = guide.closed.is_none_or(Closed::is_known) || asked.is_some();
+    let Some(known) = known.filter(|_| is_closed_known) else { return Way::Unknown(name) };
     let port = uri.port().unwrap_or(if kind == Kind::Tls { 5_061 } else { 5_060 });
-    let host = uri.host()?;
-    let address = match host {
-        Host::Ip(ip) => SocketAddr::new(*ip, port),
-        Host::Name(name) => {
-            let name = std::str::from_utf8(name).ok()?;
-            let asked = tokio::net::lookup_host((name, port));
-            let mut found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
-            found.find(|address| may_reach(*address))?
-        }
+    let may_reach = |place: &SocketAddr| {
+        may_reach(place.ip()) && !guide.closed.is_some_and(|closed| closed.is_at(*place))
     };
-    if !may_reach(address) {
-        return None;
-    }
-    match kind {
-        Kind::Tcp => Some(wire.connect(address, None)),
-        Kind::Tls => {
-            let name = host.to_string().trim_matches(['[', ']']).to_owned();
-            Some(wire.connect(address, Some((tls?.clone(), name))))
-        }
-        other => wire.find(other, address),
-    }
+    let places = known.iter().map(|ip| SocketAddr::new(*ip, port)).filter(may_reach);
+    let host = host.to_string();
+    let way = |place| guide.wire.way(kind, place, guide.tls, host.trim_matches(['[', ']']));
+    places.into_iter().find_map(way).map_or(Way::Nowhere, Way::Is)
 }

@@ -28,6 +28,7 @@ use super::keeper::Clock;
 use super::ladder::{Ladder, cancel_of};
 use super::money::Money;
 use super::ring::Ring;
+use super::seek::Seeking;
 use super::table::{Seat, mark};
 use super::transfer::Transfer;
 use super::{Begin, CallArgs, CallMsg, Context};
@@ -152,6 +153,8 @@ pub struct CallState {
     pub(super) last_sides: [Option<u8>; 2],
     pub(super) told: VecDeque<(u8, Told)>,
     pub(super) ring: Ring<Target>,
+    /// Legs whose way is not known yet.
+    pub(super) seeking: Seeking,
     pub(super) bridge: Option<Bridge>,
     /// What those who are called are offered.
     pub(super) offer: Option<Body>,
@@ -225,6 +228,7 @@ impl CallState {
             last_sides: [None, None],
             told: VecDeque::new(),
             ring: Ring::new(Vec::new(), 1),
+            seeking: Seeking::default(),
             bridge: None,
             offer: None,
             session: None,

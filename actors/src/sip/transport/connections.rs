@@ -20,6 +20,8 @@ use crate::sip::flow::{Flow, Kind};
 pub struct Entry {
     pub kind: Kind,
     pub peer: SocketAddr,
+    /// Of one that we opened over TLS: what its certificate must have.
+    pub name: Option<String>,
     pub queue: mpsc::Sender<Bytes>,
     pub state: Arc<State>,
 }
@@ -67,6 +69,8 @@ struct Table {
     /// Each with the keys by which it is found.
     all: HashMap<u64, (Entry, Vec<Key>)>,
     by_peer: HashMap<Key, u64>,
+    /// Those that we opened over TLS, by the name of the certificate.
+    by_name: HashMap<(SocketAddr, String), u64>,
 }
 
 impl Connections {
@@ -76,6 +80,9 @@ impl Connections {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let key = (entry.kind, entry.peer);
         table.by_peer.insert(key, number);
+        if let Some(name) = entry.name.clone() {
+            table.by_name.insert((entry.peer, name), number);
+        }
         table.all.insert(number, (entry, vec![key]));
         flow
     }
@@ -84,7 +91,7 @@ impl Connections {
     pub(super) fn alias(&self, flow: Flow, port: u16) {
         let key = (flow.kind(), SocketAddr::new(flow.peer().ip(), port));
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let Table { all, by_peer } = &mut *table;
+        let Table { all, by_peer, .. } = &mut *table;
         if let Some((_, keys)) = all.get_mut(&flow.link())
             && keys.len() <= ALIASES_MAX
             && !by_peer.contains_key(&key)
@@ -98,7 +105,12 @@ impl Connections {
     pub(super) fn remove(&self, flow: Flow) -> bool {
         let number = flow.link();
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, keys)) = table.all.remove(&number) else { return false };
+        let Some((entry, keys)) = table.all.remove(&number) else { return false };
+        if let Some(key) = entry.name.map(|name| (entry.peer, name))
+            && table.by_name.get(&key) == Some(&number)
+        {
+            table.by_name.remove(&key);
+        }
         for key in keys {
             if table.by_peer.get(&key) == Some(&number) {
                 table.by_peer.remove(&key);
@@ -148,6 +160,13 @@ impl Connections {
         Some(Flow::new(kind, number, entry.peer))
     }
 
+    /// One that we opened over TLS, whose peer has this name.
+    pub(super) fn find_named(&self, peer: SocketAddr, name: &str) -> Option<Flow> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let number = *table.by_name.get(&(peer, name.to_owned()))?;
+        Some(Flow::new(Kind::Tls, number, peer))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.table.read().unwrap_or_else(PoisonError::into_inner).all.len()
     }
@@ -161,7 +180,7 @@ mod tests {
         let (queue, receiver) = mpsc::channel(1);
         let (kind, state) = (Kind::Tcp, Arc::default());
         let peer = ([192, 0, 2, 1], port).into();
-        (connections.insert(Entry { kind, peer, queue, state }), receiver)
+        (connections.insert(Entry { kind, peer, name: None, queue, state }), receiver)
     }
 
     #[test]
@@ -179,6 +198,27 @@ mod tests {
         assert!(!connections.remove(flow));
         assert_eq!((at(40_000), at(5060)), (None, None));
         assert_eq!(connections.send(flow, Bytes::new()), Err(Gone));
+    }
+
+    #[test]
+    fn over_tls_only_who_has_shown_its_certificate_is_found_by_name() {
+        let connections = Connections::default();
+        let peer: SocketAddr = ([192, 0, 2, 1], 5061).into();
+        let open = |port: u16, name: Option<&str>| {
+            let (queue, state) = (mpsc::channel(1).0, Arc::default());
+            let (kind, peer) = (Kind::Tls, ([192, 0, 2, 1], port).into());
+            let name = name.map(str::to_owned);
+            connections.insert(Entry { kind, peer, name, queue, state })
+        };
+        let theirs = open(40_000, None);
+        connections.alias(theirs, 5061);
+        assert_eq!(connections.find(Kind::Tls, peer), Some(theirs));
+        assert_eq!(connections.find_named(peer, "sbc.example"), None);
+        let ours = open(5061, Some("sbc.example"));
+        assert_eq!(connections.find_named(peer, "sbc.example"), Some(ours));
+        assert_eq!(connections.find_named(peer, "other.example"), None);
+        assert!(connections.remove(ours));
+        assert_eq!(connections.find_named(peer, "sbc.example"), None);
     }
 
     #[test]

@@ -81,18 +81,36 @@ impl Wire {
         places
     }
 
+    /// A way to a peer: over UDP, or by a connection that is there or is opened now. `name`: what its
+    /// certificate must have.
+    #[must_use]
+    pub fn way(&self, kind: Kind, peer: SocketAddr, tls: Option<&Tls>, name: &str) -> Option<Flow> {
+        match kind {
+            Kind::Tcp => Some(self.connect(peer, None)),
+            Kind::Tls => Some(self.connect(peer, Some((tls?.clone(), name.to_owned())))),
+            Kind::Udp | Kind::Ws | Kind::Wss => self.find(kind, peer),
+        }
+    }
+
     /// Opens a connection, or finds one. What is sent to the flow before it is open waits in its queue; when
     /// it cannot be opened the flow is lost like any other. `tls`: with the name that the peer's certificate
     /// must have.
     #[must_use]
     pub fn connect(&self, peer: SocketAddr, tls: Option<(Tls, String)>) -> Flow {
         let kind = if tls.is_some() { Kind::Tls } else { Kind::Tcp };
-        if let Some(flow) = self.find(kind, peer) {
+        let name = tls.as_ref().map(|(_, name)| name.clone());
+        // Over TLS only one whose peer has shown a certificate of this name: whoever comes from its address
+        // may say that requests to it go over the connection it has opened.
+        let known = match &name {
+            Some(name) => self.0.connections.find_named(peer, name),
+            None => self.find(kind, peer),
+        };
+        if let Some(flow) = known {
             return flow;
         }
         let (queue, octets) = mpsc::channel(self.limits().queue_max);
         let state = Arc::new(State::default());
-        let flow = self.attach(Entry { kind, peer, queue, state: state.clone() });
+        let flow = self.attach(Entry { kind, peer, name, queue, state: state.clone() });
         let wire = self.clone();
         self.task(async move {
             let patience = wire.limits().handshake_patience;

@@ -43,8 +43,8 @@ pub async fn serve(wire: Wire, opened: Opened) {
     let (queue, octets) = mpsc::channel(wire.limits().queue_max);
     let (_place, unbound) = opened.places.unzip();
     let state = Arc::new(State::new(unbound));
-    let entry =
-        Entry { kind: opened.kind, peer: opened.peer, queue: queue.clone(), state: state.clone() };
+    let Opened { kind, peer, .. } = opened;
+    let entry = Entry { kind, peer, name: None, queue: queue.clone(), state: state.clone() };
     let flow = wire.attach(entry);
     drop(queue);
     run(&wire, flow, opened.halves, octets, &state).await;

@@ -39,7 +39,7 @@ impl Web {
         let (queue, octets) = mpsc::channel(wire.limits().queue_max);
         let state = Arc::new(State::new(Some(unbound)));
         let kind = if secure { Kind::Wss } else { Kind::Ws };
-        let flow = wire.attach(Entry { kind, peer, queue, state: state.clone() });
+        let flow = wire.attach(Entry { kind, peer, name: None, queue, state: state.clone() });
         Self { wire: wire.clone(), flow, octets, state, _place: place }
     }
 

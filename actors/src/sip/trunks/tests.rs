@@ -39,6 +39,11 @@ fn numbers(found: &[Arc<Running>]) -> Vec<u8> {
     found.iter().map(|running| running.trunk.id.as_bytes()[0]).collect()
 }
 
+/// Those to the public network, the first to try first.
+fn ways(trunks: &Trunks, number: &str) -> Vec<u8> {
+    numbers(&trunks.egress(OURS, number).concat())
+}
+
 #[test]
 fn the_closest_prefix_goes_first_and_then_the_higher_priority() {
     let with = |number, prefixes: &[&str], priority| Trunk {
@@ -56,24 +61,57 @@ fn the_closest_prefix_goes_first_and_then_the_higher_priority() {
         trunk(7, Some(OURS)),
     ];
     let ours = trunks(false, list.clone());
-    assert_eq!(numbers(&ours.egress(OURS, "+442079460000")), [4, 2, 3, 1]);
-    assert_eq!(numbers(&ours.egress(OURS, "+4930123456")), [1]);
-    assert_eq!(numbers(&trunks(true, list).egress(OURS, "+4930123456")), [1, 7]);
+    assert_eq!(ways(&ours, "+442079460000"), [4, 2, 3, 1]);
+    assert_eq!(ways(&ours, "+4930123456"), [1]);
+    assert_eq!(ways(&trunks(true, list), "+4930123456"), [1, 7]);
 }
 
 #[test]
 fn who_does_not_answer_three_times_is_down_until_it_answers() {
-    let ours = trunks(false, vec![trunk(1, None)]);
-    let one = ours.find(PublicId::from_bytes([1; 16])).unwrap();
+    let distant = Trunk { prefixes: vec!["1".into()], priority: 9, ..trunk(1, None) };
+    let ours = trunks(false, vec![distant, trunk(2, None)]);
+    let [one, two] = [1, 2].map(|number| ours.find(PublicId::from_bytes([number; 16])).unwrap());
     assert_eq!(one.live.health(), Health::Unknown);
     for times in 1..=3 {
-        assert!(one.takes_calls(), "{times}");
+        assert_eq!(ways(&ours, "+1"), [1, 2], "{times}");
         one.live.missed("timed out");
     }
     assert_eq!((one.live.health(), &*one.live.last_error()), (Health::Down, "timed out"));
-    assert!(ours.egress(OURS, "+1").is_empty());
+    assert_eq!(ways(&ours, "+1"), [2, 1], "whatever its prefix and its priority, it is the last");
+    for _ in 0..3 {
+        two.live.missed("timed out");
+    }
+    assert_eq!(ways(&ours, "+1"), [1, 2], "when all are down they are tried all the same");
+    two.live.unasked();
+    assert_eq!((two.live.health(), ways(&ours, "+1")), (Health::Unknown, vec![2, 1]));
     one.live.answered();
-    assert_eq!((one.live.health(), numbers(&ours.egress(OURS, "+1"))), (Health::Up, vec![1]));
+    assert_eq!((one.live.health(), ways(&ours, "+1")), (Health::Up, vec![1, 2]));
+}
+
+#[test]
+fn who_calls_our_contact_has_to_be_where_it_was_told_to() {
+    let with = |number| Trunk {
+        register: true,
+        username: Some("office".into()),
+        sources: vec![Source::parse("198.51.100.0/24").unwrap()],
+        ..trunk(number, Some(OURS))
+    };
+    let ours = trunks(false, vec![with(1), Trunk { register: false, ..with(2) }]);
+    let [one, two] = [1, 2].map(|number| ours.find(PublicId::from_bytes([number; 16])).unwrap());
+    let calls = |live: &Live, address: &str| {
+        let flow = Flow::udp(0, std::net::SocketAddr::new(address.parse().unwrap(), 5_060));
+        ours.registered(live.contact(), flow).map(|running| numbers(&[running]))
+    };
+    assert_ne!(one.live.contact(), two.live.contact());
+    assert_eq!(calls(&one.live, "192.0.2.1"), None, "we are registered nowhere yet");
+    let registrar = Some("192.0.2.1".parse().unwrap());
+    one.live.stands(Standing { registrar, ..Standing::default() });
+    assert_eq!(calls(&one.live, "192.0.2.1"), Some(vec![1]));
+    assert_eq!(calls(&one.live, "198.51.100.9"), Some(vec![1]), "a source of the trunk");
+    assert_eq!(calls(&one.live, "192.0.2.2"), None, "who has heard of it is nobody yet");
+    two.live.stands(one.live.standing());
+    assert_eq!(calls(&two.live, "192.0.2.1"), None, "it does not register");
+    assert!(!format!("{one:?}").contains(one.live.contact()));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Drop for Kamailio {
 }
 
 /// Answers one call, and waits to be hung up.
-const CALLEE: &str = r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+pub(super) const CALLEE: &str = r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
 <scenario name="callee">
 <recv request="INVITE" rrs="true"/>
 <send><![CDATA[

@@ -1,0 +1,338 @@
+//! What names stand for: addresses, asked for beside the actors and remembered for a while.
+//!
+//! No actor waits for a resolver. What is remembered is there at once; for anything else a task asks, with
+//! a time-out, and tells the actor. The machine's resolver says nothing of how long an answer holds, so all
+//! hold equally long, and that a name leads nowhere holds briefly. While no answer comes, an old one counts
+//! for an hour. A name is asked for once at a time, and so many names at once: a resolver that hangs costs
+//! no more than that.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::trunks::Trunks;
+use crate::customer::webhook::guard::Lookup;
+use crate::gate::{Gate, Permit, Urgency};
+
+/// How long it holds that a name leads nowhere, or that no answer came.
+const NOTHING: Duration = Duration::from_secs(10);
+/// How long an old answer counts while there is no newer one.
+const OLD: Duration = Duration::from_secs(3_600);
+
+/// Addresses of a name, as the resolver orders them; empty: it leads nowhere.
+pub type Found = Arc<[IpAddr]>;
+
+/// How names are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Names that are remembered.
+    pub names_max: usize,
+    /// Questions that wait for the resolver at once.
+    pub asks_max: usize,
+    /// How long an answer may take.
+    pub patience: Duration,
+    /// How long an answer holds.
+    pub keep: Duration,
+}
+
+/// The names. A clone is the same.
+#[derive(Clone)]
+pub struct Names(Arc<Inner>);
+
+struct Inner {
+    lookup: Lookup,
+    limits: Limits,
+    asks: Gate,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<Box<str>, Known>,
+    /// Questions under way, and where their answers come.
+    asked: HashMap<Box<str>, watch::Receiver<Option<Found>>>,
+}
+
+struct Known {
+    found: Found,
+    /// It need not be asked for before.
+    until: Instant,
+    /// It counts no longer, whatever the resolver does.
+    old: Instant,
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Names")
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn key(name: &str) -> Box<str> {
+    name.trim_end_matches('.').to_ascii_lowercase().into()
+}
+
+impl Names {
+    #[must_use]
+    pub fn new(lookup: Lookup, limits: Limits) -> Self {
+        let asks = Gate::new(limits.asks_max);
+        Self(Arc::new(Inner { lookup, limits, asks, state: Mutex::default() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of a name; `None`: it has to be asked for.
+    #[must_use]
+    pub fn known(&self, name: &str) -> Option<Found> {
+        let state = self.state();
+        let known = state.known.get(&key(name)).filter(|known| known.until > now())?;
+        Some(Arc::clone(&known.found))
+    }
+
+    /// Asks for a name, no longer than a question may take.
+    pub async fn find(&self, name: &str) -> Found {
+        let key = key(name);
+        if let Some(found) = self.known(&key) {
+            return found;
+        }
+        let Some(mut answer) = self.ask(&key) else { return self.old(&key) };
+        let waiting = async {
+            let found = answer.wait_for(Option::is_some).await.ok()?;
+            found.clone()
+        };
+        match tokio::time::timeout(self.0.limits.patience, waiting).await {
+            Ok(Some(found)) => found,
+            _ => {
+                // Who asks next does not wait as long for nothing.
+                let found = self.old(&key);
+                self.remember(key, &found, NOTHING);
+                found
+            }
+        }
+    }
+
+    /// Asks where the operator's trunks are that are known by name, all at once.
+    pub async fn learn(&self, trunks: &Trunks) {
+        let mut asking = JoinSet::new();
+        for name in trunks.names_to_ask(now()) {
+            let names = self.clone();
+            asking.spawn(async move { (names.find(&name).await, name) });
+        }
+        while let Some(asked) = asking.join_next().await {
+            if let Ok((found, name)) = asked {
+                trunks.learned(name, found.to_vec(), now());
+            }
+        }
+    }
+
+    /// What was known before, as long as that counts.
+    fn old(&self, key: &str) -> Found {
+        let state = self.state();
+        let old = state.known.get(key).filter(|known| known.old > now());
+        old.map(|known| Arc::clone(&known.found)).unwrap_or_default()
+    }
+
+    /// Where the answer of a question comes, which others may have asked before; none: too many are
+    /// under way.
+    fn ask(&self, key: &str) -> Option<watch::Receiver<Option<Found>>> {
+        let mut state = self.state();
+        if let Some(answer) = state.asked.get(key) {
+            return Some(answer.clone());
+        }
+        let Ok(permit) = self.0.asks.enter(1, Urgency::Urgent) else {
+            metrics::counter!("orbit_sip_names_total", "outcome" => "full").increment(1);
+            return None;
+        };
+        let (said, answer) = watch::channel(None);
+        state.asked.insert(key.into(), answer.clone());
+        drop(state);
+        // It ends with its answer, not with who asked: a question cannot be taken back from the resolver.
+        tokio::spawn(self.clone().asking(key.into(), said, permit));
+        Some(answer)
+    }
+
+    async fn asking(self, key: Box<str>, said: watch::Sender<Option<Found>>, permit: Permit) {
+        let asking = Asking { names: &self, key: &key };
+        let answer = (self.0.lookup)(key.to_string()).await.unwrap_or_default();
+        let found: Found = answer.into_iter().map(|ip| ip.to_canonical()).collect();
+        let outcome = if found.is_empty() { "nowhere" } else { "found" };
+        metrics::counter!("orbit_sip_names_total", "outcome" => outcome).increment(1);
+        let found = if found.is_empty() {
+            let old = self.old(&key);
+            self.remember(key.clone(), &old, NOTHING);
+            old
+        } else {
+            self.remember(key.clone(), &found, self.0.limits.keep);
+            found
+        };
+        drop(asking);
+        let _ = said.send(Some(found));
+        drop(permit);
+    }
+
+    fn remember(&self, key: Box<str>, found: &Found, keep: Duration) {
+        let (moment, mut state) = (now(), self.state());
+        let known = &mut state.known;
+        if known.len() >= self.0.limits.names_max && !known.contains_key(&key) {
+            known.retain(|_, known| known.until > moment);
+            if known.len() >= self.0.limits.names_max
+                && let Some(any) = known.keys().next().cloned()
+            {
+                known.remove(&any);
+            }
+        }
+        let old = match known.get(&key) {
+            Some(before) if keep == NOTHING => before.old,
+            _ if keep == NOTHING => moment,
+            _ => moment + OLD.max(keep),
+        };
+        known.insert(key, Known { found: Arc::clone(found), until: moment + keep, old });
+    }
+}
+
+/// A question under way; it is over when this is dropped, whatever becomes of its task.
+struct Asking<'a> {
+    names: &'a Names,
+    key: &'a str,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.names.state().asked.remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        names_max: 3,
+        asks_max: 2,
+        patience: Duration::from_secs(2),
+        keep: Duration::from_secs(60),
+    };
+
+    /// A resolver that gives these in turn; nothing: it never answers.
+    fn resolver(answers: &[Option<&[&str]>]) -> (Lookup, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let answers: Vec<Option<Vec<IpAddr>>> = answers
+            .iter()
+            .map(|one| one.map(|all| all.iter().map(|text| text.parse().unwrap()).collect()))
+            .collect();
+        let lookup: Lookup = Arc::new(move |_| {
+            let answer =
+                answers[count.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)].clone();
+            Box::pin(async move {
+                match answer {
+                    Some(found) => Ok(found),
+                    None => std::future::pending().await,
+                }
+            })
+        });
+        (lookup, asked)
+    }
+
+    fn text(found: &Found) -> Vec<String> {
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_holds_for_a_while_and_nothing_for_less() {
+        let answers: [Option<&[&str]>; 3] = [Some(&["192.0.2.1"]), Some(&[]), Some(&["::1"])];
+        let (lookup, asked) = resolver(&answers);
+        let names = Names::new(lookup, LIMITS);
+        assert!(names.known("a.example").is_none());
+        assert_eq!(text(&names.find("A.example.").await), ["192.0.2.1"]);
+        assert_eq!(text(&names.known("a.example").unwrap()), ["192.0.2.1"]);
+        pass(59).await;
+        assert_eq!((names.find("a.example").await.len(), asked.load(Ordering::SeqCst)), (1, 1));
+        assert!(names.find("b.example").await.is_empty());
+        assert!(names.find("b.example").await.is_empty());
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "that it leads nowhere is remembered");
+        pass(11).await;
+        assert_eq!(text(&names.find("b.example").await), ["::1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_nobody_answers_an_old_answer_counts_and_nobody_waits_twice() {
+        let answers: [Option<&[&str]>; 2] = [Some(&["192.0.2.1"]), None];
+        let (lookup, asked) = resolver(&answers);
+        let names = Names::new(lookup, LIMITS);
+        names.find("a.example").await;
+        pass(61).await;
+        let begun = now();
+        let (one, other) = tokio::join!(names.find("a.example"), names.find("a.example"));
+        assert_eq!(
+            (text(&one), text(&other)),
+            (vec!["192.0.2.1".into()], vec!["192.0.2.1".into()])
+        );
+        assert_eq!(now() - begun, LIMITS.patience);
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "both asked one question");
+        let begun = now();
+        assert_eq!(text(&names.find("a.example").await), ["192.0.2.1"]);
+        assert_eq!(now(), begun);
+        pass(3_600).await;
+        assert!(names.find("a.example").await.is_empty(), "it is too old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_questions_wait_and_so_many_names_are_remembered() {
+        let (lookup, asked) = resolver(&[None]);
+        let names = Names::new(lookup, LIMITS);
+        let begun = now();
+        tokio::join!(names.find("a"), names.find("b"));
+        assert_eq!(now() - begun, LIMITS.patience);
+        pass(11).await;
+        let begun = now();
+        assert!(names.find("c").await.is_empty());
+        assert_eq!((now(), asked.load(Ordering::SeqCst)), (begun, 2), "there is no room to ask");
+        let (lookup, _) = resolver(&[Some(&["192.0.2.1"])]);
+        let names = Names::new(lookup, LIMITS);
+        for name in ["a", "b", "c", "d", "e"] {
+            names.find(name).await;
+            assert!(names.known(name).is_some() && names.state().known.len() <= 3, "{name}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_late_is_remembered() {
+        let go = Arc::new(Notify::new());
+        let waits = Arc::clone(&go);
+        let names = Names::new(
+            Arc::new(move |_| {
+                let waits = Arc::clone(&waits);
+                Box::pin(async move {
+                    waits.notified().await;
+                    Ok(vec!["192.0.2.1".parse().unwrap()])
+                })
+            }),
+            LIMITS,
+        );
+        assert!(names.find("a").await.is_empty());
+        go.notify_one();
+        pass(1).await;
+        tokio::task::yield_now().await;
+        assert_eq!(text(&names.known("a").unwrap()), ["192.0.2.1"]);
+        assert!(names.state().asked.is_empty());
+    }
+}
