@@ -1,13 +1,14 @@
 //! `/voice`: calls, the records of their legs, and what was seen of them on the wire.
 //!
 //! calls ─ list, one, its events   cdrs ─ list, file   ladder ─ as JSON, as text, as a picture
-//! orders ─ hang up, hold, mute, digits: the call's actor does it
+//! orders ─ hang up, hold, mute, digits; transfer: the call's actor does it
 
 mod calls;
 mod cdrs;
 mod ladder;
 mod orders;
 mod output;
+mod transfer;
 
 use model::carrier::MessageKey;
 use model::id::{Kind, PublicId};
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(orders::mute))
         .routes(routes!(orders::unmute))
         .routes(routes!(orders::press))
+        .routes(routes!(transfer::transfer))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::export))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use reqwest::{Client, Method, Url};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Common;
 
@@ -22,6 +22,8 @@ pub(crate) enum CallsCommand {
     Ladder(LadderArgs),
     /// Ends a call, or gives it up while it rings.
     Hangup(OneArgs),
+    /// Sends who is in a call to somebody else.
+    Transfer(TransferArgs),
 }
 
 #[derive(Args)]
@@ -47,6 +49,23 @@ pub(crate) struct ListArgs {
 pub(crate) struct OneArgs {
     /// `call_…`
     id: String,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Args)]
+pub(crate) struct TransferArgs {
+    /// `call_…`
+    id: String,
+    /// What a telephone would dial: an extension, a name, a number.
+    #[arg(long, required_unless_present = "call", conflicts_with = "call")]
+    to: Option<String>,
+    /// Another call, `call_…`: who is left of it talks to who is left of this one.
+    #[arg(long)]
+    call: Option<String>,
+    /// Who is sent: a who called, b who was called; the side that is not yours.
+    #[arg(long)]
+    leg: Option<String>,
     #[command(flatten)]
     access: Access,
 }
@@ -130,13 +149,18 @@ pub(crate) async fn run(command: CallsCommand) -> Result<()> {
         }
         CallsCommand::Hangup(args) => {
             let path = format!("/voice/calls/{}/hangup", args.id);
-            let answer: Value = serde_json::from_str(&args.access.post(&path).await?)?;
-            let call = &answer["data"];
-            println!(
-                "{}",
-                if args.access.common.json { call.to_string() } else { call_line(call) }
-            );
-            Ok(())
+            args.access.steer(&path, None).await
+        }
+        CallsCommand::Transfer(args) => {
+            let path = format!("/voice/calls/{}/transfer", args.id);
+            let kind = if args.call.is_some() { "attended" } else { "blind" };
+            let mut body = json!({"type": kind});
+            for (name, value) in [("to", args.to), ("call_id", args.call), ("leg", args.leg)] {
+                if let Some(value) = value {
+                    body[name] = json!(value);
+                }
+            }
+            args.access.steer(&path, Some(&body)).await
         }
     }
 }
@@ -174,11 +198,16 @@ impl Access {
     }
 
     async fn get(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<String> {
-        self.ask(Method::GET, path, query).await
+        self.ask(Method::GET, path, query, None).await
     }
 
-    async fn post(&self, path: &str) -> Result<String> {
-        self.ask(Method::POST, path, &[]).await
+    /// Has a call do something, and shows it.
+    async fn steer(&self, path: &str, body: Option<&Value>) -> Result<()> {
+        let answer = self.ask(Method::POST, path, &[], body).await?;
+        let answer: Value = serde_json::from_str(&answer)?;
+        let call = &answer["data"];
+        println!("{}", if self.common.json { call.to_string() } else { call_line(call) });
+        Ok(())
     }
 
     async fn ask(
@@ -186,6 +215,7 @@ impl Access {
         method: Method,
         path: &str,
         query: &[(&str, Option<String>)],
+        body: Option<&Value>,
     ) -> Result<String> {
         let settings = self.common.settings()?;
         let scheme = if settings.http.tls_cert.is_some() { "https" } else { "http" };
@@ -202,7 +232,11 @@ impl Access {
         let key = super::send::key(&settings, self.key.clone())?;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(PATIENCE).build()?;
-        let response = client.request(method, url).header("x-api-key", key).send().await;
+        let mut request = client.request(method, url).header("x-api-key", key);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await;
         let response = response.with_context(|| format!("asking {server}"))?;
         let fine = response.status().is_success();
         let text = response.text().await?;
@@ -252,8 +286,6 @@ fn cdr_line(cdr: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

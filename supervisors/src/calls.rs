@@ -149,9 +149,15 @@ fn now() -> Instant {
 impl CallsState {
     async fn begin(&mut self, me: &ActorRef<CallsMsg>, begin: Begin) {
         let context = Arc::clone(&self.args.context);
-        let (shard, id, message) = (begin.shard.clone(), begin.id, begin.message.clone());
+        let shard = begin.shard.clone();
+        let invite = begin.opening.invite().map(|(id, message)| (id, message.clone()));
+        let unavailable = |table: &CallTable| {
+            if let Some((id, message)) = &invite {
+                table.unavailable(&shard, *id, message);
+            }
+        };
         if context.writer.is_draining() {
-            return self.args.table.unavailable(&shard, id, &message);
+            return unavailable(&self.args.table);
         }
         match Actor::spawn_linked(None, Call, CallArgs { context, begin }, me.get_cell()).await {
             Ok((call, _)) => {
@@ -161,7 +167,7 @@ impl CallsState {
             // Its seat is free again.
             Err(error) => {
                 tracing::error!(%error, "a call has no actor");
-                self.args.table.unavailable(&shard, id, &message);
+                unavailable(&self.args.table);
             }
         }
     }

@@ -5,6 +5,7 @@
 mod calling;
 mod calls;
 mod calls_front;
+mod calls_joined;
 mod calls_legs;
 mod changes;
 mod customers;

@@ -73,6 +73,8 @@ coded! {
         ProxyClosed = 161 "proxy_closed",
         /// A call or a message went by it.
         ProxyInteraction = 162 "proxy_interaction",
+        /// One end has left it for somebody else.
+        CallTransferred = 205 "call_transferred",
     }
 }
 
@@ -134,6 +136,7 @@ impl EventKind {
             Self::ProxyCreated => "proxy.session.created",
             Self::ProxyClosed => "proxy.session.closed",
             Self::ProxyInteraction => "proxy.interaction",
+            Self::CallTransferred => "call.transferred",
         })
     }
 

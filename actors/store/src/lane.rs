@@ -66,6 +66,7 @@ pub use admin::{Admin, AdminDone, NewKey};
 pub use bindings::{Binding, BindingChange, Registrant, Unbound};
 pub use calls::{
     CallChange, CallDone, Closing, LOST_MAX, LostCalls, NewCall, Opened, Progress, Renewal,
+    Transferred,
 };
 pub use caps::{CapChange, CapDone, CapPatch, NewCap};
 pub use carriers::{CarrierChange, CarrierDone};

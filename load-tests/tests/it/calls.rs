@@ -8,6 +8,7 @@ mod others;
 mod public;
 mod read;
 mod trunks;
+mod transfers;
 mod ua;
 
 use std::net::SocketAddr;

@@ -34,7 +34,7 @@ const PRESS_MS: i64 = 160;
 const PRESS_MS_MIN: i64 = 40;
 const PRESS_MS_MAX: i64 = 2_000;
 
-const SIDES: &[&str] = &["a", "b"];
+pub(super) const SIDES: &[&str] = &["a", "b"];
 const LEG_FIELDS: &[Field] = &[Field::optional("leg", Kind::OneOf(SIDES))];
 const PRESS_FIELDS: &[Field] = &[
     Field::required("digits", Kind::Text),
@@ -262,7 +262,7 @@ async fn body_of<T: DeserializeOwned + Default>(
 }
 
 /// Tells a call in progress to do something.
-async fn give(
+pub(super) async fn give(
     (app, caller): (&App, &Caller<ChangeVoice>),
     row: CallRow,
     order: Order,
@@ -277,6 +277,9 @@ async fn give(
             shown(app, caller, find(app, caller, &id).await?).await
         }
         Err(Unobeyed::NotUp | Unobeyed::Gone) => Err(not_up()),
+        Err(error @ (Unobeyed::NoTelephone | Unobeyed::Undialled(_) | Unobeyed::NotJoined(_))) => {
+            Err(super::transfer::refused(&error))
+        }
         Err(Unobeyed::Busy) => {
             let message = "the sides of the call are agreeing on something else: ask again";
             Err(ApiError::new(Code::Conflict, message))
@@ -291,7 +294,7 @@ async fn give(
     }
 }
 
-async fn find_to_change(
+pub(super) async fn find_to_change(
     app: &App,
     caller: &Caller<ChangeVoice>,
     id: &str,
@@ -312,7 +315,7 @@ async fn shown(
 }
 
 /// The side of the organization's own people.
-fn ours(row: &CallRow) -> Side {
+pub(super) fn ours(row: &CallRow) -> Side {
     match Direction::from_code(row.direction) {
         Some(Direction::Inbound) => Side::B,
         _ => Side::A,

@@ -75,6 +75,8 @@ pub(crate) enum EventType {
     ProxyClosed,
     #[serde(rename = "proxy.interaction")]
     ProxyInteraction,
+    #[serde(rename = "call.transferred")]
+    CallTransferred,
 }
 
 /// The body of a webhook request.
@@ -124,6 +126,7 @@ pub(crate) enum EventData {
     CallEnd(CallEndData),
     Proxy(ProxySessionData),
     ProxyInteraction(ProxyInteractionData),
+    CallMoved(CallTransferredData),
 }
 
 /// Of `message.created`.
@@ -394,6 +397,29 @@ pub(crate) struct CallData {
     agent_id: Option<String>,
     #[schema(value_type = Object)]
     metadata: Value,
+}
+
+/// Of `call.transferred`: one end has left it, and the other talks to somebody else.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallTransferredData {
+    #[schema(example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    call_id: String,
+    direction: String,
+    from: Option<String>,
+    to: String,
+    /// `in_progress`.
+    status: String,
+    at: String,
+    test_mode: bool,
+    agent_id: Option<String>,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    /// Whom it goes on with.
+    #[schema(example = "+14155550123")]
+    target: String,
+    /// The call that it is joined to, where there are two.
+    #[schema(example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f01")]
+    other_call_id: Option<String>,
 }
 
 /// Of `call.completed`, which was answered, and `call.failed`, which was not.

@@ -1,5 +1,7 @@
 //! What the bridge wants, the answer, and what time brings to a call.
 
+use std::net::IpAddr;
+
 use model::voice::{EndReason, HangupBy};
 use proto_sip::StatusCode;
 use proto_sip::leg::{By, Cause, Command, Told};
@@ -7,10 +9,12 @@ use proto_sip::sdp::Body;
 use store::lane::{CallChange, CallDone, Renewal};
 
 use super::Stored;
-use super::bridge::{Act, Branch};
+use super::bridge::{Act, Branch, Bridge};
+use super::dial::Target;
 use super::money::{Due, Money};
-use super::ring::Outcome;
+use super::ring::{Outcome, Wish};
 use super::state::{CallState, End, Phase, now};
+use super::tie::FAR;
 use crate::media::Side;
 
 impl CallState {
@@ -48,8 +52,7 @@ impl CallState {
     async fn agree(&mut self, side: Side, is_other_peer: bool) {
         let (Some(bridge), Some(session)) = (&self.bridge, &self.session) else { return };
         let Some(mut remote) = bridge.relay().remote(side, is_other_peer) else { return };
-        let leg = self.number_of(side).and_then(|of| self.legs.iter().find(|(at, _)| *at == of));
-        remote.signalling = leg.map(|(_, leg)| leg.line.flow().peer().ip());
+        remote.signalling = self.number_of(side).and_then(|number| self.signalling_of(number));
         let codec = bridge.relay().codec(side);
         if let Err(refused) = session.set_remote(side, remote).await {
             tracing::warn!(%refused, "a call's sound goes nowhere");
@@ -57,6 +60,26 @@ impl CallState {
         }
         if let Some(leg) = self.number_of(side).and_then(|number| self.leg(number)) {
             leg.record.codec = codec;
+        }
+    }
+
+    /// Where the signalling of a leg comes from, also of one that another call has.
+    pub(super) fn signalling_of(&self, number: u8) -> Option<IpAddr> {
+        if number == FAR {
+            return self.ties.far.as_ref().and_then(|far| far.signalling);
+        }
+        let leg = self.legs.iter().find(|(of, _)| *of == number);
+        leg.map(|(_, leg)| leg.line.flow().peer().ip())
+    }
+
+    /// Somebody new is here: an order to wait was about somebody else.
+    pub(super) async fn unpark(&mut self) {
+        let parked = self.bridge.as_mut().map(Bridge::unpark).unwrap_or_default();
+        for side in parked {
+            if let Some(session) = &self.session {
+                let _ = session.hold(side, false).await;
+            }
+            self.holds(side, false);
         }
     }
 
@@ -73,6 +96,16 @@ impl CallState {
             let cause = Cause::q850(16);
             return self.give_up(branch.leg, cause);
         }
+        self.up(branch, sdp, (is_offer, wishes)).await;
+    }
+
+    /// The call is answered, and has this leg on its other side.
+    pub(super) async fn up(
+        &mut self,
+        branch: Branch,
+        sdp: Option<&Body>,
+        (is_offer, wishes): (bool, Vec<Wish<Target>>),
+    ) {
         let mut acts = Vec::new();
         if let Some(bridge) = &mut self.bridge {
             bridge.answered(branch, sdp, is_offer, &mut acts);
@@ -104,7 +137,7 @@ impl CallState {
     }
 
     /// A side has ended the call.
-    fn over(&mut self, side: Side, by: By, cause: Cause) {
+    pub(super) fn over(&mut self, side: Side, by: By, cause: Cause) {
         let hangup = match (by, side) {
             (By::Them, Side::A) => HangupBy::Caller,
             (By::Them, Side::B) => HangupBy::Callee,

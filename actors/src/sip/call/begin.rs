@@ -13,9 +13,10 @@ use model::submission::Credential as Asker;
 use model::voice::{EndReason, Facts, HangupBy, LegKind, Rated, Transport};
 use proto_media::latch::Policy;
 use proto_media::srtp::MasterKey;
+use proto_sip::header::Replaces;
 use proto_sip::leg::{Cause, Command, Extra, Incoming, Leg, Outgoing};
 use proto_sip::sdp::Body;
-use proto_sip::{StatusCode, Uri};
+use proto_sip::{Message, Name, StatusCode, Uri};
 use ractor::ActorRef;
 use rand::RngExt as _;
 use store::lane::{CallChange, CallDone, NewCall, Opened, Work};
@@ -28,8 +29,12 @@ use super::money::Money;
 use super::record::{self, NewLeg};
 use super::ring::{Lane, Outcome, Ring, Round, Wish};
 use super::state::{CallLeg, CallState, End, Line, Phase, chance, now};
+use super::table::Opening;
+use super::tie::Why;
 use super::{CallMsg, Stored, egress};
+use crate::customer::webhook::guard::is_public;
 use crate::media::{LegArgs, SessionArgs, Side};
+use crate::sip::credentials::Credential;
 use crate::sip::dialplan::{Ask, Caller, Dialled, Order, Place, Plan, Refused, Step, Tables, plan};
 use crate::sip::flow::{Flow, Kind};
 use crate::sip::shard::ShardMsg;
@@ -58,7 +63,11 @@ impl<F: FnOnce(Option<CallDone>) -> Stored> Drop for Asking<F> {
 impl CallState {
     /// Who calls? Nothing is kept of one who did not prove it.
     pub(super) async fn begin(&mut self) {
-        let Some((id, flow, invite)) = self.begin.take() else { return };
+        let (id, flow, invite) = match self.begin.take() {
+            Some(Opening::Invite { id, flow, message }) => (id, flow, message),
+            Some(Opening::Sent(sent)) => return self.begin_sent(*sent).await,
+            None => return,
+        };
         self.write_will();
         let shield = self.wire.shield();
         let caller = match self.context.front.ask(shield, flow, &invite) {
@@ -76,7 +85,10 @@ impl CallState {
         let uri = asked.as_ref().map(Uri::to_string).unwrap_or_default();
         let dialled = asked.as_ref().map_or(Dialled::Nothing, Dialled::of);
         let says = says(&caller, &invite);
-        let planned = self.plan(&caller, &uri, dialled, says.clone());
+        let planned = match takes_the_place(&caller, &invite) {
+            Some(phone) => Ok(Plan::nowhere(phone, dialled)),
+            None => self.plan(&caller, &uri, dialled, says.clone()),
+        };
         let (rated, to) = match &planned {
             Ok(plan) => (plan.inward.clone(), plan.to.clone()),
             Err(_) => (Rated::free(), uri.clone()),
@@ -215,15 +227,32 @@ impl CallState {
         }
     }
 
+    /// The caller takes the place of somebody in another call.
+    pub(super) async fn invited_in_place(&mut self, sdp: Option<Body>, replaces: &Replaces) {
+        if self.end.is_some() {
+            return;
+        }
+        let is_phone = matches!(self.caller, Some(Caller::Phone(_)));
+        let asked = match self.open_sound(sdp.as_ref()).await {
+            Ok(()) if is_phone => {
+                self.open_row();
+                self.phase = Phase::Ringing;
+                self.ask_by_dialog((Side::B, None), replaces, Why::Replaces)
+            }
+            Ok(()) => Err(StatusCode::CALL_DOES_NOT_EXIST),
+            Err(status) => Err(status),
+        };
+        if let Err(status) = asked {
+            self.fail(Outcome::of(status), HangupBy::System);
+        }
+    }
+
     /// Ports of the relay for both sides, and what the callee is offered.
     async fn open_sound(&mut self, sdp: Option<&Body>) -> Result<(), StatusCode> {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-        let Some((_, caller)) = self.legs.first() else { return Err(unavailable) };
-        let side = |flow: Option<Flow>| LegArgs {
-            policy: Policy::AnyProven,
-            signalling: flow.map(|flow| flow.peer().ip()),
-        };
-        let legs = [side(Some(caller.line.flow())), side(None)];
+        let side = |signalling| LegArgs { policy: Policy::AnyProven, signalling };
+        let caller = self.number_of(Side::A).and_then(|number| self.signalling_of(number));
+        let legs = [side(caller), side(None)];
         let notices = self.context.notices.clone();
         let session = self.context.media.open(SessionArgs { legs, notices }).await;
         let session = session.map_err(|refused| {
@@ -244,11 +273,12 @@ impl CallState {
     /// Asks the store for the call's row, and for the money to dial it with.
     fn open_row(&mut self) {
         let Some(plan) = &self.plan else { return };
-        let Some((_, caller)) = self.legs.first() else { return };
+        let caller = self.legs.first().map(|(_, leg)| leg);
         let id = PublicId::new(At::now());
-        let sip_call_id = String::from_utf8_lossy(caller.leg.call_id()).into_owned();
+        let sip_call_id =
+            caller.map(|caller| String::from_utf8_lossy(caller.leg.call_id()).into_owned());
         let number_id = plan.number.map(|number| number.show(IdKind::Number));
-        let facts = Facts { sip_call_id: Some(sip_call_id), number_id, ..Facts::default() };
+        let facts = Facts { sip_call_id, number_id, ..self.facts.clone() };
         let call = NewCall {
             id,
             organization: plan.organization,
@@ -263,7 +293,7 @@ impl CallState {
             transport: Some(Transport::Sbc),
             facts,
             mask: plan.mask.as_ref().map(|mask| (mask.session, mask.id)),
-            legs: vec![caller.record.clone()],
+            legs: caller.into_iter().map(|caller| caller.record.clone()).collect(),
             metadata: None,
         };
         (self.row.id, self.row.asked) = (Some(id), true);
@@ -516,7 +546,8 @@ impl CallState {
     /// A Call-ID of ours that falls on the shard of this call.
     fn call_id(&self) -> String {
         let inbox = self.wire.inbox();
-        let own = self.legs.first().map(|(_, leg)| inbox.shard_of(leg.leg.call_id()));
+        let own = self.legs.first().map(|(_, leg)| leg.leg.call_id()).or(self.kin.as_ref());
+        let own = own.map(|call_id| inbox.shard_of(call_id));
         loop {
             let call_id = format!("{:016x}{:016x}", chance(), chance());
             if own.is_none_or(|own| inbox.shard_of(call_id.as_bytes()) == own) {
@@ -524,6 +555,12 @@ impl CallState {
             }
         }
     }
+}
+
+/// The telephone that calls to take the place of somebody in another call (RFC 3891).
+fn takes_the_place<'a>(caller: &'a Caller, invite: &Message) -> Option<&'a Credential> {
+    let Caller::Phone(phone) = caller else { return None };
+    invite.has(Name::Replaces).then_some(phone)
 }
 
 /// A key for sound that is sealed.

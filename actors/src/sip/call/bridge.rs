@@ -61,6 +61,8 @@ pub(super) struct Bridge {
     resync: Option<Side>,
     /// A side was given an offer of ours because it asked for one; its answer is news to the other.
     gave: Option<Side>,
+    /// A side was offered what somebody new on the other one says, and has not answered yet.
+    fresh: Option<Side>,
     held: [bool; 2],
 }
 
@@ -75,6 +77,7 @@ impl Bridge {
             asking: None,
             resync: None,
             gave: None,
+            fresh: None,
             held: [false, false],
         }
     }
@@ -309,6 +312,13 @@ impl Bridge {
         } else {
             self.relay.hear(side, sdp);
             out.push(Act::Sound { side, is_other_peer: false });
+            let is_fresh = self.fresh.take_if(|fresh| *fresh == side).is_some();
+            if is_fresh && self.relay.holds(side) {
+                // Who is new was told otherwise.
+                self.resync = Some(side.other());
+                self.note_hold(side, out);
+                return self.settle(side.other(), out);
+            }
         }
         self.settle(side, out);
     }
@@ -348,10 +358,39 @@ impl Bridge {
         true
     }
 
-    /// What somebody new on this side is offered: what the other side said last.
-    pub(super) fn offer_to_new(&mut self, side: Side) -> Option<Body> {
+    /// What somebody new on this side is offered: what the other side said last, as if nobody waited.
+    pub(super) fn offer_to_new(&mut self, side: Side, seal: bool) -> Option<Body> {
         self.relay.remember();
+        self.relay.anew(side.other(), seal)
+    }
+
+    /// What a side said last, for another call, as if nobody waited.
+    pub(super) fn spoken(&self, side: Side) -> Option<Body> {
+        self.relay.spoken(side)
+    }
+
+    /// A side is to be offered once more what the other one said.
+    pub(super) fn again_to(&mut self, side: Side) -> Option<Body> {
         self.relay.again(side.other())
+    }
+
+    /// Whether nothing is being agreed on.
+    #[must_use]
+    pub(super) fn is_free(&self) -> bool {
+        self.phase == Phase::Up && self.asking.is_none() && self.gave.is_none()
+    }
+
+    #[must_use]
+    pub(super) fn is_sealed(&self, side: Side) -> bool {
+        self.relay.is_sealed(side)
+    }
+
+    /// Nobody waits by an order any more; who did.
+    pub(super) fn unpark(&mut self) -> Vec<Side> {
+        let parked = Side::BOTH.into_iter().filter(|side| self.relay.is_parked(*side));
+        let parked: Vec<Side> = parked.collect();
+        parked.iter().for_each(|side| self.relay.park(*side, false));
+        parked
     }
 
     /// Nobody new came.
@@ -362,7 +401,8 @@ impl Bridge {
     /// Somebody new is on this side, and the other one hears of it.
     pub(super) fn replaced(&mut self, side: Side, sdp: Option<&Body>, out: &mut Vec<Act>) {
         (self.asking, self.gave, self.resync) = (None, None, None);
-        self.held[usize::from(side == Side::B)] = false;
+        self.held = [false, false];
+        self.fresh = Some(side.other());
         if let Some(Ok(sdp)) = sdp.map(|sdp| self.relay.pass(side, sdp)) {
             out.push(tell(side.other(), Command::Offer { sdp }));
         }

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use model::carrier::MessageKey;
 use model::clock::At;
 use model::voice::CallStatus;
 use proto_sip::leg::Command;
 use proto_sip::{Method, StatusCode};
-use store::lane::{CallChange, CallDone, Closing, Progress};
+use store::lane::{CallChange, CallDone, Closing, Progress, Transferred};
 
 use super::keeper::{AHEAD, Kept, Will};
 use super::record;
 use super::state::{CallState, End, Phase};
+use super::tie::About;
 use super::{CallMsg, Stored};
 use crate::media::Side;
 
@@ -28,6 +30,7 @@ impl CallState {
         // All legs hear of the end below: nobody else is rung, and nobody takes a side any more.
         self.ring.stop(&end.cause, &mut Vec::new());
         self.seeking.clear();
+        self.untie(&end.cause);
         self.transfer = None;
         let numbers: Vec<u8> = self.legs.iter().map(|(number, _)| *number).collect();
         for number in numbers {
@@ -45,7 +48,7 @@ impl CallState {
     }
 
     /// The relay says how it was; its ports are free. What it says comes before the row is closed.
-    fn close_sound(&mut self) {
+    pub(super) fn close_sound(&mut self) {
         let Some(session) = self.session.take() else { return self.close_row() };
         self.context.keeper.unlisten(session.id());
         let me = self.me.clone();
@@ -163,20 +166,32 @@ impl CallState {
             self.row.told_answered = true;
             self.progress(key, at, CallStatus::InProgress, true);
         }
+        for moved in std::mem::take(&mut self.row.moved) {
+            self.tell_moved(key, moved);
+        }
     }
 
-    fn progress(
-        &self,
-        key: model::carrier::MessageKey,
-        at: At,
-        status: CallStatus,
-        with_legs: bool,
-    ) {
+    fn progress(&self, key: MessageKey, at: At, status: CallStatus, with_legs: bool) {
         let legs = || self.legs.iter().map(|(_, leg)| leg.record.clone()).collect();
         let legs = with_legs.then(legs);
         let (status, transport, facts) = (Some(status), None, None);
         let progress = Progress { key, at, status, legs, transport, facts };
         self.ask(CallChange::Progress(Box::new(progress)), Stored::Noted);
+    }
+
+    /// Somebody has left, and who stays talks to somebody else.
+    pub(super) fn transferred(&mut self, about: &About) {
+        self.write_will();
+        self.row.moved.push((self.at(), about.clone()));
+        self.tell_steps();
+    }
+
+    fn tell_moved(&self, key: MessageKey, (at, about): (At, About)) {
+        let live = self.legs.iter().map(|(_, leg)| leg.record.clone());
+        let legs = self.records.iter().map(|(_, record)| record.clone()).chain(live).collect();
+        let (target, other) = (about.party, about.call);
+        let moved = Transferred { key, at, target, other, legs };
+        self.ask(CallChange::Transferred(Box::new(moved)), Stored::Noted);
     }
 
     /// What the supervisor does if this actor fails.

@@ -93,6 +93,7 @@ impl CallState {
         {
             return self.take_of_new(number, told).await;
         }
+        let Some(told) = self.taken_by_tie(number, told) else { return };
         if let Told::Ended { cause, .. } = &told
             && self.left_in_transfer(number, cause)
         {
@@ -104,7 +105,10 @@ impl CallState {
             _ => None,
         };
         match (side, told) {
-            (Some(Side::A), Told::Invited { sdp, replaces: _ }) => self.invited(sdp).await,
+            (Some(Side::A), Told::Invited { sdp, replaces: None }) => self.invited(sdp).await,
+            (Some(Side::A), Told::Invited { sdp, replaces: Some(replaces) }) => {
+                self.invited_in_place(sdp, &replaces).await;
+            }
             (Some(_), Told::Challenged(challenged)) => self.challenged(number, &challenged),
             (Some(side), told) if self.phase == Phase::Up => self.bridged(side, told).await,
             (Some(Side::A), Told::Ended { by, cause }) => self.gave_up(by, cause).await,

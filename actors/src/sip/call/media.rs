@@ -42,9 +42,12 @@ pub(super) struct Relay {
     parked: [bool; 2],
     said: Both,
     heard: Both,
-    /// What both were before the offer that is under way.
-    before: Option<(Both, Both)>,
+    /// What all were before the offer that is under way.
+    before: Option<Before>,
 }
+
+/// What was said, what was heard, and the keys of it.
+type Before = (Both, Both, [Option<Crypto>; 2]);
 
 /// What the sides said, or were told.
 type Both = [Option<Body>; 2];
@@ -85,13 +88,13 @@ impl Relay {
 
     /// Something is offered that may come to nothing.
     pub(super) fn remember(&mut self) {
-        self.before = Some((self.said.clone(), self.heard.clone()));
+        self.before = Some((self.said.clone(), self.heard.clone(), self.sealed.clone()));
     }
 
     /// It came to nothing.
     pub(super) fn restore(&mut self) {
-        if let Some((said, heard)) = self.before.take() {
-            (self.said, self.heard) = (said, heard);
+        if let Some((said, heard, sealed)) = self.before.take() {
+            (self.said, self.heard, self.sealed) = (said, heard, sealed);
         }
     }
 
@@ -149,6 +152,29 @@ impl Relay {
         self.pass(from, &last).ok()
     }
 
+    /// What a side said last, for somebody new on the other one: sealed or not, and as if nobody waited,
+    /// since a hold may have been of who leaves.
+    pub(super) fn anew(&mut self, from: Side, seal: bool) -> Option<Body> {
+        let spoken = self.spoken(from)?;
+        self.sealed[index(from.other())] = None;
+        self.pass_sealed(from, &spoken, seal).ok()
+    }
+
+    /// What a side said last, in both directions.
+    #[must_use]
+    pub(super) fn spoken(&self, from: Side) -> Option<Body> {
+        let last = self.heard[index(from)].as_ref()?;
+        let mut sdp = Sdp::parse(last.as_bytes(), &Limits::default()).ok()?;
+        let audio = audio(&sdp)?;
+        sdp.set_direction(audio, Direction::SendRecv);
+        Some(Body::from(&sdp))
+    }
+
+    #[must_use]
+    pub(super) fn is_parked(&self, side: Side) -> bool {
+        self.parked[index(side)]
+    }
+
     /// What the caller said, for somebody who speaks these codecs alone, or seals.
     pub(super) fn offer(&mut self, seal: bool, codecs: &[String]) -> Result<Body, StatusCode> {
         let refused = StatusCode::NOT_ACCEPTABLE_HERE;
@@ -166,6 +192,9 @@ impl Relay {
 
     /// What a side said, where nothing has to be passed on.
     pub(super) fn hear(&mut self, from: Side, body: &Body) {
+        let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok();
+        let crypto = sdp.and_then(|sdp| crypto_of(sdp.media.get(audio(&sdp)?)?));
+        self.sealed[index(from)] = crypto.or_else(|| self.sealed[index(from)].take());
         self.heard[index(from)] = Some(body.clone());
     }
 

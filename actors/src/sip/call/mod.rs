@@ -11,6 +11,8 @@
 //! money     pure: when more has to be put aside, and when the call ends for want of it
 //! record    what is known of each leg; `ladder` its messages
 //! orders    what the API has a call do
+//! transfer  who is on the other side is sent on; `sent` at a price, as a call of its own
+//! join      two calls become one; `tie` what they tell each other
 //! table     which call a message is for; `keeper` what outlives a call that fails
 //! state, begin, heard, acts, finish    the actor's state and what it does with each thing that happens
 //!
@@ -26,6 +28,7 @@ mod egress;
 mod finish;
 mod front;
 mod heard;
+mod join;
 mod keeper;
 mod ladder;
 mod media;
@@ -35,8 +38,10 @@ mod reach;
 mod record;
 mod ring;
 mod seek;
+mod sent;
 mod state;
 pub mod table;
+mod tie;
 mod transfer;
 
 use std::sync::Arc;
@@ -52,8 +57,9 @@ use store::lane::CallDone;
 pub use front::{Front, FrontParts};
 pub use keeper::{Keeper, Will};
 pub use orders::{Order, Unobeyed};
-pub use table::{Begin, CallTable, Heard};
+pub use table::{Begin, CallTable, Heard, Opening};
 
+pub use super::dialplan::Refused as Undialled;
 use super::masks::Masks;
 use super::names::{Found, Names};
 use super::numbers::Numbers;
@@ -77,6 +83,8 @@ pub enum CallMsg {
     Quiet(Option<Box<Report>>),
     /// It has to end.
     HangUp { by: HangupBy, reason: EndReason },
+    /// From another call that this one is tied to, or asks to be.
+    Tied(u64, tie::Word),
     /// From the API.
     Order(Order, orders::Answer),
     /// Which messages have been seen so far, as [`model::voice::pack`] makes them?
@@ -183,6 +191,7 @@ impl Actor for Call {
             CallMsg::Stored(stored) => state.stored(stored).await,
             CallMsg::Sound(side, event) => state.sound(side, event),
             CallMsg::HangUp { by, reason } => state.hang_up(by, reason),
+            CallMsg::Tied(tie, word) => state.tied(tie, word).await,
             CallMsg::Order(order, answer) => state.ordered(order, answer).await,
             CallMsg::Seen(answer) => {
                 let _ = answer.send(state.ladder.packed().to_vec());

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use model::carrier::MessageKey;
 use model::voice::{EndReason, HangupBy};
-use ractor::RpcReplyPort;
+use proto_sip::StatusCode;
 use ractor::rpc::CallResult;
+use ractor::{ActorRef, RpcReplyPort};
 use store::lane::{CallChange, Progress};
 
 use super::keeper::Keeper;
 use super::state::{CallState, Phase};
-use super::{CallMsg, Stored};
+use super::tie::{Named, Why, Word};
+use super::{CallMsg, Stored, Undialled};
 use crate::media::{Refused, Side};
 
 /// How long an order may take.
@@ -41,6 +43,17 @@ pub enum Order {
         digits: String,
         duration: Duration,
     },
+    /// Who is on the other side talks to this one from now on.
+    Send {
+        side: Side,
+        to: String,
+    },
+    /// Who is on the other side talks to who is left of another call when a side of it has gone.
+    Join {
+        side: Side,
+        other: ActorRef<CallMsg>,
+        leaves: Side,
+    },
 }
 
 /// Digits may be a secret number.
@@ -51,7 +64,37 @@ impl fmt::Debug for Order {
             Self::Hold { side, on } => write!(f, "Hold({side:?}, {on})"),
             Self::Mute { side, on } => write!(f, "Mute({side:?}, {on})"),
             Self::Press { side, digits, .. } => write!(f, "Press({side:?}, {})", digits.len()),
+            Self::Send { side, .. } => write!(f, "Send({side:?})"),
+            Self::Join { side, leaves, .. } => write!(f, "Join({side:?}, {leaves:?})"),
         }
+    }
+}
+
+impl Order {
+    /// The side that it is about.
+    fn side(&self) -> Option<Side> {
+        match self {
+            Self::HangUp => None,
+            Self::Hold { side, .. }
+            | Self::Mute { side, .. }
+            | Self::Press { side, .. }
+            | Self::Send { side, .. }
+            | Self::Join { side, .. } => Some(*side),
+        }
+    }
+
+    /// The same about another side.
+    #[must_use]
+    pub(super) fn about(mut self, other: Side) -> Self {
+        match &mut self {
+            Self::HangUp => {}
+            Self::Hold { side, .. }
+            | Self::Mute { side, .. }
+            | Self::Press { side, .. }
+            | Self::Send { side, .. }
+            | Self::Join { side, .. } => *side = other,
+        }
+        self
     }
 }
 
@@ -68,6 +111,12 @@ pub enum Unobeyed {
     Late,
     #[error(transparent)]
     Sound(Refused),
+    #[error("no telephone of the organization leaves this call")]
+    NoTelephone,
+    #[error("what was dialled is refused: {}", .0.code())]
+    Undialled(Undialled),
+    #[error("the calls are not joined: {0}")]
+    NotJoined(StatusCode),
 }
 
 pub(super) type Answer = RpcReplyPort<Result<(), Unobeyed>>;
@@ -98,6 +147,12 @@ impl Keeper {
 
 impl CallState {
     pub(super) async fn ordered(&mut self, order: Order, answer: Answer) {
+        if let (Some(guest), Some(side)) = (&self.ties.guest, order.side()) {
+            // The sound is the other call's, and so is who is on the other side.
+            let about_far = side == guest.side;
+            guest.rope.tell(Word::Order { order, about_far, answer });
+            return;
+        }
         let changes_legs = matches!(order, Order::Hold { .. } | Order::Mute { .. });
         let done = match order {
             Order::HangUp => {
@@ -111,6 +166,13 @@ impl CallState {
             Order::Hold { side, on } => self.park(side, on).await,
             Order::Mute { side, on } => self.mute(side, on).await,
             Order::Press { side, digits, duration } => self.press(side, &digits, duration).await,
+            Order::Send { .. } | Order::Join { .. } if self.phase != Phase::Up => {
+                Err(Unobeyed::NotUp)
+            }
+            Order::Send { side, to } => self.send_by_order(side, &to).await,
+            Order::Join { side, other, leaves } => {
+                return self.join_by_order((side, other), leaves, answer);
+            }
         };
         match (done, changes_legs) {
             (Ok(()), true) => self.tell_legs(answer),
@@ -124,7 +186,9 @@ impl CallState {
         let session = self.session.as_ref().filter(|_| self.phase == Phase::Up);
         session.ok_or(Unobeyed::NotUp)?.mute(side, on).await.map_err(Unobeyed::Sound)?;
         let number = self.number_of(side).ok_or(Unobeyed::NotUp)?;
-        self.leg(number).ok_or(Unobeyed::NotUp)?.record.muted = on;
+        if let Some(leg) = self.leg(number) {
+            leg.record.muted = on;
+        }
         Ok(())
     }
 
@@ -140,8 +204,28 @@ impl CallState {
         session.hold(side, on).await.map_err(Unobeyed::Sound)?;
         self.act(acts).await;
         let number = self.number_of(side).ok_or(Unobeyed::NotUp)?;
-        self.leg(number).ok_or(Unobeyed::NotUp)?.record.on_hold = on;
+        if let Some(leg) = self.leg(number) {
+            leg.record.on_hold = on;
+        }
         Ok(())
+    }
+
+    fn join_by_order(
+        &mut self,
+        (side, other): (Side, ActorRef<CallMsg>),
+        leaves: Side,
+        answer: Answer,
+    ) {
+        let by = self.number_of(side);
+        if by.is_none() {
+            let _ = answer.send(Err(Unobeyed::NotUp));
+            return;
+        }
+        let asked =
+            self.ask_to_join((side, by), (other, Named::Side(leaves)), Why::Ordered(answer));
+        if let Err((status, Why::Ordered(answer))) = asked {
+            let _ = answer.send(Err(Unobeyed::NotJoined(status)));
+        }
     }
 
     /// The store is told how the legs are now, and who ordered it once it is.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use model::carrier::MessageKey;
 use model::clock::At;
 use model::id::PublicId;
-use model::voice::{EndReason, HangupBy, Leg as Record};
+use model::voice::{EndReason, Facts, HangupBy, Leg as Record};
 use proto_sip::digest::{Attempt, Client};
 use proto_sip::header::Reason;
 use proto_sip::leg::{Cause, Command, Input, Leg, Output, Told};
@@ -29,7 +29,8 @@ use super::ladder::{Ladder, cancel_of};
 use super::money::Money;
 use super::ring::Ring;
 use super::seek::Seeking;
-use super::table::{Seat, mark};
+use super::table::{Opening, Seat, mark};
+use super::tie::{About, FAR, Ties, Word};
 use super::transfer::Transfer;
 use super::{Begin, CallArgs, CallMsg, Context};
 use crate::media::Session;
@@ -122,6 +123,8 @@ pub(super) struct Row {
     /// Ringing, and answered, as it was told.
     pub(super) told_ringing: bool,
     pub(super) told_answered: bool,
+    /// With whom it has gone on since, as far as that is not told yet.
+    pub(super) moved: Vec<(At, About)>,
     pub(super) closed: bool,
     /// The store did not take its end as it was: it is told without what others wrote.
     pub(super) bare: bool,
@@ -137,7 +140,7 @@ pub struct CallState {
     pub(super) shard: ActorRef<ShardMsg>,
     pub(super) wire: Wire,
     pub(super) seat: Seat,
-    pub(super) begin: Option<(ServerId, Flow, Message)>,
+    pub(super) begin: Option<Opening>,
     /// What who called is answered if this actor fails.
     pub(super) refusal: Option<(ServerId, Bytes)>,
     pub(super) caller: Option<Caller>,
@@ -167,6 +170,10 @@ pub struct CallState {
     pub(super) ring_until: Option<Instant>,
     pub(super) answered_at: Option<(Instant, At)>,
     pub(super) transfer: Option<Transfer>,
+    pub(super) ties: Ties,
+    /// A Call-ID of its shard, of a call that begins without a leg.
+    pub(super) kin: Option<Bytes>,
+    pub(super) facts: Facts,
     /// A leg that is not of the call any more, and when it is hung up.
     pub(super) leaving: Option<(u8, Instant)>,
     pub(super) row: Row,
@@ -207,7 +214,7 @@ pub(super) fn chance() -> u64 {
 impl CallState {
     pub(super) fn new(me: ActorRef<CallMsg>, args: CallArgs) -> Result<Self, ActorProcessingErr> {
         let CallArgs { context, begin } = args;
-        let Begin { shard, id, flow, message, seat } = begin;
+        let Begin { shard, seat, opening } = begin;
         let wire = (context.wire)().ok_or("SIP rests")?;
         seat.live(me.clone());
         Ok(Self {
@@ -216,9 +223,11 @@ impl CallState {
             shard,
             wire,
             seat,
-            refusal: answer(&message, StatusCode::SERVER_INTERNAL_ERROR, None, |_| {})
-                .map(|octets| (id, octets)),
-            begin: Some((id, flow, message)),
+            refusal: opening.invite().and_then(|(id, message)| {
+                let status = StatusCode::SERVER_INTERNAL_ERROR;
+                answer(message, status, None, |_| {}).map(|octets| (id, octets))
+            }),
+            begin: Some(opening),
             caller: None,
             plan: None,
             phase: Phase::Beginning,
@@ -239,6 +248,9 @@ impl CallState {
             ring_until: None,
             answered_at: None,
             transfer: None,
+            ties: Ties::default(),
+            kin: None,
+            facts: Facts::default(),
             leaving: None,
             row: Row::default(),
             waiting: Vec::new(),
@@ -281,6 +293,12 @@ impl CallState {
     }
 
     pub(super) fn command(&mut self, number: u8, command: Command) {
+        if number == FAR {
+            if let Some(far) = &self.ties.far {
+                far.rope.tell(Word::Do(Box::new(command)));
+            }
+            return;
+        }
         self.step(number, Input::Command(command));
     }
 
@@ -411,7 +429,8 @@ impl CallState {
         let leaving = self.leaving.map(|(_, at)| at);
         let rings = self.phase == Phase::Ringing;
         let [remind, until] = [self.remind_at, self.ring_until].map(|at| at.filter(|_| rings));
-        let others = [self.ring.deadline(), money, longest, leaving, remind, until];
+        let tie = self.ties.deadline();
+        let others = [self.ring.deadline(), money, longest, leaving, remind, until, tie];
         let Some(due) = legs.chain(others.into_iter().flatten()).min() else { return };
         if let Some((armed, timer)) = &self.timer {
             if *armed <= due && !timer.is_finished() {
@@ -435,6 +454,7 @@ impl CallState {
             self.step(number, Input::Tick);
         }
         self.leaving_due(moment);
+        self.tie_due(moment);
         self.ring_due(moment).await;
         self.money_due(moment);
     }

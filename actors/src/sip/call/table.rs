@@ -18,6 +18,7 @@ use super::super::calls::{CallEvent, Calls};
 use super::super::flow::Flow;
 use super::super::shard::{Mark, Request, ShardMsg, answer};
 use super::CallMsg;
+use super::sent::Sent;
 use crate::gate::{Gate, Permit, Urgency};
 
 /// What came for a call before it has an actor.
@@ -36,14 +37,30 @@ pub enum Heard {
     Failed { leg: u8, tag: Tag, why: Failure },
 }
 
-/// An INVITE that begins a call, with the call's place in the table.
+/// What begins a call, with the call's place in the table.
 #[derive(Debug)]
 pub struct Begin {
     pub shard: ActorRef<ShardMsg>,
-    pub id: ServerId,
-    pub flow: Flow,
-    pub message: Message,
     pub seat: Seat,
+    pub opening: Opening,
+}
+
+/// An INVITE; or another call, which sends somebody.
+#[derive(Debug)]
+pub enum Opening {
+    Invite { id: ServerId, flow: Flow, message: Message },
+    Sent(Box<Sent>),
+}
+
+impl Opening {
+    /// What is to be answered.
+    #[must_use]
+    pub fn invite(&self) -> Option<(ServerId, &Message)> {
+        match self {
+            Self::Invite { id, message, .. } => Some((*id, message)),
+            Self::Sent(_) => None,
+        }
+    }
 }
 
 /// Whoever starts calls. False: it is not there.
@@ -177,7 +194,8 @@ impl CallTable {
         let Some(starter) = starter.as_ref() else {
             return self.unavailable(shard, id, &message);
         };
-        let begin = Begin { shard: shard.clone(), id, flow, message: message.clone(), seat };
+        let opening = Opening::Invite { id, flow, message: message.clone() };
+        let begin = Begin { shard: shard.clone(), seat, opening };
         if !starter(begin) {
             self.unavailable(shard, id, &message);
         }
@@ -275,6 +293,25 @@ impl Seat {
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The call and the leg of a dialog.
+    #[must_use]
+    pub(super) fn find(&self, call_id: &[u8], tag: &[u8]) -> Option<(ActorRef<CallMsg>, u8)> {
+        self.table.find(call_id, tag)
+    }
+
+    /// A place for another call.
+    pub(super) fn another(&self) -> Option<Self> {
+        self.table.seat()
+    }
+
+    /// Another call begins, if there is who starts calls.
+    pub(super) fn start(&self, begin: Begin) {
+        let starter = self.table.0.starter.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(starter) = starter.as_ref() {
+            starter(begin);
+        }
     }
 
     /// The call has an actor; what was kept for it is told now.

@@ -1,19 +1,24 @@
 //! A side is sent to somebody else (REFER, RFC 3515): the new one is rung like any callee, and takes the
 //! place of the side that asked once it answers. If nobody does, all stays as it was.
 //!
-//! Who asks has to be a telephone, and is asked for nothing that it could not dial itself. A transfer to
-//! what costs money is refused: the call's slices are of its own tariff, and nobody talks on credit.
+//! Who asks has to be a telephone, and is asked for nothing that it could not dial itself. To what costs
+//! money who stays is sent as a call of its own (`sent`), whose organization pays for it like for any that
+//! it dials: this call's slices are of its own tariff. One that names a dialog joins two calls (`join`).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::voice::{EndReason, HangupBy};
 use proto_sip::leg::{Cause, Command, Referred, Told};
 use proto_sip::{Method, StatusCode};
 
+use super::orders::Unobeyed;
 use super::ring::{Outcome, Ring};
 use super::state::{CallState, now};
+use super::tie::{About, FAR, Why};
 use crate::media::Side;
-use crate::sip::dialplan::{Caller, CallerId, Dialled, Plan};
+use crate::sip::credentials::Credential;
+use crate::sip::dialplan::{Caller, CallerId, Dialled, Plan, Refused};
 
 /// How long who asked may take to hear how it went, before it is hung up.
 const REPORT: Duration = Duration::from_secs(1);
@@ -38,16 +43,48 @@ impl Transfer {
 }
 
 impl CallState {
+    /// A side is asked to talk to somebody else by the other one.
     pub(super) async fn transfer(&mut self, side: Side, referred: &Referred) {
         let Some(by) = self.number_of(side) else { return };
-        let planned = self.plan_transfer(by, referred);
-        let status = match &planned {
-            Ok(_) => StatusCode::ACCEPTED,
-            Err(status) => *status,
+        let answer = match (&referred.replaces, self.may_refer(by, referred)) {
+            (_, Err(status)) => Err(status),
+            // Its call answers, once the other one has.
+            (Some(replaces), Ok(_)) => {
+                let asked = self.ask_by_dialog((side, Some(by)), replaces, Why::Referred);
+                match asked {
+                    Ok(()) => return,
+                    Err(status) => Err(status),
+                }
+            }
+            (None, Ok(phone)) => {
+                let uri = referred.to.to_string();
+                let planned = self.plan_transfer(phone, &uri, Dialled::of(&referred.to));
+                planned.map_err(Refused::status)
+            }
         };
+        let status = answer.as_ref().map_or_else(|status| *status, |_| StatusCode::ACCEPTED);
         self.command(by, Command::AnswerRefer { status });
-        let Ok(plan) = planned else { return };
-        let offer = self.bridge.as_mut().and_then(|bridge| bridge.offer_to_new(side));
+        if let Ok(plan) = answer {
+            self.sends_away((side, by), plan).await;
+        }
+    }
+
+    /// By an order a side is sent to what could be dialled by the telephone that leaves for it.
+    pub(super) async fn send_by_order(&mut self, side: Side, to: &str) -> Result<(), Unobeyed> {
+        let by = self.number_of(side).ok_or(Unobeyed::NotUp)?;
+        self.may_transfer().map_err(|_| Unobeyed::Busy)?;
+        let phone = self.phone_of(by).ok_or(Unobeyed::NoTelephone)?;
+        let plan = self.plan_transfer(phone, to, Dialled::of_text(to));
+        let plan = plan.map_err(Unobeyed::Undialled)?;
+        self.sends_away((side, by), plan).await;
+        Ok(())
+    }
+
+    async fn sends_away(&mut self, (side, by): (Side, u8), plan: Plan) {
+        if !plan.rated().tariff.is_free() {
+            return self.send_at_its_cost((side, by), plan);
+        }
+        let offer = self.bridge.as_mut().and_then(|bridge| bridge.offer_to_new(side, false));
         let rounds = if offer.is_some() { self.rounds(&plan).await } else { Vec::new() };
         let first = self.ring.next_leg();
         (self.offer, self.plan) = (offer, Some(plan));
@@ -58,25 +95,40 @@ impl CallState {
         self.wish(wishes).await;
     }
 
-    fn plan_transfer(&self, by: u8, referred: &Referred) -> Result<Plan, StatusCode> {
-        if self.transfer.is_some() {
-            return Err(StatusCode::REQUEST_PENDING);
-        }
-        if referred.replaces.is_some() {
-            return Err(StatusCode::NOT_IMPLEMENTED);
-        }
+    fn may_transfer(&self) -> Result<(), StatusCode> {
+        let is_free = self.transfer.is_none() && self.ties.is_free();
+        is_free.then_some(()).ok_or(StatusCode::REQUEST_PENDING)
+    }
+
+    fn may_refer(&self, by: u8, referred: &Referred) -> Result<Arc<Credential>, StatusCode> {
+        self.may_transfer()?;
         let method = referred.to.param("method").flatten();
         if method.is_some_and(|method| method != Method::Invite.as_bytes()) {
             return Err(StatusCode::NOT_IMPLEMENTED);
         }
-        let phone = self.legs.iter().find(|(number, _)| *number == by);
-        let phone = phone.and_then(|(_, leg)| leg.phone.clone()).ok_or(StatusCode::FORBIDDEN)?;
-        let uri = referred.to.to_string();
-        let says = CallerId::default();
-        let dialled = Dialled::of(&referred.to);
-        let plan = self.plan(&Caller::Phone(phone), &uri, dialled, says);
-        let plan = plan.map_err(|refused| refused.status())?;
-        if plan.rated().tariff.is_free() { Ok(plan) } else { Err(StatusCode::FORBIDDEN) }
+        self.phone_of(by).ok_or(StatusCode::FORBIDDEN)
+    }
+
+    fn plan_transfer(
+        &self,
+        phone: Arc<Credential>,
+        uri: &str,
+        dialled: Dialled,
+    ) -> Result<Plan, Refused> {
+        self.plan(&Caller::Phone(phone), uri, dialled, CallerId::default())
+    }
+
+    /// The telephone of a leg, also of one that another call has.
+    pub(super) fn phone_of(&self, number: u8) -> Option<Arc<Credential>> {
+        if number == FAR {
+            return self.ties.far.as_ref().and_then(|far| far.phone.clone());
+        }
+        let leg = self.legs.iter().find(|(of, _)| *of == number);
+        leg.and_then(|(_, leg)| leg.phone.clone())
+    }
+
+    pub(super) fn leaves_soon(&mut self, number: u8) {
+        self.leaving = Some((number, now() + REPORT));
     }
 
     /// Somebody who is rung for a transfer tells something.
@@ -117,23 +169,25 @@ impl CallState {
             return self.give_up(number, Cause::q850(16));
         }
         let Some(Transfer { side, by, .. }) = self.transfer.take() else { return };
+        let party = self.plan.as_ref().map(|plan| plan.to.clone()).unwrap_or_default();
         let at = self.at();
         if let Some(leg) = self.leg(number) {
             leg.record.answered_at = Some(at);
         }
         self.sides[usize::from(side == Side::B)] = Some(number);
         self.last_sides[usize::from(side == Side::B)] = Some(number);
-        let status = StatusCode::OK;
-        self.command(by, Command::NotifyRefer { status });
-        self.leg_ended(by, EndReason::Normal, None, &Cause::q850(16));
-        self.leaving = Some((by, now() + REPORT));
+        self.lets_go(by, true);
+        if by == FAR {
+            self.ties.far = None;
+        }
         let mut acts = Vec::new();
         if let Some(bridge) = &mut self.bridge {
             bridge.replaced(side, sdp.as_ref(), &mut acts);
         }
+        self.unpark().await;
         self.act(acts).await;
         self.wish(wishes).await;
-        self.write_will();
+        self.transferred(&About { call: None, party });
     }
 
     /// Nobody takes the transferred side.

@@ -135,6 +135,26 @@ pub struct Address {
 }
 
 impl Plan {
+    /// Of a telephone that rings nobody, whatever it dials: it takes somebody's place.
+    #[must_use]
+    pub fn nowhere(phone: &Credential, dialled: Dialled) -> Self {
+        let own = phone.extension.as_deref().unwrap_or(&phone.username);
+        Self {
+            organization: phone.of.organization,
+            direction: Direction::Outbound,
+            from: CallerId { number: Some(own.to_owned()), ..CallerId::default() },
+            to: match dialled {
+                Dialled::Number(text) | Dialled::Short(text) | Dialled::Name(text) => text,
+                Dialled::Nothing => String::new(),
+            },
+            number: None,
+            steps: Vec::new(),
+            inward: Rated::free(),
+            outward: Rated::free(),
+            test: phone.sandbox,
+        }
+    }
+
     /// Numbers of the public network that it may dial, whatever was dialled.
     pub fn dials(&self) -> impl Iterator<Item = &str> {
         let places = self.steps.iter().flat_map(|step| &step.places);

@@ -70,6 +70,7 @@ pub enum CallChange {
     /// Stored, with its first slice of money put aside; or refused, and nothing is stored.
     Open(Box<NewCall>),
     Progress(Box<Progress>),
+    Transferred(Box<Transferred>),
     /// So many seconds more, as the call's slice of this number; the first has number 1.
     Renew {
         key: MessageKey,
@@ -106,6 +107,18 @@ pub struct Progress {
     pub legs: Option<Vec<Leg>>,
     pub transport: Option<Transport>,
     pub facts: Option<Box<Facts>>,
+}
+
+/// One end has left a call, and who stays talks to somebody else.
+#[derive(Clone, Debug)]
+pub struct Transferred {
+    pub key: MessageKey,
+    pub at: At,
+    /// Whom to, and by which other call where it is another one.
+    pub target: String,
+    pub other: Option<PublicId>,
+    /// All its legs, as they are now.
+    pub legs: Vec<Leg>,
 }
 
 /// A call is over.
@@ -217,6 +230,9 @@ impl Lane {
                 CallChange::Progress(progress) => {
                     CallDone::Noted(self.progress(progress, &mut books, gathered))
                 }
+                CallChange::Transferred(moved) => {
+                    CallDone::Noted(books.transferred(moved, gathered))
+                }
                 CallChange::Renew { key, slice, seconds } => {
                     let asked = (*key, *slice, *seconds);
                     CallDone::Renewed(self.renew(asked, now, &mut books, gathered))
@@ -319,12 +335,23 @@ impl Lane {
     }
 }
 
+impl Books {
+    fn transferred(&mut self, moved: &Transferred, gathered: &mut Gathered) -> bool {
+        let known = self.calls.get_mut(&moved.key.0);
+        let Some(call) = known.filter(|call| !call.is_over()) else { return false };
+        (call.changed, call.legs) = (true, Some(write_legs(&moved.legs)));
+        gathered.events.push(call.transferred(moved));
+        true
+    }
+}
+
 impl CallChange {
     /// The call that it is of, where it is of one that is stored.
     #[must_use]
     pub fn key(&self) -> Option<MessageKey> {
         match self {
             Self::Progress(progress) => Some(progress.key),
+            Self::Transferred(moved) => Some(moved.key),
             Self::Renew { key, .. } | Self::Ladder { key, .. } => Some(*key),
             Self::Close(closing) => Some(closing.key),
             Self::Open(_) | Self::Checkpoint(_) | Self::Lost { .. } => None,

@@ -45,6 +45,17 @@ pub(super) struct Ua {
     kept: Vec<Said>,
 }
 
+impl Dialog {
+    /// How others name it: as the other end sees it.
+    pub(super) fn replaces(&self) -> String {
+        let tag = |address: &str| {
+            address.split_once(";tag=").map(|(_, tag)| tag.to_owned()).unwrap_or_default()
+        };
+        let (own, theirs) = (tag(&self.ours), tag(&self.theirs));
+        format!("{};to-tag={theirs};from-tag={own}", self.call_id)
+    }
+}
+
 impl Said {
     pub(super) fn header(&self, name: &str) -> &str {
         let prefix = format!("{name}: ");
@@ -224,6 +235,11 @@ impl Ua {
 
     /// Places a call and proves who we are; provisional answers are to be heard by the caller.
     pub(super) async fn invite(&mut self, to: &str, sdp: &str) -> Dialog {
+        self.invite_with(to, "", sdp).await
+    }
+
+    /// The same with headers more.
+    pub(super) async fn invite_with(&mut self, to: &str, more: &str, sdp: &str) -> Dialog {
         let realm = self.credential.realm.clone();
         self.branches += 1;
         let mut dialog = Dialog {
@@ -234,14 +250,14 @@ impl Ua {
             cseq: 1,
             branch: String::new(),
         };
-        let first = self.request("INVITE", &dialog, "", sdp);
+        let first = self.request("INVITE", &dialog, more, sdp);
         self.send(&first).await;
         let said = self.heard(|said| said.status() >= 200).await;
         assert_eq!(said.status(), 401, "{}", said.text);
         self.ack_refusal(&first, &said).await;
         let by = self.authorization("INVITE", &dialog, &said).expect("a challenge of our realm");
         dialog.cseq += 1;
-        let again = self.request("INVITE", &dialog, &by, sdp);
+        let again = self.request("INVITE", &dialog, &format!("{more}{by}"), sdp);
         dialog.branch = format!("z9hG4bK{}.{}", self.nonce, self.branches);
         self.send(&again).await;
         dialog
@@ -359,6 +375,17 @@ impl Ua {
     pub(super) async fn refer(&mut self, dialog: &mut Dialog, to: &str) -> Said {
         let more = format!("Refer-To: <sip:{to}@{}>\r\n", self.credential.realm);
         self.asked("REFER", dialog, &more, "").await
+    }
+
+    /// Asks who is on the other side to take our place in another call of ours.
+    pub(super) async fn refer_instead(
+        &mut self,
+        dialog: &mut Dialog,
+        (to, replaces): (&str, &str),
+    ) -> Said {
+        let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+        let to = format!("<sip:{to}@{}?Replaces={escaped}>", self.credential.realm);
+        self.asked("REFER", dialog, &format!("Refer-To: {to}\r\n"), "").await
     }
 
     /// Packets of sound until the other one hears them: what it heard.

@@ -254,7 +254,7 @@ fn an_answer_that_cannot_be_relayed_ends_both() {
 #[test]
 fn somebody_new_is_offered_to_the_other_side() {
     let mut bench = Bench::up();
-    let offer = bench.bridge.offer_to_new(Side::A).unwrap();
+    let offer = bench.bridge.offer_to_new(Side::A, false).unwrap();
     assert!(text(&offer).contains("m=audio 20000"));
     bench.bridge.replaced(Side::A, Some(&body("192.0.2.5", "")), &mut bench.out);
     assert_eq!(bench.acts(), ["b offer", "sound a anew"]);

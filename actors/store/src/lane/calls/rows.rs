@@ -73,6 +73,7 @@ impl Lane {
             match change {
                 CallChange::Open(_) | CallChange::Checkpoint(_) | CallChange::Ladder { .. } => {}
                 CallChange::Progress(progress) => keys.push(progress.key.0),
+                CallChange::Transferred(moved) => keys.push(moved.key.0),
                 CallChange::Renew { key, .. } => keys.push(key.0),
                 CallChange::Close(closing) => keys.push(closing.key.0),
                 CallChange::Lost { calls: LostCalls::These(these), .. } => {

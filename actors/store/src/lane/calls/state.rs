@@ -11,8 +11,8 @@ use model::voice::{
 };
 
 use super::super::{EventRow, Gathered, Transfer};
-use super::NewCall;
 use super::rows::SliceRow;
+use super::{NewCall, Transferred};
 use crate::bulk::Line;
 use crate::error::StoreError;
 use crate::json::Object;
@@ -196,6 +196,19 @@ impl State {
 
     /// A line of the log, whose detail is the event's data.
     pub(super) fn event(&self, kind: EventKind, at: At) -> EventRow {
+        EventRow::of_call(self.organization, self.key, kind, self.data(at).end())
+    }
+
+    /// The line that tells with whom it goes on.
+    pub(super) fn transferred(&self, moved: &Transferred) -> EventRow {
+        let mut data = self.data(moved.at);
+        let other = moved.other.map(|id| id.show(Kind::Call));
+        data.text("target", &moved.target).maybe_text("other_call_id", other.as_deref());
+        let kind = EventKind::CallTransferred;
+        EventRow::of_call(self.organization, self.key, kind, data.end())
+    }
+
+    fn data(&self, at: At) -> Object {
         let mut data = Object::new();
         data.text("call_id", &self.id.show(Kind::Call))
             .text("direction", self.direction.as_str())
@@ -217,6 +230,6 @@ impl State {
                 .int("q850_cause", i64::from(end.q850))
                 .text("hangup_by", end.by.as_str());
         }
-        EventRow::of_call(self.organization, self.key, kind, data.end())
+        data
     }
 }

@@ -73,8 +73,10 @@ impl Lane {
                 CallChange::Lost { .. } => {
                     organizations.extend(states.values().map(|call| call.organization));
                 }
-                CallChange::Progress(_) | CallChange::Checkpoint(_) | CallChange::Ladder { .. } => {
-                }
+                CallChange::Progress(_)
+                | CallChange::Transferred(_)
+                | CallChange::Checkpoint(_)
+                | CallChange::Ladder { .. } => {}
             }
         }
         organizations.sort_unstable();
