@@ -68,11 +68,11 @@ coded! {
         /// It is over, and was never answered.
         CallFailed = 204 "call_failed",
         /// A masking session was opened.
-        ProxyCreated = 160 "proxy_created",
+        ProxyCreated = 240 "proxy_created",
         /// It was closed, or its time was over.
-        ProxyClosed = 161 "proxy_closed",
+        ProxyClosed = 241 "proxy_closed",
         /// A call or a message went by it.
-        ProxyInteraction = 162 "proxy_interaction",
+        ProxyInteraction = 242 "proxy_interaction",
         /// One end has left it for somebody else.
         CallTransferred = 205 "call_transferred",
     }

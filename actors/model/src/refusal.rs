@@ -100,7 +100,6 @@ codes! {
     BlockedByRule = 422 "BLOCKED_BY_RULE",
     /// Numbers cannot be routed to this yet.
     RoutingNotAvailable = 422 "ROUTING_NOT_AVAILABLE",
-    EmergencyCallingNotSupported = 422 "EMERGENCY_CALLING_NOT_SUPPORTED",
     RateLimited = 429 "RATE_LIMITED",
     /// New calls come too fast.
     CallRateExceeded = 429 "CALL_RATE_EXCEEDED",

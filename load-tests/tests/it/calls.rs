@@ -7,8 +7,8 @@ mod numbers;
 mod others;
 mod public;
 mod read;
-mod trunks;
 mod transfers;
+mod trunks;
 mod ua;
 
 use std::net::SocketAddr;

@@ -132,7 +132,7 @@ pub(super) fn refused(why: &Unobeyed) -> ApiError {
             Undialled::NoPrice => to(Code::NoPrice, "nothing says what a call to there costs"),
             Undialled::NoRoute => to(Code::NoRoute, "no carrier takes calls to there"),
             Undialled::Sandbox => to(Code::WrongKeyMode, "a test call leaves the switch nowhere"),
-            Undialled::Declined | Undialled::Busy | Undialled::TooManyHops => {
+            Undialled::Declined | Undialled::Rejected(_) | Undialled::TooManyHops => {
                 to(Code::Conflict, "the number takes no calls now")
             }
         },

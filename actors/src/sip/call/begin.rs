@@ -32,7 +32,6 @@ use super::state::{CallLeg, CallState, End, Line, Phase, chance, now};
 use super::table::Opening;
 use super::tie::Why;
 use super::{CallMsg, Stored, egress};
-use crate::customer::webhook::guard::is_public;
 use crate::media::{LegArgs, SessionArgs, Side};
 use crate::sip::credentials::Credential;
 use crate::sip::dialplan::{Ask, Caller, Dialled, Order, Place, Plan, Refused, Step, Tables, plan};

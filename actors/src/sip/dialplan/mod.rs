@@ -139,18 +139,21 @@ impl Plan {
     #[must_use]
     pub fn nowhere(phone: &Credential, dialled: Dialled) -> Self {
         let own = phone.extension.as_deref().unwrap_or(&phone.username);
+        let own = CallerId { number: Some(own.to_owned()), ..CallerId::default() };
         Self {
             organization: phone.of.organization,
             direction: Direction::Outbound,
-            from: CallerId { number: Some(own.to_owned()), ..CallerId::default() },
+            caller: own.clone(),
+            from: own,
             to: match dialled {
                 Dialled::Number(text) | Dialled::Short(text) | Dialled::Name(text) => text,
                 Dialled::Nothing => String::new(),
             },
             number: None,
+            diverted: None,
+            mask: None,
             steps: Vec::new(),
             inward: Rated::free(),
-            outward: Rated::free(),
             test: phone.sandbox,
         }
     }
