@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actors::media::Notice;
-use actors::sip::call::{Begin, Call, CallArgs, CallMsg, CallTable, Context, Will};
+use actors::sip::call::{Begin, Call, CallArgs, CallMsg, CallTable, Context, Door, Will};
 use metrics::{counter, gauge};
 use model::clock::At;
 use model::voice::{EndReason, HangupBy};
@@ -87,10 +87,16 @@ impl Actor for CallsSupervisor {
                 }
             }
         });
-        let starter = me.clone();
-        args.table.attach(Some(Box::new(move |begin| {
-            starter.send_message(CallsMsg::Begin(Box::new(begin))).is_ok()
-        })));
+        let (starter, context) = (me.clone(), Arc::clone(&args.context));
+        args.table.attach(Some(Door {
+            ask: Box::new(move |flow, invite| {
+                let wire = (context.wire)()?;
+                Some(context.front.ask(wire.shield(), flow, invite))
+            }),
+            start: Box::new(move |begin| {
+                starter.send_message(CallsMsg::Begin(Box::new(begin))).is_ok()
+            }),
+        }));
         Ok(CallsState { args, calls: HashMap::new(), ear: ear.abort_handle(), draining: None })
     }
 

@@ -65,12 +65,15 @@ pub enum Errand {
     Register,
 }
 
+/// Who has the transactions of a Call-ID.
+pub type ShardOf = Box<dyn Fn(&[u8]) -> Option<ActorRef<ShardMsg>> + Send + Sync>;
+
 /// What minders share.
 pub struct Ways {
     /// The sockets of this life of SIP.
     pub wire: Box<dyn Fn() -> Option<Wire> + Send + Sync>,
     /// The shard of a Call-ID.
-    pub shard: Box<dyn Fn(&[u8]) -> Option<ActorRef<ShardMsg>> + Send + Sync>,
+    pub shard: ShardOf,
     pub own: Own,
     pub names: Names,
     pub trunks: Trunks,
@@ -187,7 +190,9 @@ impl Actor for Minder {
             .then(|| send::parts(trunk, &ways.registration))
             .flatten()
             .map(|parts| Registration::new(parts, from));
-        running.live.stands(Standing::default());
+        // Who was told our contact before may go on calling it.
+        let registrar = running.live.standing().registrar;
+        running.live.stands(Standing { registrar, ..Standing::default() });
         Ok(MinderState {
             ping_at: trunk.ping.map(|_| from),
             ping: None,
@@ -418,11 +423,17 @@ impl MinderState {
         let is_there = status == Status::Registered;
         let left = registration.until().map(|until| until.saturating_duration_since(now));
         let place = self.held.as_ref().map(|held| held.1.peer().ip().to_canonical());
+        let before = self.running.live.standing().registrar;
+        let registrar = match status {
+            Status::Registered => place.or(before),
+            Status::Trying => before,
+            Status::Failed | Status::Over => None,
+        };
         self.running.live.stands(Standing {
             registered,
             expires_at: left.filter(|_| is_there).map(|left| At::now().plus(left)),
             error: registration.error().map(str::to_owned),
-            registrar: place.or(self.running.live.standing().registrar).filter(|_| is_there),
+            registrar,
         });
         if !is_there && self.register.is_none() {
             self.held = None;

@@ -4,6 +4,8 @@
 //! Whoever holds a call repeats what was not answered: a renewal takes its slice once, and a call
 //! ends once, however often they are asked for.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::carrier::MessageKey;
@@ -17,6 +19,51 @@ use crate::gate::Urgency;
 
 /// Between two tries to take something back.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Calls that wait to be taken back.
+const LOST_WAIT_MAX: usize = 20_000;
+
+/// Calls that may have been opened and wait to be taken back. One task does it while there are some.
+#[derive(Debug, Default)]
+pub(super) struct Lost(Mutex<LostState>);
+
+#[derive(Debug, Default)]
+struct LostState {
+    waiting: VecDeque<PublicId>,
+    is_served: bool,
+}
+
+/// What became of one that was added.
+#[derive(Debug, PartialEq, Eq)]
+enum Added {
+    /// Nobody takes them back yet.
+    First,
+    Behind,
+    Full,
+}
+
+impl Lost {
+    fn state(&self) -> MutexGuard<'_, LostState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, id: PublicId) -> Added {
+        let mut state = self.state();
+        if state.waiting.len() >= LOST_WAIT_MAX {
+            return Added::Full;
+        }
+        state.waiting.push_back(id);
+        if std::mem::replace(&mut state.is_served, true) { Added::Behind } else { Added::First }
+    }
+
+    /// The next ones; none is the end of who serves them.
+    fn next(&self) -> Option<Vec<PublicId>> {
+        let mut state = self.state();
+        let count = state.waiting.len().min(LOST_MAX);
+        let ids: Vec<PublicId> = state.waiting.drain(..count).collect();
+        state.is_served = !ids.is_empty();
+        state.is_served.then_some(ids)
+    }
+}
 
 impl WriterHandle {
     /// Stores a call with the first slice of its money, or says why not. The answer comes after the
@@ -57,21 +104,41 @@ impl WriterHandle {
 
     /// What may have been opened and is not known of ends at once: told until the store has heard it,
     /// by whichever life of the writer, also when who asked is gone. It stands in line behind what it
-    /// takes back. A process that ends before leaves it to the recovery of the next one.
+    /// takes back. A process that ends before leaves it to the recovery of the next one, and so does one
+    /// in which too many wait.
     pub fn take_back(&self, id: PublicId) {
-        let writer = self.clone();
-        tokio::spawn(async move {
-            let mut bare = false;
-            loop {
-                let calls = LostCalls::Named(vec![id]);
-                match writer.change_call(CallChange::Lost { calls, bare }).await {
-                    Ok(CallDone::Lost(_)) => return,
-                    Ok(_) if bare => return not_closed(&id),
-                    Ok(_) => bare = true,
-                    Err(_) => tokio::time::sleep(AGAIN).await,
+        match self.shared.lost.add(id) {
+            Added::First => drop(tokio::spawn(self.clone().take_all_back())),
+            Added::Behind => {}
+            Added::Full => {
+                metrics::counter!("orbit_calls_not_taken_back_total").increment(1);
+                tracing::error!(call = ?id, "too many calls wait to be taken back; the next start does");
+            }
+        }
+    }
+
+    /// As long as some wait, many at once. Of those that the database refuses together the one at fault
+    /// is found in halves.
+    async fn take_all_back(self) {
+        while let Some(ids) = self.shared.lost.next() {
+            let mut pieces = vec![(ids, false)];
+            while let Some((mut ids, bare)) = pieces.pop() {
+                let calls = LostCalls::Named(ids.clone());
+                match self.change_call(CallChange::Lost { calls, bare }).await {
+                    Ok(CallDone::Lost(_)) => {}
+                    Ok(_) if !bare => pieces.push((ids, true)),
+                    Ok(_) if ids.len() > 1 => {
+                        let rest = ids.split_off(ids.len() / 2);
+                        pieces.extend([(rest, false), (ids, false)]);
+                    }
+                    Ok(_) => not_closed(&ids),
+                    Err(_) => {
+                        pieces.push((ids, bare));
+                        tokio::time::sleep(AGAIN).await;
+                    }
                 }
             }
-        });
+        }
     }
 
     /// Ends the calls below a key that nobody holds any more, where they were last seen; how many

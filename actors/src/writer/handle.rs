@@ -13,6 +13,7 @@ use ractor::ActorRef;
 use store::lane::{AcceptAnswer, Admin, AdminDone, Done, PreviewAnswer, Work};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::calls::Lost;
 use super::{Answers, Asked, Reply, Then, WriterMsg};
 use crate::customer::feed::Wakes;
 use crate::gate::{Gate, Permit, Urgency};
@@ -49,6 +50,7 @@ pub struct Shared {
     replies: Notify,
     backlog_max: i64,
     wakes: Arc<Wakes>,
+    pub(super) lost: Lost,
 }
 
 /// One life of the writer commits, and no other.
@@ -60,7 +62,7 @@ pub(super) struct Turn {
 /// Cheap to clone; good for all lives of the writer.
 #[derive(Clone, Debug)]
 pub struct WriterHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Shared {
@@ -78,6 +80,7 @@ impl Shared {
             replies: Notify::new(),
             backlog_max: limits.backlog_per_organization_max,
             wakes: Arc::default(),
+            lost: Lost::default(),
         }
     }
 

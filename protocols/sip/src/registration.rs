@@ -258,7 +258,7 @@ impl Registration {
         let target = Target { method: "REGISTER", uri: &self.parts.registrar, cnonce: &cnonce };
         let answered = match &mut self.parts.client {
             Some(client) => client.answer(&challenges, &target, &mut self.attempt),
-            None => Err(NoAnswer::Realm),
+            None => Err(NoAnswer::Form),
         };
         match answered {
             Ok(value) => {
@@ -271,6 +271,9 @@ impl Registration {
                 let why = match why {
                     NoAnswer::Refused => String::from("the registrar refuses the password"),
                     NoAnswer::Realm => strange_realm(&challenges),
+                    _ if self.parts.client.is_none() => {
+                        String::from("the registrar asks for a password, and there is none")
+                    }
                     other => other.to_string(),
                 };
                 self.failed(now, why, self.parts.settings.retry_max, chance);

@@ -14,6 +14,7 @@ use actors::sip::numbers::Numbers;
 use actors::sip::own::Own;
 use actors::sip::registrar::RegistrarHandle;
 use actors::sip::trunks::{Trunk, Trunks};
+use actors::smpp::tls::Tls;
 use model::carrier::OrgId;
 use model::clock::At;
 use model::emergency::Emergency;
@@ -74,6 +75,7 @@ pub(super) struct Setup {
     pub credentials: Credentials,
     pub limits: Limits,
     pub lookup: Lookup,
+    pub tls: Option<Tls>,
 }
 
 /// A telephone of a socket.
@@ -290,11 +292,17 @@ impl Calling {
     /// It is answered: what marks the switch's end of the call.
     pub(super) async fn answered(&self, invite: &(String, SocketAddr)) -> String {
         self.callee.answer(invite, 200, &self.callee.sdp()).await;
+        let tag = self.acknowledges().await;
+        self.callee.next("ACK ").await;
+        tag
+    }
+
+    /// The caller hears that it is answered: what marks the switch's end of the call.
+    pub(super) async fn acknowledges(&self) -> String {
         let (ok, _) = self.caller.next("SIP/2.0 200").await;
         let tag = ok.lines().find_map(|line| line.strip_prefix("To: ")?.split_once(";tag="));
         let tag = format!(";tag={}", tag.unwrap().1);
         self.caller.send(self.at, &self.request("ACK", &tag, "")).await;
-        self.callee.next("ACK ").await;
         tag
     }
 
@@ -400,6 +408,7 @@ impl Setup {
                 trusts_caller_ids: false,
             },
             lookup: system_lookup(),
+            tls: None,
         }
     }
 }
@@ -450,7 +459,7 @@ fn context(
             setup.lookup,
             names::Limits { names_max: 10, asks_max: 10, patience: PATIENCE, keep: PATIENCE },
         ),
-        tls: None,
+        tls: setup.tls,
         media: media.unwrap(),
         notices: said,
         writer: world.writer.clone(),

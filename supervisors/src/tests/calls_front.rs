@@ -1,7 +1,10 @@
 //! Who may call whom, as the wire sees it: what no tenant gets by naming an address.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use actors::sip::call::Door;
 use actors::sip::credentials::Credentials;
 use actors::sip::trunks::{Password, Trunk};
 use model::id::Kind;
@@ -64,6 +67,44 @@ async fn a_trunk_is_let_in_from_elsewhere_by_its_password_and_sealed_if_it_has_t
     let by = authorization(&asked, ("INVITE", "sip:100@h"), "pbx");
     calling.caller.send(calling.at, &of(2, &by)).await;
     calling.caller.next("SIP/2.0 480").await;
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_is_challenged_before_it_has_a_place_or_an_actor() {
+    let calling = Calling::with(|setup| {
+        shared(setup);
+        setup.own_trunks[0].sources.clear();
+    })
+    .await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let (context, count) = (Arc::clone(&calling.context), Arc::clone(&begun));
+    calling.table.attach(Some(Door {
+        ask: Box::new(move |flow, invite| {
+            Some(context.front.ask((context.wire)()?.shield(), flow, invite))
+        }),
+        // Whoever would start it is busy, and its place with it.
+        start: Box::new(move |begin| {
+            std::mem::forget(begin);
+            count.fetch_add(1, Ordering::SeqCst);
+            true
+        }),
+    }));
+    let sdp = calling.caller.sdp();
+    let alice = format!("alice@{REALM}");
+    let of = |number, more: &str| {
+        calling.request_of(("INVITE", number), &alice, ("100@h", ""), more, &sdp)
+    };
+    let mut asked = String::new();
+    for number in 1..=20 {
+        calling.caller.send(calling.at, &of(number, "")).await;
+        asked = calling.caller.next("SIP/2.0 401").await.0;
+    }
+    assert_eq!((begun.load(Ordering::SeqCst), calling.table.count()), (0, 0));
+    let by = authorization(&asked, ("INVITE", "sip:100@h"), "alice");
+    calling.caller.send(calling.at, &of(21, &by)).await;
+    calling.caller.next("SIP/2.0 100").await;
+    assert_eq!((begun.load(Ordering::SeqCst), calling.table.count()), (1, 1));
     calling.end().await;
 }
 

@@ -88,10 +88,7 @@ async fn a_call_keeps_its_connection_and_another_takes_its_place() {
     let invite = read(&mut stream).await;
     let ok = reply(&invite, at, 200, "", &callee.sdp());
     stream.write_all(ok.as_bytes()).await.unwrap();
-    let (ok, _) = caller.next("SIP/2.0 200").await;
-    let tag = ok.lines().find_map(|line| line.strip_prefix("To: ")?.split_once(";tag="));
-    let tag = format!(";tag={}", tag.unwrap().1);
-    caller.send(calling.at, &calling.request("ACK", &tag, "")).await;
+    let tag = calling.acknowledges().await;
     assert!(read(&mut stream).await.starts_with("ACK "));
     let quiet = timeout(idle * 5, stream.read(&mut [0; 100])).await;
     assert!(quiet.is_err(), "it was closed: {quiet:?}");

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use actors::sip::minder::Ways;
 use actors::sip::trunks::{Health, Password, Registered, Running, Trunk};
+use actors::smpp::tls::{Tls, Trust};
 use model::event::EventKind;
 use model::trunk::Target;
 use model::voice::{EndReason, HangupBy};
 use proto_sip::registration::Settings;
 use ractor::{Actor, ActorRef, RpcReplyPort};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
-use super::calling::{Calling, End, credential, reply, trunk};
+use super::calling::{Calling, End, PATIENCE, credential, reply, trunk};
+use super::tls;
 use super::world::{QUICK, until};
 use crate::trunks::{TrunksArgs, TrunksMsg, TrunksSupervisor};
 
@@ -309,5 +314,63 @@ async fn a_name_is_asked_for_once_and_one_that_leads_nowhere_gives_way() {
         calling.caller.next("SIP/2.0 486").await;
     }
     assert_eq!(*asked.lock().unwrap(), ["gone.example", "carrier.example"]);
+    calling.end().await;
+}
+
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut buffer = vec![0; 8_000];
+    let length = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_over_tls_is_known_by_its_name_and_called_anew_when_its_connection_is_gone() {
+    let carrier = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = carrier.local_addr().unwrap();
+    let target = |name: &str| Target::parse(&format!("sip:{name}:{};transport=tls", at.port()));
+    let calling = Calling::with(|setup| {
+        setup.tls = Some(Tls::new(Trust::File(&tls::file("ca.pem"))).unwrap());
+        setup.trunks[0].target = target("localhost");
+        setup.lookup =
+            Arc::new(|_| Box::pin(std::future::ready(Ok(vec!["127.0.0.1".parse().unwrap()]))));
+    })
+    .await;
+    let Calling { caller, callee, .. } = &calling;
+    caller.send(calling.at, &calling.request("INVITE", "", &caller.sdp())).await;
+    let accept = async || {
+        let (stream, _) = timeout(PATIENCE, carrier.accept()).await.unwrap().unwrap();
+        tls::acceptor().accept(stream).await
+    };
+    let mut stream = accept().await.unwrap();
+    let invite = read(&mut stream).await;
+    assert!(invite.contains("SIP/2.0/TLS"), "{invite}");
+    let ok = reply(&invite, at, 200, "", &callee.sdp()).replace(";transport=tcp", "");
+    stream.write_all(ok.as_bytes()).await.unwrap();
+    let tag = calling.acknowledges().await;
+    assert!(read(&mut stream).await.starts_with("ACK "));
+
+    // Another name at the same address: the connection that is there proves nothing of it.
+    let list = &calling.context.front.trunks;
+    let before: Vec<Trunk> = list.of(None).iter().map(|one| one.trunk.clone()).collect();
+    let mut other = before.clone();
+    other[0].target = target("other.example");
+    list.replace([(None, other)]);
+    let sdp = caller.sdp();
+    let to = ("+14155550100@h", "");
+    let second = calling.request_of(("INVITE", 2), "+12125550000@h", to, "", &sdp);
+    caller.send(calling.at, &second).await;
+    assert!(accept().await.is_err(), "the certificate is of another name");
+    caller.next("SIP/2.0 503").await;
+    list.replace([(None, before)]);
+
+    drop(stream);
+    until("the loss is known", async || calling.sip_connections() == 0).await;
+    let to = ("+14155550100@h", tag.as_str());
+    caller.send(calling.at, &calling.request_of(("BYE", 3), "+12125550000@h", to, "", "")).await;
+    let mut stream = accept().await.unwrap();
+    let bye = read(&mut stream).await;
+    assert!(bye.starts_with("BYE "), "{bye}");
+    stream.write_all(reply(&bye, at, 200, "", "").as_bytes()).await.unwrap();
+    until("it is gone", async || calling.table.count() == 0).await;
     calling.end().await;
 }

@@ -36,7 +36,6 @@ use crate::media::{LegArgs, SessionArgs, Side};
 use crate::sip::credentials::Credential;
 use crate::sip::dialplan::{Ask, Caller, Dialled, Order, Place, Plan, Refused, Step, Tables, plan};
 use crate::sip::flow::{Flow, Kind};
-use crate::sip::shard::ShardMsg;
 use crate::writer::Then;
 
 /// A question to the store. Dropped, it says that nothing is known.
@@ -60,23 +59,14 @@ impl<F: FnOnce(Option<CallDone>) -> Stored> Drop for Asking<F> {
 }
 
 impl CallState {
-    /// Who calls? Nothing is kept of one who did not prove it.
+    /// What becomes of it?
     pub(super) async fn begin(&mut self) {
-        let (id, flow, invite) = match self.begin.take() {
-            Some(Opening::Invite { id, flow, message }) => (id, flow, message),
+        let (flow, invite, caller) = match self.begin.take() {
+            Some(Opening::Invite { flow, message, caller, .. }) => (flow, message, caller),
             Some(Opening::Sent(sent)) => return self.begin_sent(*sent).await,
             None => return,
         };
         self.write_will();
-        let shield = self.wire.shield();
-        let caller = match self.context.front.ask(shield, flow, &invite) {
-            Ok(caller) => caller,
-            Err(octets) => {
-                let _ = self.shard.send_message(ShardMsg::Respond(vec![(id, octets)]));
-                (self.phase, self.row.done) = (Phase::Over, true);
-                return;
-            }
-        };
         self.came(flow, &invite);
         self.max_forwards = invite.max_forwards().ok().flatten().unwrap_or(70);
         self.forwards = forwards(&invite);

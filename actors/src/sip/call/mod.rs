@@ -57,7 +57,7 @@ use store::lane::CallDone;
 pub use front::{Front, FrontParts};
 pub use keeper::{Keeper, Will};
 pub use orders::{Order, Unobeyed};
-pub use table::{Begin, CallTable, Heard, Opening};
+pub use table::{Begin, CallTable, Door, Heard, Opening};
 
 pub use super::dialplan::Refused as Undialled;
 use super::masks::Masks;

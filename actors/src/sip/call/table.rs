@@ -1,6 +1,6 @@
 //! Which call a message is for: by our mark of a request, by the dialog, by the INVITE that is cancelled.
 //!
-//! Shards ask it for each message of a call and hand over what came; calls enter themselves and leave by
+//! Shards ask it for each message of a call and hand over what came; who begins one is asked here who it is; calls enter themselves and leave by
 //! dropping their `Seat`, however they end. A call that has no actor yet keeps what came for it. What is
 //! nobody's is answered here: 481, or the ACK and the BYE of a 2xx that comes too late.
 
@@ -20,6 +20,7 @@ use super::super::shard::{Mark, Request, ShardMsg, answer};
 use super::CallMsg;
 use super::sent::Sent;
 use crate::gate::{Gate, Permit, Urgency};
+use crate::sip::dialplan::Caller;
 
 /// What came for a call before it has an actor.
 const HELD_MAX: usize = 16;
@@ -48,7 +49,8 @@ pub struct Begin {
 /// An INVITE; or another call, which sends somebody.
 #[derive(Debug)]
 pub enum Opening {
-    Invite { id: ServerId, flow: Flow, message: Message },
+    /// By whom, as it proved.
+    Invite { id: ServerId, flow: Flow, message: Message, caller: Caller },
     Sent(Box<Sent>),
 }
 
@@ -63,8 +65,16 @@ impl Opening {
     }
 }
 
+/// Who calls, or what it is answered; none: there is nobody who knows.
+pub type Asker = Box<dyn Fn(Flow, &Message) -> Option<Result<Caller, Bytes>> + Send + Sync>;
 /// Whoever starts calls. False: it is not there.
 pub type Starter = Box<dyn Fn(Begin) -> bool + Send + Sync>;
+
+/// Where calls begin.
+pub struct Door {
+    pub ask: Asker,
+    pub start: Starter,
+}
 
 /// All calls. A clone is the same.
 #[derive(Clone)]
@@ -74,7 +84,7 @@ struct Inner {
     gate: Gate,
     retry_after_s: u64,
     numbers: AtomicU64,
-    starter: RwLock<Option<Starter>>,
+    door: RwLock<Option<Door>>,
     state: Mutex<State>,
 }
 
@@ -145,14 +155,14 @@ impl CallTable {
             gate: Gate::new(calls_max),
             retry_after_s,
             numbers: AtomicU64::new(1),
-            starter: RwLock::new(None),
+            door: RwLock::new(None),
             state: Mutex::default(),
         }))
     }
 
     /// Who starts calls from now on; `None`: nobody.
-    pub fn attach(&self, starter: Option<Starter>) {
-        *self.0.starter.write().unwrap_or_else(PoisonError::into_inner) = starter;
+    pub fn attach(&self, door: Option<Door>) {
+        *self.0.door.write().unwrap_or_else(PoisonError::into_inner) = door;
     }
 
     /// Calls that are there, those that have ended and are not quiet yet among them.
@@ -185,18 +195,24 @@ impl CallTable {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who has proved nothing takes no place, and has no actor.
     fn begin(&self, shard: &ActorRef<ShardMsg>, id: ServerId, flow: Flow, message: Message) {
+        let door = self.0.door.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(door) = door.as_ref().filter(|_| self.count() < self.0.gate.size()) else {
+            return self.unavailable(shard, id, &message);
+        };
+        let caller = match (door.ask)(flow, &message) {
+            Some(Ok(caller)) => caller,
+            Some(Err(octets)) => return respond(shard, id, Some(octets)),
+            None => return self.unavailable(shard, id, &message),
+        };
         let Some(mut seat) = self.seat() else { return self.unavailable(shard, id, &message) };
         let invite = (shard.get_id(), id);
         self.state().invites.insert(invite, seat.number);
         seat.invite = Some(invite);
-        let starter = self.0.starter.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(starter) = starter.as_ref() else {
-            return self.unavailable(shard, id, &message);
-        };
-        let opening = Opening::Invite { id, flow, message: message.clone() };
+        let opening = Opening::Invite { id, flow, message: message.clone(), caller };
         let begin = Begin { shard: shard.clone(), seat, opening };
-        if !starter(begin) {
+        if !(door.start)(begin) {
             self.unavailable(shard, id, &message);
         }
     }
@@ -308,9 +324,9 @@ impl Seat {
 
     /// Another call begins, if there is who starts calls.
     pub(super) fn start(&self, begin: Begin) {
-        let starter = self.table.0.starter.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(starter) = starter.as_ref() {
-            starter(begin);
+        let door = self.table.0.door.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(door) = door.as_ref() {
+            (door.start)(begin);
         }
     }
 

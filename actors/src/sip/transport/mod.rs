@@ -216,7 +216,10 @@ impl Wire {
         };
         let local = local
             .unwrap_or_else(|| ([127, 0, 0, 1], flow.kind().transport().default_port()).into());
-        let host = self.0.names.public.clone().unwrap_or(Host::Ip(local.ip()));
+        // Bound to all addresses, we are reached at the one that leads to the peer.
+        let ip = Some(local.ip()).filter(|ip| !ip.is_unspecified());
+        let ip = || ip.or_else(|| way_out(flow.peer())).unwrap_or(local.ip());
+        let host = self.0.names.public.clone().unwrap_or_else(|| Host::Ip(ip()));
         (host, local.port())
     }
 
@@ -341,6 +344,15 @@ impl Meters {
     pub fn malformed(&self) -> u64 {
         self.malformed.load(Ordering::Relaxed)
     }
+}
+
+/// The address of ours that packets to a peer leave from; none is sent for that.
+fn way_out(peer: SocketAddr) -> Option<IpAddr> {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(peer).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Whether this machine has an address: nobody else can bind to it.

@@ -299,3 +299,10 @@ async fn a_websocket_brings_one_message_a_frame() {
     drop(web);
     assert!(matches!(world.next().await, Inbound::Lost(_)));
 }
+
+#[test]
+fn packets_leave_from_the_address_that_leads_to_the_peer() {
+    for peer in ["127.0.0.1:5060", "[::ffff:127.0.0.1]:5060"] {
+        assert_eq!(way_out(peer.parse().unwrap()), Some([127, 0, 0, 1].into()), "{peer}");
+    }
+}

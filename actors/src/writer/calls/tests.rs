@@ -65,6 +65,14 @@ impl Bench {
         let wallet = self.store.wallet(self.organization).await.unwrap().unwrap();
         (wallet.available, wallet.held)
     }
+
+    async fn is_paid_back(&self) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while self.wallet().await != (100_000, 0) {
+            assert!(tokio::time::Instant::now() < deadline, "{:?}", self.wallet().await);
+            tokio::time::sleep(Duration::from_millis(5)).await; // between two looks
+        }
+    }
 }
 
 #[tokio::test]
@@ -79,11 +87,7 @@ async fn what_was_asked_of_a_writer_that_died_is_taken_back_by_the_next() {
     // The first try finds no writer.
     tokio::task::yield_now().await;
     testing::start_writer(&bench.store, &bench.shared).await;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while bench.wallet().await != (100_000, 0) {
-        assert!(tokio::time::Instant::now() < deadline, "{:?}", bench.wallet().await);
-        tokio::time::sleep(Duration::from_millis(5)).await; // between two looks
-    }
+    bench.is_paid_back().await;
 }
 
 #[tokio::test]
@@ -160,4 +164,29 @@ async fn nothing_is_opened_without_a_writer() {
     assert!(writer.tell_calls(Vec::new(), |_| {}).is_err());
     writer.drain();
     assert!(writer.refusing().is_some());
+}
+
+#[tokio::test]
+async fn many_wait_to_be_taken_back_and_no_more_than_may() {
+    let bench = Bench::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let call = new_call(bench.organization);
+        ids.push(call.id);
+        bench.writer.open_call(call).await.unwrap();
+    }
+    assert_eq!(bench.wallet().await, (28_000, 72_000));
+    bench.life.stop_and_wait(None, None).await.unwrap();
+    let lost = &bench.shared.lost;
+    assert_eq!((lost.add(ids[0]), lost.add(ids[1])), (Added::First, Added::Behind));
+    // As if that had begun one.
+    tokio::spawn(bench.writer.clone().take_all_back());
+    bench.writer.take_back(ids[2]);
+    for _ in 0..LOST_WAIT_MAX + LOST_MAX {
+        bench.writer.take_back(PublicId::new(At::now()));
+    }
+    assert_eq!(lost.add(ids[0]), Added::Full);
+    assert!(lost.state().waiting.len() <= LOST_WAIT_MAX);
+    testing::start_writer(&bench.store, &bench.shared).await;
+    bench.is_paid_back().await;
 }
