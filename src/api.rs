@@ -52,6 +52,7 @@ use std::time::Duration;
 
 use actors::customer::feed::Feed;
 use actors::sip::call::Keeper;
+use actors::sip::recordings::Taping;
 use actors::smpp::server::accounts::Accounts;
 use actors::traffic::admission::Admission;
 use actors::writer::WriterHandle;
@@ -127,6 +128,8 @@ pub struct AppParts {
     pub calls: Keeper,
     pub(crate) numbers: NumberBook,
     pub(crate) masks: MaskBook,
+    /// What organizations want of recordings, and where they lie.
+    pub taping: Taping,
     /// Told of an SMPP account that was changed.
     pub smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
     /// Where telephones in browsers are let in.
@@ -172,6 +175,7 @@ pub struct Inner {
     calls: Keeper,
     numbers: NumberBook,
     masks: MaskBook,
+    taping: Taping,
     /// Held while rules change in the store and then in memory, so that both see one order.
     rules_changing: tokio::sync::Mutex<()>,
     smpp_changed: Arc<dyn Fn(&str) + Send + Sync>,
@@ -213,6 +217,7 @@ impl App {
             calls: parts.calls,
             numbers: parts.numbers,
             masks: parts.masks,
+            taping: parts.taping,
             rules_changing: tokio::sync::Mutex::new(()),
             smpp_changed: parts.smpp_changed,
             sip: parts.sip,

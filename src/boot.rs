@@ -12,6 +12,7 @@ mod doors;
 pub(crate) mod esmes;
 pub(crate) mod interceptors;
 mod keeping;
+mod recordings;
 pub(crate) mod sip;
 mod trunks;
 mod webhooks;
@@ -107,6 +108,7 @@ pub struct Switch {
     metrics_task: JoinHandle<()>,
     book_task: JoinHandle<()>,
     recovery_task: JoinHandle<()>,
+    recordings_task: JoinHandle<()>,
     grace: Duration,
     _lock: Lock,
 }
@@ -277,7 +279,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     let table = CallTable::new(settings.sip.calls_max, u64::from(settings.sip.retry_after_s));
     let served = Arc::new(table.clone());
     let telephones = sip::server(&settings, &nonce_key, &credentials, &store, &writer, served)?;
-    let plane = (Arc::clone(&voice_rates), media.clone());
+    let taping = recordings::taping(&settings, &home, &store).await?;
+    let plane = (Arc::clone(&voice_rates), media.clone(), taping.clone());
     let calls = telephones.args.as_ref();
     let keeper = Keeper::default();
     let tables = calling::Tables {
@@ -324,6 +327,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     });
     let book_task = tokio::spawn(book.clone().watch());
     let recovery_task = tokio::spawn(calls::recover(writer.clone()));
+    let recordings_task = recordings::keeping(&settings, &taping, &store, &writer);
 
     let health = Health::new(writer.clone(), views.clone());
     let watching = health.clone().watch(store.clone(), home.clone(), settings.data.low_disk_bytes);
@@ -358,6 +362,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         calls: keeper,
         numbers: numbers.clone(),
         masks,
+        taping,
         smpp_changed: Arc::new(move |system_id| {
             let system_id = system_id.to_owned();
             let _ = tree.send_message(RootMsg::AccountChanged { system_id });
@@ -414,6 +419,7 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
         metrics_task,
         book_task,
         recovery_task,
+        recordings_task,
         grace,
         _lock: lock,
     })
@@ -461,6 +467,7 @@ impl Switch {
             task.abort();
         }
         self.recovery_task.abort();
+        self.recordings_task.abort();
         self.server_task.abort();
         self.doors.close();
         self.store.close().await;

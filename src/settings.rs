@@ -26,7 +26,7 @@ use actors::traffic::interceptors::Ready;
 use config::{Config, ConfigError, File, FileFormat};
 use model::interceptor::Rule;
 use model::rates::{BadRate, Rates};
-use model::voice::VoiceRates;
+use model::voice::{Jurisdictions, VoiceRates};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
@@ -55,6 +55,9 @@ pub const DEFAULT_RATES: &str = include_str!("../config/rates.csv");
 
 /// The same of calls.
 pub const DEFAULT_VOICE_RATES: &str = include_str!("../config/voice-rates.csv");
+
+/// Who has to be told of a recording, by place.
+pub const DEFAULT_CONSENT: &str = include_str!("../config/recording-consent.csv");
 
 const PREFIX: &str = "ORBIT__";
 const SENDER: &str = "+ and a phone number, 3 to 8 digits, or 3 to 11 letters and digits";
@@ -169,6 +172,12 @@ impl Settings {
     pub fn read_voice_rates(&self) -> Result<VoiceRates, SettingsError> {
         let file = self.voice.rates_file.as_deref().map(PathBuf::from);
         read_table("voice.rates_file", file, DEFAULT_VOICE_RATES, VoiceRates::from_csv)
+    }
+
+    /// Who has to be told of a recording, by place.
+    pub fn read_jurisdictions(&self) -> Result<Jurisdictions, SettingsError> {
+        let file = self.media.consent_file.as_deref().map(PathBuf::from);
+        read_table("media.consent_file", file, DEFAULT_CONSENT, Jurisdictions::from_csv)
     }
 
     fn check(&self) -> Result<(), SettingsError> {

@@ -52,6 +52,7 @@ pub(crate) enum List {
     Calls = 60,
     Cdrs = 61,
     CallEvents = 62,
+    Recordings = 63,
 }
 
 /// Where the next page begins, and whether there is one.

@@ -15,6 +15,7 @@ mod pools;
 mod protection;
 mod proxy;
 mod read;
+mod recordings;
 mod routing;
 mod schedules;
 mod send;
@@ -345,6 +346,7 @@ fn app_of(
         calls: actors::sip::call::Keeper::default(),
         numbers,
         masks: MaskBook::new(store.clone(), handle.clone()),
+        taping: recordings::taping(),
         smpp_changed: Arc::new(|_| {}),
         sip: super::SipDoor::default(),
         readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),

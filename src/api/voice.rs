@@ -1,13 +1,18 @@
 //! `/voice`: calls, the records of their legs, and what was seen of them on the wire.
 //!
 //! calls ─ list, one, its events   cdrs ─ list, file   ladder ─ as JSON, as text, as a picture
-//! orders ─ hang up, hold, mute, digits; transfer: the call's actor does it
+//! orders ─ hang up, hold, mute, digits: the call's actor does it   transfer ─ the same, who is sent on
+//! sounding ─ the same, what is played and recorded   recordings ─ rows and files   taping ─ what is to be
+//! recorded
 
 mod calls;
 mod cdrs;
 mod ladder;
 mod orders;
 mod output;
+mod recordings;
+mod sounding;
+mod taping;
 mod transfer;
 
 use model::carrier::MessageKey;
@@ -40,6 +45,13 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(orders::unmute))
         .routes(routes!(orders::press))
         .routes(routes!(transfer::transfer))
+        .routes(routes!(sounding::record))
+        .routes(routes!(sounding::play, sounding::stop_playing))
+        .routes(routes!(taping::show, taping::replace))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::of_call))
+        .routes(routes!(recordings::show, recordings::delete))
+        .routes(routes!(recordings::media))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::export))
 }
@@ -54,7 +66,9 @@ async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<CallRow, Api
 async fn detail<P>(app: &App, caller: &Caller<P>, row: CallRow) -> Result<CallDetailOut, ApiError> {
     let key = MessageKey(row.key);
     let records = app.store.legs_of(caller.organization, key, LEGS_MAX).await?;
-    Ok(CallDetailOut::of(row, &records, caller.call.at()))
+    let recordings = app.store.recordings(caller.organization, (Some(key), None), i64::MAX, 1);
+    let recording = recordings.await?.first().map(recordings::RecordingOut::of);
+    Ok(CallDetailOut::of(row, &records, caller.call.at()).recorded(recording.as_ref()))
 }
 
 /// What lists of calls and of records have in common.

@@ -7,6 +7,7 @@ use actors::media::Media;
 use actors::sip::call::{CallTable, Context as Calling, Front, FrontParts, Keeper, Limits};
 use actors::sip::masks::Masks;
 use actors::sip::numbers::Numbers;
+use actors::sip::recordings::Taping;
 use actors::sip::trunks::Trunks;
 use proto_sip::leg::Settings as Legs;
 use supervisors::calls::CallsArgs;
@@ -38,7 +39,7 @@ pub(super) fn calls(
     sip: &SipArgs,
     tables: Tables,
     writer: &WriterHandle,
-    (rates, media): (Arc<VoiceRates>, Media),
+    (rates, media, taping): (Arc<VoiceRates>, Media, Taping),
     outside: &Outside,
 ) -> CallsArgs {
     let Tables { calls: table, trunks, numbers, masks, keeper } = tables;
@@ -80,6 +81,7 @@ pub(super) fn calls(
             ladder: voice.ladder_days > 0,
             trusts_caller_ids: voice.trust_caller_ids,
         },
+        taping,
     };
     CallsArgs {
         context: Arc::new(context),

@@ -25,6 +25,18 @@ pub struct Media {
     pub orders_max: usize,
     pub recorder_queue: usize,
     pub recording_max_s: u64,
+    /// None: `recordings` in the data folder.
+    #[serde(deserialize_with = "some_text")]
+    pub recordings_dir: Option<String>,
+    pub recordings_sweep_s: u64,
+    /// None: the table of the program.
+    #[serde(deserialize_with = "some_text")]
+    pub consent_file: Option<String>,
+    #[serde(deserialize_with = "some_text")]
+    pub sounds_dir: Option<String>,
+    pub sounds_bytes_max: u64,
+    #[serde(deserialize_with = "some_text")]
+    pub hold_music: Option<String>,
 }
 
 impl Media {
@@ -72,6 +84,12 @@ impl Media {
         let queue = 64..=1_000_000;
         faults.range(self.recorder_queue as u64, queue, section, "recorder_queue");
         faults.range(self.recording_max_s, 1..=86_400, section, "recording_max_s");
+        faults.range(self.recordings_sweep_s, 1..=86_400, section, "recordings_sweep_s");
+        let bytes = 0..=4_294_967_296;
+        faults.range(self.sounds_bytes_max, bytes, section, "sounds_bytes_max");
+        let music = self.hold_music.as_deref();
+        let fits = music.is_none_or(actors::media::is_sound_name);
+        faults.unless(fits, section, "hold_music", "the name of a file, as in hold.wav, or empty");
         faults.range(self.orders_max as u64, 16..=1_000_000, section, "orders_max");
     }
 }

@@ -54,6 +54,12 @@ pub fn is_country(text: &str) -> bool {
     text.len() == 2 && DATABASE.by_id(text).is_some()
 }
 
+/// Whether a country's numbers begin with 1.
+#[must_use]
+pub fn is_north_american(country: &str) -> bool {
+    DATABASE.by_id(country).is_some_and(|numbers| numbers.country_code() == 1)
+}
+
 fn named(id: &'static str) -> Option<&'static str> {
     (id != NOWHERE).then_some(id)
 }

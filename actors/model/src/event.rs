@@ -75,6 +75,13 @@ coded! {
         ProxyInteraction = 242 "proxy_interaction",
         /// One end has left it for somebody else.
         CallTransferred = 205 "call_transferred",
+        RecordingStarted = 220 "recording_started",
+        RecordingCompleted = 221 "recording_completed",
+        /// There is no recording, or not all of it.
+        RecordingFailed = 222 "recording_failed",
+        /// A side of a call waits, or waits no longer.
+        CallHeld = 230 "call_held",
+        CallResumed = 231 "call_resumed",
     }
 }
 
@@ -137,6 +144,11 @@ impl EventKind {
             Self::ProxyClosed => "proxy.session.closed",
             Self::ProxyInteraction => "proxy.interaction",
             Self::CallTransferred => "call.transferred",
+            Self::RecordingStarted => "call.recording.started",
+            Self::RecordingCompleted => "call.recording.completed",
+            Self::RecordingFailed => "call.recording.failed",
+            Self::CallHeld => "call.held",
+            Self::CallResumed => "call.resumed",
         })
     }
 

@@ -40,6 +40,7 @@ pub enum Kind {
     /// A number in stock.
     Did,
     ProxySession,
+    Recording,
 }
 
 impl Kind {
@@ -74,6 +75,7 @@ impl Kind {
             Self::Number => "num_",
             Self::Did => "did_",
             Self::ProxySession => "prx_",
+            Self::Recording => "rec_",
         }
     }
 }

@@ -96,6 +96,10 @@ codes! {
     SenderPoolUncovered = 422 "SENDER_POOL_UNCOVERED",
     /// All that may have had their messages for today.
     SenderPoolExhausted = 422 "SENDER_POOL_EXHAUSTED",
+    /// No sound of that name is installed.
+    SoundNotFound = 422 "SOUND_NOT_FOUND",
+    /// There is no engine that speaks texts.
+    TtsNotConfigured = 422 "TTS_NOT_CONFIGURED",
     /// A rule of the operator or of the organization.
     BlockedByRule = 422 "BLOCKED_BY_RULE",
     /// Numbers cannot be routed to this yet.

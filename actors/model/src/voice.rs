@@ -10,6 +10,7 @@ mod facts;
 mod ladder;
 mod leg;
 mod rates;
+mod recording;
 mod status;
 mod tariff;
 
@@ -19,5 +20,9 @@ pub use facts::Facts;
 pub use ladder::{LADDER_MESSAGES_MAX, LadderMessage, OCTETS_MAX, pack, redacted, unpack};
 pub use leg::{Charge, Leg, Quality, charge, read_legs, write_legs};
 pub use rates::{Rated, VoiceRates};
+pub use recording::{
+    Announcement, ConsentMode, Demand, Jurisdictions, RecordingFault, RecordingSettings,
+    RecordingStatus,
+};
 pub use status::{Attest, CallStatus, HangupBy, LegKind, Transport};
 pub use tariff::{Tariff, whole_seconds};

@@ -233,6 +233,7 @@ impl Crossing {
                 self.legs[side.index()].press(digits, duration, now)?;
             }
             Order::Record(Some(_)) if self.tap.is_some() => return Err(Refused::Recording),
+            Order::Record(None) if self.tap.is_none() => return Err(Refused::NotRecording),
             Order::Record(tap) => self.tap = tap,
             #[cfg(test)]
             Order::Fail => panic!("a fault of ours, for a test"),
@@ -311,7 +312,6 @@ impl Crossing {
             lasted: now.saturating_duration_since(self.opened),
             legs: [a.report(), b.report()],
             notices_dropped: self.notices.dropped,
-            recorded: None,
         }
     }
 }

@@ -21,6 +21,7 @@ mod record;
 mod relay;
 mod seal;
 mod session;
+mod sounds;
 #[cfg(test)]
 mod tests;
 
@@ -39,15 +40,16 @@ use crate::customer::webhook::guard::Networks;
 pub use leg::LegReport;
 pub use mapping::{Encoding, Format};
 pub use notice::{Event, Notice};
-pub use play::{Sound, SoundError};
+pub use play::{Sound, SoundError, ToneName};
 use ports::Ports;
 use reach::Reach;
-pub use record::Recorded;
 use record::Recorder;
+pub use record::{Ended, Recorded, Tap, repair};
 use relay::{Command, Opening, Thread};
 pub use seal::Keys;
 use session::Place;
 pub use session::{LegArgs, RemoteMedia, Report, Session, SessionArgs, SessionId, Side};
+pub use sounds::{Sounds, is_sound_name};
 
 /// How long an order may take before its giver is told that nothing came of it.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -21,6 +21,16 @@ pub enum Sound {
     Samples(Arc<[i16]>),
 }
 
+/// A tone that is known by a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToneName {
+    Ringback,
+    Busy,
+    Dial,
+    Congestion,
+    Beep,
+}
+
 /// Why a file is no sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SoundError {
@@ -33,6 +43,22 @@ pub enum SoundError {
 }
 
 impl Sound {
+    /// A tone as it is heard in North America, or else in Europe.
+    #[must_use]
+    pub fn tone(name: ToneName, is_american: bool) -> Self {
+        Self::Tone(match (name, is_american) {
+            (ToneName::Ringback, true) => Tone::RINGING_US,
+            (ToneName::Ringback, false) => Tone::RINGING_EU,
+            (ToneName::Busy, true) => Tone::BUSY_US,
+            (ToneName::Busy, false) => Tone::BUSY_EU,
+            (ToneName::Dial, true) => Tone::DIAL_US,
+            (ToneName::Dial, false) => Tone::DIAL_EU,
+            (ToneName::Congestion, true) => Tone::CONGESTION_US,
+            (ToneName::Congestion, false) => Tone::CONGESTION_EU,
+            (ToneName::Beep, _) => Tone::BEEP,
+        })
+    }
+
     /// A WAV file of 8,000 samples a second; two channels become one.
     pub fn from_wav(file: &[u8]) -> Result<Self, SoundError> {
         let wav = Wav::parse(file)?;

@@ -3,12 +3,14 @@
 //! A relay drops what was said into a bounded queue and goes on; what finds no room is counted and is
 //! silence in the file. The writer puts each side where it belongs by its time, keeps half a second
 //! open for what comes late, and ends a recording when the relay's end of it (`Tap`) is dropped, for
-//! whatever reason. A crash leaves a file that is readable as far as it was written.
+//! whatever reason, when it is as long as it may be, and at once when the disk does not take it. A crash
+//! leaves a file that is readable as far as it was written, and that `repair` makes whole.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
@@ -40,7 +42,7 @@ pub struct Recorded {
     pub path: PathBuf,
     pub lasted: Duration,
     pub octets: u64,
-    /// Samples for which the queue had no room, or that came too late.
+    /// Samples, of both sides together, for which the queue had no room, or that came too late.
     pub lost_samples: u64,
     /// Why it is not whole.
     pub error: Option<io::ErrorKind>,
@@ -73,9 +75,9 @@ enum Work {
     Chunk(Chunk),
 }
 
-/// The relay's end of a recording.
+/// The relay's end of a recording: dropped, it ends.
 #[derive(Debug)]
-pub(super) struct Tap {
+pub struct Tap {
     recording: u64,
     queue: SyncSender<Work>,
     _life: Arc<()>,
@@ -85,6 +87,9 @@ pub(super) struct Tap {
     anchors: [Option<(u32, u64)>; 2],
     pub(super) is_paused: bool,
 }
+
+/// What became of a recording, once it has ended, however it did.
+pub type Ended = oneshot::Receiver<Recorded>;
 
 /// The way to the writer.
 #[derive(Debug)]
@@ -105,11 +110,8 @@ impl Recorder {
         Ok(Self { queue: sender, recordings: AtomicU64::new(0), frames_max })
     }
 
-    /// Has the file made; what comes after its end is told by the receiver.
-    pub(super) async fn begin(
-        &self,
-        path: PathBuf,
-    ) -> Result<(Tap, oneshot::Receiver<Recorded>), Refused> {
+    /// Has the file made.
+    pub(super) async fn begin(&self, path: PathBuf) -> Result<(Tap, Ended), Refused> {
         let recording = self.recordings.fetch_add(1, Ordering::Relaxed);
         let (life, lost) = (Arc::new(()), Arc::new(AtomicU64::new(0)));
         let (started, answer) = oneshot::channel();
@@ -200,6 +202,8 @@ struct Recording {
     /// Frames behind them that are open: left and right.
     open: VecDeque<[i16; 2]>,
     error: Option<io::ErrorKind>,
+    /// It is as long as it may be.
+    is_full: bool,
 }
 
 struct Writer {
@@ -251,19 +255,19 @@ impl Writer {
         match work {
             Work::Start(start) => self.start(start),
             Work::Chunk(chunk) => {
-                if let Some(recording) = self.files.get_mut(&chunk.recording) {
-                    recording.put(&chunk);
+                let Some(recording) = self.files.get_mut(&chunk.recording) else { return };
+                recording.put(&chunk);
+                if recording.is_over()
+                    && let Some(recording) = self.files.remove(&chunk.recording)
+                {
+                    recording.end();
                 }
             }
         }
     }
 
     fn start(&mut self, start: Start) {
-        let created = File::create(&start.path).and_then(|file| {
-            let mut file = BufWriter::new(file);
-            file.write_all(&header(0)?)?;
-            Ok(file)
-        });
+        let created = create(&start.path);
         let file = match created {
             Ok(file) => file,
             Err(error) => {
@@ -285,6 +289,7 @@ impl Writer {
             written: 0,
             open: VecDeque::new(),
             error: None,
+            is_full: false,
         };
         self.files.insert(start.recording, recording);
     }
@@ -294,8 +299,8 @@ impl Recording {
     fn put(&mut self, chunk: &Chunk) {
         let octets = &chunk.octets[..usize::from(chunk.length)];
         let end = chunk.place + octets.len() as u64;
-        if self.error.is_some() || end > self.frames_max {
-            self.lost.fetch_add(octets.len() as u64, Ordering::Relaxed);
+        if end > self.frames_max {
+            self.is_full = true;
             return;
         }
         self.write_until(end.saturating_sub(OPEN));
@@ -312,6 +317,11 @@ impl Recording {
                 frame[chunk.side.index()] = chunk.law.decode(*octet);
             }
         }
+    }
+
+    /// Nothing of it is written any more.
+    fn is_over(&self) -> bool {
+        self.is_full || self.error.is_some()
     }
 
     /// Puts frames into the file; where nobody said anything it is silent.
@@ -339,7 +349,7 @@ impl Recording {
         }
         let recorded = Recorded {
             path: self.path,
-            lasted: Duration::from_micros(self.written * 1_000_000 / RATE_HZ),
+            lasted: lasts(self.written),
             octets: wav::HEADER as u64 + octets,
             lost_samples: self.lost.load(Ordering::Relaxed),
             error: self.error,
@@ -347,6 +357,34 @@ impl Recording {
         // An owner that is gone leaves the file behind, whole.
         let _ = self.done.send(recorded);
     }
+}
+
+/// A file for its owner's eyes alone, and the folder that it is in.
+fn create(path: &Path) -> io::Result<BufWriter<File>> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = BufWriter::new(file);
+    file.write_all(&header(0)?)?;
+    Ok(file)
+}
+
+/// Makes a file whole that a crash cut off: how long it is, and how many octets it has. It waits for the
+/// disk.
+pub fn repair(path: &Path) -> io::Result<(Duration, u64)> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let data = file.metadata()?.len().saturating_sub(wav::HEADER as u64);
+    let frames = data / FRAME;
+    let octets = wav::HEADER as u64 + frames * FRAME;
+    file.set_len(octets)?;
+    file.write_all(&header(frames * FRAME)?)?;
+    file.sync_all()?;
+    Ok((lasts(frames), octets))
+}
+
+fn lasts(frames: u64) -> Duration {
+    Duration::from_micros(frames * 1_000_000 / RATE_HZ)
 }
 
 fn header(octets: u64) -> io::Result<[u8; wav::HEADER]> {

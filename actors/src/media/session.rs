@@ -16,7 +16,7 @@ use super::leg::LegReport;
 use super::mapping::Format;
 use super::notice::Notice;
 use super::play::{Player, Sound};
-use super::record::{Recorded, Recorder};
+use super::record::{Ended, Recorder, Tap};
 use super::relay::{Command, Key, Order, Thread};
 use super::seal::Keys;
 use super::{PATIENCE, Refused};
@@ -101,8 +101,6 @@ pub struct Report {
     pub legs: [LegReport; 2],
     /// That the owner's queue had no room for.
     pub notices_dropped: u64,
-    /// Of a recording that ended with the session.
-    pub recorded: Option<Recorded>,
 }
 
 /// As long as it lives, so does the session.
@@ -139,14 +137,12 @@ pub struct Session {
     id: SessionId,
     place: Place,
     local: [SocketAddr; 2],
-    /// What becomes of the recording under way.
-    recorded: Option<oneshot::Receiver<Recorded>>,
     _life: Life,
 }
 
 impl Session {
     pub(super) fn new(id: SessionId, place: Place, local: [SocketAddr; 2], life: Life) -> Self {
-        Self { id, place, local, recorded: None, _life: life }
+        Self { id, place, local, _life: life }
     }
 
     #[must_use]
@@ -203,15 +199,20 @@ impl Session {
         self.order(Order::Press(side, digits.to_owned(), duration)).await
     }
 
-    /// Begins to write what both legs say into a file, A on its left.
-    pub async fn record(&mut self, path: PathBuf) -> Result<(), Refused> {
-        if self.recorded.is_some() {
-            return Err(Refused::Recording);
-        }
-        let (tap, recorded) = self.place.recorder.begin(path).await?;
-        self.order(Order::Record(Some(tap))).await?;
-        self.recorded = Some(recorded);
-        Ok(())
+    /// Has the file of a recording made, with the folder it is in; nothing is recorded yet. It may have
+    /// to wait for the disk, and needs no session meanwhile.
+    pub fn open_tape(
+        &self,
+        path: PathBuf,
+    ) -> impl Future<Output = Result<(Tap, Ended), Refused>> + Send + 'static {
+        let recorder = Arc::clone(&self.place.recorder);
+        async move { recorder.begin(path).await }
+    }
+
+    /// Begins to write what both legs say, A on the left. The recording ends with `stop_record` or with
+    /// the session.
+    pub async fn record(&self, tap: Tap) -> Result<(), Refused> {
+        self.order(Order::Record(Some(tap))).await
     }
 
     /// What is said meanwhile is silence in the file.
@@ -219,22 +220,16 @@ impl Session {
         self.order(Order::PauseRecord(on)).await
     }
 
-    /// Ends the recording; the file is whole when this is answered.
-    pub async fn stop_record(&mut self) -> Result<Recorded, Refused> {
-        let recorded = self.recorded.take().ok_or(Refused::NotRecording)?;
-        self.order(Order::Record(None)).await?;
-        answered(recorded).await
+    /// Ends the recording; `Ended` tells when the file is whole.
+    pub async fn stop_record(&self) -> Result<(), Refused> {
+        self.order(Order::Record(None)).await
     }
 
     /// Ends it, and its recording; its ports are free after their rest.
-    pub async fn close(mut self) -> Result<Report, Refused> {
+    pub async fn close(self) -> Result<Report, Refused> {
         let (reply, answer) = oneshot::channel();
         self.place.thread.send(Command::Close { key: self.place.key, reply })?;
-        let mut report = answered(answer).await??;
-        if let Some(recorded) = self.recorded.take() {
-            report.recorded = answered(recorded).await.ok();
-        }
-        Ok(report)
+        answered(answer).await?
     }
 
     /// Its thread, and its name there.

@@ -105,10 +105,6 @@ impl Rig {
         self.session.as_ref().unwrap()
     }
 
-    fn session_mut(&mut self) -> &mut Session {
-        self.session.as_mut().unwrap()
-    }
-
     fn remote(&self, side: Side, formats: &[Format]) -> RemoteMedia {
         RemoteMedia {
             rtp: Some(self.phones[side.index()].address()),

@@ -15,6 +15,7 @@
 //! minder        asks a trunk whether it is there, and keeps us registered there
 //! calls         what serves calls, seen from the shards
 //! call          calls: an actor each, made of machines
+//! recordings    what organizations want of recordings, and how they are kept
 //! dialplan      what becomes of a call, from who calls and what was dialled
 //!
 //! The wire, transactions, dialogs, legs, digest and the arithmetic of bindings are `proto-sip`'s; what is
@@ -32,6 +33,7 @@ pub mod names;
 pub mod numbers;
 pub mod own;
 mod proof;
+pub mod recordings;
 pub mod registrar;
 pub mod shard;
 pub mod shield;

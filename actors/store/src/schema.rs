@@ -52,6 +52,7 @@ const STEPS: &[Step] = steps![
     25 "0025" "runs",
     26 "0026" "call_legs",
     27 "0027" "numbers",
+    28 "0028" "recordings",
     30 "0030" "account_pools",
 ];
 

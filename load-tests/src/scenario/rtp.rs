@@ -43,6 +43,9 @@ pub(crate) struct RtpArgs {
     /// Worker threads of rtpengine.
     #[arg(long, default_value_t = 1)]
     rtpengine_threads: usize,
+    /// Measure our relay once more in each round, with so many of the calls recorded.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=4_000))]
+    recorded: u32,
     /// Leave rtpengine out, as when it is not installed.
     #[arg(long)]
     without_rtpengine: bool,
@@ -65,7 +68,11 @@ pub(crate) async fn run(args: RtpArgs) -> Result<Option<Value>> {
     let version = rtpengine::version().filter(|_| !args.without_rtpengine);
     let mut rounds: BTreeMap<&str, Vec<Round>> = BTreeMap::new();
     for round in 0..args.rounds {
-        rounds.entry("orbit").or_default().push(orbit(&args, &scratch)?);
+        rounds.entry("orbit").or_default().push(orbit(&args, &scratch, 0)?);
+        if args.recorded > 0 {
+            let recording = orbit(&args, &scratch, args.recorded)?;
+            rounds.entry("recording").or_default().push(recording);
+        }
         if version.is_some() {
             rounds.entry("rtpengine").or_default().push(rtpengine(&args, &scratch)?);
         }
@@ -94,7 +101,9 @@ fn results(args: &RtpArgs, rounds: &BTreeMap<&str, Vec<Round>>, version: Option<
         "calls_a_core_rtpengine": theirs.map(calls_a_core),
         "times_rtpengine": ratio,
         "rtpengine_version": version,
+        "recorded": args.recorded,
         "orbit": shown("orbit"),
+        "recording": shown("recording"),
         "rtpengine": shown("rtpengine"),
         "nothing": shown("nothing"),
     })
@@ -130,9 +139,11 @@ impl Round {
     }
 }
 
-fn orbit(args: &RtpArgs, scratch: &Scratch) -> Result<Round> {
+/// Our relay, with so many calls recorded.
+fn orbit(args: &RtpArgs, scratch: &Scratch, recorded: u32) -> Result<Round> {
     let phones = Phones::new(args.calls as usize)?;
-    let mut relay = Relay::start(args.relay_core, &scratch.file("relay.log"))?;
+    let tapes = (recorded, scratch.file("recordings"));
+    let mut relay = Relay::start(args.relay_core, &scratch.file("relay.log"), &tapes)?;
     let places = relay.open(&phones.addresses())?;
     measure(args, phones, &places, Some(relay.id()))
 }

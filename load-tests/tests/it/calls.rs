@@ -7,6 +7,7 @@ mod numbers;
 mod others;
 mod public;
 mod read;
+mod tape;
 mod transfers;
 mod trunks;
 mod ua;

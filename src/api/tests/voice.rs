@@ -46,7 +46,7 @@ impl World {
     }
 
     /// A call that was answered; its leg.
-    async fn answered(&self, to: &str) -> (PublicId, MessageKey, Leg) {
+    pub(super) async fn answered(&self, to: &str) -> (PublicId, MessageKey, Leg) {
         let (id, key) = self.opened(self.organization, to).await;
         let at = At::now();
         let leg = Leg::new(PublicId::new(at), LegKind::Pstn, Direction::Outbound, to, at);

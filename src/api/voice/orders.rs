@@ -27,6 +27,7 @@ use super::super::call::Envelope;
 use super::super::error::{ApiError, ErrorOut};
 use super::super::messages::id_of;
 use super::output::CallDetailOut;
+use super::sounding::music;
 use super::{detail, find};
 
 const DIGITS_MAX: usize = 64;
@@ -36,6 +37,8 @@ const PRESS_MS_MAX: i64 = 2_000;
 
 pub(super) const SIDES: &[&str] = &["a", "b"];
 const LEG_FIELDS: &[Field] = &[Field::optional("leg", Kind::OneOf(SIDES))];
+const HOLD_FIELDS: &[Field] =
+    &[Field::optional("leg", Kind::OneOf(SIDES)), Field::optional("music_url", Kind::Text)];
 const PRESS_FIELDS: &[Field] = &[
     Field::required("digits", Kind::Text),
     Field::optional("duration_ms", Kind::Whole),
@@ -67,6 +70,9 @@ pub(crate) struct MuteIn {
 pub(crate) struct HoldIn {
     /// `a` who called, `b` who was called; when left out the side that is not yours.
     leg: Option<LegName>,
+    /// The name of an installed sound, which it hears meanwhile; when left out the operator's music, if
+    /// there is any.
+    music_url: Option<String>,
 }
 
 /// Digits to press.
@@ -112,7 +118,7 @@ pub(crate) async fn hang_up(
     shown(&app, &caller, row).await
 }
 
-/// Has one side of a call wait: it is offered `sendonly`, and neither hears nor is heard.
+/// Has one side of a call wait: it is offered `sendonly`, is not heard, and hears music if there is any.
 #[utoipa::path(
     post, path = "/voice/calls/{id}/hold", operation_id = "hold_call", tag = "voice",
     params(("id" = String, Path, example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
@@ -233,7 +239,7 @@ async fn muted(
     on: bool,
 ) -> Result<Response, ApiError> {
     let row = find_to_change(app, caller, id).await?;
-    let said: MuteIn = body_of(app, request).await?;
+    let said: MuteIn = body_of(app, request, LEG_FIELDS).await?;
     let side = said.leg.map_or_else(|| ours(&row), Side::from);
     give((app, caller), row, Order::Mute { side, on }).await
 }
@@ -245,19 +251,21 @@ async fn held(
     on: bool,
 ) -> Result<Response, ApiError> {
     let row = find_to_change(app, caller, id).await?;
-    let said: HoldIn = body_of(app, request).await?;
+    let said: HoldIn = body_of(app, request, HOLD_FIELDS).await?;
     let side = said.leg.map_or_else(|| ours(&row).other(), Side::from);
-    give((app, caller), row, Order::Hold { side, on }).await
+    let music = music(app, said.music_url.as_deref()).await?;
+    give((app, caller), row, Order::Hold { side, on, music }).await
 }
 
 /// A body that may be left out.
-async fn body_of<T: DeserializeOwned + Default>(
+pub(super) async fn body_of<T: DeserializeOwned + Default>(
     app: &App,
     request: Request,
+    fields: &[Field],
 ) -> Result<T, ApiError> {
     match request.body().size_hint().exact() {
         Some(0) => Ok(T::default()),
-        _ => body::parse(&body::read(request, &app.http).await?, LEG_FIELDS),
+        _ => body::parse(&body::read(request, &app.http).await?, fields),
     }
 }
 
@@ -267,29 +275,40 @@ pub(super) async fn give(
     row: CallRow,
     order: Order,
 ) -> Result<Response, ApiError> {
-    let not_up = || ApiError::new(Code::Conflict, "the call is not in progress");
     if row.ended_at.is_some() {
-        return Err(not_up());
+        return Err(unobeyed(&row, Unobeyed::NotUp));
     }
     match app.calls.order(MessageKey(row.key), order).await {
         Ok(()) => {
             let id = id_of(model::id::Kind::Call, &row.id);
             shown(app, caller, find(app, caller, &id).await?).await
         }
-        Err(Unobeyed::NotUp | Unobeyed::Gone) => Err(not_up()),
-        Err(error @ (Unobeyed::NoTelephone | Unobeyed::Undialled(_) | Unobeyed::NotJoined(_))) => {
-            Err(super::transfer::refused(&error))
+        Err(why) => Err(unobeyed(&row, why)),
+    }
+}
+
+/// Why a call does not do what it is told.
+pub(super) fn unobeyed(row: &CallRow, why: Unobeyed) -> ApiError {
+    let conflict = |message: &'static str| ApiError::new(Code::Conflict, message);
+    match why {
+        Unobeyed::NotUp | Unobeyed::Gone => conflict("the call is not in progress"),
+        Unobeyed::Elsewhere => conflict("the call was joined to another one: ask that one"),
+        error @ (Unobeyed::NoTelephone | Unobeyed::Undialled(_) | Unobeyed::NotJoined(_)) => {
+            super::transfer::refused(&error)
         }
-        Err(Unobeyed::Busy) => {
-            let message = "the sides of the call are agreeing on something else: ask again";
-            Err(ApiError::new(Code::Conflict, message))
+        Unobeyed::Busy => {
+            conflict("the sides of the call are agreeing on something else: ask again")
         }
-        Err(Unobeyed::Sound(Refused::NoEvents)) => {
-            Err(ApiError::new(Code::Conflict, "who is to hear the digits takes none"))
+        Unobeyed::Sound(Refused::NoEvents) => conflict("who is to hear the digits takes none"),
+        Unobeyed::Sound(Refused::NoLaw) => {
+            conflict("who is to hear it speaks neither PCMU nor PCMA")
         }
-        Err(error @ (Unobeyed::Late | Unobeyed::Sound(_))) => {
+        error @ (Unobeyed::Late
+        | Unobeyed::NotStored
+        | Unobeyed::Unrecorded(_)
+        | Unobeyed::Sound(_)) => {
             tracing::warn!(call = row.key, %error, "a call does not obey");
-            Err(Refusal::unavailable("the call does not obey now").into())
+            Refusal::unavailable("the call does not obey now").into()
         }
     }
 }

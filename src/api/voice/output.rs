@@ -13,6 +13,7 @@ use store::{CallRow, CdrRow};
 use utoipa::ToSchema;
 
 use super::super::messages::id_of;
+use super::recordings::RecordingOut;
 
 /// A call.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,6 +41,7 @@ pub(crate) struct CallOut {
     /// The Call-ID that the caller's side knows it by.
     sip_call_id: Option<String>,
     record: bool,
+    /// Of its newest recording; shown with one call, not in lists.
     recording_url: Option<String>,
     recording_consent: Option<ConsentOut>,
     amd: Option<AmdOut>,
@@ -74,10 +76,13 @@ pub(crate) struct CallOut {
     ended_at: Option<String>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+/// What was announced before it was recorded.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ConsentOut {
-    mode: String,
-    announced_at: Option<String>,
+    /// `none`, `announce_inbound` or `announce_all`.
+    #[schema(example = "announce_all")]
+    pub(super) mode: String,
+    pub(super) announced_at: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -276,6 +281,16 @@ impl CallDetailOut {
             false => live.into_iter().map(LegOut::of).collect(),
         };
         Self { call: CallOut::of(row, attest, now), legs, quality }
+    }
+
+    /// With its newest recording, if it has one.
+    pub(super) fn recorded(mut self, recording: Option<&RecordingOut>) -> Self {
+        if let Some(recording) = recording {
+            self.call.record = true;
+            self.call.recording_url = recording.url().map(str::to_owned);
+            self.call.recording_consent = Some(recording.consent());
+        }
+        self
     }
 }
 

@@ -77,6 +77,16 @@ pub(crate) enum EventType {
     ProxyInteraction,
     #[serde(rename = "call.transferred")]
     CallTransferred,
+    #[serde(rename = "call.recording.started")]
+    RecordingStarted,
+    #[serde(rename = "call.recording.completed")]
+    RecordingCompleted,
+    #[serde(rename = "call.recording.failed")]
+    RecordingFailed,
+    #[serde(rename = "call.held")]
+    CallHeld,
+    #[serde(rename = "call.resumed")]
+    CallResumed,
 }
 
 /// The body of a webhook request.
@@ -127,6 +137,8 @@ pub(crate) enum EventData {
     Proxy(ProxySessionData),
     ProxyInteraction(ProxyInteractionData),
     CallMoved(CallTransferredData),
+    Recording(RecordingData),
+    Held(CallHeldData),
 }
 
 /// Of `message.created`.
@@ -475,6 +487,53 @@ pub(crate) struct ProxySessionData {
     session_id: String,
     /// `open`, `closed` or `expired`.
     status: String,
+}
+
+/// Of `call.recording.started`, `.completed` and `.failed`. Of a call that was to be recorded and is not
+/// `.failed` alone is told, and names no recording.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RecordingData {
+    #[schema(example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    call_id: String,
+    direction: String,
+    from: Option<String>,
+    to: String,
+    at: String,
+    test_mode: bool,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    #[schema(example = "rec_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    recording_id: Option<String>,
+    /// Where its file is; null while there is none.
+    url: Option<String>,
+    /// Null of `.started`.
+    duration_seconds: Option<i64>,
+    channels: i64,
+    format: String,
+    /// Of `.failed`: `announcement_unavailable`, `announcement_not_finished`, `jurisdiction`,
+    /// `codec_not_supported`, `storage_failed`, `storage_too_slow`, `recorder_busy`,
+    /// `nothing_recorded` or `interrupted`.
+    reason: Option<String>,
+}
+
+/// Of `call.held` and `call.resumed`: a side waits, or waits no longer.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallHeldData {
+    #[schema(example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    call_id: String,
+    direction: String,
+    from: Option<String>,
+    to: String,
+    status: String,
+    at: String,
+    test_mode: bool,
+    agent_id: Option<String>,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    /// Who waits: `a` who called, `b` who was called.
+    leg: String,
+    /// By whose wish: `caller`, `callee` or `api`.
+    by: String,
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::customer::webhook::guard::{Lookup, Networks, system_lookup};
-use actors::media::{Config, Media, Notice};
+use actors::media::{Config, Media, Notice, Sounds};
 use actors::sip::call::{CallTable, Context, Front, FrontParts, Keeper, Limits};
 use actors::sip::credentials::{self, Credentials};
 use actors::sip::masks::Masks;
 use actors::sip::names::{self, Names};
 use actors::sip::numbers::Numbers;
 use actors::sip::own::Own;
+use actors::sip::recordings::{Taping, TapingParts};
 use actors::sip::registrar::RegistrarHandle;
 use actors::sip::trunks::{Trunk, Trunks};
 use actors::smpp::tls::Tls;
@@ -21,7 +22,7 @@ use model::emergency::Emergency;
 use model::id::PublicId;
 use model::number::{NumberStatus, Routing};
 use model::trunk::{Encryption, Source, Target};
-use model::voice::{Bounds, VoiceRates};
+use model::voice::{Bounds, Jurisdictions, VoiceRates};
 use proto_sip::digest::client::{Account, Attempt, Client, Target as Asked};
 use ractor::{Actor, ActorRef};
 use store::{NumberRouteRow, SipCredentialRow};
@@ -466,6 +467,12 @@ fn context(
         keeper: Keeper::default(),
         legs: Arc::default(),
         limits: setup.limits,
+        taping: Taping::new(TapingParts {
+            jurisdictions: Jurisdictions::default(),
+            sounds: Sounds::new(None, 0),
+            folder: std::env::temp_dir(),
+            hold_music: None,
+        }),
     };
     (context, notices)
 }

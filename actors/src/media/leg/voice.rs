@@ -124,6 +124,11 @@ impl Leg {
 
     fn sound(&mut self, now: Instant, notices: &mut Notices) {
         let Some((payload_type, law)) = self.law_out() else { return };
+        // What nobody would hear waits: who is told that it was played was told the truth.
+        if !self.hears || self.latch.target().is_none() {
+            self.voice.next = None;
+            return;
+        }
         let Some(player) = &mut self.voice.player else { return };
         let mut samples = [0; FRAME];
         player.fill(&mut samples);
@@ -134,9 +139,6 @@ impl Leg {
         let marker = self.voice.next.is_none();
         let timestamp = self.voice.next.unwrap_or_else(|| self.outgoing.next_timestamp(now));
         self.voice.next = Some(timestamp.wrapping_add(FRAME as u32));
-        if !self.hears {
-            return;
-        }
         let payload = samples.map(|sample| law.encode(sample));
         let sequence = self.outgoing.own(Some(timestamp), now);
         let ssrc = self.outgoing.ssrc;

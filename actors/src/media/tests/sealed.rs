@@ -57,3 +57,27 @@ async fn who_proves_the_key_is_latched_to_wherever_it_is() {
     let latched = Event::Latched(nat.address());
     assert_eq!(rig.notice(Side::A, |event| *event == latched).await, latched);
 }
+
+#[tokio::test]
+async fn what_a_sealed_leg_says_is_recorded_in_the_clear() {
+    let path = std::env::temp_dir().join(format!("orbit-sealed-{}.wav", std::process::id()));
+    let mut rig = Rig::open(&config(53)).await;
+    let srtp = Some(Keys { suite: SUITE, ours: key(1), theirs: key(2) });
+    let remote = RemoteMedia { srtp, ..rig.remote(Side::A, &mu()) };
+    rig.session().set_remote(Side::A, remote).await.unwrap();
+    rig.describe(Side::B, &mu()).await;
+    let (tap, ended) = rig.session().open_tape(path.clone()).await.unwrap();
+    rig.session().record(tap).await.unwrap();
+    let (mut says, to) = (Context::new(SUITE, key(2)), rig.session().local(Side::A));
+    for (sequence, frame) in (1..).zip(tone(440.0, Law::Mu, 10)) {
+        rig.phones[0].socket.send_to(&sealed(&mut says, sequence, &frame), to).unwrap();
+        rig.phones[1].hear();
+    }
+    rig.session().stop_record().await.unwrap();
+    assert_eq!(ended.await.unwrap().error, None);
+    let file = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let wav = proto_media::wav::Wav::parse(&file).unwrap();
+    let left: Vec<i16> = wav.samples().step_by(2).collect();
+    assert!(sounds(&left[..1_600], 440.0), "{} samples", left.len());
+}

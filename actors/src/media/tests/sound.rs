@@ -56,6 +56,28 @@ async fn a_sound_repeats_until_it_is_stopped_also_to_a_leg_on_hold() {
 }
 
 #[tokio::test]
+async fn a_sound_waits_until_there_is_somebody_to_hear_it() {
+    let mut rig = Rig::open(&config(24)).await;
+    rig.describe(Side::A, &mu()).await;
+    let nowhere = RemoteMedia { rtp: None, ..rig.remote(Side::B, &mu()) };
+    rig.session().set_remote(Side::B, nowhere.clone()).await.unwrap();
+    let tone = Tone { on_ms: 40, ..Tone::BEEP };
+    // A is played to five times as long, and so is done later.
+    let longer = Tone { on_ms: 200, ..Tone::BEEP };
+    rig.session().play(Side::B, &Sound::Tone(tone), false).await.unwrap();
+    rig.session().play(Side::A, &Sound::Tone(longer), false).await.unwrap();
+    rig.notice(Side::A, |event| *event == Event::Played).await;
+    let deaf = RemoteMedia { receives: false, ..rig.remote(Side::B, &mu()) };
+    rig.session().set_remote(Side::B, deaf).await.unwrap();
+    rig.session().play(Side::A, &Sound::Tone(longer), false).await.unwrap();
+    rig.notice(Side::A, |event| *event == Event::Played).await;
+    assert!(rig.notices.try_recv().is_err(), "B has heard nothing");
+    rig.describe(Side::B, &mu()).await;
+    assert!(sounds(&hear(&rig, Side::B, 2), 1_000.0));
+    rig.notice(Side::B, |event| *event == Event::Played).await;
+}
+
+#[tokio::test]
 async fn a_leg_without_g711_is_played_nothing() {
     let opus = Encoding::Other { name: "opus/2".into(), clock_hz: 48_000 };
     let formats = [Format { payload_type: 111, encoding: opus }];

@@ -36,8 +36,8 @@ impl CallState {
                     }
                 }
                 Act::Sound { side, is_other_peer } => self.agree(side, is_other_peer).await,
-                Act::Held(side) => self.holds(side, true),
-                Act::Resumed(side) => self.holds(side, false),
+                Act::Held(side) => self.holds(side, true).await,
+                Act::Resumed(side) => self.holds(side, false).await,
                 Act::Transfer(side, referred) => self.transfer(side, &referred).await,
                 Act::Over { side, by, cause } => self.over(side, by, cause),
             }
@@ -61,6 +61,7 @@ impl CallState {
         if let Some(leg) = self.number_of(side).and_then(|number| self.leg(number)) {
             leg.record.codec = codec;
         }
+        self.agreed(side, is_other_peer).await;
     }
 
     /// Where the signalling of a leg comes from, also of one that another call has.
@@ -79,14 +80,20 @@ impl CallState {
             if let Some(session) = &self.session {
                 let _ = session.hold(side, false).await;
             }
-            self.holds(side, false);
+            self.holds(side, false).await;
         }
     }
 
-    fn holds(&mut self, side: Side, on: bool) {
+    async fn holds(&mut self, side: Side, on: bool) {
         if let Some(leg) = self.number_of(side).and_then(|number| self.leg(number)) {
             leg.record.on_hold = on;
         }
+        let by = if side == Side::A { HangupBy::Caller } else { HangupBy::Callee };
+        if on {
+            let music = self.context.taping.hold_music();
+            return self.waits(side.other(), music, by).await;
+        }
+        self.goes_on(side.other(), by).await;
     }
 
     /// Somebody answers.

@@ -29,7 +29,7 @@ use super::money::Money;
 use super::record::{self, NewLeg};
 use super::ring::{Lane, Outcome, Ring, Round, Wish};
 use super::state::{CallLeg, CallState, End, Line, Phase, chance, now};
-use super::table::Opening;
+use super::table::{Invited, Opening};
 use super::tie::Why;
 use super::{CallMsg, Stored, egress};
 use crate::media::{LegArgs, SessionArgs, Side};
@@ -61,8 +61,11 @@ impl<F: FnOnce(Option<CallDone>) -> Stored> Drop for Asking<F> {
 impl CallState {
     /// What becomes of it?
     pub(super) async fn begin(&mut self) {
-        let (flow, invite, caller) = match self.begin.take() {
-            Some(Opening::Invite { flow, message, caller, .. }) => (flow, message, caller),
+        let (id, flow, invite, caller) = match self.begin.take() {
+            Some(Opening::Invite(invited)) => {
+                let Invited { id, flow, message, caller } = *invited;
+                (id, flow, message, caller)
+            }
             Some(Opening::Sent(sent)) => return self.begin_sent(*sent).await,
             None => return,
         };
@@ -337,6 +340,7 @@ impl CallState {
             None => {
                 self.write_will();
                 self.tell_row();
+                self.row_known();
                 if self.phase == Phase::Opening {
                     self.ring_plan().await;
                 }

@@ -66,7 +66,7 @@ impl CallState {
         }
     }
 
-    pub(super) fn sound(&mut self, _side: Side, event: Event) {
+    pub(super) async fn sound(&mut self, side: Side, event: Event) {
         match event {
             // Who waits for an answer, or holds, may say nothing; a new description begins the time anew.
             Event::Silent if self.phase != Phase::Up || self.is_held() => {}
@@ -77,8 +77,12 @@ impl CallState {
             | Event::Stranger(_)
             | Event::Pressed(_)
             | Event::Released(..)
-            | Event::DigitsSent
-            | Event::Played => {}
+            | Event::DigitsSent => {}
+            Event::Played => {
+                if !self.heard_announcement(side).await {
+                    self.music_again(side).await;
+                }
+            }
         }
     }
 

@@ -10,9 +10,10 @@
 //! media     pure: descriptions with our relay's ports in them
 //! money     pure: when more has to be put aside, and when the call ends for want of it
 //! record    what is known of each leg; `ladder` its messages
-//! orders    what the API has a call do
+//! orders    what the API has a call do; `sounding` what is played
 //! transfer  who is on the other side is sent on; `sent` at a price, as a call of its own
 //! join      two calls become one; `tie` what they tell each other
+//! tape      who is told that it is recorded, and the recording
 //! table     which call a message is for; `keeper` what outlives a call that fails
 //! state, begin, heard, acts, finish    the actor's state and what it does with each thing that happens
 //!
@@ -39,8 +40,10 @@ mod record;
 mod ring;
 mod seek;
 mod sent;
+mod sounding;
 mod state;
 pub mod table;
+mod tape;
 mod tie;
 mod transfer;
 
@@ -58,11 +61,13 @@ pub use front::{Front, FrontParts};
 pub use keeper::{Keeper, Will};
 pub use orders::{Order, Unobeyed};
 pub use table::{Begin, CallTable, Door, Heard, Opening};
+pub use tape::{Barrier, TapeNews, TapeOrder};
 
 pub use super::dialplan::Refused as Undialled;
 use super::masks::Masks;
 use super::names::{Found, Names};
 use super::numbers::Numbers;
+use super::recordings::Taping;
 use super::registrar::RegistrarHandle;
 use super::transport::Wire;
 use crate::media::{Event, Media, Notice, Report, Side};
@@ -89,6 +94,8 @@ pub enum CallMsg {
     Order(Order, orders::Answer),
     /// Which messages have been seen so far, as [`model::voice::pack`] makes them?
     Seen(RpcReplyPort<Vec<u8>>),
+    /// (self) What became of a recording.
+    Tape(TapeNews),
     /// (self) Its end was not known to be stored.
     CloseAgain,
     /// (self) Where a leg's name was found to be.
@@ -130,6 +137,7 @@ pub struct Context {
     pub keeper: Keeper,
     pub legs: Arc<LegSettings>,
     pub limits: Limits,
+    pub taping: Taping,
 }
 
 /// How long calls may take, and what they may speak.
@@ -189,7 +197,8 @@ impl Actor for Call {
         match message {
             CallMsg::Heard(heard) => state.heard(heard),
             CallMsg::Stored(stored) => state.stored(stored).await,
-            CallMsg::Sound(side, event) => state.sound(side, event),
+            CallMsg::Sound(side, event) => state.sound(side, event).await,
+            CallMsg::Tape(news) => state.tape_news(news).await,
             CallMsg::HangUp { by, reason } => state.hang_up(by, reason),
             CallMsg::Tied(tie, word) => state.tied(tie, word).await,
             CallMsg::Order(order, answer) => state.ordered(order, answer).await,

@@ -1,5 +1,5 @@
 //! What a call is told to do from outside of the wire: to hang up, to have a side wait, to silence one, to
-//! press digits.
+//! press digits, to play something, to record.
 //!
 //! Orders come by the key of the call's row, through the keeper: who gives them knows no actor. Hanging up is
 //! answered when the end is stored, the rest when it is done. A call that dies answers `Gone`.
@@ -16,9 +16,10 @@ use store::lane::{CallChange, Progress};
 
 use super::keeper::Keeper;
 use super::state::{CallState, Phase};
+use super::tape::{Barrier, TapeOrder};
 use super::tie::{Named, Why, Word};
 use super::{CallMsg, Stored, Undialled};
-use crate::media::{Refused, Side};
+use crate::media::{Refused, Side, Sound};
 
 /// How long an order may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ pub enum Order {
     Hold {
         side: Side,
         on: bool,
+        /// What it hears meanwhile; else what is set for all.
+        music: Option<Sound>,
     },
     /// What this side says is not heard, or is again.
     Mute {
@@ -54,6 +57,16 @@ pub enum Order {
         other: ActorRef<CallMsg>,
         leaves: Side,
     },
+    /// A sound that these sides hear, again and again with `repeats`.
+    Play {
+        sides: Vec<Side>,
+        sound: Sound,
+        repeats: bool,
+    },
+    StopPlaying {
+        sides: Vec<Side>,
+    },
+    Record(TapeOrder),
 }
 
 /// Digits may be a secret number.
@@ -61,11 +74,14 @@ impl fmt::Debug for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HangUp => f.write_str("HangUp"),
-            Self::Hold { side, on } => write!(f, "Hold({side:?}, {on})"),
+            Self::Hold { side, on, .. } => write!(f, "Hold({side:?}, {on})"),
             Self::Mute { side, on } => write!(f, "Mute({side:?}, {on})"),
             Self::Press { side, digits, .. } => write!(f, "Press({side:?}, {})", digits.len()),
             Self::Send { side, .. } => write!(f, "Send({side:?})"),
             Self::Join { side, leaves, .. } => write!(f, "Join({side:?}, {leaves:?})"),
+            Self::Play { sides, repeats, .. } => write!(f, "Play({sides:?}, {repeats})"),
+            Self::StopPlaying { sides } => write!(f, "StopPlaying({sides:?})"),
+            Self::Record(order) => write!(f, "Record({order:?})"),
         }
     }
 }
@@ -74,7 +90,7 @@ impl Order {
     /// The side that it is about.
     fn side(&self) -> Option<Side> {
         match self {
-            Self::HangUp => None,
+            Self::HangUp | Self::Play { .. } | Self::StopPlaying { .. } | Self::Record(_) => None,
             Self::Hold { side, .. }
             | Self::Mute { side, .. }
             | Self::Press { side, .. }
@@ -83,11 +99,16 @@ impl Order {
         }
     }
 
+    /// Whether it is for who has the sound.
+    fn is_of_sound(&self) -> bool {
+        matches!(self, Self::Play { .. } | Self::StopPlaying { .. } | Self::Record(_))
+    }
+
     /// The same about another side.
     #[must_use]
     pub(super) fn about(mut self, other: Side) -> Self {
         match &mut self {
-            Self::HangUp => {}
+            Self::HangUp | Self::Play { .. } | Self::StopPlaying { .. } | Self::Record(_) => {}
             Self::Hold { side, .. }
             | Self::Mute { side, .. }
             | Self::Press { side, .. }
@@ -109,8 +130,14 @@ pub enum Unobeyed {
     Busy,
     #[error("the call does not answer in time")]
     Late,
+    #[error("nothing of the call may be recorded")]
+    Unrecorded(Barrier),
+    #[error("the recording could not be stored")]
+    NotStored,
     #[error(transparent)]
     Sound(Refused),
+    #[error("the call was joined to another one, which has its sound")]
+    Elsewhere,
     #[error("no telephone of the organization leaves this call")]
     NoTelephone,
     #[error("what was dialled is refused: {}", .0.code())]
@@ -153,6 +180,10 @@ impl CallState {
             guest.rope.tell(Word::Order { order, about_far, answer });
             return;
         }
+        if self.ties.guest.is_some() && order.is_of_sound() {
+            let _ = answer.send(Err(Unobeyed::Elsewhere));
+            return;
+        }
         let changes_legs = matches!(order, Order::Hold { .. } | Order::Mute { .. });
         let done = match order {
             Order::HangUp => {
@@ -163,7 +194,7 @@ impl CallState {
                 self.hang_up(HangupBy::Api, reason);
                 return self.waiting.push(answer);
             }
-            Order::Hold { side, on } => self.park(side, on).await,
+            Order::Hold { side, on, music } => self.park(side, on, music).await,
             Order::Mute { side, on } => self.mute(side, on).await,
             Order::Press { side, digits, duration } => self.press(side, &digits, duration).await,
             Order::Send { .. } | Order::Join { .. } if self.phase != Phase::Up => {
@@ -173,6 +204,9 @@ impl CallState {
             Order::Join { side, other, leaves } => {
                 return self.join_by_order((side, other), leaves, answer);
             }
+            Order::Play { sides, sound, repeats } => self.play(&sides, &sound, repeats).await,
+            Order::StopPlaying { sides } => self.stop_playing(&sides).await,
+            Order::Record(order) => return self.tape_ordered(order, answer).await,
         };
         match (done, changes_legs) {
             (Ok(()), true) => self.tell_legs(answer),
@@ -192,7 +226,7 @@ impl CallState {
         Ok(())
     }
 
-    async fn park(&mut self, side: Side, on: bool) -> Result<(), Unobeyed> {
+    async fn park(&mut self, side: Side, on: bool, music: Option<Sound>) -> Result<(), Unobeyed> {
         if self.phase != Phase::Up {
             return Err(Unobeyed::NotUp);
         }
@@ -206,6 +240,12 @@ impl CallState {
         let number = self.number_of(side).ok_or(Unobeyed::NotUp)?;
         if let Some(leg) = self.leg(number) {
             leg.record.on_hold = on;
+        }
+        if on {
+            let music = music.or_else(|| self.context.taping.hold_music());
+            self.waits(side, music, HangupBy::Api).await;
+        } else {
+            self.goes_on(side, HangupBy::Api).await;
         }
         Ok(())
     }

@@ -29,7 +29,9 @@ use super::ladder::{Ladder, cancel_of};
 use super::money::Money;
 use super::ring::Ring;
 use super::seek::Seeking;
+use super::sounding::Waiting;
 use super::table::{Opening, Seat, mark};
+use super::tape::Tape;
 use super::tie::{About, FAR, Ties, Word};
 use super::transfer::Transfer;
 use super::{Begin, CallArgs, CallMsg, Context};
@@ -162,6 +164,9 @@ pub struct CallState {
     /// What those who are called are offered.
     pub(super) offer: Option<Body>,
     pub(super) session: Option<Session>,
+    pub(super) tape: Tape,
+    /// Sides that are on hold.
+    pub(super) on_hold: [Option<Waiting>; 2],
     pub(super) money: Money,
     pub(super) clock: Clock,
     pub(super) rang_at: Option<At>,
@@ -241,6 +246,8 @@ impl CallState {
             bridge: None,
             offer: None,
             session: None,
+            tape: Tape::default(),
+            on_hold: [None, None],
             money: Money::default(),
             clock: Clock::new(now()),
             rang_at: None,
@@ -426,11 +433,12 @@ impl CallState {
         let longest = self.answered_at.map(|(at, _)| at + self.context.limits.duration);
         let longest = longest.filter(|_| self.phase == Phase::Up);
         let money = self.money.deadline().filter(|_| self.phase == Phase::Up);
+        let announced = self.tape.deadline().filter(|_| self.phase == Phase::Up);
         let leaving = self.leaving.map(|(_, at)| at);
         let rings = self.phase == Phase::Ringing;
         let [remind, until] = [self.remind_at, self.ring_until].map(|at| at.filter(|_| rings));
         let tie = self.ties.deadline();
-        let others = [self.ring.deadline(), money, longest, leaving, remind, until, tie];
+        let others = [self.ring.deadline(), money, longest, announced, leaving, remind, until, tie];
         let Some(due) = legs.chain(others.into_iter().flatten()).min() else { return };
         if let Some((armed, timer)) = &self.timer {
             if *armed <= due && !timer.is_finished() {
@@ -456,6 +464,7 @@ impl CallState {
         self.leaving_due(moment);
         self.tie_due(moment);
         self.ring_due(moment).await;
+        self.tape_due(moment).await;
         self.money_due(moment);
     }
 }

@@ -49,9 +49,17 @@ pub struct Begin {
 /// An INVITE; or another call, which sends somebody.
 #[derive(Debug)]
 pub enum Opening {
-    /// By whom, as it proved.
-    Invite { id: ServerId, flow: Flow, message: Message, caller: Caller },
+    Invite(Box<Invited>),
     Sent(Box<Sent>),
+}
+
+/// An INVITE, and who calls, as it proved.
+#[derive(Debug)]
+pub struct Invited {
+    pub id: ServerId,
+    pub flow: Flow,
+    pub message: Message,
+    pub caller: Caller,
 }
 
 impl Opening {
@@ -59,7 +67,7 @@ impl Opening {
     #[must_use]
     pub fn invite(&self) -> Option<(ServerId, &Message)> {
         match self {
-            Self::Invite { id, message, .. } => Some((*id, message)),
+            Self::Invite(invited) => Some((invited.id, &invited.message)),
             Self::Sent(_) => None,
         }
     }
@@ -210,7 +218,8 @@ impl CallTable {
         let invite = (shard.get_id(), id);
         self.state().invites.insert(invite, seat.number);
         seat.invite = Some(invite);
-        let opening = Opening::Invite { id, flow, message: message.clone(), caller };
+        let opening = Invited { id, flow, message: message.clone(), caller };
+        let opening = Opening::Invite(Box::new(opening));
         let begin = Begin { shard: shard.clone(), seat, opening };
         if !(door.start)(begin) {
             self.unavailable(shard, id, &message);

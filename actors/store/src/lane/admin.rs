@@ -15,8 +15,9 @@ use super::compliance::{Compliance, Complied};
 use super::{
     CancelFate, CapChange, CapDone, CarrierChange, CarrierDone, Edit, EventRow, Gathered,
     InterceptorChange, Lane, NumberChange, NumberDone, PolicyChange, PolicyDone, PoolChange,
-    PoolDone, ProxyChange, ProxyDone, SipChange, SipDone, SmppChange, TemplateChange, TemplateDone,
-    Transfer, TrunkChange, TrunkDone, WebhookChange, WebhookDone,
+    PoolDone, ProxyChange, ProxyDone, RecordingChange, RecordingDone, SipChange, SipDone,
+    SmppChange, TemplateChange, TemplateDone, Transfer, TrunkChange, TrunkDone, WebhookChange,
+    WebhookDone,
 };
 use crate::bulk::{Bulk, Column};
 use crate::error::StoreError;
@@ -61,6 +62,7 @@ pub enum Admin {
     Trunk(Box<TrunkChange>),
     Number(Box<NumberChange>),
     Proxy(Box<ProxyChange>),
+    Recording(Box<RecordingChange>),
     Interceptor(Box<InterceptorChange>),
     Carrier(Box<CarrierChange>),
     Cap(CapChange),
@@ -134,6 +136,7 @@ pub enum AdminDone {
     Trunk(TrunkDone),
     Number(NumberDone),
     Proxy(ProxyDone),
+    Recording(RecordingDone),
     /// False: there are too many, or there is no such rule.
     Interceptor(bool),
     Cap(CapDone),
@@ -210,6 +213,9 @@ impl Lane {
                 }
                 Admin::Proxy(change) => {
                     AdminDone::Proxy(self.change_proxy(change, now, gathered).await?)
+                }
+                Admin::Recording(change) => {
+                    AdminDone::Recording(self.change_recording(change, now, gathered).await?)
                 }
                 Admin::Carrier(change) => self.change_carrier(change, now, gathered).await?,
                 Admin::Pool(change) => AdminDone::Pool(self.pool(change, now, gathered).await?),

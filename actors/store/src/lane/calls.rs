@@ -86,6 +86,16 @@ pub enum CallChange {
         organization: OrgId,
         messages: Vec<u8>,
     },
+    /// A side of it waits, or waits no longer.
+    Held {
+        key: MessageKey,
+        at: At,
+        on: bool,
+        /// Who waits: `a` who called, `b` who was called.
+        leg: &'static str,
+        /// `caller`, `callee` or `api`.
+        by: HangupBy,
+    },
     Close(Box<Closing>),
     /// Nobody holds these any more: each ends where it was last seen. Bare: its legs are recorded
     /// without what others wrote, since the database did not take that.
@@ -242,6 +252,9 @@ impl Lane {
                     self.keep_ladder((*key, *organization), messages, now, &mut books);
                     CallDone::Noted(true)
                 }
+                CallChange::Held { key, at, on, leg, by } => {
+                    CallDone::Noted(books.held((*key, *at), *on, (leg, *by), gathered))
+                }
                 CallChange::Close(closing) => {
                     CallDone::Closed(self.close_call(closing, now, &mut books, gathered))
                 }
@@ -343,6 +356,21 @@ impl Books {
         gathered.events.push(call.transferred(moved));
         true
     }
+
+    /// The log is told that a side waits, or waits no longer.
+    fn held(
+        &self,
+        (key, at): (MessageKey, At),
+        on: bool,
+        who: (&str, HangupBy),
+        gathered: &mut Gathered,
+    ) -> bool {
+        let Some(call) = self.calls.get(&key.0).filter(|call| !call.is_over()) else {
+            return false;
+        };
+        gathered.events.push(call.held(on, at, who));
+        true
+    }
 }
 
 impl CallChange {
@@ -352,7 +380,9 @@ impl CallChange {
         match self {
             Self::Progress(progress) => Some(progress.key),
             Self::Transferred(moved) => Some(moved.key),
-            Self::Renew { key, .. } | Self::Ladder { key, .. } => Some(*key),
+            Self::Renew { key, .. } | Self::Ladder { key, .. } | Self::Held { key, .. } => {
+                Some(*key)
+            }
             Self::Close(closing) => Some(closing.key),
             Self::Open(_) | Self::Checkpoint(_) | Self::Lost { .. } => None,
         }

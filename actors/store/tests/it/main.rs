@@ -26,6 +26,7 @@ mod pools;
 mod protection;
 mod proxy;
 mod receipts;
+mod recordings;
 mod retention;
 mod roles;
 mod runs;

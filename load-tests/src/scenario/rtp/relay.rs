@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -26,6 +26,11 @@ type Pairs = Vec<[SocketAddr; 2]>;
 pub(crate) struct RtpRelayArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
+    /// So many of the calls are recorded, into this folder.
+    #[arg(long, default_value_t = 0)]
+    recorded: usize,
+    #[arg(long, default_value = "recordings")]
+    folder: PathBuf,
 }
 
 /// The child: relays between the phones it is told of until its input ends.
@@ -41,6 +46,11 @@ pub(crate) async fn run(args: RtpRelayArgs) -> Result<Option<Value>> {
         let session = media.open(SessionArgs { legs: [leg; 2], notices: notices.clone() }).await?;
         for (side, phone) in Side::BOTH.into_iter().zip(pair) {
             session.set_remote(side, remote(*phone)).await?;
+        }
+        if sessions.len() < args.recorded {
+            let path = args.folder.join(format!("{}.wav", sessions.len()));
+            let (tap, _) = session.open_tape(path).await?;
+            session.record(tap).await?;
         }
         sessions.push(session);
     }
@@ -96,12 +106,19 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn start(core: usize, log: &Path) -> Result<Self> {
+    /// One that records so many calls, into this folder.
+    pub(super) fn start(
+        core: usize,
+        log: &Path,
+        (recorded, folder): &(u32, PathBuf),
+    ) -> Result<Self> {
         let program = std::env::current_exe()?;
         let mut child = Command::new("taskset")
             .args(["-c", &core.to_string()])
             .arg(program)
             .arg("rtp-relay")
+            .args(["--recorded", &recorded.to_string(), "--folder"])
+            .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(log)?)

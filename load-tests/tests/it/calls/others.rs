@@ -56,18 +56,19 @@ impl Baresip {
             .into_owned()
     }
 
-    /// How often the last half second of what it heard went up through nought, per second.
-    fn hears_hz(&self) -> usize {
+    /// What it heard, as samples.
+    pub(super) fn heard(&self) -> Vec<i16> {
         let files = fs::read_dir(self.scratch.path()).expect("a folder");
         let names = files.filter_map(|file| Some(file.ok()?.path()));
         let mut heard = names.filter(|path| path.to_string_lossy().ends_with("-dec.wav"));
         let octets = heard.next().and_then(|path| fs::read(path).ok()).unwrap_or_default();
-        let samples: Vec<i16> = octets
-            .get(44..)
-            .unwrap_or_default()
-            .chunks_exact(2)
-            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
-            .collect();
+        let pairs = octets.get(44..).unwrap_or_default().chunks_exact(2);
+        pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    }
+
+    /// How often the last half second of what it heard went up through nought, per second.
+    fn hears_hz(&self) -> usize {
+        let samples = self.heard();
         let last = &samples[samples.len().saturating_sub(4_000)..];
         2 * last.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count()
     }

@@ -74,7 +74,7 @@ impl Lane {
                 CallChange::Open(_) | CallChange::Checkpoint(_) | CallChange::Ladder { .. } => {}
                 CallChange::Progress(progress) => keys.push(progress.key.0),
                 CallChange::Transferred(moved) => keys.push(moved.key.0),
-                CallChange::Renew { key, .. } => keys.push(key.0),
+                CallChange::Renew { key, .. } | CallChange::Held { key, .. } => keys.push(key.0),
                 CallChange::Close(closing) => keys.push(closing.key.0),
                 CallChange::Lost { calls: LostCalls::These(these), .. } => {
                     keys.extend(these.iter().map(|key| key.0));

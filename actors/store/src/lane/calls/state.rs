@@ -208,6 +208,14 @@ impl State {
         EventRow::of_call(self.organization, self.key, kind, data.end())
     }
 
+    /// The line that tells of a side that waits, and by whose wish.
+    pub(super) fn held(&self, on: bool, at: At, (leg, by): (&str, HangupBy)) -> EventRow {
+        let kind = if on { EventKind::CallHeld } else { EventKind::CallResumed };
+        let mut data = self.data(at);
+        data.text("leg", leg).text("by", by.as_str());
+        EventRow::of_call(self.organization, self.key, kind, data.end())
+    }
+
     fn data(&self, at: At) -> Object {
         let mut data = Object::new();
         data.text("call_id", &self.id.show(Kind::Call))

@@ -76,7 +76,8 @@ impl Lane {
                 CallChange::Progress(_)
                 | CallChange::Transferred(_)
                 | CallChange::Checkpoint(_)
-                | CallChange::Ladder { .. } => {}
+                | CallChange::Ladder { .. }
+                | CallChange::Held { .. } => {}
             }
         }
         organizations.sort_unstable();

@@ -1,0 +1,112 @@
+//! What a call plays to its sides: sounds that the API asks for, and music to who waits.
+//!
+//! A sound takes the place of what the other side says. Who waits and has music hears it again when
+//! something else was played in between.
+
+use model::voice::HangupBy;
+use store::lane::CallChange;
+
+use super::Stored;
+use super::orders::Unobeyed;
+use super::state::{CallState, Phase};
+use crate::media::{Side, Sound};
+
+/// A side that waits.
+pub(super) struct Waiting {
+    music: Option<Sound>,
+    /// By whose wish.
+    by: HangupBy,
+}
+
+fn index(side: Side) -> usize {
+    usize::from(side == Side::B)
+}
+
+fn name(side: Side) -> &'static str {
+    match side {
+        Side::A => "a",
+        Side::B => "b",
+    }
+}
+
+impl CallState {
+    /// Plays a sound to these sides, in the place of what was played to them before.
+    pub(super) async fn play(
+        &self,
+        sides: &[Side],
+        sound: &Sound,
+        repeats: bool,
+    ) -> Result<(), Unobeyed> {
+        if self.phase != Phase::Up {
+            return Err(Unobeyed::NotUp);
+        }
+        if self.tape.is_announcing() {
+            return Err(Unobeyed::Busy);
+        }
+        for side in sides {
+            self.start_sound(*side, sound, repeats).await.map_err(Unobeyed::Sound)?;
+        }
+        Ok(())
+    }
+
+    /// Plays nothing to these sides, but music to who waits.
+    pub(super) async fn stop_playing(&self, sides: &[Side]) -> Result<(), Unobeyed> {
+        if self.tape.is_announcing() {
+            return Err(Unobeyed::Busy);
+        }
+        let session = self.session.as_ref().filter(|_| self.phase == Phase::Up);
+        let session = session.ok_or(Unobeyed::NotUp)?;
+        for side in sides {
+            session.stop_play(*side).await.map_err(Unobeyed::Sound)?;
+            self.music_again(*side).await;
+        }
+        Ok(())
+    }
+
+    /// A side waits from now on, with this music if there is any.
+    pub(super) async fn waits(&mut self, side: Side, music: Option<Sound>, by: HangupBy) {
+        let before = self.on_hold[index(side)].replace(Waiting { music, by });
+        self.music_again(side).await;
+        if before.is_none() {
+            self.tell_held(side, true, by);
+        }
+    }
+
+    /// A side waits no longer.
+    pub(super) async fn goes_on(&mut self, side: Side, by: HangupBy) {
+        let Some(before) = self.on_hold[index(side)].take() else { return };
+        if before.music.is_some()
+            && !self.tape.is_announcing()
+            && let Some(session) = &self.session
+        {
+            // A session that is closed plays nothing.
+            let _ = session.stop_play(side).await;
+        }
+        self.tell_held(side, false, by);
+    }
+
+    /// Who made this side wait by itself is not there any more.
+    pub(super) async fn goes_on_without(&mut self, side: Side) {
+        let waiting = self.on_hold[index(side)].as_ref();
+        if let Some(by) = waiting.map(|waiting| waiting.by).filter(|by| *by != HangupBy::Api) {
+            self.goes_on(side, by).await;
+        }
+    }
+
+    fn tell_held(&self, side: Side, on: bool, by: HangupBy) {
+        if let Some(key) = self.row.key {
+            let change = CallChange::Held { key, at: self.at(), on, leg: name(side), by };
+            self.ask(change, Stored::Noted);
+        }
+    }
+
+    /// Music goes on for who waits.
+    pub(super) async fn music_again(&self, side: Side) {
+        let music = self.on_hold[index(side)].as_ref().and_then(|waiting| waiting.music.as_ref());
+        if let Some(music) = music.filter(|_| !self.tape.is_announcing())
+            && let Err(refused) = self.start_sound(side, music, true).await
+        {
+            tracing::debug!(%refused, "who waits hears no music");
+        }
+    }
+}
