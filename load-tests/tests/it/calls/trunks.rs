@@ -112,7 +112,7 @@ async fn registers_with_kamailio(algorithm: &str) {
     let mut http = switch.world.http(&switch.org.key);
     let body = json!({
         "name": "Office", "outbound_uri": format!("sip:{}", registrar.at), "username": "office",
-        "password": "hunter2hunter2", "register": true, "options_ping_seconds": 1,
+        "password": "hunter2hunter2", "register": true, "options_ping_seconds": 5,
     });
     let made = http.post("/api/v1/voice/sip-trunks", &body).await;
     assert_eq!(made.status, 201, "{}", made.json);
@@ -219,10 +219,7 @@ async fn sipp_is_called_by_one_connection_and_by_another_when_it_comes_back() {
         let words =
             ["-sf", &file, "-i", "127.0.0.1", "-p", &port, "-t", "t1", "-m", &count, "-nostdin"];
         let mut sipp = Child::start(&sipp, &words, &scratch.file("log")).expect("it starts");
-        let listens = async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap_or(0))).await.is_ok()
-        };
-        assert!(wait_until(listens).await, "sipp listens");
+        assert!(wait_until(async || listens(at)).await, "sipp listens");
         for _ in 0..calls {
             let mut dialog = alice.invite("+14155559999", &alice.sdp(1, "sendrecv")).await;
             let ok = alice.heard(|said| said.status() >= 200).await;
@@ -337,6 +334,12 @@ async fn two_switches_speak_over_tls_with_sealed_sound() {
         let ladder = http.get(&format!("/api/v1/voice/calls/{id}/ladder?format=text")).await;
         assert!(ladder.text.contains("RTP/SAVP"), "{}", ladder.text);
         assert!(ladder.text.contains("SIP/2.0/TLS"), "{}", ladder.text);
-        assert!(!ladder.text.contains("inline:"), "no key is kept: {}", ladder.text);
+        let keys = ladder.text.lines().filter(|line| line.trim().starts_with("a=crypto"));
+        assert!(keys.clone().count() > 0, "{}", ladder.text);
+        assert!(
+            keys.clone().all(|line| line.contains("inline:*")),
+            "no key is kept: {}",
+            ladder.text
+        );
     }
 }
