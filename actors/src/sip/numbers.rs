@@ -131,18 +131,19 @@ impl Numbers {
         if !taken {
             return;
         }
-        let (was, is) = (before.as_deref(), fresh.held().map(Arc::as_ref));
-        for organization in was.iter().chain(&is).map(|number| number.organization) {
-            let own = is.filter(|number| number.organization == organization);
-            self.owns_now(organization, &row.e164, own.and_then(calls_from));
+        let holders = [before.as_ref(), fresh.held()].into_iter().flatten();
+        for organization in holders.map(|number| number.organization) {
+            self.owns_now(organization, &row.e164);
         }
     }
 
-    fn owns_now(&self, organization: OrgId, e164: &str, own: Option<Own>) {
+    /// Two changes of one number may come here in any order: what stands under it by now counts.
+    fn owns_now(&self, organization: OrgId, e164: &str) {
         let make = |known: Option<&Arc<Vec<Own>>>| {
             let mut next: Vec<Own> = known.map(|known| known.to_vec()).unwrap_or_default();
             next.retain(|(_, _, known)| &**known != e164);
-            next.extend(own);
+            let own = self.find(e164).filter(|number| number.organization == organization);
+            next.extend(own.and_then(|number| calls_from(&number)));
             next.sort_unstable();
             Some(Arc::new(next))
         };

@@ -35,7 +35,11 @@ impl Theirs {
             "direction" => "outbound",
             "channel" | "scope" => "sms",
             "type" => "message.*",
-            "country" => "US",
+            "country" | "country_code" => "US",
+            "capabilities" => "voice",
+            "area_code" => "415",
+            "contains" | "search" => "555",
+            "format" => "json",
             "timezone_override" => "America/New_York",
             "consent_date" => "2026-01-31",
             "limit" => "200",
@@ -90,6 +94,18 @@ async fn no_reading_operation_shows_what_is_anothers() {
     let reply = owners.post("/api/v1/messaging/sender-pools", &pool).await;
     assert_eq!(reply.status, 201, "{}", reply.text);
     ids.push(reply.id());
+    let added = world.orbit(&["number", "add", "--monthly-usd", "0", "+14155550100"]).await;
+    assert_eq!(added.code, Some(0), "{}{}", added.out, added.err);
+    let number = json!({"phone_number": "+14155550100"});
+    let number = owners.post("/api/v1/numbers/purchase", &number).await;
+    assert_eq!(number.status, 201, "{}", number.text);
+    let routing = format!("/api/v1/numbers/{}/routing", number.id());
+    let put = owners.put(&routing, &json!({"type": "proxy"})).await;
+    assert_eq!(put.status, 200, "{}", put.text);
+    let parties = json!({"party_a": "+14155550177", "party_b": "+14155550178"});
+    let session = owners.post("/api/v1/proxy/sessions", &parties).await;
+    assert_eq!(session.status, 201, "{}", session.text);
+    ids.extend([number.id(), session.id()]);
     let telephones = [telephone(&mut owners).await, telephone(&mut owners).await];
     declined(sip, &telephones).await;
     let mut calls = Vec::new();
@@ -108,6 +124,8 @@ async fn no_reading_operation_shows_what_is_anothers() {
         batch_id.clone(),
         String::from("between us"),
         String::from("secretly"),
+        String::from("+14155550100"),
+        String::from("+14155550177"),
     ];
     secrets.extend(ids.iter().cloned());
     secrets.extend(transactions.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)));

@@ -8,10 +8,12 @@ use model::id::PublicId;
 use model::money::Micros;
 use model::number::{NumberType, Routing};
 use store::lane::{
-    Admin, AdminDone, NewNumber, NewProxySession, NumberChange, NumberDone, ProxyChange, ProxyDone,
-    Work,
+    Admin, AdminDone, CallChange, Inbound, InboundFate, NewCall, NewNumber, NewProxySession,
+    NumberChange, NumberDone, ProxyChange, ProxyDone, Work,
 };
 
+use crate::calls::new_call;
+use crate::inbound::from_handset;
 use crate::world::{World, each};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -149,6 +151,84 @@ async fn a_session_whose_time_is_over_is_ended_by_the_sweep() {
         assert_eq!(world.proxied(ProxyChange::Open(nobodys)).await, ProxyDone::NoNumber);
         let named = NewProxySession { number: Some(number), ..session };
         assert_eq!(world.proxied(ProxyChange::Open(named)).await, ProxyDone::Stored);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_that_go_by_a_session_are_counted_with_their_rows() {
+    each(async |mut world| {
+        let own = world.organization;
+        world.masking_number("+14155550100").await;
+        let (id, change) = open(own, "+1", "+2", HOUR);
+        assert_eq!(world.proxied(change).await, ProxyDone::Stored);
+        let row = world.store.proxy_session(own, id).await.unwrap().unwrap();
+        let call = || {
+            let mask = Some((row.id, id));
+            let call = NewCall { id: PublicId::new(At::now()), mask, ..new_call(own) };
+            CallChange::Open(Box::new(call))
+        };
+        let refused = NewCall { rated: new_call(own).rated, ..new_call(OrgId(own.0 + 77)) };
+        let refused = NewCall { mask: Some((row.id, id)), ..refused };
+        let calls = vec![call(), call(), CallChange::Open(Box::new(refused))];
+        world.commit(Work { calls, ..Work::default() }).await;
+        world.commit(Work { calls: vec![call()], ..Work::default() }).await;
+        let row = world.store.proxy_session(own, id).await.unwrap().unwrap();
+        assert_eq!(row.interactions, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_to_a_masking_number_is_due_to_the_other_party_and_to_nobody_else() {
+    each(async |mut world| {
+        let own = world.organization;
+        world.masking_number("+14155550100").await;
+        let (a, b) = ("+14155550111", "+14155550122");
+        let (id, change) = open(own, a, b, HOUR);
+        assert_eq!(world.proxied(change).await, ProxyDone::Stored);
+        let (other, _) = world.organization_with(Micros(0)).await;
+        let mut count = 0;
+        let mut text = |world: &World, from: &str, body: &str| {
+            count += 1;
+            let from = from.to_owned();
+            Inbound { from, body: body.to_owned(), ..from_handset(world, count) }
+        };
+        let octets = {
+            let mut octets = text(&world, a, "");
+            octets.said.user_data = vec![1, 2, 3];
+            octets
+        };
+        let foreign = text(&world, a, "by another's carrier");
+        let foreign = Inbound { carrier_organization: Some(other), ..foreign };
+        let inbound = vec![
+            text(&world, a, "at the door"),
+            text(&world, b, "coming"),
+            text(&world, "+14155550999", "who?"),
+            text(&world, b, "STOP"),
+            octets,
+            foreign,
+        ];
+        let done = world.commit(Work { inbound, ..Work::default() }).await;
+        let mut fates = vec![InboundFate::Stored(own); 5];
+        fates.push(InboundFate::Stored(other));
+        assert_eq!(done.inbound, fates);
+        assert!(done.replies_due);
+        let due = world.store.due_replies(10).await.unwrap();
+        let masked =
+            due.iter().filter(|row| row.session.as_deref() == Some(id.as_bytes().as_slice()));
+        let masked: Vec<_> = masked.map(|row| (row.address.as_str(), row.body.as_str())).collect();
+        assert_eq!(masked, [(b, "at the door"), (a, "coming")]);
+        assert_eq!(due.len(), 3, "and the answer to STOP");
+        assert!(due.iter().all(|row| row.number == "+14155550100"));
+        let row = world.store.proxy_session(own, id).await.unwrap().unwrap();
+        assert_eq!(row.interactions, 2);
+
+        let close = ProxyChange::Close { organization: own, id };
+        assert_eq!(world.proxied(close).await, ProxyDone::Stored);
+        let late = text(&world, a, "are you there?");
+        world.commit(Work { inbound: vec![late], ..Work::default() }).await;
+        assert_eq!(world.store.due_replies(10).await.unwrap().len(), 3);
     })
     .await;
 }
