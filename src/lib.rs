@@ -10,6 +10,7 @@ pub mod api;
 pub mod boot;
 pub mod carriers;
 pub mod cli;
+mod descriptors;
 pub mod dev;
 mod health;
 mod home;

@@ -201,7 +201,7 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     if lock.is_none() {
         return through_socket(&home, request).await;
     }
-    let store = open_store(settings).await?;
+    let store = Box::pin(open_store(settings)).await?;
     let shared = Arc::new(Shared::new(Limits { accepts_max: 1, backlog_per_organization_max: 1 }));
     let args = WriterArgs {
         store: store.clone(),
@@ -215,7 +215,7 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
     let (writer, ended) = Actor::spawn(None, Writer, args).await?;
     let key = home.secret(SMPP_KEY)?;
     let vault = Vault::open_with(&settings.secrets, &home)?;
-    let accounts = accounts(settings, key, vault.clone(), &store).await?;
+    let accounts = Box::pin(accounts(settings, key, vault.clone(), &store)).await?;
     let writer_handle = WriterHandle::new(shared);
     let trunks = TrunkBook::new(settings, store.clone(), writer_handle.clone(), vault.clone());
     let numbers = NumberBook::new(settings, store.clone(), writer_handle.clone(), vault);
@@ -229,9 +229,9 @@ pub(crate) async fn answer(settings: &Settings, request: &Request) -> Result<Val
         Request::Carrier { .. } | Request::AddSmppAccount { .. } | Request::SetSmppAccount { .. }
     );
     if seals {
-        desk = desk.keeping(resting(settings, &home, &store, &writer_handle).await?);
+        desk = desk.keeping(Box::pin(resting(settings, &home, &store, &writer_handle)).await?);
     }
-    let answer = desk.answer(request.clone()).await;
+    let answer = Box::pin(desk.answer(request.clone())).await;
     writer.stop(None);
     ended.await?;
     store.close().await;

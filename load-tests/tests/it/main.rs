@@ -13,6 +13,7 @@ mod by_api;
 mod calls;
 mod carriers;
 mod crash;
+mod crowd;
 mod desk;
 mod dev;
 mod doors;

@@ -61,7 +61,7 @@ async fn who_proves_the_key_is_latched_to_wherever_it_is() {
 #[tokio::test]
 async fn what_a_sealed_leg_says_is_recorded_in_the_clear() {
     let path = std::env::temp_dir().join(format!("orbit-sealed-{}.wav", std::process::id()));
-    let mut rig = Rig::open(&config(53)).await;
+    let rig = Rig::open(&config(53)).await;
     let srtp = Some(Keys { suite: SUITE, ours: key(1), theirs: key(2) });
     let remote = RemoteMedia { srtp, ..rig.remote(Side::A, &mu()) };
     rig.session().set_remote(Side::A, remote).await.unwrap();

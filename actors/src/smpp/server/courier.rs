@@ -356,6 +356,9 @@ impl CourierState {
 
     /// Gives what is ready to binds with room.
     fn hand_out(&mut self) {
+        if self.ready.is_empty() {
+            return;
+        }
         let mut given: Vec<Vec<(Ticket, Message)>> = vec![Vec::new(); self.binds.len()];
         while let Some(ticket) = self.ready.front().copied() {
             let with_room = self.binds.iter().enumerate().filter(|(_, b)| b.has.len() < b.window);

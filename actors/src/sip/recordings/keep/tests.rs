@@ -46,6 +46,7 @@ impl World {
             rated: Rated::free(),
             transport: None,
             facts: Facts::default(),
+            mask: None,
             legs: Vec::new(),
             metadata: None,
         };
