@@ -7,6 +7,8 @@ mod numbers;
 mod others;
 mod public;
 mod read;
+mod sipp;
+mod softphone;
 mod tape;
 mod transfers;
 mod trunks;

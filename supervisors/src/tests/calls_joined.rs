@@ -141,7 +141,7 @@ impl Between {
     }
 
     /// Both calls are gone, and each has paid a minute of what it is.
-    async fn is_billed(self) {
+    async fn end_billed(self) {
         let billed = (CREDIT - MINUTE, 0);
         until("each has paid its minute", async || self.calling.wallet().await == billed).await;
         until("they are gone", async || self.calling.table.count() == 0).await;
@@ -162,7 +162,7 @@ async fn whichever_of_two_joined_calls_fails_both_ends_hear_it_and_each_is_bille
             // The first call has let her go, and not died.
             Between::hears_bye(&between.alice).await;
         }
-        between.is_billed().await;
+        between.end_billed().await;
     }
 }
 
@@ -183,7 +183,7 @@ async fn a_call_that_fails_while_it_asks_leaves_the_other_as_it_was() {
     callee.next("ACK ").await;
     between.send(("BYE", 20, "sip:orbit@h"), &between.second, "", "").await;
     Between::hears_bye(callee).await;
-    between.is_billed().await;
+    between.end_billed().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -203,5 +203,5 @@ async fn a_call_that_fails_while_it_is_asked_leaves_the_other_as_it_was() {
     );
     between.calling.caller.send(between.calling.at, &bye).await;
     Between::hears_bye(&between.alice).await;
-    between.is_billed().await;
+    between.end_billed().await;
 }

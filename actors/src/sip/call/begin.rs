@@ -207,7 +207,7 @@ impl CallState {
             return;
         }
         if let Err(status) = self.open_sound(sdp.as_ref()).await {
-            return self.fail(Outcome::of(status), HangupBy::System);
+            return self.fail(unspoken(status), HangupBy::System);
         }
         let Some(plan) = &self.plan else { return };
         let is_free = plan.rated().tariff.is_free();
@@ -548,6 +548,16 @@ impl CallState {
             }
         }
     }
+}
+
+/// Why there is no sound: what was offered is not spoken here, or there is no room.
+fn unspoken(status: StatusCode) -> Outcome {
+    let outcome = Outcome::of(status);
+    if status != StatusCode::NOT_ACCEPTABLE_HERE {
+        return outcome;
+    }
+    let words = Some("MEDIA_NOT_SUPPORTED".to_owned());
+    Outcome { cause: Cause { q850: Some(88), words, ..Cause::default() }, ..outcome }
 }
 
 /// The telephone that calls to take the place of somebody in another call (RFC 3891).

@@ -62,8 +62,9 @@ impl CallState {
             return Err((StatusCode::LOOP_DETECTED, why));
         }
         let (rope, back) = Rope::between(chance(), other, self.me.clone());
-        let (organization, about) = (plan.organization, self.about(side.other()));
-        if !rope.tell(Word::Ask(Box::new(Ask { back, organization, named, about }))) {
+        let (organization, test) = (plan.organization, plan.test);
+        let ask = Ask { back, organization, test, named, about: self.about(side.other()) };
+        if !rope.tell(Word::Ask(Box::new(ask))) {
             return Err((StatusCode::CALL_DOES_NOT_EXIST, why));
         }
         let (until, why) = (now() + AGREE, Some(why));
@@ -102,12 +103,11 @@ impl CallState {
             Word::Do(command) => self.sent_tells(*command),
             Word::Refused(status) => self.not_joined(status),
             Word::Gone => {
-                let was_ready =
-                    matches!(&self.ties.joining, Some(Joining::Asking(asking)) if !asking.ready);
-                let status = if was_ready {
-                    StatusCode::CALL_DOES_NOT_EXIST
-                } else {
-                    StatusCode::TEMPORARILY_UNAVAILABLE
+                let status = match &self.ties.joining {
+                    Some(Joining::Asking(asking)) if !asking.ready => {
+                        StatusCode::CALL_DOES_NOT_EXIST
+                    }
+                    _ => StatusCode::TEMPORARILY_UNAVAILABLE,
                 };
                 self.not_joined(status);
             }
@@ -259,7 +259,8 @@ impl CallState {
     /// The leg that is to leave; what another organization has is not known to who asks.
     fn meant(&self, ask: &Ask) -> Result<Meant, StatusCode> {
         let unknown = StatusCode::CALL_DOES_NOT_EXIST;
-        let is_own = self.plan.as_ref().is_some_and(|plan| plan.organization == ask.organization);
+        let asks = (ask.organization, ask.test);
+        let is_own = self.plan.as_ref().is_some_and(|plan| (plan.organization, plan.test) == asks);
         if !is_own || self.end.is_some() || self.phase != Phase::Up {
             return Err(unknown);
         }

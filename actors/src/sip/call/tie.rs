@@ -92,6 +92,8 @@ pub struct About {
 pub struct Ask {
     pub back: Rope,
     pub organization: OrgId,
+    /// Of a call that leaves the switch nowhere.
+    pub test: bool,
     pub named: Named,
     pub about: About,
 }
@@ -253,7 +255,7 @@ impl Ties {
         self.joining.as_ref().and_then(Joining::deadline)
     }
 
-    /// A leg leaves, and has to hear how its transfer goes.
+    /// Nothing is being joined.
     pub(super) fn is_free(&self) -> bool {
         self.joining.is_none()
     }

@@ -38,7 +38,7 @@ pub(super) struct Transfer {
 
 impl Transfer {
     pub(super) fn is_about(&self, leg: u8) -> bool {
-        leg >= self.first
+        leg >= self.first && leg != FAR
     }
 }
 

@@ -52,6 +52,18 @@ async fn hangs_up(ua: &mut Ua, dialog: &mut Dialog, other: &mut Ua) {
     tokio::join!(ua.bye(dialog), ended);
 }
 
+/// Calls in progress, once there are so many.
+async fn are_up(http: &mut Http, count: usize) -> Vec<Value> {
+    let mut up = Vec::new();
+    let found = wait_until(async || {
+        up = http.all("/api/v1/voice/calls").await;
+        up.retain(|call| call["status"] == "in_progress");
+        up.len() == count
+    });
+    assert!(found.await, "{up:?}");
+    up
+}
+
 async fn records(http: &mut Http) -> Vec<Value> {
     http.all("/api/v1/voice/cdrs").await
 }
@@ -100,6 +112,92 @@ async fn two_calls_are_joined_and_who_joined_them_is_let_go() {
     assert_eq!(bob.refer_instead(&mut b, ("carol", &second.replaces())).await.status(), 202);
     tokio::join!(moves(&mut carol), moves(alice), leaves(bob, 2));
     hangs_up(&mut carol, &mut c, alice).await;
+    assert!(is_quiet(&switch).await, "{}", switch.world.last_words());
+}
+
+#[tokio::test]
+async fn calls_are_transferred_by_the_api_and_by_command() {
+    let mut carrier = carrier().await;
+    let switch = with_carriers("transfers-api", &[&carrier], &[]).await;
+    let mut http = switch.world.http(&switch.org.key);
+    let mut bob = caller(&switch).await;
+    let desk = switch.credential("desk").await;
+    let mut desk = Ua::registered(switch.sip, &desk).await;
+    let carol = switch.credential("carol").await;
+    let mut carol = Ua::registered(switch.sip, &carol).await;
+    talks(&mut bob, &mut desk, "100").await;
+    let mut up = are_up(&mut http, 1).await;
+    let id = up.remove(0)["id"].as_str().expect("an id").to_owned();
+    let path = format!("/api/v1/voice/calls/{id}/transfer");
+    for (body, status, code) in [
+        (json!({"queue_id": "que_1"}), 422, "VALIDATION_ERROR"),
+        (json!({"agent_id": "agt_1"}), 422, "VALIDATION_ERROR"),
+        (json!({}), 422, "MISSING_REQUIRED_FIELD"),
+        (json!({"type": "attended"}), 422, "MISSING_REQUIRED_FIELD"),
+        (json!({"to": "100", "call_id": "x"}), 422, "VALIDATION_ERROR"),
+        (json!({"to": "\u{7}"}), 422, "VALIDATION_ERROR"),
+        (json!({"to": "999999"}), 422, "VALIDATION_ERROR"),
+        (json!({"to": "911"}), 422, "EMERGENCY_CALLING_NOT_SUPPORTED"),
+        (json!({"to": "+9999999999"}), 422, "NO_PRICE"),
+        // The desk has no number to show.
+        (json!({"to": "+14155559999", "leg": "a"}), 422, "NO_DEFAULT_NUMBER"),
+        (json!({"type": "attended", "call_id": "call_x"}), 404, "NOT_FOUND"),
+        (json!({"type": "attended", "call_id": id}), 409, "CONFLICT"),
+    ] {
+        let refused = http.post(&path, &body).await;
+        assert_eq!((refused.status, refused.code()), (status, code), "{body}: {}", refused.text);
+    }
+    // By command, to what costs money.
+    let words =
+        ["calls", "transfer", &id, "--to", "+14155559999", "--key", &switch.org.key, "--json"];
+    let done = switch.world.orbit(&words).await.json();
+    assert_eq!(done["id"], json!(id), "{done}");
+    let invite = carrier.incoming("INVITE").await;
+    carrier.answer(&invite, 200, &carrier.sdp(1, "sendrecv")).await;
+    carrier.incoming("ACK").await;
+    let let_go = async {
+        let bye = bob.incoming("BYE").await;
+        bob.answer(&bye, 200, "").await;
+    };
+    tokio::join!(moves(&mut desk), let_go);
+    told(&mut http, "call.transferred").await;
+    // The two calls that are one now are told apart, and either can be steered: the carrier is sent on.
+    let sent = json!({"to": "carol", "leg": "a"});
+    are_up(&mut http, 2).await;
+    let done = http.post(&path, &sent).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let invite = carol.incoming("INVITE").await;
+    carol.answer(&invite, 200, &carol.sdp(1, "sendrecv")).await;
+    carol.incoming("ACK").await;
+    let let_go = async {
+        let bye = desk.incoming("BYE").await;
+        desk.answer(&bye, 200, "").await;
+    };
+    let (to_carrier, ()) = tokio::join!(moves(&mut carrier), let_go);
+    assert!(carrier.speaks_to(to_carrier.sound_at(), &carol, 0x33).await);
+    assert!(carol.speaks_to(invite.sound_at(), &carrier, 0x34).await);
+    let mut carol_dialog = carol.dialog_of(&invite);
+    hangs_up(&mut carol, &mut carol_dialog, &mut carrier).await;
+    assert!(is_quiet(&switch).await, "{}", switch.world.last_words());
+    assert_eq!(http.balance().await, (CREDIT - MINUTE, 0));
+    // Attended: bob talks to both, and leaves.
+    let [_, (mut d, _)] = talks(&mut bob, &mut desk, "100").await;
+    talks(&mut bob, &mut carol, "carol").await;
+    let up = are_up(&mut http, 2).await;
+    let path = format!("/api/v1/voice/calls/{}/transfer", up[0]["id"].as_str().expect("an id"));
+    let body = json!({"type": "attended", "call_id": up[1]["id"]});
+    let done = http.post(&path, &body).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let let_go = async {
+        for _ in 0..2 {
+            let bye = bob.incoming("BYE").await;
+            bob.answer(&bye, 200, "").await;
+        }
+    };
+    let (to_carol, to_desk, ()) = tokio::join!(moves(&mut carol), moves(&mut desk), let_go);
+    assert!(desk.speaks_to(to_desk.sound_at(), &carol, 0x31).await);
+    assert!(carol.speaks_to(to_carol.sound_at(), &desk, 0x32).await);
+    hangs_up(&mut desk, &mut d, &mut carol).await;
     assert!(is_quiet(&switch).await, "{}", switch.world.last_words());
 }
 

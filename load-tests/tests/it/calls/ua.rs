@@ -435,6 +435,11 @@ impl Ua {
         timeout(PATIENCE, hearing).await.is_ok()
     }
 
+    /// Whether nothing has come that nobody asked for.
+    pub(super) fn is_silent(&self) -> bool {
+        self.kept.is_empty() && self.socket.try_recv_from(&mut [0; 2_048]).is_err()
+    }
+
     pub(super) fn switch(&self) -> SocketAddr {
         self.switch
     }
