@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proto_media::tone::{Generator, Tone, strength};
 use proto_media::wav::{Format, Wav, header};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::others::Baresip;
 use super::ua::Ua;
@@ -425,7 +426,7 @@ async fn who_comes_by_a_transfer_is_told_too_and_the_recording_goes_on() {
     let speaking = async || talk.is_heard_both_ways().await;
     assert!(wait_until(speaking).await, "{}", switch.world.last_words());
     let tape = recording(&mut http, "in_progress").await;
-    let Talk { alice, bob, b, .. } = &mut talk;
+    let Talk { alice, bob, a, b, from_a, .. } = &mut talk;
     assert_eq!(bob.refer(b, "carol").await.status(), 202);
     let invite = carol.incoming("INVITE").await;
     carol.answer(&invite, 200, &carol.sdp(1, "sendrecv")).await;
@@ -435,11 +436,11 @@ async fn who_comes_by_a_transfer_is_told_too_and_the_recording_goes_on() {
     alice.incoming("ACK").await;
     assert!(carol.hears(invite.sound_at()).await, "she is told");
     let speaking = async || {
-        alice.speaks_to(talk.from_a, &carol, 0x44).await
+        alice.speaks_to(*from_a, &carol, 0x44).await
             && carol.speaks_to(invite.sound_at(), alice, 0x55).await
     };
     assert!(wait_until(speaking).await, "{}", switch.world.last_words());
-    alice.bye(&mut talk.a).await;
+    alice.bye(a).await;
     let bye = carol.incoming("BYE").await;
     carol.answer(&bye, 200, "").await;
     let done = recording(&mut http, "available").await;
