@@ -137,6 +137,7 @@ impl Relay {
         self.sealed[index(from)] = crypto;
         let lines: Vec<String> = self.own_crypto(to, seal).iter().map(Crypto::value).collect();
         sdp.seal(audio, &lines);
+        sdp.make_nameless();
         let version = &mut self.versions[index(to)];
         sdp.set_origin(self.session + index(to) as u64, *version, local.ip());
         *version += 1;

@@ -31,6 +31,14 @@ const ICE: [&str; 9] = [
 ];
 
 impl Sdp {
+    /// Takes out what says who speaks: the session's name, its words, addresses and numbers, RFC 8866 §5.3
+    /// to §5.6.
+    pub fn make_nameless(&mut self) {
+        self.session.set(b's', "-".to_owned());
+        self.session.remove(b"iuep");
+        self.media.iter_mut().for_each(|media| media.section.remove(b"i"));
+    }
+
     /// Says who passes this on, in the place of who made it.
     pub fn set_origin(&mut self, session: u64, version: u64, ip: IpAddr) {
         self.session.set(b'o', format!("- {session} {version} {}", network(ip)));

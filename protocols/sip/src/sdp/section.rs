@@ -89,6 +89,11 @@ impl Section {
         self.0.push(Line { kind: b'a', value: value.into() });
     }
 
+    /// Removes all lines of these kinds.
+    pub(super) fn remove(&mut self, kinds: &[u8]) {
+        self.0.retain(|line| !kinds.contains(&line.kind));
+    }
+
     /// Removes attributes that `gone` names, by name and value.
     pub(super) fn remove_attributes(&mut self, gone: impl Fn(&str, &str) -> bool) {
         self.0
