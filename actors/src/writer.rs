@@ -1,15 +1,16 @@
 //! The mailbox before the store's writer: order, fairness and limits, no truth of its own.
 //!
 //! Started by the root supervisor. `handle` only collects; a thread that it owns commits, and takes
-//! what came meanwhile as its next batch. Answers leave after the commit. When the actor dies,
-//! what it had collected was promised to nobody: askers are told to come again, and the carriers
-//! are started anew, since what they had asked for is lost with it.
+//! what came meanwhile as its next batch. Answers leave from a second thread, once the commit is on
+//! the disk. When the actor dies, what it had collected was promised to nobody: askers are told to
+//! come again, and the carriers are started anew, since what they had asked for is lost with it.
 
 mod calls;
 mod commit;
 mod handle;
 mod intake;
 mod pieces;
+mod publish;
 
 use std::sync::Arc;
 use std::time::Duration;

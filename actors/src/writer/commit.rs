@@ -1,4 +1,4 @@
-//! The thread that commits: one batch, one transaction, then the answers.
+//! The thread that commits: one batch, one transaction. Another tells of it, once it is on the disk.
 //!
 //! A thread of its own, because SQLite runs in it and blocks. Whether it ends well or by a panic,
 //! its actor hears of it.
@@ -7,29 +7,25 @@
 //! reported is kept and tried again: a receipt is acknowledged only once it is stored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use model::carrier::{CarrierId, MessageKey};
 use model::clock::At;
 use model::refusal::{Code, Refusal};
-use model::submission::Submission;
 use ractor::{ActorProcessingErr, ActorRef, ActorStatus};
 use store::lane::{
-    Accepted, Admin, AdminDone, CallChange, CallDone, CancelFate, Done, Dropped, Fate, Fire,
-    FireFate, InboundFate, OutboxRef, ReceiptFate, Work,
+    Accepted, Admin, AdminDone, CallChange, CallDone, Done, Dropped, Fate, FireFate, InboundFate,
+    ReceiptFate, Work,
 };
 use store::{Lane, StoreError};
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::intake::Flow;
-use super::pieces::{Share, append, describe, halve, join, take};
-use super::{Batch, Reply, Then, Turn, WriterArgs, WriterMsg};
-use crate::directory::Taken;
-use crate::smpp::job::Job;
-use crate::smpp::owner::OwnerMsg;
+use super::pieces::{Share, append, describe, halve, join};
+use super::publish::{self, News};
+use super::{Batch, Then, Turn, WriterArgs, WriterMsg};
 
 /// Starts the thread and opens its lane; answers the lane's number.
 pub(super) async fn start(
@@ -41,14 +37,15 @@ pub(super) async fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (opened, lane_id) = oneshot::channel();
     let last_word = LastWord(writer.clone());
-    let askers = Handle::current();
+    let turn = Arc::new(turn);
+    let news = publish::start(&args, &writer, turn.clone())?;
     let work = async move {
         match args.store.lane(args.alternatives, args.exclusive).await {
             Ok(lane) => {
                 let _ = opened.send(Ok(lane.id()));
                 let meters = Meters::new();
                 let committer =
-                    Committer { lane, args, writer, askers, meters, split: false, _turn: turn };
+                    Committer { lane, args, writer, news, meters, split: false, _turn: turn };
                 committer.run(batches).await;
             }
             Err(error) => {
@@ -63,8 +60,8 @@ pub(super) async fn start(
     Ok(lane_id.await??)
 }
 
-/// Tells the actor that its thread is gone, however it went.
-struct LastWord(ActorRef<WriterMsg>);
+/// Tells the actor that a thread of its is gone, however it went.
+pub(super) struct LastWord(pub(super) ActorRef<WriterMsg>);
 
 impl Drop for LastWord {
     fn drop(&mut self) {
@@ -79,12 +76,13 @@ struct Committer {
     lane: Lane,
     args: WriterArgs,
     writer: ActorRef<WriterMsg>,
-    askers: Handle,
+    /// To whoever tells of commits.
+    news: mpsc::Sender<News>,
     meters: Meters,
     /// Set while a batch is fed in halves: a part of it may be stored already.
     split: bool,
-    /// One life commits at a time: the next waits until this is dropped.
-    _turn: Turn,
+    /// One life commits at a time: the next waits until this is dropped here and where it is told.
+    _turn: Arc<Turn>,
 }
 
 struct Meters {
@@ -150,7 +148,7 @@ impl Committer {
         work.grants = taken.iter().map(|taken| taken.grant).collect();
         let started = Instant::now();
         self.split = false;
-        let mut done = match self.commit(&mut work).await {
+        let done = match self.commit(&mut work).await {
             Ok(done) => done,
             Err(error) if error.is_outage() => {
                 tracing::error!(%error, items = count, "the database takes nothing");
@@ -171,29 +169,12 @@ impl Committer {
         };
         self.meters.commit.record(started.elapsed().as_secs_f64());
         self.meters.batch.record(number(count));
-        let wakes = self.args.shared.wakes();
-        wakes.committed(&self.lane.take_touched());
-        wakes.owed(&done.owed);
         let flow = self.count(&work, &done);
-        self.announce(work, &done, taken);
-        let mut answers = std::mem::take(&mut done.accepts).into_iter();
-        // Answered from a worker of the askers' runtime: waking each from here costs a system call.
-        self.askers.spawn(async move {
-            for (reply, count, _permit) in replies {
-                match reply {
-                    Reply::One(reply) => {
-                        // A missing answer closes the channel, which says as much.
-                        if let Some(answer) = answers.next() {
-                            let _ = reply.send(answer);
-                        }
-                    }
-                    Reply::All(all) => all.give(answers.by_ref().take(count).collect()),
-                }
-            }
-        });
-        for (share, then) in thens {
-            (then.0)(take(&mut done, &share));
-        }
+        let (disk, touched) = (self.lane.disk(), self.lane.take_touched());
+        let news = News { disk, touched, work, done, taken, replies, thens };
+        // A thread that is gone has said why.
+        let gone = StoreError::Impossible("nobody tells of commits");
+        self.news.send(news).await.map_err(|_| gone)?;
         Ok(flow)
     }
 
@@ -226,7 +207,7 @@ impl Committer {
 
     /// One transaction; on an error of the data in halves, down to the item at fault.
     async fn commit(&mut self, work: &mut Work) -> Result<Done, StoreError> {
-        let error = match self.lane.commit(work).await {
+        let error = match self.lane.commit_ahead(work).await {
             Ok(done) => return Ok(done),
             Err(error) if error.is_outage() => return Err(error),
             Err(error) => error,
@@ -248,7 +229,7 @@ impl Committer {
         tracing::error!(%error, "an item that no transaction takes goes to quarantine");
         counter!("orbit_quarantined_total").increment(1);
         let quarantine = vec![describe(work, error)];
-        self.lane.commit(&Work { quarantine, ..Work::default() }).await?;
+        self.lane.commit_ahead(&Work { quarantine, ..Work::default() }).await?;
         let refused = Refusal::new(Code::InternalError, "the message could not be stored");
         Ok(Done {
             at: At::now(),
@@ -267,93 +248,6 @@ impl Committer {
             replies_due: false,
             previews: work.previews.iter().map(|_| Err(refused.clone())).collect(),
         })
-    }
-
-    /// Gives the owners what was accepted for them, text and all, so that they need not read it.
-    fn announce(&self, work: Work, done: &Done, taken: Vec<Taken>) {
-        let mut jobs: HashMap<CarrierId, Vec<Job>> = HashMap::new();
-        let mut intended: HashMap<CarrierId, Vec<Job>> = HashMap::new();
-        for (submission, answer) in work.accepts.into_iter().zip(&done.accepts) {
-            let Ok(Accepted::Fresh { at, first, refused, later, picked }) = answer else {
-                continue;
-            };
-            let Submission { organization, messages, .. } = submission.settled(picked);
-            let queued = messages.len() - refused.len() - later.len();
-            self.args.shared.add_backlog(organization, i64::try_from(queued).unwrap_or(0));
-            let let_in = messages.into_iter().enumerate();
-            let let_in = let_in.filter(|(at, _)| !refused.iter().any(|(index, _)| index == at));
-            for ((index, message), key) in let_in.zip(first.0..) {
-                if later.iter().any(|(at, _)| *at == index) {
-                    continue;
-                }
-                let carrier = message.carrier;
-                let job = Job::accepted(MessageKey(key), organization, message, *at);
-                let claimed = done.intended.binary_search(&job.key).is_ok();
-                let jobs = if claimed { &mut intended } else { &mut jobs };
-                jobs.entry(carrier).or_default().push(job);
-            }
-        }
-        self.announce_fired(work.fires, done, &mut jobs);
-        for (result, fate) in work.results.iter().zip(&done.results) {
-            if *fate == Fate::Closed {
-                self.args.shared.add_backlog(result.row.organization, -1);
-            }
-        }
-        for organization in &done.blocked {
-            self.args.shared.add_backlog(*organization, -1);
-        }
-        if done.replies_due {
-            self.args.shared.replies_due();
-        }
-        for (carrier, mut jobs) in jobs {
-            if let Some(owner) = self.args.carriers.find(carrier) {
-                // A batch fed in halves has numbered its fires and accepts in turn.
-                jobs.sort_by_key(|job| job.place);
-                let _ = owner.send_message(OwnerMsg::Announced(jobs));
-            }
-        }
-        // After the above: an owner takes what passed by its line for the end of the line.
-        for mut taken in taken {
-            if let Some(jobs) = intended.remove(&taken.grant.carrier) {
-                taken.use_up(jobs.iter().map(|job| usize::from(job.segments)).sum());
-                let _ = taken.owner().send_message(OwnerMsg::Intended(jobs));
-            }
-        }
-        self.announce_cancelled(done);
-    }
-
-    fn announce_fired(
-        &self,
-        fires: Vec<Fire>,
-        done: &Done,
-        jobs: &mut HashMap<CarrierId, Vec<Job>>,
-    ) {
-        for (fire, fate) in fires.into_iter().zip(&done.fires) {
-            let FireFate::Queued { place, pick } = fate else { continue };
-            let fire = fire.settled(pick.as_ref());
-            let (organization, message) = (fire.organization, fire.message.as_ref());
-            let Some(carrier) = message.ok().map(|message| message.carrier) else { continue };
-            self.args.shared.add_backlog(organization, 1);
-            jobs.entry(carrier).or_default().extend(Job::fired(fire, *place, done.at));
-        }
-    }
-
-    /// Tells the owners which rows were taken out of their outbox.
-    fn announce_cancelled(&self, done: &Done) {
-        let mut rows: HashMap<CarrierId, Vec<OutboxRef>> = HashMap::new();
-        for done in &done.admin {
-            let AdminDone::Cancelled(fates) = done else { continue };
-            for fate in fates {
-                let CancelFate::Cancelled { row: Some(row) } = fate else { continue };
-                self.args.shared.add_backlog(row.organization, -1);
-                rows.entry(row.carrier).or_default().push(*row);
-            }
-        }
-        for (carrier, rows) in rows {
-            if let Some(owner) = self.args.carriers.find(carrier) {
-                let _ = owner.send_message(OwnerMsg::Cancelled(rows));
-            }
-        }
     }
 
     fn count(&self, work: &Work, done: &Done) -> Flow {

@@ -12,6 +12,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::copier::Copier;
+use crate::disk::Disk;
 use crate::error::StoreError;
 
 /// One statement over many rows.
@@ -59,9 +60,15 @@ impl Column<'_> {
 
 /// The writer's connection. Statements on SQLite block: a lane lives where that does no harm.
 pub(crate) enum Conn {
-    Sqlite(Box<rusqlite::Connection>, Copier),
+    Sqlite(Box<rusqlite::Connection>, Log),
     /// With how long its server may take to answer.
     Postgres(PgConnection, Duration),
+}
+
+/// What becomes of SQLite's write-ahead log.
+pub(crate) struct Log {
+    pub(crate) copier: Copier,
+    pub(crate) disk: Disk,
 }
 
 /// A row of either database, read by position.
@@ -136,12 +143,32 @@ impl Conn {
         self.plain(sql).await
     }
 
+    /// On SQLite it is in the log then, and has to get [to the disk](Disk::reach).
     pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
-        self.plain("commit").await?;
-        if let Self::Sqlite(conn, copier) = self {
-            copier.after_commit(conn);
+        let disk = self.disk();
+        disk.begins();
+        let done = self.plain("commit").await;
+        disk.ends(done.is_ok());
+        done?;
+        if let Self::Sqlite(conn, log) = self {
+            log.copier.after_commit(conn);
         }
         Ok(())
+    }
+
+    pub(crate) fn disk(&self) -> Disk {
+        match self {
+            Self::Sqlite(_, log) => log.disk.clone(),
+            Self::Postgres(..) => Disk::NONE,
+        }
+    }
+
+    /// What is there already is on the disk.
+    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(conn, log) => log.disk.start(conn),
+            Self::Postgres(..) => Ok(()),
+        }
     }
 
     /// Undoes the transaction, if there still is one. A connection that cannot is of no more use,

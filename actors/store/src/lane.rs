@@ -61,6 +61,7 @@ use model::protection::{Overrides, Protection};
 use model::voice::Bounds;
 
 use crate::bulk::{Bulk, Column, Conn};
+use crate::disk::Disk;
 use crate::error::StoreError;
 
 pub use admin::{Admin, AdminDone, NewKey};
@@ -238,6 +239,7 @@ impl Lane {
         let Terms { alone, parked_max, protection, bounds } = terms;
         let id = conn.fetch(&NEW_LANE, &[Column::Int(vec![At::now().micros()])]).await?;
         let id = id.first().ok_or(StoreError::Impossible("a lane without a number"))?.int(0)?;
+        conn.settle()?;
         let one = [Column::Int(vec![0])];
         let mut parked = HashMap::new();
         for line in conn.fetch(&receipts::PARKED_COUNTS, &one).await? {
@@ -300,9 +302,23 @@ impl Lane {
         touched
     }
 
-    /// One transaction for all of it. An error means that nothing was stored, except
-    /// [`StoreError::Unknown`], where nobody can say.
+    /// One transaction for all of it, on the disk when this returns. An error means that nothing was
+    /// stored, except [`StoreError::Unknown`], where nobody can say.
     pub async fn commit(&mut self, work: &Work) -> Result<Done, StoreError> {
+        let done = self.commit_ahead(work).await?;
+        self.disk().reach()?;
+        Ok(done)
+    }
+
+    /// How what this lane has committed gets to the disk.
+    #[must_use]
+    pub fn disk(&self) -> Disk {
+        self.conn.disk()
+    }
+
+    /// The same, but nobody is to be told of it before [`Disk::reach`], asked for after this, says that
+    /// it is on the disk. The next transaction need not wait for that.
+    pub async fn commit_ahead(&mut self, work: &Work) -> Result<Done, StoreError> {
         let previews = self.previews(&work.previews).await?;
         self.checked = false;
         let mut answer = self.transact(work).await;

@@ -119,6 +119,7 @@ impl Store {
         let sql = "select available, held from wallets where organization_id = $1";
         let found = sqlx::query_as(sql).bind(organization.0).fetch_optional(tenant.conn()).await?;
         tenant.close().await?;
+        self.settled().await?;
         Ok(found)
     }
 
@@ -143,6 +144,7 @@ impl Store {
             .fetch_all(tenant.conn())
             .await?;
         tenant.close().await?;
+        self.settled().await?;
         Ok(rows)
     }
 

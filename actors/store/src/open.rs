@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::carrier::OrgId;
@@ -20,10 +21,12 @@ use sqlx::{
     Any, AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Transaction,
 };
 
-use crate::bulk::{Conn, silent};
+use crate::bulk::{Conn, Log, silent};
 use crate::copier::Copier;
+use crate::disk::{Disk, Flush, Progress};
 use crate::error::StoreError;
 use crate::lane::{Alternatives, Lane, Terms};
+use crate::reading::Engine;
 use crate::schema;
 
 /// One number per product, so that other programs' advisory locks do not meet ours.
@@ -74,6 +77,8 @@ pub struct Options {
     pub bounds: Bounds,
     /// Receipts that match nothing which one carrier may have parked.
     pub parked_receipts_max: i64,
+    /// How SQLite's write-ahead log gets to the disk.
+    pub flush: Flush,
 }
 
 impl Options {
@@ -88,6 +93,7 @@ impl Options {
             protection: Protection::default(),
             bounds: Bounds::default(),
             parked_receipts_max: 5_000,
+            flush: Flush::default(),
         }
     }
 
@@ -114,6 +120,7 @@ pub struct Store {
     postgres: bool,
     tenants: AnyPool,
     engine: AnyPool,
+    progress: Arc<Progress>,
 }
 
 /// A query with its values, ready to be read.
@@ -154,7 +161,7 @@ impl Store {
         migrate(&options, postgres).await?;
         let tenants = pool(&options, postgres, "set role orbit_api").await?;
         let engine = pool(&options, postgres, "set role orbit_engine").await?;
-        Ok(Self { options, postgres, tenants, engine })
+        Ok(Self { options, postgres, tenants, engine, progress: Arc::default() })
     }
 
     #[must_use]
@@ -187,6 +194,7 @@ impl Store {
         }
         let rows = query.fetch_all(tenant.conn()).await?;
         tenant.close().await?;
+        self.settled().await?;
         Ok(rows)
     }
 
@@ -199,6 +207,7 @@ impl Store {
         let mut tenant = self.tenant(organization).await?;
         let rows = query.fetch_all(tenant.conn()).await?;
         tenant.close().await?;
+        self.settled().await?;
         Ok(rows)
     }
 
@@ -211,11 +220,18 @@ impl Store {
         let mut tenant = self.tenant(organization).await?;
         let row = query.fetch_optional(tenant.conn()).await?;
         tenant.close().await?;
+        self.settled().await?;
         Ok(row)
     }
 
-    pub(crate) fn engine(&self) -> &AnyPool {
-        &self.engine
+    /// Reads as the switch itself. What was found comes once it is on the disk.
+    pub(crate) fn engine(&self) -> Engine<'_> {
+        Engine::new(&self.engine, &self.progress, self.options.reader_wait)
+    }
+
+    /// To be waited for between reading and telling what was read: it may not be on the disk yet.
+    pub(crate) async fn settled(&self) -> Result<(), StoreError> {
+        Ok(self.progress.settled(self.options.reader_wait).await?)
     }
 
     /// True when the database answers.
@@ -242,14 +258,16 @@ impl Store {
             conn.busy_timeout(BUSY_WAIT)?;
             for (name, value) in [
                 ("journal_mode", "wal"),
-                ("synchronous", "full"),
+                // The log gets to the disk beside the writer; within copying SQLite itself sees to it.
+                ("synchronous", "normal"),
                 ("foreign_keys", "off"),
                 ("cache_size", "-16000"),
             ] {
                 conn.pragma_update(None, name, value)?;
             }
             let copier = Copier::start(&conn, &path, self.options.sqlite_checkpoint_pages)?;
-            Conn::Sqlite(Box::new(conn), copier)
+            let disk = Disk::open(&path, self.options.flush.clone(), self.progress.clone())?;
+            Conn::Sqlite(Box::new(conn), Log { copier, disk })
         };
         let terms = Terms {
             alone: exclusive,

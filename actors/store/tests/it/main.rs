@@ -8,6 +8,7 @@ mod call_limits;
 mod calls;
 mod caps;
 mod carriers;
+mod disk;
 mod diverts;
 mod follow;
 mod grants;

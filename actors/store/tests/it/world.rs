@@ -15,7 +15,7 @@ use store::lane::{
     AcceptAnswer, Accepted, Admin, AdminDone, Claim, Done, HandoffResult, NewKey, OutboxRef,
     Outcome, PartId, Receipt, Work,
 };
-use store::{Lane, Options, Store};
+use store::{Flush, Lane, Options, Store};
 
 pub(crate) struct World {
     pub(crate) url: String,
@@ -41,10 +41,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// Runs a test on every database there is.
 pub(crate) async fn each(test: impl AsyncFn(World)) {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = std::env::temp_dir().join(format!("orbit-store-{}-{number}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let url = format!("sqlite://{}", folder.join("orbit.db").display());
-    test(World::open(url, Some(Folder(folder))).await).await;
+    test(World::on_sqlite(number, Flush::default()).await).await;
 
     if let Ok(server) = std::env::var("TEST_POSTGRES_URL") {
         let name = format!("orbit_test_{}_{number}", std::process::id());
@@ -52,7 +49,7 @@ pub(crate) async fn each(test: impl AsyncFn(World)) {
         let create = format!("create database {name}");
         admin.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(create))).await.unwrap();
         let (base, _) = server.rsplit_once('/').unwrap();
-        let world = World::open(format!("{base}/{name}"), None).await;
+        let world = World::open(Options::new(&format!("{base}/{name}")), None).await;
         let store = world.store.clone();
         test(world).await;
         store.close().await;
@@ -85,9 +82,23 @@ pub(crate) fn new_key(mode: Mode) -> NewKey {
     }
 }
 
+/// On SQLite alone, whose log gets to the disk like that.
+pub(crate) async fn flushed_by(flush: Flush) -> World {
+    World::on_sqlite(COUNT.fetch_add(1, Ordering::Relaxed), flush).await
+}
+
 impl World {
-    async fn open(url: String, folder: Option<Folder>) -> Self {
-        let store = Store::open(Options::new(&url)).await.unwrap();
+    async fn on_sqlite(number: u32, flush: Flush) -> Self {
+        let name = format!("orbit-store-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let url = format!("sqlite://{}", folder.join("orbit.db").display());
+        Self::open(Options { flush, ..Options::new(&url) }, Some(Folder(folder))).await
+    }
+
+    async fn open(options: Options, folder: Option<Folder>) -> Self {
+        let url = options.url.clone();
+        let store = Store::open(options).await.unwrap();
         let lane = store.lane(readings, true).await.unwrap();
         let mut world = Self {
             url,
