@@ -26,6 +26,8 @@ pub(crate) struct Bulk {
 /// The values of one column, row by row.
 pub(crate) enum Column<'a> {
     Int(Vec<i64>),
+    /// The same in so many rows. On PostgreSQL it is a plain parameter, not an array.
+    Same(i64, usize),
     MaybeInt(Vec<Option<i64>>),
     Text(Vec<&'a str>),
     MaybeText(Vec<Option<&'a str>>),
@@ -34,9 +36,20 @@ pub(crate) enum Column<'a> {
 }
 
 impl Column<'_> {
+    /// Nothing in any row. PostgreSQL takes an empty array for it: `unnest` fills up with nulls.
+    fn is_null(&self) -> bool {
+        match self {
+            Self::MaybeInt(v) => v.iter().all(Option::is_none),
+            Self::MaybeText(v) => v.iter().all(Option::is_none),
+            Self::MaybeBlob(v) => v.iter().all(Option::is_none),
+            Self::Int(_) | Self::Same(..) | Self::Text(_) | Self::Blob(_) => false,
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Int(v) => v.len(),
+            Self::Same(_, rows) => *rows,
             Self::MaybeInt(v) => v.len(),
             Self::Text(v) => v.len(),
             Self::MaybeText(v) => v.len(),
@@ -48,6 +61,7 @@ impl Column<'_> {
     fn at(&self, row: usize) -> ToSqlOutput<'_> {
         let value = match self {
             Self::Int(v) => ValueRef::Integer(v[row]),
+            Self::Same(v, _) => ValueRef::Integer(*v),
             Self::MaybeInt(v) => v[row].map_or(ValueRef::Null, ValueRef::Integer),
             Self::Text(v) => ValueRef::Text(v[row].as_bytes()),
             Self::MaybeText(v) => v[row].map_or(ValueRef::Null, |t| ValueRef::Text(t.as_bytes())),
@@ -271,9 +285,15 @@ fn length(columns: &[Column<'_>]) -> usize {
 type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bind_arrays<'q>(mut query: PgQuery<'q>, columns: &[Column<'_>]) -> PgQuery<'q> {
-    for column in columns {
+    for (at, column) in columns.iter().enumerate() {
+        // The first says how many rows there are.
+        let null = at > 0 && column.is_null();
         query = match column {
+            Column::MaybeInt(_) if null => query.bind(&[] as &[Option<i64>]),
+            Column::MaybeText(_) if null => query.bind(&[] as &[Option<&str>]),
+            Column::MaybeBlob(_) if null => query.bind(&[] as &[Option<&[u8]>]),
             Column::Int(v) => query.bind(v),
+            Column::Same(v, _) => query.bind(v),
             Column::MaybeInt(v) => query.bind(v),
             Column::Text(v) => query.bind(v),
             Column::MaybeText(v) => query.bind(v),

@@ -78,9 +78,8 @@ impl Progress {
         }
         let mut reached = self.reached.subscribe();
         // One that failed is not waited for.
-        let there = |now: &Reached| {
-            now.lost || now.upto >= seen.min(self.begun.load(Ordering::SeqCst))
-        };
+        let there =
+            |now: &Reached| now.lost || now.upto >= seen.min(self.begun.load(Ordering::SeqCst));
         match tokio::time::timeout(patience, reached.wait_for(there)).await {
             Ok(Ok(now)) if !now.lost => Ok(()),
             Ok(_) => Err(sqlx::Error::Io(lost())),
@@ -170,7 +169,8 @@ impl Disk {
         let Some(Log { file, flush, progress }) = self.0.as_deref() else { return Ok(()) };
         let written = progress.written.load(Ordering::SeqCst);
         let lost = progress.reached.borrow().lost;
-        let copy = if lost { "pragma wal_checkpoint(full)" } else { "pragma wal_checkpoint(passive)" };
+        let copy =
+            if lost { "pragma wal_checkpoint(full)" } else { "pragma wal_checkpoint(passive)" };
         let all = writer.query_row(copy, [], |row| {
             Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
         })?;

@@ -40,6 +40,7 @@ mod recordings;
 mod retire;
 mod routing;
 mod runs;
+mod sent;
 mod sip;
 mod smpp;
 mod sweep;
@@ -171,6 +172,9 @@ pub(crate) struct Gathered {
     /// Accounts of which nothing is kept in memory, once committed.
     pub(crate) settled: Vec<CarrierId>,
     pub(crate) intended: Vec<MessageKey>,
+    /// Messages that were handed over, with their carriers' ids. Their rows say so with the receipts
+    /// of the same transaction, in one change.
+    pub(crate) sent: HashMap<MessageKey, String>,
     /// What is known of the messages of `events`, by place: of an SMPP account's, what it is owed.
     pub(crate) owed: Vec<(usize, Option<owed::OwedMessage>)>,
     /// Whether organizations have frequency caps, once committed.
@@ -399,6 +403,7 @@ impl Lane {
         let (results, early) = self.results(&work.results, now, gathered).await?;
         let calls = self.book_calls(&work.calls, now, gathered).await?;
         let receipts = self.receipts(&work.receipts, early, now, gathered).await?;
+        self.write_sent(now, gathered).await?;
         let inbound = self.inbound(&work.inbound, now, gathered).await?;
         if let Some(before) = work.join_before {
             self.give_up_joining(before, now, gathered).await?;
@@ -470,7 +475,7 @@ impl Lane {
                 Column::Int(transfers.iter().map(|t| t.kind.accounts().0.code()).collect()),
                 Column::Int(transfers.iter().map(|t| t.kind.accounts().1.code()).collect()),
                 Column::Int(transfers.iter().map(|t| t.amount.0).collect()),
-                Column::Int(vec![now.micros(); transfers.len()]),
+                Column::Same(now.micros(), transfers.len()),
                 Column::MaybeText(transfers.iter().map(|t| t.note.as_deref()).collect()),
             ];
             self.conn.run(&INSERT_LEDGER, &columns).await?;
@@ -487,7 +492,7 @@ impl Lane {
                 Column::Int(lines.iter().map(|(_, e)| e.message.0).collect()),
                 Column::Int(lines.iter().map(|(_, e)| e.kind.code()).collect()),
                 Column::Int(lines.iter().map(|(_, e)| e.status.code()).collect()),
-                Column::Int(vec![now.micros(); lines.len()]),
+                Column::Same(now.micros(), lines.len()),
                 Column::MaybeText(lines.iter().map(|(_, e)| e.detail.as_deref()).collect()),
             ];
             self.conn.run(&INSERT_EVENTS, &columns).await?;
@@ -557,7 +562,7 @@ static INSERT_LEDGER: Bulk = Bulk {
             (organization_id, seq, message_key, kind, debit, credit, amount, at, note)
          select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]),
             unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]),
-            unnest($8::bigint[]), unnest($9::text[])",
+            $8::bigint, unnest($9::text[])",
 };
 
 static INSERT_EVENTS: Bulk = Bulk {
@@ -565,7 +570,7 @@ static INSERT_EVENTS: Bulk = Bulk {
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     postgres: "insert into events (seq, organization_id, message_key, kind, status, at, detail)
          select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]),
-            unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::text[])",
+            unnest($4::bigint[]), unnest($5::bigint[]), $6::bigint, unnest($7::text[])",
 };
 
 static INSERT_QUARANTINE: Bulk = Bulk {

@@ -63,6 +63,7 @@ async fn the_numbers_are_there_by_name_and_by_carrier() {
         "orbit_refusals_total",
         "orbit_commit_seconds",
         "orbit_commit_items",
+        "orbit_sync_seconds",
         "orbit_accept_permits_in_use",
         "orbit_binds_bound",
         "orbit_binds_configured",

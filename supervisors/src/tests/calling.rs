@@ -213,7 +213,12 @@ impl Calling {
         Self::with(|_| {}).await
     }
 
+    /// On the heap: what a test awaits is small.
     pub(super) async fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        Box::pin(Self::changed(change)).await
+    }
+
+    async fn changed(change: impl FnOnce(&mut Setup)) -> Self {
         let world = Plan::of(Vec::new()).start().await;
         let (caller, callee) = (End::new().await, End::new().await);
         let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

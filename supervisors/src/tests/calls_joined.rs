@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use actors::sip::credentials::Credentials;
-use actors::sip::dialplan::numbers::Routing;
+use model::number::{RingGroup, RingStrategy, RingTarget, Routing};
 
 use super::calling::{Calling, End, MINUTE, REALM, authorization, credential, number};
 use super::world::{CREDIT, until};
@@ -35,8 +35,10 @@ impl Between {
         let calling = Calling::with(|setup| {
             setup.credentials = Credentials::default();
             setup.credentials.put(&credential(setup.organization, 1, "alice"));
-            let routing = Routing::Phone { credential: 1 };
-            setup.numbers = vec![number(setup.organization, 1, "+14155550100", routing)];
+            let targets = vec![RingTarget::User { name: "alice".into() }];
+            let strategy = RingStrategy::Simultaneous;
+            let group = Routing::RingGroup(RingGroup { targets, strategy, ring_seconds: 10 });
+            setup.numbers = vec![number(setup.organization, 1, "+14155550100", Some(group))];
         })
         .await;
         let alice = End::new().await;

@@ -212,7 +212,7 @@ impl Lane {
             Column::Int(rows.iter().map(|row| row.key.0).collect()),
             Column::Blob(rows.iter().map(|row| row.message.id.as_bytes().as_slice()).collect()),
             Column::Int(rows.iter().map(|row| row.item.organization.0).collect()),
-            Column::Int(vec![Direction::Outbound.code(); count]),
+            Column::Same(Direction::Outbound.code(), count),
             Column::Int(rows.iter().map(|row| row.status().code()).collect()),
             Column::Int(rows.iter().map(|row| row.message.category.code()).collect()),
             Column::Int(rows.iter().map(|row| row.message.encoding.code()).collect()),
@@ -221,7 +221,7 @@ impl Lane {
             Column::Int(rows.iter().map(|row| row.message.carrier.0).collect()),
             Column::Int(rows.iter().map(|row| row.message.unit_price.0).collect()),
             Column::Int(rows.iter().map(|row| i64::from(row.message.from_ton)).collect()),
-            Column::Int(vec![now.micros(); count]),
+            Column::Same(now.micros(), count),
             Column::Text(rows.iter().map(|row| row.message.to.as_str()).collect()),
             Column::Text(rows.iter().map(|row| row.message.from.as_str()).collect()),
             Column::Text(rows.iter().map(|row| row.message.body.as_str()).collect()),
@@ -267,7 +267,7 @@ impl Lane {
             Column::Int(queued.iter().map(|row| row.message.category.class()).collect()),
             Column::Int(queued.iter().map(|row| row.item.organization.0).collect()),
             Column::Int(queued.iter().map(|row| row.key.0).collect()),
-            Column::Int(vec![now.micros(); queued.len()]),
+            Column::Same(now.micros(), queued.len()),
             Column::MaybeInt(queued.iter().map(|row| row.intent).collect()),
             Column::MaybeInt(queued.iter().map(|row| row.intent.map(|_| now.micros())).collect()),
         ];
@@ -404,9 +404,9 @@ static INSERT_MESSAGES: Bulk = Bulk {
             webhook_url, parent_key, template_id, bypass_opt_out, expires_at, smpp_account_id,
             submitted, sender_pool_id, sender_pool_day)
          select unnest($1::bigint[]), unnest($2::bytea[]), unnest($3::bigint[]),
-            unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]),
+            $4::bigint, unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]),
             unnest($8::bigint[]), unnest($9::bigint[]), unnest($10::bigint[]),
-            unnest($11::bigint[]), unnest($12::bigint[]), unnest($13::bigint[]),
+            unnest($11::bigint[]), unnest($12::bigint[]), $13::bigint,
             unnest($14::text[]), unnest($15::text[]), unnest($16::text[]), unnest($17::text[]),
             unnest($18::text[]), unnest($19::bytea[]), unnest($20::bigint[]),
             unnest($20::bigint[]), unnest($21::bigint[]), unnest($22::text[]),
@@ -422,6 +422,6 @@ static INSERT_OUTBOX: Bulk = Bulk {
     postgres: "insert into outbox
             (carrier_id, class, organization_id, key, due_at, attempts, intent, intent_at)
          select unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]),
-            unnest($4::bigint[]), unnest($5::bigint[]), 0, unnest($6::bigint[]),
+            unnest($4::bigint[]), $5::bigint, 0, unnest($6::bigint[]),
             unnest($7::bigint[])",
 };

@@ -250,7 +250,12 @@ impl Lane {
                 ours
             });
         }
-        self.update_messages(results, &closings, now).await?;
+        let (plain, others): (Vec<_>, Vec<_>) =
+            closings.iter().partition(|closing| closing.is_plain(&results[closing.at]));
+        gathered.sent.extend(plain.iter().filter_map(|closing| {
+            Some((results[closing.at].row.key, closing.external_id?.to_owned()))
+        }));
+        self.update_messages(results, &others, now).await?;
         self.imply_parts(results, &closings).await?;
         self.insert_parts(results, &closings).await?;
         for closing in &closings {
@@ -285,7 +290,7 @@ impl Lane {
     async fn update_messages(
         &mut self,
         results: &[HandoffResult],
-        closings: &[Closing<'_>],
+        closings: &[&Closing<'_>],
         now: At,
     ) -> Result<(), StoreError> {
         let time = |wanted: fn(&Closing<'_>) -> bool| {
@@ -405,6 +410,14 @@ impl<'a> Closing<'a> {
             submitted,
             parts,
         }
+    }
+
+    /// Handed over whole, with an id for each part: nothing else of its message changes.
+    fn is_plain(&self, result: &HandoffResult) -> bool {
+        self.status == Status::Sent
+            && self.submitted > 0
+            && self.external_id.is_some()
+            && implied_parts(result.segments, self.parts) == 0
     }
 
     fn unanswered(at: usize, submitted: u8) -> Self {

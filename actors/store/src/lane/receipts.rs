@@ -126,7 +126,11 @@ impl Lane {
             *gathered.parked.entry(found.receipt.carrier).or_default() -= 1;
         }
         let mut known = self.exact(receipts).await?;
-        self.prefer(receipts, &mut known).await?;
+        if !known.several.is_empty() {
+            // Which of them is meant is asked of their rows.
+            self.write_sent(now, gathered).await?;
+            self.prefer(receipts, &mut known).await?;
+        }
         let mut missing = Vec::new();
         for (at, receipt) in receipts.iter().enumerate() {
             match known.best.get(&at) {
@@ -252,7 +256,11 @@ impl Lane {
         keys.dedup();
         let mut states: HashMap<MessageKey, Folded> = HashMap::with_capacity(keys.len());
         for line in self.conn.fetch(&MESSAGE_STATES, &[Column::Int(keys)]).await? {
-            states.insert(MessageKey(line.int(0)?), folded(&line)?);
+            let (key, mut state) = (MessageKey(line.int(0)?), folded(&line)?);
+            if gathered.sent.contains_key(&key) {
+                state.status = Status::Sent;
+            }
+            states.insert(key, state);
         }
         for Matched { at, key, part, receipt } in matched {
             let Some(state) = states.get_mut(&key) else {
@@ -285,6 +293,8 @@ impl Lane {
         if changed.is_empty() {
             return Ok(strangers);
         }
+        let sent: Vec<Option<String>> =
+            changed.iter().map(|(key, _)| gathered.sent.remove(key)).collect();
         let columns = [
             Column::Int(changed.iter().map(|(key, _)| key.0).collect()),
             Column::Int(changed.iter().map(|(_, s)| s.status.code()).collect()),
@@ -301,6 +311,8 @@ impl Lane {
             Column::MaybeInt(
                 changed.iter().map(|(_, s)| s.is_partly_there().then_some(now.micros())).collect(),
             ),
+            Column::MaybeInt(sent.iter().map(|s| s.as_ref().map(|_| now.micros())).collect()),
+            Column::MaybeText(sent.iter().map(Option::as_deref).collect()),
         ];
         self.conn.run(&UPDATE_BY_RECEIPT, &columns).await?;
         Ok(strangers)
@@ -480,13 +492,16 @@ static MESSAGE_STATES: Bulk = Bulk {
 static UPDATE_BY_RECEIPT: Bulk = Bulk {
     sqlite: "update messages set status = ?2, delivered_parts = ?3, done_at = ?4,
          from_delivered = ?5, status_reason = ?6, error_code = ?7, carrier_error = ?8,
-         partly_at = ?9, nameless = case when ?2 = 3 then nameless end where key = ?1",
+         partly_at = ?9, nameless = case when ?2 = 3 then nameless end,
+         sent_at = coalesce(?10, sent_at), external_id = coalesce(?11, external_id)
+         where key = ?1",
     postgres: "update messages set status = v.s, delivered_parts = v.p, done_at = v.d,
          from_delivered = v.f, status_reason = v.r, error_code = v.e, carrier_error = v.c,
-         partly_at = v.a, nameless = case when v.s = 3 then nameless end
+         partly_at = v.a, nameless = case when v.s = 3 then nameless end,
+         sent_at = coalesce(v.t, sent_at), external_id = coalesce(v.x, external_id)
          from (select unnest($1::bigint[]) as k, unnest($2::bigint[]) as s,
             unnest($3::bigint[]) as p, unnest($4::bigint[]) as d, unnest($5::text[]) as f,
             unnest($6::text[]) as r, unnest($7::text[]) as e, unnest($8::text[]) as c,
-            unnest($9::bigint[]) as a) v
+            unnest($9::bigint[]) as a, unnest($10::bigint[]) as t, unnest($11::text[]) as x) v
          where key = v.k",
 };

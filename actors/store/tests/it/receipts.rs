@@ -1,7 +1,9 @@
 //! Receipts: matched, parked, folded, and never twice.
 
 use model::message::Status;
-use store::lane::{Overdue, ReceiptFate, Work};
+use model::submission::NewMessage;
+use store::lane::{Overdue, Receipt, ReceiptFate, Work};
+use store::{Filter, MessageRow};
 
 use crate::world::{World, each, sent};
 
@@ -47,6 +49,84 @@ async fn a_receipt_and_its_answer_may_come_in_one_batch() {
         let receipts = vec![world.receipt("b2", Some(Status::Delivered))];
         world.commit(Work { results, receipts, ..Work::default() }).await;
         assert_eq!(world.status(row.key).await, Status::Delivered);
+    })
+    .await;
+}
+
+/// Receipts by their parts' ids.
+type Told = &'static [(&'static str, Option<Status>)];
+
+/// What answer and receipts leave of a message: come in one batch, or one after the other.
+async fn left(
+    world: &mut World,
+    (segments, ids): (u8, &[&str]),
+    receipts: Vec<Receipt>,
+    at_once: bool,
+) -> (MessageRow, Vec<(i64, i64)>) {
+    let message = NewMessage { segments, ..world.message("+14155550123") };
+    let row = world.accepted(message).await;
+    world.claim(&[row]).await;
+    let results = vec![world.result(row, segments, sent(ids))];
+    let answered = Work { results, ..Work::default() };
+    if at_once {
+        world.commit(Work { receipts, ..answered }).await;
+    } else {
+        world.commit(answered).await;
+        world.commit(Work { receipts, ..Work::default() }).await;
+    }
+    let all = Filter::default();
+    let messages = world.store.messages(world.organization, &all, i64::MAX, 1).await;
+    let message = messages.unwrap().remove(0);
+    assert_eq!(message.key, row.key.0);
+    let events = world.store.events(world.organization, row.key, 0, 50).await.unwrap();
+    (message, events.iter().map(|event| (event.kind, event.status)).collect())
+}
+
+#[tokio::test]
+async fn one_batch_leaves_what_two_leave() {
+    each(async |mut world| {
+        let cases: [(u8, &[&str], Told); 5] = [
+            (1, &["a"], &[("a", Some(Status::Delivered))]),
+            (1, &["b"], &[("b", Some(Status::Undelivered))]),
+            (1, &["c"], &[("c", None)]),
+            (2, &["d", "e"], &[("e", Some(Status::Delivered))]),
+            (2, &["f", "g"], &[("g", Some(Status::Delivered)), ("f", Some(Status::Delivered))]),
+        ];
+        for (segments, ids, receipts) in cases {
+            let mut both = Vec::new();
+            for run in ["1", "2"] {
+                let ids: Vec<String> = ids.iter().map(|id| format!("{id}x{run}")).collect();
+                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                let mut told = Vec::new();
+                for (id, status) in receipts {
+                    let receipt = world.receipt(&format!("{id}x{run}"), *status);
+                    let error = Some(String::from("011"));
+                    told.push(Receipt { reason: Some("absent"), error, ..receipt });
+                }
+                let (message, events) = left(&mut world, (segments, &ids), told, run == "1").await;
+                assert_eq!(message.external_id.as_deref(), Some(ids[0]));
+                assert!(message.sent_at.is_some());
+                both.push((
+                    (message.status, message.sent_at.is_some(), message.done_at.is_some()),
+                    (message.error_code, message.status_reason, message.carrier_error),
+                    (message.from_delivered, events),
+                ));
+            }
+            assert_eq!(both[0], both[1], "{ids:?}");
+        }
+        world.assert_books().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_that_wait_with_one_id_the_newer_is_meant_also_when_it_is_of_this_batch() {
+    each(async |mut world| {
+        let older = world.sent("+14155550123", "same").await;
+        let receipts = vec![world.receipt("same", Some(Status::Delivered))];
+        let (newer, _) = left(&mut world, (1, &["same"]), receipts, true).await;
+        assert_eq!(Status::from_code(newer.status), Some(Status::Delivered));
+        assert_eq!(world.status(older.key).await, Status::Sent);
     })
     .await;
 }
