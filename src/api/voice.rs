@@ -39,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(calls::events))
         .routes(routes!(ladder::show))
         .routes(routes!(orders::hang_up))
+        .routes(routes!(orders::decline))
         .routes(routes!(orders::hold))
         .routes(routes!(orders::unhold))
         .routes(routes!(orders::mute))

@@ -22,6 +22,8 @@ pub(crate) enum CallsCommand {
     Ladder(LadderArgs),
     /// Ends a call, or gives it up while it rings.
     Hangup(OneArgs),
+    /// Refuses a call to a number while it rings, as busy.
+    Decline(OneArgs),
     /// Sends who is in a call to somebody else.
     Transfer(TransferArgs),
 }
@@ -149,6 +151,10 @@ pub(crate) async fn run(command: CallsCommand) -> Result<()> {
         }
         CallsCommand::Hangup(args) => {
             let path = format!("/voice/calls/{}/hangup", args.id);
+            args.access.steer(&path, None).await
+        }
+        CallsCommand::Decline(args) => {
+            let path = format!("/voice/calls/{}/decline", args.id);
             args.access.steer(&path, None).await
         }
         CallsCommand::Transfer(args) => {

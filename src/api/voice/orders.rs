@@ -108,14 +108,51 @@ pub(crate) async fn hang_up(
     let row = find_to_change(&app, &caller, &id).await?;
     if row.ended_at.is_none() {
         let told = app.calls.order(MessageKey(row.key), Order::HangUp).await;
-        let row = find(&app, &caller, &id).await?;
-        if row.ended_at.is_none() {
-            tracing::warn!(call = row.key, ?told, "a call that was hung up is not over yet");
-            return Err(Refusal::unavailable("the call is not known to be over").into());
-        }
-        return shown(&app, &caller, row).await;
+        return over((&app, &caller), &id, told).await;
     }
     shown(&app, &caller, row).await
+}
+
+/// Refuses a call to a number of yours while it rings: who calls hears `486 Busy Here`.
+#[utoipa::path(
+    post, path = "/voice/calls/{id}/decline", operation_id = "decline_call", tag = "voice",
+    params(("id" = String, Path, example = "call_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
+    responses(
+        (status = 200, description = "The call, which is over", body = Envelope<CallDetailOut>),
+        (status = 404, description = "There is no such call of yours", body = ErrorOut),
+        (status = 409, description = "The call is yours, or rings no more", body = ErrorOut),
+        (status = 503, description = "It is not known to be over: ask again", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn decline(
+    State(app): State<App>,
+    caller: Caller<ChangeVoice>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let row = find_to_change(&app, &caller, &id).await?;
+    let is_inbound = Direction::from_code(row.direction) == Some(Direction::Inbound);
+    if !is_inbound || row.answered_at.is_some() || row.ended_at.is_some() {
+        return Err(unobeyed(&row, Unobeyed::NotRinging));
+    }
+    match app.calls.order(MessageKey(row.key), Order::Decline).await {
+        Err(why @ Unobeyed::NotRinging) => Err(unobeyed(&row, why)),
+        told => over((&app, &caller), &id, told).await,
+    }
+}
+
+/// The call that was told to end.
+async fn over(
+    (app, caller): (&App, &Caller<ChangeVoice>),
+    id: &str,
+    told: Result<(), Unobeyed>,
+) -> Result<Response, ApiError> {
+    let row = find(app, caller, id).await?;
+    if row.ended_at.is_none() {
+        tracing::warn!(call = row.key, ?told, "a call that was to end is not over yet");
+        return Err(Refusal::unavailable("the call is not known to be over").into());
+    }
+    shown(app, caller, row).await
 }
 
 /// Has one side of a call wait: it is offered `sendonly`, is not heard, and hears music if there is any.
@@ -292,6 +329,7 @@ pub(super) fn unobeyed(row: &CallRow, why: Unobeyed) -> ApiError {
     let conflict = |message: &'static str| ApiError::new(Code::Conflict, message);
     match why {
         Unobeyed::NotUp | Unobeyed::Gone => conflict("the call is not in progress"),
+        Unobeyed::NotRinging => conflict("no call to a number of yours rings there any more"),
         Unobeyed::Elsewhere => conflict("the call was joined to another one: ask that one"),
         error @ (Unobeyed::NoTelephone | Unobeyed::Undialled(_) | Unobeyed::NotJoined(_)) => {
             super::transfer::refused(&error)

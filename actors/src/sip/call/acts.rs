@@ -80,7 +80,10 @@ impl CallState {
             if let Some(session) = &self.session {
                 let _ = session.hold(side, false).await;
             }
-            self.holds(side, false).await;
+            if let Some(leg) = self.number_of(side).and_then(|number| self.leg(number)) {
+                leg.record.on_hold = false;
+            }
+            self.goes_on(side, HangupBy::Api).await;
         }
     }
 

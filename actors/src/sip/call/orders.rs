@@ -10,11 +10,13 @@ use std::time::Duration;
 use model::carrier::MessageKey;
 use model::voice::{EndReason, HangupBy};
 use proto_sip::StatusCode;
+use proto_sip::leg::Cause;
 use ractor::rpc::CallResult;
 use ractor::{ActorRef, RpcReplyPort};
 use store::lane::{CallChange, Progress};
 
 use super::keeper::Keeper;
+use super::ring::Outcome;
 use super::state::{CallState, Phase};
 use super::tape::{Barrier, TapeOrder};
 use super::tie::{Named, Why, Word};
@@ -28,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub enum Order {
     HangUp,
+    /// Who calls hears that it is busy; of a call that rings.
+    Decline,
     /// This side waits, and hears nothing, or is taken back.
     Hold {
         side: Side,
@@ -74,6 +78,7 @@ impl fmt::Debug for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HangUp => f.write_str("HangUp"),
+            Self::Decline => f.write_str("Decline"),
             Self::Hold { side, on, .. } => write!(f, "Hold({side:?}, {on})"),
             Self::Mute { side, on } => write!(f, "Mute({side:?}, {on})"),
             Self::Press { side, digits, .. } => write!(f, "Press({side:?}, {})", digits.len()),
@@ -90,7 +95,11 @@ impl Order {
     /// The side that it is about.
     fn side(&self) -> Option<Side> {
         match self {
-            Self::HangUp | Self::Play { .. } | Self::StopPlaying { .. } | Self::Record(_) => None,
+            Self::HangUp
+            | Self::Decline
+            | Self::Play { .. }
+            | Self::StopPlaying { .. }
+            | Self::Record(_) => None,
             Self::Hold { side, .. }
             | Self::Mute { side, .. }
             | Self::Press { side, .. }
@@ -108,7 +117,11 @@ impl Order {
     #[must_use]
     pub(super) fn about(mut self, other: Side) -> Self {
         match &mut self {
-            Self::HangUp | Self::Play { .. } | Self::StopPlaying { .. } | Self::Record(_) => {}
+            Self::HangUp
+            | Self::Decline
+            | Self::Play { .. }
+            | Self::StopPlaying { .. }
+            | Self::Record(_) => {}
             Self::Hold { side, .. }
             | Self::Mute { side, .. }
             | Self::Press { side, .. }
@@ -136,6 +149,8 @@ pub enum Unobeyed {
     NotStored,
     #[error(transparent)]
     Sound(Refused),
+    #[error("the call does not ring")]
+    NotRinging,
     #[error("the call was joined to another one, which has its sound")]
     Elsewhere,
     #[error("no telephone of the organization leaves this call")]
@@ -192,6 +207,16 @@ impl CallState {
                     None => EndReason::Canceled,
                 };
                 self.hang_up(HangupBy::Api, reason);
+                return self.waiting.push(answer);
+            }
+            Order::Decline if self.answered_at.is_some() || self.end.is_some() => {
+                Err(Unobeyed::NotRinging)
+            }
+            Order::Decline => {
+                let mut wishes = Vec::new();
+                self.ring.stop(&Cause::q850(17), &mut wishes);
+                self.wish(wishes).await;
+                self.fail(Outcome::of(StatusCode::BUSY_HERE), HangupBy::Api);
                 return self.waiting.push(answer);
             }
             Order::Hold { side, on, music } => self.park(side, on, music).await,

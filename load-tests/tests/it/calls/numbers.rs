@@ -91,6 +91,39 @@ async fn a_call_to_a_number_rings_its_telephone_and_both_are_heard() {
 }
 
 #[tokio::test]
+async fn a_call_to_a_number_is_declined_while_it_rings_and_not_after() {
+    let out = carrier().await;
+    let switch = with_carriers("numbers-declined", &[&out], &[]).await;
+    let mut http = switch.world.http(&switch.org.key);
+    let desk = switch.credential("desk").await;
+    let mut desk = Ua::registered(switch.sip, &desk).await;
+    let routing =
+        json!({"type": "ring_group", "config": {"targets": [{"type": "user", "name": "100"}]}});
+    number(&switch, &mut http, NUMBER, &routing).await;
+    let mut from = caller(&switch).await;
+    let dialog = from.bring(CALLER, NUMBER, "", &from.sdp(1, "sendrecv")).await;
+    let invite = desk.incoming("INVITE").await;
+    desk.answer(&invite, 180, "").await;
+    from.response(180).await;
+    let ringing = told(&mut http, "call.ringing").await;
+    let path = format!("/api/v1/voice/calls/{}", ringing["call_id"].as_str().expect("an id"));
+    let declined = http.post(&format!("{path}/decline"), &json!({})).await;
+    assert_eq!(declined.status, 200, "{}", declined.text);
+    let call = &declined.json["data"];
+    let said = [&call["status"], &call["end_reason"], &call["hangup_by"]];
+    assert_eq!(said, ["failed", "busy", "api"], "{}", declined.text);
+    let busy = from.response(486).await;
+    from.acknowledge_refusal(&dialog, &busy).await;
+    let cancel = desk.incoming("CANCEL").await;
+    desk.answer(&cancel, 200, "").await;
+    desk.answer(&invite, 487, "").await;
+    assert_eq!(http.balance().await, (CREDIT, 0));
+    let again = http.post(&format!("{path}/decline"), &json!({})).await;
+    assert_eq!(again.status, 409, "{}", again.text);
+    assert!(is_quiet(&switch).await);
+}
+
+#[tokio::test]
 async fn a_number_leads_on_to_the_public_network_and_both_legs_are_settled() {
     let mut out = carrier().await;
     let switch = with_carriers("numbers-forward", &[&out], &[]).await;
