@@ -52,6 +52,8 @@ pub(crate) const PAGES: &[(&str, &str)] = pages![
     "NO_PRICE",
     "FREQUENCY_CAP_EXCEEDED",
     "DESTINATION_NOT_ALLOWED",
+    "CALLER_ID_NOT_OWNED",
+    "NO_DEFAULT_NUMBER",
     "SPEND_LIMIT_REACHED",
     "VELOCITY_EXCEEDED",
     "CONSENT_REQUIRED",

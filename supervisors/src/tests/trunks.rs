@@ -360,7 +360,7 @@ async fn a_trunk_over_tls_is_known_by_its_name_and_called_anew_when_its_connecti
     let second = calling.request_of(("INVITE", 2), "+12125550000@h", to, "", &sdp);
     caller.send(calling.at, &second).await;
     assert!(accept().await.is_err(), "the certificate is of another name");
-    caller.next("SIP/2.0 503").await;
+    caller.next("SIP/2.0 480").await;
     list.replace([(None, before)]);
 
     drop(stream);

@@ -135,6 +135,15 @@ Content-Length: 0
 </scenario>
 "#;
 
+/// Whether sockets are there at these ports.
+async fn listen(ports: &[u16]) -> bool {
+    let is_there = async || {
+        let table = fs::read_to_string("/proc/net/udp").unwrap_or_default();
+        ports.iter().all(|port| table.contains(&format!(":{port:04X} ")))
+    };
+    crate::world::wait_until(is_there).await
+}
+
 #[tokio::test]
 async fn a_carrier_behind_kamailio_is_called_by_way_of_it_to_the_end() {
     let (Some(kamailio), Some(sipp)) = (program("kamailio"), program("sipp")) else { return };
@@ -151,6 +160,7 @@ async fn a_carrier_behind_kamailio_is_called_by_way_of_it_to_the_end() {
     let words = ["-sf", &file, "-i", "127.0.0.1", "-p", &port, "-m", "1", "-nostdin"];
     let mut sipp = Child::start(&sipp, &words, &scratch.file("log")).expect("it starts");
 
+    assert!(listen(&[proxy.port(), callee]).await, "{}", kamailio.log());
     let mut http = switch.world.http(&switch.org.key);
     let mut alice = caller(&switch).await;
     let mut dialog = alice.invite("+14155559999", &alice.sdp(1, "sendrecv")).await;

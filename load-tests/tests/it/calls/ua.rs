@@ -435,9 +435,14 @@ impl Ua {
         timeout(PATIENCE, hearing).await.is_ok()
     }
 
-    /// Whether nothing has come that nobody asked for.
-    pub(super) fn is_silent(&self) -> bool {
-        self.kept.is_empty() && self.socket.try_recv_from(&mut [0; 2_048]).is_err()
+    /// Whether nobody has called; it may have been asked whether it is there.
+    pub(super) fn was_not_called(&self) -> bool {
+        let mut buffer = [0; 2_048];
+        let mut came = std::iter::from_fn(|| {
+            let (length, _) = self.socket.try_recv_from(&mut buffer).ok()?;
+            Some(buffer[..length].starts_with(b"INVITE "))
+        });
+        !self.kept.iter().any(|said| said.text.starts_with("INVITE ")) && came.all(|called| !called)
     }
 
     pub(super) fn switch(&self) -> SocketAddr {
