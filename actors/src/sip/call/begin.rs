@@ -200,21 +200,21 @@ impl CallState {
         if self.end.is_some() {
             return;
         }
-        if let Err(status) = self.open_sound(sdp.as_ref()).await {
+        if let Err(status) = self.open_sound(sdp.as_ref()) {
             return self.fail(Outcome::of(status), HangupBy::System);
         }
         let Some(plan) = &self.plan else { return };
         let is_free = plan.rated().tariff.is_free();
         self.open_row();
         if is_free {
-            self.ring_plan().await;
+            Box::pin(self.ring_plan()).await;
         } else {
             self.phase = Phase::Opening;
         }
     }
 
     /// Ports of the relay for both sides, and what the callee is offered.
-    async fn open_sound(&mut self, sdp: Option<&Body>) -> Result<(), StatusCode> {
+    fn open_sound(&mut self, sdp: Option<&Body>) -> Result<(), StatusCode> {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         let Some((_, caller)) = self.legs.first() else { return Err(unavailable) };
         let side = |flow: Option<Flow>| LegArgs {
@@ -223,7 +223,7 @@ impl CallState {
         };
         let legs = [side(Some(caller.line.flow())), side(None)];
         let notices = self.context.notices.clone();
-        let session = self.context.media.open(SessionArgs { legs, notices }).await;
+        let session = self.context.media.open(SessionArgs { legs, notices });
         let session = session.map_err(|refused| {
             tracing::warn!(%refused, "a call has no ports for its sound");
             unavailable
@@ -315,7 +315,7 @@ impl CallState {
                 self.write_will();
                 self.tell_row();
                 if self.phase == Phase::Opening {
-                    self.ring_plan().await;
+                    Box::pin(self.ring_plan()).await;
                 }
             }
         }
@@ -397,12 +397,16 @@ impl CallState {
 
     /// Does what the ring wants.
     pub(super) async fn wish(&mut self, wishes: Vec<Wish<Target>>) {
+        if wishes.is_empty() {
+            return;
+        }
         let mut wishes: std::collections::VecDeque<_> = wishes.into();
         while let Some(wish) = wishes.pop_front() {
             match wish {
                 Wish::Dial { .. } | Wish::Over(_) if self.end.is_some() => {}
                 Wish::Dial { leg, target } => {
-                    if let Err(status) = self.dial(leg, &target).await {
+                    // In a box: what every message of a call waits in stays small.
+                    if let Err(status) = Box::pin(self.dial(leg, &target)).await {
                         let mut more = Vec::new();
                         self.ring.failed(now(), leg, Outcome::of(status), &mut more);
                         wishes.extend(more);

@@ -204,6 +204,9 @@ impl CallState {
     async fn failed(&mut self, number: u8, outcome: Outcome) {
         let mut wishes = Vec::new();
         self.ring.failed(now(), number, outcome, &mut wishes);
+        if wishes.is_empty() {
+            self.write_will();
+        }
         self.wish(wishes).await;
     }
 
