@@ -162,6 +162,8 @@ async fn what_nobody_waits_for_is_stored_with_what_somebody_does_and_soon_by_its
         let progress = Progress { key, at, status, legs, transport, facts };
         vec![CallChange::Progress(Box::new(progress))]
     };
+    // Meanwhile the writer has nothing to do any more.
+    assert_eq!(bench.wallet().await, (76_000, 24_000));
     bench.writer.tell_calls(becomes(CallStatus::Ringing), |_| {}).unwrap();
     bench.writer.open_call(new_call(bench.organization)).await.unwrap();
     let log = bench.store.log_of(bench.organization, 0, 10).await.unwrap();
