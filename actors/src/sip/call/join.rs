@@ -54,7 +54,7 @@ impl CallState {
         (other, named): (ActorRef<CallMsg>, Named),
         why: Why,
     ) -> Result<(), (StatusCode, Why)> {
-        let is_free = self.transfer.is_none() && self.ties.is_free();
+        let is_free = self.may_transfer().is_ok();
         let Some(plan) = self.plan.as_ref().filter(|_| is_free) else {
             return Err((StatusCode::REQUEST_PENDING, why));
         };
@@ -284,7 +284,8 @@ impl CallState {
         let side = Side::BOTH.into_iter().find(|side| self.number_of(*side) == Some(number));
         let side = side.filter(|side| self.number_of(side.other()).is_some()).ok_or(unknown)?;
         let is_free = self.bridge.as_ref().is_some_and(Bridge::is_free);
-        if self.transfer.is_some() || !self.ties.is_free() || !is_free {
+        self.may_transfer()?;
+        if !is_free {
             return Err(StatusCode::REQUEST_PENDING);
         }
         Ok(Meant::Leg(number, side))

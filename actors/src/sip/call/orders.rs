@@ -242,6 +242,10 @@ impl CallState {
     }
 
     async fn mute(&mut self, side: Side, on: bool) -> Result<(), Unobeyed> {
+        if self.tape.is_announcing() {
+            // Until all have heard that they are recorded nobody hears the other.
+            return Err(Unobeyed::Busy);
+        }
         let session = self.session.as_ref().filter(|_| self.phase == Phase::Up);
         session.ok_or(Unobeyed::NotUp)?.mute(side, on).await.map_err(Unobeyed::Sound)?;
         let number = self.number_of(side).ok_or(Unobeyed::NotUp)?;

@@ -231,7 +231,7 @@ impl CallState {
 
     /// The announcement is not heard: the call goes on, and nothing of it is recorded.
     async fn not_announced(&mut self, fault: RecordingFault) {
-        self.tape.announcing = None;
+        (self.tape.announcing, self.tape.announced_at) = (None, None);
         if let Some(session) = &self.session {
             for side in Side::BOTH {
                 // What it does not play need not be stopped.
@@ -264,12 +264,20 @@ impl CallState {
             self.not_recorded(RecordingFault::Jurisdiction);
         }
         if !is_for_all {
+            if self.has_stranger() && self.stop_tape().await {
+                self.not_recorded(RecordingFault::AnnouncementUnavailable);
+            }
             return self.check_codecs().await;
         }
         let mut hearers = self.tape.announcing.as_ref().map_or([false; 2], |a| a.waits);
         hearers[index(side)] = true;
         self.pause(true).await;
         self.announce(hearers).await;
+    }
+
+    /// Whether somebody is of another call: what that one was told, and where it is, is not known here.
+    fn has_stranger(&self) -> bool {
+        self.ties.far.is_some()
     }
 
     /// What is recorded has to be G.711 still.
@@ -294,7 +302,9 @@ impl CallState {
         {
             return Err(Barrier::Jurisdiction(demand));
         }
-        if self.tape.hearers.contains(&true) && self.tape.announced_at.is_none() {
+        let is_untold = self.tape.hearers.contains(&true) && self.tape.announced_at.is_none();
+        let is_for_all = wanted.mode == ConsentMode::AnnounceAll;
+        if is_untold || (self.has_stranger() && !is_for_all) {
             return Err(Barrier::Unannounced);
         }
         if self.has_codecs() { Ok(()) } else { Err(Barrier::Codec) }

@@ -95,8 +95,9 @@ impl CallState {
         self.wish(wishes).await;
     }
 
-    fn may_transfer(&self) -> Result<(), StatusCode> {
-        let is_free = self.transfer.is_none() && self.ties.is_free();
+    /// Nobody leaves while it is announced that the call is recorded: who stays has to hear all of it.
+    pub(super) fn may_transfer(&self) -> Result<(), StatusCode> {
+        let is_free = self.transfer.is_none() && self.ties.is_free() && !self.tape.is_announcing();
         is_free.then_some(()).ok_or(StatusCode::REQUEST_PENDING)
     }
 

@@ -121,8 +121,10 @@ async fn until(there: impl Fn() -> bool) {
 async fn the_writer_goes_on_while_answers_wait_for_the_disk() {
     let bench = Bench::new().await;
     bench.valve.turn(true, false);
+    let before = bench.valve.asked();
     let first = bench.submit();
     bench.written("messages", 1).await;
+    until(|| bench.valve.asked() > before).await;
     let second = bench.submit();
     bench.written("messages", 2).await;
     let asked = bench.valve.asked();
