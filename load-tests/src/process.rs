@@ -214,6 +214,12 @@ pub fn free_port() -> Result<u16> {
     bail!("no port is free")
 }
 
+/// Whether some socket for UDP is bound to a port.
+pub fn is_udp_bound(port: u16) -> bool {
+    let table = fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    table.contains(&format!(":{port:04X} "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +228,13 @@ mod tests {
     fn ticks_are_counted_behind_a_name_with_blanks() {
         let stat = "12 (a (odd) name) S 1 2 3 4 5 6 7 8 9 10 100 20 3 1 20 0 1 0";
         assert_eq!(ticks(stat), 124);
+    }
+
+    #[test]
+    fn a_port_is_bound_while_its_socket_is_there() {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        let port = socket.local_addr().expect("an address").port();
+        assert!(is_udp_bound(port));
     }
 
     #[test]

@@ -4,16 +4,17 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::process::{self, Child, Scratch, free_port};
 
 /// Not in every user's path.
 const PLACES: [&str; 2] = ["/usr/sbin/kamailio", "/usr/local/sbin/kamailio"];
-/// What it starts with is there after so long.
-const START: Duration = Duration::from_secs(2);
+/// Its socket is there within this time.
+const READY_TIME: Duration = Duration::from_secs(10);
+const READY_STEP: Duration = Duration::from_millis(20);
 const NAME: &str = "kamailio";
 
 const CONFIG: &str = r#"#!KAMAILIO
@@ -75,8 +76,13 @@ impl Kamailio {
         let (file, folder) = (scratch.file("cfg"), scratch.path().display().to_string());
         let file = file.display().to_string();
         let words = ["-c", &core, &program, "-f", &file, "-DD", "-E", "-Y", &folder, "-m", "256"];
-        let child = Child::start(Path::new("taskset"), &words, &scratch.file("log"))?;
-        std::thread::sleep(START);
+        let mut child = Child::start(Path::new("taskset"), &words, &scratch.file("log"))?;
+        let started = Instant::now();
+        while !process::is_udp_bound(at.port()) {
+            ensure!(child.is_running(), "Kamailio ended at start");
+            ensure!(started.elapsed() < READY_TIME, "Kamailio has no socket");
+            std::thread::sleep(READY_STEP);
+        }
         Ok(Self { child, at, _scratch: scratch })
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use load_tests::process::{Child, Scratch, free_port};
+use load_tests::process::{Child, Scratch, free_port, is_udp_bound};
 
 use super::others::Baresip;
 use super::public::{CREDIT, MINUTE, caller};
@@ -137,11 +137,7 @@ Content-Length: 0
 
 /// Whether sockets are there at these ports.
 async fn listen(ports: &[u16]) -> bool {
-    let is_there = async || {
-        let table = fs::read_to_string("/proc/net/udp").unwrap_or_default();
-        ports.iter().all(|port| table.contains(&format!(":{port:04X} ")))
-    };
-    crate::world::wait_until(is_there).await
+    crate::world::wait_until(async || ports.iter().all(|port| is_udp_bound(*port))).await
 }
 
 #[tokio::test]
