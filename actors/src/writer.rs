@@ -39,6 +39,8 @@ pub enum WriterMsg {
     },
     /// (self) The commit is done; here is room for the next.
     Idle(Flow),
+    /// (self) What waited for company has waited long enough.
+    Due,
     /// (self) The database takes nothing: who waits for it to accept something is told so.
     Away,
     /// (self) The outcome of a commit is unknown, or the lane is gone for good.
@@ -152,6 +154,17 @@ pub(crate) struct Batch {
     pub(crate) performs: Vec<(Work, Then)>,
     /// Items in all.
     pub(crate) count: usize,
+    /// Somebody waits for some of it.
+    pub(crate) pressing: bool,
+}
+
+/// So long what nobody waits for waits for company: the next commit that somebody waits for takes it along.
+const COMPANY: Duration = Duration::from_millis(5);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Later,
+    Now,
 }
 
 pub struct WriterState {
@@ -164,6 +177,8 @@ pub struct WriterState {
     idle: bool,
     /// The commit under way waits for the database.
     away: bool,
+    /// What waits for company is due at a time, or has been since.
+    due: Option<Due>,
     batch_max: usize,
     /// What did not fit the batch, in order.
     waiting: std::collections::VecDeque<WriterMsg>,
@@ -193,6 +208,7 @@ impl Actor for Writer {
             commits,
             idle: true,
             away: false,
+            due: None,
             batch_max,
             waiting: std::collections::VecDeque::new(),
         })
@@ -200,7 +216,7 @@ impl Actor for Writer {
 
     async fn handle(
         &self,
-        _me: ActorRef<WriterMsg>,
+        me: ActorRef<WriterMsg>,
         message: WriterMsg,
         state: &mut WriterState,
     ) -> Result<(), ActorProcessingErr> {
@@ -209,9 +225,16 @@ impl Actor for Writer {
                 (state.idle, state.away) = (true, false);
                 state.intake.note(flow);
             }
+            WriterMsg::Due => state.due = (state.batch.count > 0).then_some(Due::Now),
             WriterMsg::Away => state.refuse_accepts(),
             WriterMsg::Broken(error) => return Err(error.into()),
             other => state.collect(other),
+        }
+        if state.waits_for_company() {
+            if state.due.replace(Due::Later).is_none() {
+                me.send_after(COMPANY, || WriterMsg::Due);
+            }
+            return Ok(());
         }
         state.hand_over();
         Ok(())
@@ -257,8 +280,16 @@ impl WriterState {
         }
         if let WriterMsg::Perform { work, then } = message {
             self.batch.count += work.len();
+            self.batch.pressing |= !work.may_wait();
             self.batch.performs.push((*work, then));
         }
+    }
+
+    /// A commit could begin, but for nobody.
+    fn waits_for_company(&self) -> bool {
+        let Batch { count, pressing, .. } = self.batch;
+        let alone = count > 0 && !pressing && count < self.batch_max && self.intake.is_empty();
+        self.idle && alone && self.due != Some(Due::Now)
     }
 
     /// Gives the committer all there is, if it waits for some.
@@ -272,6 +303,8 @@ impl WriterState {
         self.batch.count += count;
         if self.commits.try_send(std::mem::take(&mut self.batch)).is_ok() {
             self.idle = false;
+            // One that comes later finds nothing due.
+            self.due = self.due.filter(|due| *due == Due::Later);
         }
         while self.batch.count < self.batch_max
             && let Some(message) = self.waiting.pop_front()

@@ -144,7 +144,9 @@ async fn start(settings: Settings, live: SandboxLive) -> Result<Switch> {
 }
 
 fn start_logs(settings: &Settings) -> Result<()> {
-    let filter = EnvFilter::try_new(&settings.log.level).context("log.level")?;
+    // Actors are spans of theirs at level info, entered for each message: only for who asks for them.
+    let level = format!("ractor=warn,{}", settings.log.level);
+    let filter = EnvFilter::try_new(level).context("log.level")?;
     let ansi = std::io::stderr().is_terminal();
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match settings.log.format {

@@ -17,7 +17,9 @@ mod tariff;
 pub use bounds::{Bounds, Pace, Turn};
 pub use end::EndReason;
 pub use facts::Facts;
-pub use ladder::{LADDER_MESSAGES_MAX, LadderMessage, OCTETS_MAX, pack, redacted, unpack};
+pub use ladder::{
+    LADDER_MESSAGES_MAX, LadderMessage, OCTETS_MAX, pack, pack_one, redacted, unpack,
+};
 pub use leg::{Charge, Leg, Quality, charge, read_legs, write_legs};
 pub use rates::{Rated, VoiceRates};
 pub use recording::{

@@ -68,6 +68,12 @@ pub(super) struct Broken {
 }
 
 impl Broken {
+    /// What is left of a session that could not be opened.
+    pub(super) fn of(opening: &Opening) -> Self {
+        let notices = Notices::new(opening.id, opening.args.notices.clone());
+        Self { notices, watch: opening.life.clone() }
+    }
+
     /// Whether nothing is left to tell, or nobody to tell it to.
     pub(super) fn is_told(&self) -> bool {
         self.watch.is_abandoned() || self.notices.try_tell(Side::A, Event::Broken)
@@ -99,6 +105,10 @@ impl Crossing {
             watch: life,
             opened: now,
         })
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.id
     }
 
     /// Nobody holds its handle.
@@ -224,7 +234,7 @@ impl Crossing {
 
     pub(super) fn obey(&mut self, order: Order, now: Instant) -> Result<(), Refused> {
         match order {
-            Order::Remote(side, remote) => self.describe(side, *remote, now),
+            Order::Remotes(remotes) => self.describe(remotes, now),
             Order::Hold(side, on) => self.legs[side.index()].hold(on, now),
             Order::Mute(side, on) => self.legs[side.index()].is_muted = on,
             Order::Play(side, player) => self.legs[side.index()].play(player)?,
@@ -274,8 +284,10 @@ impl Crossing {
         }
     }
 
-    fn describe(&mut self, side: Side, remote: RemoteMedia, now: Instant) {
-        self.legs[side.index()].describe(remote, now);
+    fn describe(&mut self, remotes: Vec<(Side, RemoteMedia)>, now: Instant) {
+        for (side, remote) in remotes {
+            self.legs[side.index()].describe(remote, now);
+        }
         let [a, b] = &self.legs;
         if let (Some(a), Some(b)) = (a.remote(), b.remote()) {
             self.mappings = [Mapping::new(&a.receive, &b.send), Mapping::new(&b.receive, &a.send)];

@@ -129,15 +129,14 @@ impl Leg {
         token: usize,
         now: Instant,
     ) -> io::Result<Self> {
-        let mut rtp = UdpSocket::from_std(pair.rtp);
-        let mut rtcp = UdpSocket::from_std(pair.rtcp);
+        let Pair { mut rtp, mut rtcp, loan } = pair;
         registry.register(&mut rtp, Token(token), Interest::READABLE)?;
         registry.register(&mut rtcp, Token(token + 1), Interest::READABLE)?;
         Ok(Self {
             side,
             rtp,
             rtcp,
-            _loan: pair.loan,
+            _loan: loan,
             args,
             reach: Arc::clone(reach),
             latch: Latch::new(args.policy, args.signalling),

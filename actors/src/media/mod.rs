@@ -34,7 +34,6 @@ use std::time::Duration;
 
 use proto_media::dtmf::TrainError;
 use thiserror::Error;
-use tokio::sync::oneshot;
 
 use crate::customer::webhook::guard::Networks;
 pub use leg::LegReport;
@@ -45,7 +44,7 @@ use ports::Ports;
 use reach::Reach;
 use record::Recorder;
 pub use record::{Ended, Recorded, Tap, repair};
-use relay::{Command, Opening, Thread};
+use relay::{Opening, Thread};
 pub use seal::Keys;
 use session::Place;
 pub use session::{LegArgs, RemoteMedia, Report, Session, SessionArgs, SessionId, Side};
@@ -143,7 +142,7 @@ impl Media {
     }
 
     /// Takes ports for both legs of a call. Nothing is relayed before `Session::set_remote`.
-    pub async fn open(&self, args: SessionArgs) -> Result<Session, Refused> {
+    pub fn open(&self, args: SessionArgs) -> Result<Session, Refused> {
         let inner = &self.inner;
         let taken = inner.ports.take().and_then(|a| Ok([a, inner.ports.take()?]));
         let pairs =
@@ -152,13 +151,11 @@ impl Media {
         let thread = inner.threads.iter().min_by_key(|thread| thread.sessions());
         let thread = Arc::clone(thread.ok_or(Refused::Busy)?);
         let id = SessionId(inner.opened.fetch_add(1, Ordering::Relaxed));
-        let (reply, answer) = oneshot::channel();
         let handle = session::Life::default();
         let opening = Opening { id, args, pairs, life: handle.watch() };
-        thread.send(Command::Open { opening: Box::new(opening), reply })?;
-        let key = session::answered(answer).await??;
+        thread.open(Box::new(opening))?;
         let recorder = Arc::clone(&inner.recorder);
-        Ok(Session::new(id, Place { key, thread, recorder }, local, handle))
+        Ok(Session::new(id, Place { thread, recorder }, local, handle))
     }
 
     /// Sessions that are open now.

@@ -7,11 +7,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mio::net::UdpSocket;
 use rand::seq::SliceRandom as _;
 use tokio::time::Instant;
 
@@ -90,11 +91,7 @@ impl Ports {
     }
 
     fn bind(&self, port: u16) -> io::Result<(UdpSocket, UdpSocket)> {
-        let bound = |port: u16| {
-            let socket = UdpSocket::bind((self.bind, port))?;
-            socket.set_nonblocking(true)?;
-            Ok::<_, io::Error>(socket)
-        };
+        let bound = |port: u16| UdpSocket::bind(SocketAddr::new(self.bind, port));
         Ok((bound(port)?, bound(port + 1)?))
     }
 
@@ -214,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_another_program_holds_is_passed_over() {
-        let other = UdpSocket::bind((HOST, 20_015)).unwrap();
+        let other = std::net::UdpSocket::bind((HOST, 20_015)).unwrap();
         let ports = Ports::new(HOST, 20_014, 20_017, Duration::ZERO);
         assert_eq!(ports.take().unwrap().port(), 20_016);
         drop(other);

@@ -5,7 +5,7 @@
 //! costs the session it was done for, and the thread goes on with the others.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ const WAKE: Token = Token(usize::MAX);
 const EVENTS: usize = 256;
 /// Orders between two polls.
 const ORDERS: usize = 64;
+/// An order that nobody waits for is taken within this time, or before the next packet.
+const SOON: Duration = Duration::from_millis(10);
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// Sockets of a session.
@@ -39,13 +41,6 @@ const BUSY: usize = 500;
 const GATHER: Duration = Duration::from_micros(500);
 /// With so many sockets to read at once it is behind, and does not.
 const BEHIND: usize = 64;
-
-/// Names a session on its thread; one that was closed is named by nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    index: usize,
-    generation: u64,
-}
 
 /// What a session begins with.
 #[derive(Debug)]
@@ -59,7 +54,7 @@ pub(super) struct Opening {
 /// What a session is told.
 #[derive(Debug)]
 pub(super) enum Order {
-    Remote(Side, Box<RemoteMedia>),
+    Remotes(Vec<(Side, RemoteMedia)>),
     Hold(Side, bool),
     Mute(Side, bool),
     Play(Side, Player),
@@ -84,21 +79,20 @@ pub(super) struct Times {
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Open {
-        opening: Box<Opening>,
-        reply: oneshot::Sender<Result<Key, Refused>>,
-    },
+    /// Its sockets are there already. If they cannot be polled it breaks.
+    Open(Box<Opening>),
     Obey {
-        key: Key,
+        id: SessionId,
         order: Order,
-        reply: oneshot::Sender<Result<(), Refused>>,
+        /// If anybody waits for it.
+        reply: Option<oneshot::Sender<Result<(), Refused>>>,
     },
     Report {
-        key: Key,
+        id: SessionId,
         reply: oneshot::Sender<Result<Report, Refused>>,
     },
     Close {
-        key: Key,
+        id: SessionId,
         reply: oneshot::Sender<Result<Report, Refused>>,
     },
     /// The last handle is gone.
@@ -124,6 +118,7 @@ impl Thread {
             orders,
             reach: Arc::clone(reach),
             slots: Vec::new(),
+            places: HashMap::new(),
             broken: Vec::new(),
             free: Vec::new(),
             again: VecDeque::new(),
@@ -132,6 +127,7 @@ impl Thread {
             paced: BinaryHeap::new(),
             times: Times { silence: config.timeout, reports: config.rtcp_interval },
             open: Arc::clone(&sessions),
+            gauge: metrics::gauge!("orbit_media_sessions"),
             ticked: now(),
             read: 0,
             read_before: 0,
@@ -146,13 +142,40 @@ impl Thread {
     }
 
     pub(super) fn send(&self, command: Command) -> Result<(), Refused> {
-        self.commands.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => Refused::Busy,
-            TrySendError::Disconnected(_) => Refused::Closed,
-        })?;
+        self.queue(command)?;
         // A thread that cannot be woken looks again at its next tick.
         let _ = self.waker.wake();
         Ok(())
+    }
+
+    /// A session begins: there is nothing to relay yet. Only a thread that has none is woken.
+    pub(super) fn open(&self, opening: Box<Opening>) -> Result<(), Refused> {
+        let before = self.sessions.fetch_add(1, Ordering::SeqCst);
+        if let Err(refused) = self.leave(Command::Open(opening)) {
+            self.sessions.fetch_sub(1, Ordering::SeqCst);
+            return Err(refused);
+        }
+        if before == 0 {
+            let _ = self.waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Gives an order about a session that need not be obeyed at once: to wake a thread costs more than
+    /// most orders do.
+    pub(super) fn leave(&self, command: Command) -> Result<(), Refused> {
+        let left = self.queue(command);
+        if left == Err(Refused::Busy) {
+            let _ = self.waker.wake();
+        }
+        left
+    }
+
+    fn queue(&self, command: Command) -> Result<(), Refused> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Disconnected(_) => Refused::Closed,
+        })
     }
 }
 
@@ -172,8 +195,8 @@ fn now() -> Instant {
 struct Slot {
     generation: u64,
     crossing: Option<Crossing>,
-    /// The last of its generations that a fault of ours ended.
-    broken: Option<u64>,
+    /// The last of its sessions that a fault of ours ended.
+    broken: Option<SessionId>,
     /// It has its entry among the paced.
     is_paced: bool,
 }
@@ -183,6 +206,7 @@ struct Relay {
     orders: Receiver<Command>,
     reach: Arc<Reach>,
     slots: Vec<Slot>,
+    places: HashMap<SessionId, usize>,
     /// Sessions whose owners do not know of their end yet.
     broken: Vec<Broken>,
     free: Vec<usize>,
@@ -194,7 +218,9 @@ struct Relay {
     /// When a session's next frame is due; one entry a session at most.
     paced: BinaryHeap<Reverse<(Instant, usize, u64)>>,
     times: Times,
+    /// With those whose opening waits among the orders: while there are any, the thread looks for some.
     open: Arc<AtomicUsize>,
+    gauge: metrics::Gauge,
     ticked: Instant,
     /// Sockets read since the last tick, and in the tick before it.
     read: usize,
@@ -211,6 +237,10 @@ impl Relay {
                 tracing::error!(%error, "a media thread cannot poll and ends");
                 return;
             }
+            // Before packets: of two that come one after the other the order counts for the second.
+            if self.take_orders().is_none() {
+                return;
+            }
             for _ in 0..self.again.len() {
                 if let Some(token) = self.again.pop_front() {
                     self.ready(token);
@@ -224,9 +254,6 @@ impl Relay {
                 }
             }
             self.read += read;
-            if self.take_orders().is_none() {
-                return;
-            }
             self.frames();
             self.tick();
             if self.read_before >= BUSY && read < BEHIND && self.again.is_empty() {
@@ -240,12 +267,14 @@ impl Relay {
         if self.hurry || !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
-        if self.open.load(Ordering::Relaxed) == 0 && self.broken.is_empty() {
+        if self.open.load(Ordering::SeqCst) == 0 && self.broken.is_empty() {
             return None;
         }
-        let tick = self.ticked + TICK;
-        let next = self.paced.peek().map_or(tick, |Reverse((due, ..))| tick.min(*due));
-        Some(next.saturating_duration_since(now()))
+        let next = self
+            .paced
+            .peek()
+            .map_or(SOON, |Reverse((due, ..))| due.saturating_duration_since(now()).min(SOON));
+        Some(next)
     }
 
     /// Does something for a session; if that panics it was the session's last.
@@ -273,7 +302,7 @@ impl Relay {
     fn fail(&mut self, index: usize) {
         let Some(crossing) = self.remove(index) else { return };
         if let Some(slot) = self.slots.get_mut(index) {
-            slot.broken = slot.generation.checked_sub(1);
+            slot.broken = Some(crossing.id());
         }
         let broken = crossing.broken();
         if !broken.is_told() {
@@ -338,57 +367,58 @@ impl Relay {
     fn obey(&mut self, command: Command) {
         // Who does not wait for the answer any more does not need it.
         match command {
-            Command::Open { opening, reply } => {
-                let _ = reply.send(self.insert(*opening));
-            }
-            Command::Obey { key, order, reply } => {
-                let done = self.find(key).and_then(|index| {
+            Command::Open(opening) => self.insert(*opening),
+            Command::Obey { id, order, reply } => {
+                let done = self.find(id).and_then(|index| {
                     let done = self.guarded(index, |crossing, _| crossing.obey(order, now()));
                     done.unwrap_or(Err(Refused::Broken))
                 });
-                let _ = reply.send(done);
+                if let Some(reply) = reply {
+                    let _ = reply.send(done);
+                }
             }
-            Command::Report { key, reply } => {
-                let report = self.find(key).and_then(|index| {
+            Command::Report { id, reply } => {
+                let report = self.find(id).and_then(|index| {
                     let report = self.guarded(index, |crossing, _| crossing.report(now()));
                     report.ok_or(Refused::Broken)
                 });
                 let _ = reply.send(report);
             }
-            Command::Close { key, reply } => {
+            Command::Close { id, reply } => {
                 let crossing =
-                    self.find(key).and_then(|index| self.remove(index).ok_or(Refused::Closed));
+                    self.find(id).and_then(|index| self.remove(index).ok_or(Refused::Closed));
                 let _ = reply.send(crossing.map(|crossing| crossing.close(now())));
             }
             Command::End => {}
         }
     }
 
-    fn find(&self, key: Key) -> Result<usize, Refused> {
-        let slot = self.slots.get(key.index).ok_or(Refused::Closed)?;
-        if slot.generation == key.generation && slot.crossing.is_some() {
-            return Ok(key.index);
-        }
-        let is_broken = slot.broken == Some(key.generation);
-        Err(if is_broken { Refused::Broken } else { Refused::Closed })
+    fn find(&self, id: SessionId) -> Result<usize, Refused> {
+        self.places.get(&id).copied().ok_or_else(|| {
+            let is_broken = self.slots.iter().any(|slot| slot.broken == Some(id));
+            if is_broken { Refused::Broken } else { Refused::Closed }
+        })
     }
 
-    fn insert(&mut self, opening: Opening) -> Result<Key, Refused> {
+    fn insert(&mut self, opening: Opening) {
+        let (id, broken) = (opening.id, Broken::of(&opening));
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, crossing: None, broken: None, is_paced: false });
             self.slots.len() - 1
         });
         match Crossing::open(opening, &self.reach, self.poll.registry(), index * SOCKETS, now()) {
             Ok(crossing) => {
-                let slot = &mut self.slots[index];
-                slot.crossing = Some(crossing);
-                self.open.fetch_add(1, Ordering::Relaxed);
-                metrics::gauge!("orbit_media_sessions").increment(1.0);
-                Ok(Key { index, generation: slot.generation })
+                self.slots[index].crossing = Some(crossing);
+                self.places.insert(id, index);
+                self.gauge.increment(1.0);
             }
             Err(error) => {
+                tracing::warn!(%error, "a session's sockets cannot be polled");
                 self.free.push(index);
-                Err(Refused::Socket(error.kind()))
+                self.slots[index].broken = Some(id);
+                // Told by the next tick: until then its owner listens.
+                self.broken.push(broken);
+                self.open.fetch_sub(1, Ordering::SeqCst);
             }
         }
     }
@@ -400,8 +430,9 @@ impl Relay {
         slot.generation += 1;
         slot.is_paced = false;
         self.free.push(index);
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        metrics::gauge!("orbit_media_sessions").decrement(1.0);
+        self.places.remove(&crossing.id());
+        self.open.fetch_sub(1, Ordering::SeqCst);
+        self.gauge.decrement(1.0);
         Some(crossing)
     }
 

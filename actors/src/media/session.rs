@@ -17,7 +17,7 @@ use super::mapping::Format;
 use super::notice::Notice;
 use super::play::{Player, Sound};
 use super::record::{Ended, Recorder, Tap};
-use super::relay::{Command, Key, Order, Thread};
+use super::relay::{Command, Order, Thread};
 use super::seal::Keys;
 use super::{PATIENCE, Refused};
 
@@ -108,7 +108,7 @@ pub struct Report {
 pub(super) struct Life(Arc<()>);
 
 /// How a thread sees that nobody holds the session any more.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Watch(Weak<()>);
 
 impl Life {
@@ -126,7 +126,6 @@ impl Watch {
 /// Where a session is.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) key: Key,
     pub(super) thread: Arc<Thread>,
     pub(super) recorder: Arc<Recorder>,
 }
@@ -159,7 +158,14 @@ impl Session {
     /// A description was agreed, the first one or a new one: formats, directions and where the peer
     /// is. The latch opens again.
     pub async fn set_remote(&self, side: Side, remote: RemoteMedia) -> Result<(), Refused> {
-        self.order(Order::Remote(side, Box::new(remote))).await
+        self.order(Order::Remotes(vec![(side, remote)])).await
+    }
+
+    /// The same of several at once, without waiting: it counts for the next packet that wakes the thread. If
+    /// it cannot be done, the session is broken.
+    pub fn describe(&self, remotes: Vec<(Side, RemoteMedia)>) -> Result<(), Refused> {
+        let (id, order) = (self.id, Order::Remotes(remotes));
+        self.place.thread.leave(Command::Obey { id, order, reply: None })
     }
 
     /// Stops, or resumes, what this leg says and what it hears.
@@ -175,7 +181,7 @@ impl Session {
     /// How it goes.
     pub async fn report(&self) -> Result<Report, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.place.thread.send(Command::Report { key: self.place.key, reply })?;
+        self.place.thread.send(Command::Report { id: self.id, reply })?;
         answered(answer).await?
     }
 
@@ -228,19 +234,19 @@ impl Session {
     /// Ends it, and its recording; its ports are free after their rest.
     pub async fn close(self) -> Result<Report, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.place.thread.send(Command::Close { key: self.place.key, reply })?;
+        // Nothing is relayed while it waits for its turn: a packet comes behind it.
+        self.place.thread.leave(Command::Close { id: self.id, reply })?;
         answered(answer).await?
     }
 
-    /// Its thread, and its name there.
     #[cfg(test)]
-    pub(super) fn whereabouts(&self) -> (Key, Arc<Thread>) {
-        (self.place.key, Arc::clone(&self.place.thread))
+    pub(super) fn thread(&self) -> Arc<Thread> {
+        Arc::clone(&self.place.thread)
     }
 
     async fn order(&self, order: Order) -> Result<(), Refused> {
         let (reply, answer) = oneshot::channel();
-        self.place.thread.send(Command::Obey { key: self.place.key, order, reply })?;
+        self.place.thread.send(Command::Obey { id: self.id, order, reply: Some(reply) })?;
         answered(answer).await?
     }
 }

@@ -18,8 +18,9 @@ use std::time::Duration;
 use proto_media::g711::Law;
 use proto_media::latch::Policy;
 use proto_media::tone::{Generator, Tone, strength};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::relay::Command;
 use super::*;
 use phone::Phone;
 
@@ -87,7 +88,7 @@ impl Rig {
     async fn telling(config: &Config, room: usize) -> Self {
         let media = Media::start(config).unwrap();
         let (sender, notices) = mpsc::channel(room);
-        let session = media.open(args(sender)).await.unwrap();
+        let session = media.open(args(sender)).unwrap();
         let phones = Side::BOTH.map(|side| Phone::new(session.local(side)));
         Self { media, session: Some(session), notices, phones }
     }

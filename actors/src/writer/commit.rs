@@ -131,7 +131,7 @@ impl Committer {
     }
 
     async fn serve(&mut self, batch: Batch) -> Result<Flow, StoreError> {
-        let Batch { asked, performs, count } = batch;
+        let Batch { asked, performs, count, .. } = batch;
         self.meters.permits.set(number(self.args.shared.permits_in_use()));
         let mut work = Work::default();
         let mut replies = Vec::with_capacity(asked.len());

@@ -66,22 +66,34 @@ impl LadderMessage {
 #[must_use]
 pub fn pack(messages: &[LadderMessage]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(messages.iter().map(|m| m.octets.len() + 64).sum());
-    for message in messages {
-        let mut flow = message.flow.len().min(FLOW_MAX);
-        while !message.flow.is_char_boundary(flow) {
-            flow -= 1;
-        }
-        let octets = message.octets.len().min(OCTETS_MAX);
-        let cut = message.cut || octets < message.octets.len();
-        packed.extend(message.at.0.to_be_bytes());
-        let flags = if message.inbound { INBOUND } else { 0 } | if cut { CUT } else { 0 };
-        packed.push(flags);
-        packed.push(u8::try_from(flow).unwrap_or(0));
-        packed.extend(u16::try_from(octets).unwrap_or(0).to_be_bytes());
-        packed.extend(&message.flow.as_bytes()[..flow]);
-        packed.extend(redacted(&message.octets[..octets]));
+    for LadderMessage { at, inbound, flow, octets, cut } in messages {
+        pack_one((*at, *inbound, flow), octets, *cut, &mut packed);
     }
     packed
+}
+
+/// Adds one message to a pack: when it was seen, whether it came to us, and the other end.
+pub fn pack_one(
+    (at, inbound, flow): (At, bool, &str),
+    octets: &[u8],
+    cut: bool,
+    packed: &mut Vec<u8>,
+) {
+    let mut length = flow.len().min(FLOW_MAX);
+    while !flow.is_char_boundary(length) {
+        length -= 1;
+    }
+    let kept = octets.len().min(OCTETS_MAX);
+    let cut = cut || kept < octets.len();
+    packed.reserve(12 + length + kept);
+    packed.extend(at.0.to_be_bytes());
+    packed.push(if inbound { INBOUND } else { 0 } | if cut { CUT } else { 0 });
+    packed.push(u8::try_from(length).unwrap_or(0));
+    packed.extend(u16::try_from(kept).unwrap_or(0).to_be_bytes());
+    packed.extend_from_slice(&flow.as_bytes()[..length]);
+    let start = packed.len();
+    packed.extend_from_slice(&octets[..kept]);
+    redact(&mut packed[start..]);
 }
 
 /// The messages of a pack, or of several one behind the other.
@@ -125,15 +137,17 @@ enum Part {
 /// A message without its secrets.
 #[must_use]
 pub fn redacted(octets: &[u8]) -> Vec<u8> {
-    let mut clean = Vec::with_capacity(octets.len());
+    let mut clean = octets.to_vec();
+    redact(&mut clean);
+    clean
+}
+
+fn redact(octets: &mut [u8]) {
     let mut part = Part::Header;
     let mut is_digit = false;
-    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+    for line in octets.split_inclusive_mut(|octet| *octet == b'\n') {
         let text = line.trim_ascii_end();
         let is_folded = matches!(line.first(), Some(b' ' | b'\t'));
-        let start = clean.len();
-        clean.extend_from_slice(line);
-        let line = &mut clean[start..];
         part = match part {
             Part::Body => Part::Body,
             _ if text.is_empty() => Part::Body,
@@ -151,8 +165,8 @@ pub fn redacted(octets: &[u8]) -> Vec<u8> {
                 let value = line.iter().position(|octet| *octet == b':' && !is_folded);
                 star(&mut line[value.map_or(0, |colon| colon + 1)..]);
             }
-            Part::Header => is_digit |= is_of_digits(text),
-            Part::Body if is_digit && !text.contains(&b'=') => star(line),
+            Part::Header => is_digit |= is_of_digits(line.trim_ascii_end()),
+            Part::Body if is_digit && !line.contains(&b'=') => star(line),
             Part::Body if is_digit => hide(line, b"signal", |_| false),
             Part::Body if starts(line, b"a=crypto") => {
                 hide(line, b"inline", |octet| matches!(octet, b'|' | b' ' | b';'));
@@ -166,7 +180,6 @@ pub fn redacted(octets: &[u8]) -> Vec<u8> {
             }
         }
     }
-    clean
 }
 
 fn starts(line: &[u8], with: &[u8]) -> bool {
@@ -175,6 +188,9 @@ fn starts(line: &[u8], with: &[u8]) -> bool {
 
 /// What a header line is, by its name and how its value begins.
 fn credentials(line: &[u8]) -> Part {
+    if !matches!(line.first(), Some(b'a' | b'A' | b'p' | b'P')) {
+        return Part::Header;
+    }
     let mut halves = line.splitn(2, |octet| *octet == b':');
     let name = halves.next().unwrap_or_default().trim_ascii_end();
     let value = halves.next().unwrap_or_default().trim_ascii_start();
@@ -190,6 +206,9 @@ fn credentials(line: &[u8]) -> Part {
 
 /// The body is a digit that somebody pressed: perhaps one of a secret number.
 fn is_of_digits(line: &[u8]) -> bool {
+    if !matches!(line.first(), Some(b'c' | b'C')) {
+        return false;
+    }
     let mut halves = line.splitn(2, |octet| *octet == b':');
     let name = halves.next().unwrap_or_default().trim_ascii_end();
     let value = halves.next().unwrap_or_default().trim_ascii_start();

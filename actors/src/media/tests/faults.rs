@@ -27,9 +27,9 @@ async fn the_first_packet_is_told_of_when_the_next_one_finds_room() {
 
 /// An order that fails.
 async fn fail(rig: &Rig) -> Result<(), Refused> {
-    let (key, thread) = rig.session().whereabouts();
+    let (id, thread) = (rig.session().id(), rig.session().thread());
     let (reply, answer) = oneshot::channel();
-    thread.send(Command::Obey { key, order: relay::Order::Fail, reply }).unwrap();
+    thread.send(Command::Obey { id, order: relay::Order::Fail, reply: Some(reply) }).unwrap();
     answer.await.unwrap()
 }
 
@@ -44,7 +44,7 @@ async fn a_session_that_failed_says_so_to_every_order_and_its_notice_waits_for_r
     assert_eq!(rig.session().report().await, Err(Refused::Broken));
     assert_eq!(rig.media.sessions(), 0);
     assert_eq!(rig.notice(Side::A, |event| *event == Event::Broken).await, Event::Broken);
-    let next = rig.media.open(args(mpsc::channel(1).0)).await.unwrap();
+    let next = rig.media.open(args(mpsc::channel(1).0)).unwrap();
     assert!(next.report().await.is_ok(), "the thread goes on");
     assert_eq!(rig.session().report().await, Err(Refused::Broken));
 }

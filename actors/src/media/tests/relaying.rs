@@ -26,6 +26,26 @@ async fn what_one_leg_says_the_other_hears_in_both_directions() {
 }
 
 #[tokio::test]
+async fn what_is_agreed_counts_for_the_next_packet_although_nobody_waits_for_it() {
+    let mut rig = Rig::open(&config(16)).await;
+    for frame in 0..20_u8 {
+        let sends = frame % 2 == 0;
+        // What is answered is answered between packets: the thread reads none now.
+        rig.report(|_| true).await;
+        let remotes =
+            Side::BOTH.map(|side| (side, RemoteMedia { sends, ..rig.remote(side, &mu()) }));
+        rig.session().describe(remotes.into()).unwrap();
+        rig.phone(Side::A).say(&[frame; 160]);
+        if sends {
+            assert_eq!(rig.phone(Side::B).hear().payload, [frame; 160]);
+        } else {
+            rig.report(|report| report.legs[0].received.packets == u64::from(frame) + 1).await;
+        }
+    }
+    assert!(rig.phone(Side::B).is_quiet(), "what was not to be said was heard");
+}
+
+#[tokio::test]
 async fn nothing_is_relayed_to_a_leg_without_a_description() {
     let mut rig = Rig::open(&config(2)).await;
     rig.describe(Side::A, &mu()).await;
@@ -204,10 +224,10 @@ async fn ports_that_are_all_lent_are_refused_by_name_and_lent_again_after_a_call
     let config = Config { port_max: 20_003, ..config(12) };
     let mut rig = Rig::open(&config).await;
     let (sender, _notices) = mpsc::channel(1);
-    let refused = rig.media.open(args(sender.clone())).await.unwrap_err();
+    let refused = rig.media.open(args(sender.clone())).unwrap_err();
     assert_eq!(refused, Refused::PortsExhausted);
     rig.close().await;
-    let again = rig.media.open(args(sender)).await.unwrap();
+    let again = rig.media.open(args(sender)).unwrap();
     assert!((20_000..20_004).contains(&again.local(Side::A).port()));
 }
 
@@ -227,16 +247,16 @@ async fn a_session_whose_handle_is_dropped_gives_its_ports_back() {
 #[tokio::test]
 async fn an_order_to_a_session_that_is_over_is_answered() {
     let mut rig = Rig::call(&config(14), [&mu(), &mu()]).await;
-    let (key, thread) = rig.session().whereabouts();
+    let (id, thread) = (rig.session().id(), rig.session().thread());
     rig.close().await;
     let (reply, answer) = oneshot::channel();
-    thread.send(Command::Report { key, reply }).unwrap();
+    thread.send(Command::Report { id, reply }).unwrap();
     assert_eq!(answer.await.unwrap(), Err(Refused::Closed));
     let (sender, _notices) = mpsc::channel(1);
-    let next = rig.media.open(args(sender)).await.unwrap();
+    let next = rig.media.open(args(sender)).unwrap();
     let (reply, answer) = oneshot::channel();
     let order = relay::Order::Mute(Side::A, true);
-    thread.send(Command::Obey { key, order, reply }).unwrap();
+    thread.send(Command::Obey { id, order, reply: Some(reply) }).unwrap();
     assert_eq!(answer.await.unwrap(), Err(Refused::Closed), "the place is another call's");
     drop(next);
 }

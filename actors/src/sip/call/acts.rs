@@ -28,40 +28,62 @@ impl CallState {
     }
 
     pub(super) async fn act(&mut self, acts: Vec<Act>) {
+        // What is agreed with both sides at once is one order to the relay.
+        let mut agreed = Vec::new();
         for act in acts {
+            if let Act::Sound { side, is_other_peer } = act {
+                agreed.push((side, is_other_peer));
+                continue;
+            }
+            self.agree(&mut agreed).await;
             match act {
                 Act::Tell(side, command) => {
                     if let Some(number) = self.number_of(side) {
                         self.command(number, command);
                     }
                 }
-                Act::Sound { side, is_other_peer } => self.agree(side, is_other_peer).await,
+                Act::Sound { .. } => {}
                 Act::Held(side) => self.holds(side, true).await,
                 Act::Resumed(side) => self.holds(side, false).await,
                 Act::Transfer(side, referred) => self.transfer(side, &referred).await,
                 Act::Over { side, by, cause } => self.over(side, by, cause),
             }
         }
+        self.agree(&mut agreed).await;
     }
 
     pub(super) fn number_of(&self, side: Side) -> Option<u8> {
         self.sides[usize::from(side == Side::B)]
     }
 
-    /// The relay hears what was agreed with a side.
-    async fn agree(&mut self, side: Side, is_other_peer: bool) {
+    /// The relay hears what was agreed with these sides.
+    async fn agree(&mut self, agreed: &mut Vec<(Side, bool)>) {
+        if agreed.is_empty() {
+            return;
+        }
+        self.before_agreed().await;
         let (Some(bridge), Some(session)) = (&self.bridge, &self.session) else { return };
-        let Some(mut remote) = bridge.relay().remote(side, is_other_peer) else { return };
-        remote.signalling = self.number_of(side).and_then(|number| self.signalling_of(number));
-        let codec = bridge.relay().codec(side);
-        if let Err(refused) = session.set_remote(side, remote).await {
+        let (mut remotes, mut told) = (Vec::new(), Vec::new());
+        for (side, is_other_peer) in std::mem::take(agreed) {
+            let Some(mut remote) = bridge.relay().remote(side, is_other_peer) else { continue };
+            let number = self.number_of(side);
+            remote.signalling = number.and_then(|number| self.signalling_of(number));
+            remotes.push((side, remote));
+            told.push((side, is_other_peer, bridge.relay().codec(side)));
+        }
+        if remotes.is_empty() {
+            return;
+        }
+        if let Err(refused) = session.describe(remotes) {
             tracing::warn!(%refused, "a call's sound goes nowhere");
             return self.hang_up(HangupBy::System, EndReason::CarrierError);
         }
-        if let Some(leg) = self.number_of(side).and_then(|number| self.leg(number)) {
-            leg.record.codec = codec;
+        for (side, is_other_peer, codec) in told {
+            if let Some(leg) = self.number_of(side).and_then(|number| self.leg(number)) {
+                leg.record.codec = codec;
+            }
+            self.agreed(side, is_other_peer).await;
         }
-        self.agreed(side, is_other_peer).await;
     }
 
     /// Where the signalling of a leg comes from, also of one that another call has.

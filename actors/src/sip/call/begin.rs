@@ -206,14 +206,14 @@ impl CallState {
         if self.end.is_some() {
             return;
         }
-        if let Err(status) = self.open_sound(sdp.as_ref()).await {
+        if let Err(status) = self.open_sound(sdp.as_ref()) {
             return self.fail(unspoken(status), HangupBy::System);
         }
         let Some(plan) = &self.plan else { return };
         let is_free = plan.rated().tariff.is_free();
         self.open_row();
         if is_free {
-            self.ring_plan().await;
+            Box::pin(self.ring_plan()).await;
         } else {
             self.phase = Phase::Opening;
         }
@@ -225,7 +225,7 @@ impl CallState {
             return;
         }
         let is_phone = matches!(self.caller, Some(Caller::Phone(_)));
-        let asked = match self.open_sound(sdp.as_ref()).await {
+        let asked = match self.open_sound(sdp.as_ref()) {
             Ok(()) if is_phone => {
                 self.open_row();
                 self.phase = Phase::Ringing;
@@ -240,13 +240,13 @@ impl CallState {
     }
 
     /// Ports of the relay for both sides, and what the callee is offered.
-    async fn open_sound(&mut self, sdp: Option<&Body>) -> Result<(), StatusCode> {
+    fn open_sound(&mut self, sdp: Option<&Body>) -> Result<(), StatusCode> {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         let side = |signalling| LegArgs { policy: Policy::AnyProven, signalling };
         let caller = self.number_of(Side::A).and_then(|number| self.signalling_of(number));
         let legs = [side(caller), side(None)];
         let notices = self.context.notices.clone();
-        let session = self.context.media.open(SessionArgs { legs, notices }).await;
+        let session = self.context.media.open(SessionArgs { legs, notices });
         let session = session.map_err(|refused| {
             tracing::warn!(%refused, "a call has no ports for its sound");
             unavailable
@@ -342,7 +342,7 @@ impl CallState {
                 self.tell_row();
                 self.row_known();
                 if self.phase == Phase::Opening {
-                    self.ring_plan().await;
+                    Box::pin(self.ring_plan()).await;
                 }
             }
         }
@@ -421,6 +421,9 @@ impl CallState {
 
     /// Does what the ring wants.
     pub(super) async fn wish(&mut self, wishes: Vec<Wish<Target>>) {
+        if wishes.is_empty() {
+            return;
+        }
         let mut wishes: std::collections::VecDeque<_> = wishes.into();
         while let Some(wish) = wishes.pop_front() {
             match wish {

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use model::carrier::MessageKey;
 use model::clock::At;
 use model::voice::CallStatus;
+use proto_sip::StatusCode;
+use proto_sip::dialog::Dialog;
 use proto_sip::leg::Command;
-use proto_sip::{Method, StatusCode};
 use store::lane::{CallChange, CallDone, Closing, Progress, Transferred};
 
-use super::keeper::{AHEAD, Kept, Will};
+use super::keeper::{Kept, Will};
 use super::record;
 use super::state::{CallState, End, Phase};
 use super::tie::About;
@@ -98,13 +98,16 @@ impl CallState {
             legs,
             facts: None,
             // Where more may be said the messages are stored when the wire is quiet.
-            ladder: if self.legs.is_empty() { self.ladder.take() } else { None },
+            ladder: match self.legs.is_empty() && !self.row.keeping {
+                true => self.ladder.take(),
+                false => None,
+            },
         };
         self.row.closed = true;
         self.ask(CallChange::Close(Box::new(closing)), Stored::Closed);
     }
 
-    /// The messages are stored last, with those of the end; false: there is nothing to wait for.
+    /// The messages are stored with those of the end, behind it; false: there is nothing to wait for.
     pub(super) fn keeps_ladder(&mut self) -> bool {
         if self.row.keeping {
             return true;
@@ -217,14 +220,8 @@ impl CallState {
         self.context.keeper.write(&self.me, will);
     }
 
-    fn last_bye(&self, number: u8) -> Option<(crate::sip::flow::Flow, Bytes)> {
+    fn last_bye(&self, number: u8) -> Option<(crate::sip::flow::Flow, Dialog)> {
         let (_, leg) = self.legs.iter().find(|(of, _)| *of == number)?;
-        let mut dialog = leg.leg.dialog()?.clone();
-        let (seq, bye) = dialog.request(&Method::Bye);
-        let text = bye.finish().ok()?;
-        let own = format!("CSeq: {seq} BYE");
-        let later = format!("CSeq: {} BYE", seq.saturating_add(AHEAD));
-        let text = std::str::from_utf8(&text).ok()?.replacen(&own, &later, 1);
-        Some((leg.line.flow(), Bytes::from(text)))
+        Some((leg.line.flow(), leg.leg.dialog()?.clone()))
     }
 }

@@ -213,6 +213,9 @@ impl CallState {
     pub(super) async fn failed(&mut self, number: u8, outcome: Outcome) {
         let mut wishes = Vec::new();
         self.ring.failed(now(), number, outcome, &mut wishes);
+        if wishes.is_empty() {
+            self.write_will();
+        }
         self.wish(wishes).await;
     }
 

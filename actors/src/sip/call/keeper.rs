@@ -13,6 +13,8 @@ use model::carrier::MessageKey;
 use model::clock::At;
 use model::id::PublicId;
 use model::voice::{EndReason, HangupBy, Leg};
+use proto_sip::Method;
+use proto_sip::dialog::Dialog;
 use proto_sip::header::Reason;
 use proto_sip::transaction::ServerId;
 use ractor::{ActorId, ActorRef};
@@ -24,7 +26,7 @@ use super::CallMsg;
 use crate::media::SessionId;
 
 /// How far ahead the number of a last BYE is, of all that its call may have sent.
-pub(super) const AHEAD: u32 = 10_000;
+const AHEAD: u32 = 10_000;
 
 /// What the store may have of a call.
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +75,8 @@ pub struct Will {
     pub rings: Vec<Mark>,
     /// The last word to who called, if it has none yet.
     pub refusal: Option<(ServerId, Bytes)>,
-    /// To each end, without a Via.
-    pub byes: Vec<(Flow, Bytes)>,
+    /// Where each end is, and the dialog in which it is told goodbye.
+    pub byes: Vec<(Flow, Dialog)>,
 }
 
 /// All wills, by call's actor. A clone is the same.
@@ -170,8 +172,9 @@ impl Will {
         if let Some(refusal) = self.refusal.clone().filter(|_| !self.answered) {
             let _ = self.shard.send_message(ShardMsg::Respond(vec![refusal]));
         }
-        for (flow, octets) in &self.byes {
-            let bye = Request { flow: *flow, mark: 0, octets: octets.clone() };
+        for (flow, dialog) in &self.byes {
+            let Some(octets) = last_bye(dialog.clone()) else { continue };
+            let bye = Request { flow: *flow, mark: 0, octets };
             let _ = self.shard.send_message(ShardMsg::Request(bye));
         }
     }
@@ -194,4 +197,13 @@ impl Will {
         let closing = Closing { key, at, reason, sip_code, q850, by, legs, facts, ladder };
         Some(CallChange::Close(Box::new(closing)))
     }
+}
+
+/// The BYE of a dialog whose call has died, without a Via.
+fn last_bye(mut dialog: Dialog) -> Option<Bytes> {
+    let (seq, bye) = dialog.request(&Method::Bye);
+    let text = bye.finish().ok()?;
+    let own = format!("CSeq: {seq} BYE");
+    let later = format!("CSeq: {} BYE", seq.saturating_add(AHEAD));
+    Some(Bytes::from(std::str::from_utf8(&text).ok()?.replacen(&own, &later, 1)))
 }

@@ -1,11 +1,11 @@
 //! The messages of a call as they came and went, for who has to find out why it failed.
 //!
-//! Each is packed as it is seen, without what is secret (`model::voice::pack`), so that no more is kept in
+//! Each is packed as it is seen, without what is secret (`model::voice::pack_one`), so that no more is kept in
 //! memory than is stored. Requests of ours are kept without the Via that the transaction adds; a CANCEL is
 //! kept as it is made, without its answer; what is repeated by timers is not seen here.
 
 use model::clock::At;
-use model::voice::{LADDER_MESSAGES_MAX, LadderMessage, pack};
+use model::voice::{LADDER_MESSAGES_MAX, pack_one};
 use proto_sip::header::{Reason, Value as _};
 
 use super::super::flow::Flow;
@@ -17,6 +17,8 @@ const OCTETS_MAX: usize = 48 * 1_024;
 pub(super) struct Ladder {
     packed: Vec<u8>,
     count: usize,
+    /// Where a message came from, or went, last on each side, and how that is written.
+    flows: [Option<(Flow, Box<str>)>; 2],
 }
 
 impl Ladder {
@@ -33,9 +35,16 @@ impl Ladder {
             return;
         }
         self.count += 1;
-        let flow = format!("{} {}", flow.kind().as_str(), flow.peer());
-        let octets = octets.to_vec();
-        self.packed.extend(pack(&[LadderMessage { at, inbound, flow, octets, cut: false }]));
+        let known =
+            self.flows.iter().position(|known| matches!(known, Some((of, _)) if *of == flow));
+        let place = known.unwrap_or_else(|| {
+            let text = format!("{} {}", flow.kind().as_str(), flow.peer());
+            self.flows.swap(0, 1);
+            self.flows[0] = Some((flow, text.into()));
+            0
+        });
+        let text = self.flows[place].as_ref().map_or("", |(_, text)| text);
+        pack_one((at, inbound, text), octets, false, &mut self.packed);
     }
 
     /// What there is.

@@ -404,7 +404,9 @@ impl CallState {
         }
         self.forget_legs();
         self.answer_waiting();
-        if self.is_done() && !self.keeps_ladder() {
+        let is_quiet = self.phase == Phase::Over && self.legs.is_empty();
+        let keeps = is_quiet && (self.row.closed || self.row.done) && self.keeps_ladder();
+        if is_quiet && self.row.done && !keeps {
             self.context.keeper.take(self.me.get_id());
             self.me.stop(None);
             return;
@@ -422,10 +424,6 @@ impl CallState {
             self.sides.iter_mut().filter(|side| **side == Some(number)).for_each(|s| *s = None);
             self.records.push((number, leg.record));
         }
-    }
-
-    fn is_done(&self) -> bool {
-        self.phase == Phase::Over && self.legs.is_empty() && self.row.done
     }
 
     fn arm(&mut self) {

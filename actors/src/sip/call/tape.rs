@@ -116,6 +116,15 @@ fn is_g711(remote: &RemoteMedia) -> bool {
 }
 
 impl CallState {
+    /// Something was agreed, and the relay is about to hear of it. Who has to hear an announcement is kept
+    /// apart from the other one before that.
+    pub(super) async fn before_agreed(&mut self) {
+        let is_first = self.phase == Phase::Up && self.end.is_none() && !self.tape.is_begun;
+        if is_first && self.look().contains(&true) {
+            self.hush(true).await;
+        }
+    }
+
     /// The relay was told what was agreed with a side of an answered call.
     pub(super) async fn agreed(&mut self, side: Side, is_other_peer: bool) {
         self.tape.agreed[index(side)] = true;
@@ -128,9 +137,6 @@ impl CallState {
                 return self.newcomer(side).await;
             }
             return self.check_codecs().await;
-        }
-        if hearers.contains(&true) {
-            self.hush(true).await;
         }
         if self.tape.agreed == [true; 2] {
             self.tape.is_begun = true;

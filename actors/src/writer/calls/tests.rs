@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::carrier::OrgId;
 use model::clock::At;
+use model::event::EventKind;
 use model::message::Direction;
 use model::money::Micros;
 use model::submission::Credential;
@@ -154,6 +155,33 @@ async fn a_call_is_opened_told_renewed_and_closed_through_the_writer() {
     let wallet = store.wallet(organization).await.unwrap().unwrap();
     assert_eq!((wallet.available, wallet.held), (76_000, 0));
     assert_eq!(store.imbalances().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_stored_with_what_somebody_does_and_soon_by_itself() {
+    let bench = Bench::new().await;
+    let opened = bench.writer.open_call(new_call(bench.organization)).await.unwrap();
+    let Opened::Fresh { key, at, .. } = opened else { panic!("{opened:?}") };
+    let becomes = |status| {
+        let (status, legs, transport, facts) = (Some(status), None, None, None);
+        let progress = Progress { key, at, status, legs, transport, facts };
+        vec![CallChange::Progress(Box::new(progress))]
+    };
+    // Meanwhile the writer has nothing to do any more.
+    assert_eq!(bench.wallet().await, (76_000, 24_000));
+    bench.writer.tell_calls(becomes(CallStatus::Ringing), |_| {}).unwrap();
+    bench.writer.open_call(new_call(bench.organization)).await.unwrap();
+    let log = bench.store.log_of(bench.organization, 0, 10).await.unwrap();
+    let kinds: Vec<i64> = log.iter().map(|line| line.kind).collect();
+    let wanted = [EventKind::CallInitiated, EventKind::CallRinging, EventKind::CallInitiated];
+    assert_eq!(kinds, wanted.map(EventKind::code));
+    assert!(log[0].at < log[1].at, "the first call was stored before");
+    assert_eq!(log[1].at, log[2].at, "both in one transaction");
+    let (told, answer) = oneshot::channel();
+    let told = |done| drop(told.send(done));
+    bench.writer.tell_calls(becomes(CallStatus::InProgress), told).unwrap();
+    let done = tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap().unwrap();
+    assert_eq!(done, [CallDone::Noted(true)]);
 }
 
 #[tokio::test]

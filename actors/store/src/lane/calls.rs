@@ -388,6 +388,20 @@ impl CallChange {
         }
     }
 
+    /// It says what has happened; nobody waits for it to be stored.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        match self {
+            Self::Progress(_)
+            | Self::Transferred(_)
+            | Self::Held { .. }
+            | Self::Checkpoint(_)
+            | Self::Ladder { .. }
+            | Self::Close(_) => true,
+            Self::Open(_) | Self::Renew { .. } | Self::Lost { .. } => false,
+        }
+    }
+
     /// It promises something to who asks: done later than that, it would be done for nobody.
     #[must_use]
     pub fn is_opening(&self) -> bool {

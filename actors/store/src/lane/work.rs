@@ -77,6 +77,12 @@ impl Work {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// All of it tells of calls, and nobody waits for it.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        self.calls.len() == self.len() && self.calls.iter().all(CallChange::may_wait)
+    }
 }
 
 /// Answers in the order of the work.

@@ -43,7 +43,7 @@ pub(crate) async fn run(args: RtpRelayArgs) -> Result<Option<Value>> {
     let mut sessions = Vec::with_capacity(phones.len());
     for pair in &phones {
         let leg = LegArgs { policy: Policy::AnyProven, signalling: None };
-        let session = media.open(SessionArgs { legs: [leg; 2], notices: notices.clone() }).await?;
+        let session = media.open(SessionArgs { legs: [leg; 2], notices: notices.clone() })?;
         for (side, phone) in Side::BOTH.into_iter().zip(pair) {
             session.set_remote(side, remote(*phone)).await?;
         }
