@@ -13,26 +13,27 @@ mod decide;
 mod rows;
 mod table;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::{Counter, counter};
 use model::clock::At;
-use proto_sip::Message;
 use proto_sip::binding::Policy;
 use proto_sip::digest::{Algorithm, Counts, Nonces};
 use proto_sip::transaction::ServerId;
+use proto_sip::{Message, StatusCode};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use store::Store;
-use store::lane::{BindingChange, Registrant, Unbound, Work};
+use store::lane::{BindingChange, Done, Registrant, Unbound, Work};
 
 use self::decide::Decision;
 pub use self::table::Reached;
 use self::table::Table;
 use super::credentials::Credentials;
 use super::flow::Flow;
-use super::shard::ShardMsg;
+use super::shard::{ShardMsg, answer};
 use super::transport::Wire;
 use crate::gate::{Gate, Permit, Urgency};
 use crate::writer::{Then, WriterHandle};
@@ -55,8 +56,20 @@ pub enum RegistrarMsg {
         credential: i64,
         reply: RpcReplyPort<Vec<Reached>>,
     },
+    /// (self) The database does not take these.
+    NotStored(Vec<Unstored>),
     /// (self) A second has passed.
     Tick,
+}
+
+/// A binding as a REGISTER has made it, which is no row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unstored {
+    credential: i64,
+    slot: u16,
+    cseq: u32,
+    /// There was none before it.
+    is_new: bool,
 }
 
 /// A REGISTER, and whom to tell of it.
@@ -145,6 +158,7 @@ pub struct RegistrarArgs {
 }
 
 pub struct RegistrarState {
+    me: ActorRef<RegistrarMsg>,
     args: RegistrarArgs,
     table: Table,
     counts: Counts,
@@ -161,8 +175,30 @@ struct Answers(Vec<Owed>);
 /// What one shard is to say, and the places of what it answers.
 struct Owed {
     shard: ActorRef<ShardMsg>,
-    answers: Vec<(ServerId, Bytes)>,
+    answers: Vec<Reply>,
     permits: Vec<Permit>,
+}
+
+/// An answer, and of which changes it tells.
+struct Reply {
+    id: ServerId,
+    octets: Bytes,
+    asked: Message,
+    changes: Range<usize>,
+}
+
+impl Reply {
+    /// What is said when this much of it is stored.
+    fn said(self, stored: &[bool]) -> (ServerId, Bytes) {
+        let is_stored = stored.get(self.changes).is_some_and(|all| !all.contains(&false));
+        let octets = if is_stored {
+            self.octets
+        } else {
+            let status = StatusCode::SERVER_INTERNAL_ERROR;
+            answer(&self.asked, status, None, |_| {}).unwrap_or_default()
+        };
+        (self.id, octets)
+    }
 }
 
 struct Meters {
@@ -170,25 +206,27 @@ struct Meters {
     challenged: Counter,
     denied: Counter,
     refused: Counter,
+    failed: Counter,
 }
 
 impl Answers {
-    fn add(&mut self, shard: ActorRef<ShardMsg>, id: ServerId, octets: Bytes, permit: Permit) {
+    fn add(&mut self, shard: ActorRef<ShardMsg>, reply: Reply, permit: Permit) {
         let own = self.0.iter_mut().find(|owed| owed.shard.get_id() == shard.get_id());
         match own {
             Some(owed) => {
-                owed.answers.push((id, octets));
+                owed.answers.push(reply);
                 owed.permits.push(permit);
             }
             None => {
-                let (answers, permits) = (vec![(id, octets)], vec![permit]);
+                let (answers, permits) = (vec![reply], vec![permit]);
                 self.0.push(Owed { shard, answers, permits });
             }
         }
     }
 
-    fn send(self) {
+    fn send(self, stored: &[bool]) {
         for Owed { shard, answers, permits } in self.0 {
+            let answers = answers.into_iter().map(|reply| reply.said(stored)).collect();
             let _ = shard.send_message(ShardMsg::Respond(answers));
             drop(permits);
         }
@@ -202,7 +240,7 @@ impl Actor for Registrar {
 
     async fn pre_start(
         &self,
-        _me: ActorRef<RegistrarMsg>,
+        me: ActorRef<RegistrarMsg>,
         args: RegistrarArgs,
     ) -> Result<RegistrarState, ActorProcessingErr> {
         let table = Table::new(args.wire.clone());
@@ -212,10 +250,11 @@ impl Actor for Registrar {
             challenged: meter("challenged"),
             denied: meter("denied"),
             refused: meter("refused"),
+            failed: meter("failed"),
         };
         let (changes, answers) = (Vec::new(), Answers::default());
         let counts = Counts::new(NONCES_MAX);
-        Ok(RegistrarState { args, table, counts, changes, answers, meters })
+        Ok(RegistrarState { me, args, table, counts, changes, answers, meters })
     }
 
     async fn post_start(
@@ -247,6 +286,7 @@ impl Actor for Registrar {
             RegistrarMsg::Find { credential, reply } => {
                 let _ = reply.send(state.table.find(credential, now_s()));
             }
+            RegistrarMsg::NotStored(all) => state.not_stored(&all),
             RegistrarMsg::Tick => {
                 let over = state.table.expire(now_s());
                 state.removed(over, Unbound::Expired);
@@ -270,15 +310,15 @@ impl RegistrarState {
                     decide::What::Refused => meters.refused.increment(1),
                     decide::What::Told => meters.granted.increment(1),
                 }
-                let mut at_once = Answers::default();
-                at_once.add(shard, id, octets, permit);
-                at_once.send();
+                let _ = shard.send_message(ShardMsg::Respond(vec![(id, octets)]));
+                drop(permit);
             }
             Decision::Bind { octets, bound } => {
                 meters.granted.increment(1);
-                let changes = self.table.bind(&bound, flow, &self.args.node);
-                self.changes.extend(changes);
-                self.answers.add(shard, id, octets, permit);
+                let first = self.changes.len();
+                self.changes.extend(self.table.bind(&bound, flow, &self.args.node));
+                let changes = first..self.changes.len();
+                self.answers.add(shard, Reply { id, octets, asked: message, changes }, permit);
             }
         }
     }
@@ -288,22 +328,57 @@ impl RegistrarState {
         self.changes.extend(gone.into_iter().map(removed));
     }
 
+    /// What no row says is not bound: who asked for it hears 500.
+    fn not_stored(&mut self, all: &[Unstored]) {
+        self.meters.failed.increment(all.len() as u64);
+        for one in all {
+            let Some(gone) = self.table.take_back(one) else { continue };
+            // Its row says what was before, which does not count any more either.
+            if !one.is_new {
+                self.removed(vec![gone], Unbound::Dropped);
+            }
+        }
+    }
+
     /// Gives what has changed to the writer; who asked hears of it after the commit.
     fn store(&mut self) {
         if self.changes.is_empty() {
-            return std::mem::take(&mut self.answers).send();
+            return std::mem::take(&mut self.answers).send(&[]);
         }
         let answers = std::mem::take(&mut self.answers);
         let mut rest = std::mem::take(&mut self.changes);
+        let made: Vec<Option<Unstored>> = rest.iter().map(rows::made).collect();
+        // Of the pieces that go before the last one, which has the answers.
+        let stored: Arc<Mutex<Vec<bool>>> = Arc::default();
         while rest.len() > CHANGES {
             let bindings: Vec<BindingChange> = rest.drain(..CHANGES).collect();
             let work = Work { bindings, ..Work::default() };
+            let all = Arc::clone(&stored);
             // The writer stores in the order in which it is asked.
-            let _ = self.args.writer.ask(work, Then::new(|_| {}));
+            let asked = self.args.writer.ask(
+                work,
+                Then::new(move |mut done| {
+                    all.lock().unwrap_or_else(PoisonError::into_inner).append(&mut done.bindings);
+                }),
+            );
+            if asked.is_err() {
+                // Without a writer nobody is answered, and telephones ask again.
+                return;
+            }
         }
-        let work = Work { bindings: rest, ..Work::default() };
-        // Without a writer nobody is answered, and telephones ask again.
-        let _ = self.args.writer.ask(work, Then::new(move |_| answers.send()));
+        let (me, work) = (self.me.clone(), Work { bindings: rest, ..Work::default() });
+        let then = move |mut done: Done| {
+            let mut all =
+                std::mem::take(&mut *stored.lock().unwrap_or_else(PoisonError::into_inner));
+            all.append(&mut done.bindings);
+            let lost = all.iter().zip(made).filter(|(stored, _)| !**stored);
+            let lost: Vec<Unstored> = lost.filter_map(|(_, made)| made).collect();
+            if !lost.is_empty() {
+                let _ = me.send_message(RegistrarMsg::NotStored(lost));
+            }
+            answers.send(&all);
+        };
+        let _ = self.args.writer.ask(work, Then::new(then));
     }
 
     async fn load(&mut self) -> Result<(), ActorProcessingErr> {

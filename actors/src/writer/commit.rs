@@ -247,6 +247,7 @@ impl Committer {
             dropped: Vec::new(),
             replies_due: false,
             previews: work.previews.iter().map(|_| Err(refused.clone())).collect(),
+            bindings: vec![false; work.bindings.len()],
         })
     }
 

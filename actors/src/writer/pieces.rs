@@ -17,6 +17,7 @@ pub(super) struct Share {
     pub(super) inbound: usize,
     pub(super) admin: usize,
     pub(super) previews: usize,
+    pub(super) bindings: usize,
 }
 
 impl Share {
@@ -30,6 +31,7 @@ impl Share {
             inbound: work.inbound.len(),
             admin: work.admin.len(),
             previews: work.previews.len(),
+            bindings: work.bindings.len(),
         }
     }
 }
@@ -122,6 +124,7 @@ pub(super) fn join(mut first: Done, second: Done) -> Done {
     first.dropped.extend(second.dropped);
     first.replies_due |= second.replies_due;
     first.previews.extend(second.previews);
+    first.bindings.extend(second.bindings);
     first
 }
 
@@ -142,6 +145,7 @@ pub(super) fn take(done: &mut Done, share: &Share) -> Done {
         dropped: Vec::new(),
         replies_due: false,
         previews: done.previews.drain(..share.previews).collect(),
+        bindings: done.bindings.drain(..share.bindings).collect(),
     }
 }
 

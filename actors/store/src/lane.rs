@@ -441,6 +441,7 @@ impl Lane {
             dropped,
             replies_due,
             previews: Vec::new(),
+            bindings: vec![true; work.bindings.len()],
         })
     }
 

@@ -21,6 +21,7 @@ use proto_sip::digest::{Algorithm, Nonces};
 use proto_sip::transaction::Settings;
 use ractor::{Actor, ActorRef};
 use store::lane::{Admin, SipChange, SipSettings};
+use store::testing::Outsider;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Mutex;
@@ -248,6 +249,30 @@ async fn bindings_end_with_their_time_and_with_their_credential() {
     let credential = phones.credentials.by_number(phones.number).unwrap();
     phones.credentials.unregister(credential.of);
     until("it is void", async || phones.reached().await == 0).await;
+    phones.sip.stop(None);
+    phones.world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registration_that_the_database_refuses_is_500_and_bound_nowhere() {
+    let phones = Phones::start().await;
+    let (udp, tcp) = both(&phones).await;
+    until("it registers", async || udp.register("sip:good@h", 600).await == "200").await;
+    let mut outsider = Outsider::connect(&phones.world.url).await.unwrap();
+    let refuse = "create trigger refuse before insert on sip_bindings
+        when new.contact like '%poison%' begin select raise(abort, 'no'); end";
+    outsider.run(refuse).await.unwrap();
+    assert_eq!(tcp.register("sip:poison@h;transport=tcp", 600).await, "500");
+    until("one is bound", async || phones.reached().await == 1).await;
+    assert_eq!(tcp.register("sip:fine@h;transport=tcp", 600).await, "200");
+    assert_eq!(phones.reached().await, 2);
+    // What was bound before does not count either, when it cannot be stored anew.
+    outsider.run(&refuse.replace("poison", "good").replace("refuse", "refuse_more")).await.unwrap();
+    assert_eq!(udp.register("sip:good@h", 600).await, "500");
+    until("the other is bound", async || phones.reached().await == 1).await;
+    let rows = async || phones.world.store.sip_bindings((0, ""), 10).await.unwrap();
+    until("and is a row", async || rows().await.len() == 1).await;
+    assert!(rows().await[0].contact.contains("fine"));
     phones.sip.stop(None);
     phones.world.end().await;
 }

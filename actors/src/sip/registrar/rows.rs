@@ -10,8 +10,8 @@ use proto_sip::binding::Binding;
 use store::SipBindingRow;
 use store::lane::{Binding as Row, BindingChange, Registrant, Unbound};
 
-use super::RegistrarArgs;
 use super::table::Reach;
+use super::{RegistrarArgs, Unstored};
 use crate::sip::flow::{Flow, Kind};
 
 const SECOND: i64 = 1_000_000;
@@ -51,6 +51,17 @@ pub(super) fn write(
         registered_at: reach.registered_at,
         expires_at: At(expires_at.saturating_mul(SECOND)),
     }
+}
+
+/// The binding that a change makes, if it makes one.
+pub(super) fn made(change: &BindingChange) -> Option<Unstored> {
+    let BindingChange::Put { binding, is_new } = change else { return None };
+    Some(Unstored {
+        credential: binding.of.credential,
+        slot: binding.key.parse().ok()?,
+        cseq: u32::try_from(binding.cseq).ok()?,
+        is_new: *is_new,
+    })
 }
 
 type Read = (Binding, Reach, Registrant);

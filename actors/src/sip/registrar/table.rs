@@ -12,7 +12,7 @@ use model::clock::At;
 use proto_sip::binding::{Binding, Outcome};
 use store::lane::{BindingChange, Registrant, Unbound};
 
-use super::{now_s, rows};
+use super::{Unstored, now_s, rows};
 use crate::sip::flow::Flow;
 use crate::sip::transport::Wire;
 
@@ -195,6 +195,15 @@ impl Table {
         let contact = aor.bindings.iter().find(|one| one.slot == slot)?.contact.clone();
         self.remove(credential, slot);
         Some(Gone { of, slot, contact })
+    }
+
+    /// A binding that is no row, unless another REGISTER has made it anew.
+    pub(super) fn take_back(&mut self, one: &Unstored) -> Option<Gone> {
+        let bound = self.bound(one.credential).iter().find(|binding| binding.slot == one.slot);
+        bound.filter(|binding| binding.cseq == one.cseq)?;
+        let gone = self.take((one.credential, one.slot));
+        self.gauge.set(self.by_end.len() as f64);
+        gone
     }
 
     /// All of a credential, without a word.

@@ -110,6 +110,8 @@ pub struct Done {
     /// Answers to keywords wait to be sent.
     pub replies_due: bool,
     pub previews: Vec<PreviewAnswer>,
+    /// False: the database does not take it.
+    pub bindings: Vec<bool>,
 }
 
 pub type AcceptAnswer = Result<Accepted, Refusal>;
