@@ -189,6 +189,7 @@ impl World {
         let admission = admission.guarded(guard);
         let mut settings = Settings::load(None, Vec::new(), Vec::new()).unwrap();
         settings.webhooks = webhook_settings();
+        settings.data.dir.clone_from(&folder.0);
         change(&mut settings);
         let customers = CustomersHandle::default();
         let app = app(&store, &handle, &admission, limits, &customers, settings);
@@ -323,6 +324,7 @@ fn app_of(
     let credentials = Credentials::default();
     let phones = SipBook::new(&settings, store.clone(), handle.clone(), credentials);
     let vault = Vault::new(&[7; 32]).unwrap();
+    let taping = recordings::taping(&settings.data.dir);
     let trunks = TrunkBook::new(&settings, store.clone(), handle.clone(), vault.clone());
     let numbers = NumberBook::new(&settings, store.clone(), handle.clone(), vault);
     App::new(AppParts {
@@ -346,7 +348,7 @@ fn app_of(
         calls: actors::sip::call::Keeper::default(),
         numbers,
         masks: MaskBook::new(store.clone(), handle.clone()),
-        taping: recordings::taping(),
+        taping,
         smpp_changed: Arc::new(|_| {}),
         sip: super::SipDoor::default(),
         readiness: Arc::new(move || vec![part(watched.refusing().is_none())]),

@@ -34,6 +34,7 @@ row! {
         pub seq: i64,
         pub public_id: Vec<u8>,
         pub file: String,
+        pub expires_at: i64,
     }
 }
 
@@ -130,23 +131,36 @@ impl Store {
         below: i64,
         limit: i64,
     ) -> Result<Vec<RecordingFileRow>, StoreError> {
-        let sql = "select seq, public_id, file from recordings
+        let sql = "select seq, public_id, file, expires_at from recordings
             where status = 1 and seq < $1 order by seq limit $2";
         Ok(sqlx::query_as(sql).bind(below).bind(limit).fetch_all(self.engine()).await?)
     }
 
-    /// Those whose files may go: deleted, or kept long enough.
-    pub async fn spent_recordings(
+    /// Those after a number whose files may go because they were deleted.
+    pub async fn deleted_recordings(
         &self,
-        now: At,
+        after: i64,
         limit: i64,
     ) -> Result<Vec<RecordingFileRow>, StoreError> {
-        let sql = "select seq, public_id, file from recordings where status = 5
-            union all
-            select seq, public_id, file from recordings
+        let sql = "select seq, public_id, file, expires_at from recordings
+            where status = 5 and seq > $1 order by seq limit $2";
+        Ok(sqlx::query_as(sql).bind(after).bind(limit).fetch_all(self.engine()).await?)
+    }
+
+    /// Those whose files may go because they were kept long enough: behind this one, by when that was and
+    /// by number.
+    pub async fn expired_recordings(
+        &self,
+        now: At,
+        (expired_at, seq): (i64, i64),
+        limit: i64,
+    ) -> Result<Vec<RecordingFileRow>, StoreError> {
+        let sql = "select seq, public_id, file, expires_at from recordings
             where expires_at <= $1 and status > 1 and status < 5
-            limit $2";
-        Ok(sqlx::query_as(sql).bind(now.0).bind(limit).fetch_all(self.engine()).await?)
+                and expires_at >= $2 and (expires_at > $2 or seq > $3)
+            order by expires_at, seq limit $4";
+        let query = sqlx::query_as(sql).bind(now.0).bind(expired_at).bind(seq).bind(limit);
+        Ok(query.fetch_all(self.engine()).await?)
     }
 
     /// What every organization wants that has said so.

@@ -1,5 +1,7 @@
 //! `/voice/recordings` and `/voice/recording-settings`: rows and files of one's own, and what is refused.
 
+use std::path::Path;
+
 use actors::media::Sounds;
 use actors::sip::recordings::{Taping, TapingParts};
 use model::carrier::MessageKey;
@@ -8,24 +10,14 @@ use store::lane::{NewRecording, RecordingChange, RecordingDone, RecordingEnd};
 
 use super::*;
 
-/// Where the files of these tests lie.
-fn folder() -> PathBuf {
-    std::env::temp_dir().join(format!("orbit-api-recordings-{}", std::process::id()))
-}
-
 /// Sounds and recordings in one folder.
-pub(super) fn taping() -> Taping {
+pub(super) fn taping(folder: &Path) -> Taping {
     Taping::new(TapingParts {
         jurisdictions: Jurisdictions::default(),
-        sounds: Sounds::new(Some(folder()), 1_000_000),
-        folder: folder(),
+        sounds: Sounds::new(Some(folder.to_owned()), 1_000_000),
+        folder: folder.to_owned(),
         hold_music: None,
     })
-}
-
-fn put(name: &str, octets: &[u8]) {
-    std::fs::create_dir_all(folder()).unwrap();
-    std::fs::write(folder().join(name), octets).unwrap();
 }
 
 /// A WAV file of a tenth of a second.
@@ -40,6 +32,15 @@ fn wav() -> Vec<u8> {
 }
 
 impl World {
+    /// Where the file of a recording or a sound lies.
+    fn file(&self, name: &str) -> PathBuf {
+        self._folder.0.join(name)
+    }
+
+    fn put(&self, name: &str, octets: &[u8]) {
+        std::fs::write(self.file(name), octets).unwrap();
+    }
+
     async fn tape(&self, change: RecordingChange) -> RecordingDone {
         let change = Admin::Recording(Box::new(change));
         match self.handle.administer(change).await.unwrap() {
@@ -74,7 +75,7 @@ async fn a_recording_is_listed_served_and_deleted_with_its_file() {
     let world = World::new().await;
     let (call_id, call, _) = world.answered("+14155550123").await;
     let call_id = call_id.show(model::id::Kind::Call);
-    put("one.wav", &wav());
+    world.put("one.wav", &wav());
     let id = world.taped(call, "one.wav").await;
     let path = path_of(id);
     let live = world.get(&path).await;
@@ -124,13 +125,13 @@ async fn a_recording_is_listed_served_and_deleted_with_its_file() {
 
     let gone = world.ask("DELETE", &path, None).await;
     assert_eq!((gone.status, &gone.data()["deleted"]), (200, &json!(true)));
-    assert!(!folder().join("one.wav").exists());
+    assert!(!world.file("one.wav").exists());
     for path in [path.clone(), format!("{path}/media")] {
         assert_eq!(world.get(&path).await.status, 404, "{path}");
     }
     assert_eq!(world.ask("DELETE", &path, None).await.status, 404);
     assert_eq!(world.get("/v1/voice/recordings").await.data(), &json!([]));
-    let spent = world.store.spent_recordings(At::now(), 10).await.unwrap();
+    let spent = world.store.deleted_recordings(0, 10).await.unwrap();
     assert_eq!(spent.len(), 1, "its row goes with the next sweep");
 }
 
@@ -177,7 +178,7 @@ async fn settings_are_replaced_whole_and_what_cannot_be_announced_is_refused() {
     assert_eq!(first.data()["mode"], "none");
     assert_eq!(first.data()["retention_days"], 90);
     assert_eq!(first.data()["enforce_jurisdiction"], true);
-    put("consent.wav", &wav());
+    world.put("consent.wav", &wav());
     let url = |name: &str| json!({"type": "url", "url": name, "language": "de-DE"});
     let all = json!({
         "mode": "announce_all", "announcement": url("consent.wav"), "default_record": true,
@@ -217,7 +218,7 @@ async fn what_a_call_that_nobody_holds_is_told_is_refused() {
     let world = World::new().await;
     let (id, _, _) = world.answered("+14155550123").await;
     let path = format!("/v1/voice/calls/{}", id.show(model::id::Kind::Call));
-    put("played.wav", &wav());
+    world.put("played.wav", &wav());
     for (end, body, status, code) in [
         ("recording", json!({"action": "start"}), 409, "CONFLICT"),
         ("recording", json!({"action": "erase"}), 422, "VALIDATION_ERROR"),

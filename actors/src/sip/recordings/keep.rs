@@ -10,8 +10,8 @@ use std::time::Duration;
 use model::clock::At;
 use model::id::PublicId;
 use model::voice::RecordingFault;
-use store::Store;
 use store::lane::{Admin, RecordingChange, RecordingEnd};
+use store::{RecordingFileRow, Store, StoreError};
 
 use super::{Taping, failed, store_end};
 use crate::media::repair;
@@ -75,35 +75,56 @@ impl KeepArgs {
         }
     }
 
+    /// All that may go, each once: a file that cannot be removed waits for the next round, and keeps no
+    /// other one.
     async fn drop_what_is_spent(&self) {
-        loop {
-            let rows = match self.store.spent_recordings(At::now(), PAGE).await {
-                Ok(rows) => rows,
-                Err(error) => return tracing::warn!(%error, "old recordings wait"),
-            };
-            let found = rows.len();
-            let mut gone = Vec::new();
-            for row in rows {
-                match tokio::fs::remove_file(self.taping.path(&row.file)).await {
-                    Ok(()) => gone.push(row.seq),
-                    Err(error) if error.kind() == ErrorKind::NotFound => gone.push(row.seq),
-                    Err(error) => {
-                        tracing::warn!(%error, file = row.file, "an old recording stays");
-                    }
-                }
-            }
-            let dropped = gone.len();
-            if dropped > 0 {
-                let change = Admin::Recording(Box::new(RecordingChange::Drop(gone)));
-                if let Err(refusal) = self.writer.administer(change).await {
-                    return tracing::warn!(error = %refusal.message, "old recordings wait");
-                }
-            }
-            if dropped < found || found == 0 {
-                return;
-            }
+        if let Err(error) = self.drop_all().await {
+            tracing::warn!(error, "old recordings wait");
         }
     }
+
+    async fn drop_all(&self) -> Result<(), String> {
+        let (mut deleted, mut expired, mut stays) = (0, (i64::MIN, 0), 0);
+        loop {
+            let mut rows = self.store.deleted_recordings(deleted, PAGE).await.map_err(said)?;
+            deleted = rows.last().map_or(deleted, |last| last.seq);
+            if rows.is_empty() {
+                let kept = self.store.expired_recordings(At::now(), expired, PAGE);
+                rows = kept.await.map_err(said)?;
+                expired = rows.last().map_or(expired, |last| (last.expires_at, last.seq));
+            }
+            if rows.is_empty() {
+                break;
+            }
+            stays += self.drop_these(rows).await?;
+        }
+        if stays > 0 {
+            tracing::warn!(recordings = stays, "old recordings cannot be removed");
+        }
+        Ok(())
+    }
+
+    /// How many stay.
+    async fn drop_these(&self, rows: Vec<RecordingFileRow>) -> Result<usize, String> {
+        let (found, mut gone) = (rows.len(), Vec::new());
+        for row in rows {
+            match tokio::fs::remove_file(self.taping.path(&row.file)).await {
+                Ok(()) => gone.push(row.seq),
+                Err(error) if error.kind() == ErrorKind::NotFound => gone.push(row.seq),
+                Err(error) => tracing::debug!(%error, file = row.file, "an old recording stays"),
+            }
+        }
+        let stays = found - gone.len();
+        if !gone.is_empty() {
+            let change = Admin::Recording(Box::new(RecordingChange::Drop(gone)));
+            self.writer.administer(change).await.map_err(|refusal| refusal.message)?;
+        }
+        Ok(stays)
+    }
+}
+
+fn said(error: StoreError) -> String {
+    error.to_string()
 }
 
 /// What a crash left of a file.

@@ -76,10 +76,11 @@ async fn a_recording_is_of_a_call_of_its_organization_and_ends_once() {
         assert_eq!(world.tape(delete(own)).await, RecordingDone::Stored);
         assert_eq!(world.tape(delete(own)).await, RecordingDone::Unknown);
         assert!(store.recording(own, id).await.unwrap().is_none());
-        let spent = store.spent_recordings(At::now(), 10).await.unwrap();
+        let spent = store.deleted_recordings(0, 10).await.unwrap();
         assert_eq!(spent.len(), 1);
+        assert!(store.deleted_recordings(spent[0].seq, 10).await.unwrap().is_empty());
         world.tape(RecordingChange::Drop(vec![spent[0].seq])).await;
-        assert!(store.spent_recordings(At::now(), 10).await.unwrap().is_empty());
+        assert!(store.deleted_recordings(0, 10).await.unwrap().is_empty());
     })
     .await;
 }
@@ -92,7 +93,8 @@ async fn what_was_kept_long_enough_may_go_but_for_what_is_under_way() {
         world.tape(begin).await;
         let store = world.store.clone();
         let later = At::now().plus(std::time::Duration::from_secs(1));
-        assert!(store.spent_recordings(later, 10).await.unwrap().is_empty());
+        let first = (i64::MIN, 0);
+        assert!(store.expired_recordings(later, first, 10).await.unwrap().is_empty());
         let seq = store.open_recordings(i64::MAX, 10).await.unwrap()[0].seq;
         world.tape(RecordingChange::Drop(vec![seq])).await;
         assert_eq!(store.open_recordings(i64::MAX, 10).await.unwrap().len(), 1, "it stays");
@@ -100,11 +102,15 @@ async fn what_was_kept_long_enough_may_go_but_for_what_is_under_way() {
         let (young, begin) = new(world.organization, call, 1);
         world.tape(begin).await;
         world.tape(RecordingChange::End { id: young, end: end(None) }).await;
-        let spent = store.spent_recordings(later, 10).await.unwrap();
+        let spent = store.expired_recordings(later, first, 10).await.unwrap();
         assert_eq!(spent.len(), 1);
         assert_eq!(spent[0].public_id, old.as_bytes());
         let after = At::now().plus(std::time::Duration::from_secs(86_401));
-        assert_eq!(store.spent_recordings(after, 10).await.unwrap().len(), 2);
+        assert_eq!(store.expired_recordings(after, first, 10).await.unwrap().len(), 2);
+        let first = (spent[0].expires_at, spent[0].seq);
+        let rest = store.expired_recordings(after, first, 10).await.unwrap();
+        assert_eq!(rest.len(), 1, "behind the first one");
+        assert_eq!(rest[0].public_id, young.as_bytes());
     })
     .await;
 }

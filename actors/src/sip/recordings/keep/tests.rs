@@ -129,3 +129,24 @@ async fn what_was_kept_long_enough_goes_with_its_file() {
     assert_eq!(rows.len(), 2);
     assert_eq!(world.row(open).await.map(|row| row.status), Some(1));
 }
+
+#[tokio::test]
+async fn what_cannot_be_removed_keeps_nothing_else() {
+    let world = World::new("orbit-keep-stuck").await;
+    let rows = usize::try_from(PAGE).unwrap() + 1;
+    let files: Vec<String> = (0..rows).map(|at| format!("{at}.wav")).collect();
+    for file in &files {
+        let id = world.begun(file, 0).await;
+        let end = RecordingEnd { fault: None, duration_ms: 1, size_bytes: 100, lost_ms: 0 };
+        let end = Admin::Recording(Box::new(RecordingChange::End { id, end }));
+        world.keep.writer.administer(end).await.unwrap();
+    }
+    let (last, stuck) = files.split_last().unwrap();
+    // A folder is no file that goes.
+    stuck.iter().for_each(|file| std::fs::create_dir(world.keep.taping.path(file)).unwrap());
+    world.put(last, 100);
+    world.keep.drop_what_is_spent().await;
+    assert!(!world.keep.taping.path(last).exists());
+    let all = world.keep.store.recordings(world.organization, (None, None), i64::MAX, 1_000).await;
+    assert_eq!(all.unwrap().len(), stuck.len(), "they wait for the next round");
+}
