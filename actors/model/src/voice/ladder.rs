@@ -126,13 +126,17 @@ fn first(packed: &[u8]) -> Option<(LadderMessage, &[u8])> {
 /// What a line of a message is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Of a digest: what proves the password is secret.
+    /// Of a digest: what proves the password, and what a password could be tried against, is secret.
     Digest,
     /// Of anything else: all of it is.
     Token,
     Header,
     Body,
 }
+
+/// Of a digest. Who has the answer with both nonces can try passwords at home (RFC 7616 §5.10); a nonce
+/// that is good still is half of a proof. Who asks is told elsewhere in the message, too.
+const DIGEST: [&[u8]; 5] = [b"response", b"rspauth", b"cnonce", b"nonce", b"nextnonce"];
 
 /// A message without its secrets.
 #[must_use]
@@ -157,7 +161,7 @@ fn redact(octets: &mut [u8]) {
         };
         match part {
             Part::Digest => {
-                for name in [&b"response"[..], b"rspauth"] {
+                for name in DIGEST {
                     hide(line, name, |octet| matches!(octet, b',' | b';'));
                 }
             }
@@ -188,14 +192,15 @@ fn starts(line: &[u8], with: &[u8]) -> bool {
 
 /// What a header line is, by its name and how its value begins.
 fn credentials(line: &[u8]) -> Part {
-    if !matches!(line.first(), Some(b'a' | b'A' | b'p' | b'P')) {
+    if !matches!(line.first(), Some(b'a' | b'A' | b'p' | b'P' | b'w' | b'W')) {
         return Part::Header;
     }
     let mut halves = line.splitn(2, |octet| *octet == b':');
     let name = halves.next().unwrap_or_default().trim_ascii_end();
     let value = halves.next().unwrap_or_default().trim_ascii_start();
     let named = |known: &[u8]| name.eq_ignore_ascii_case(known);
-    if named(b"authentication-info") || named(b"proxy-authentication-info") {
+    let asks = [&b"authentication-info"[..], b"proxy-authentication-info", b"www-authenticate"];
+    if asks.into_iter().any(named) || named(b"proxy-authenticate") {
         return Part::Digest;
     }
     if !named(b"authorization") && !named(b"proxy-authorization") {
@@ -254,8 +259,8 @@ mod tests {
     }
 
     const INVITE: &[u8] = b"INVITE sip:a@b SIP/2.0\r\nTo: <sip:a@b>\r\ni: 1@x\r\n\
-        Proxy-Authorization: Digest username=\"u\", response=\"abc123\", nonce=\"n\",\r\n \
-        opaque=\"o\",Response = \"def\"\r\nX: response=\"seen\"\r\n\r\n\
+        Proxy-Authorization: Digest username=\"u\", response=\"abc123\", nonce=\"0n0\",\r\n \
+        cnonce=\"0c0\", nc=00000001, opaque=\"o\",Response = \"def\"\r\nX: response=\"seen\"\r\n\r\n\
         v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0|2^20|1:4\r\na=ice-pwd:pass\r\n";
 
     #[test]
@@ -263,10 +268,10 @@ mod tests {
         let clean = redacted(INVITE);
         assert_eq!(clean.len(), INVITE.len());
         let text = String::from_utf8(clean).unwrap();
-        for secret in ["abc123", "def", "c2VjcmV0", "pass"] {
+        for secret in ["abc123", "def", "0n0", "0c0", "c2VjcmV0", "pass"] {
             assert!(!text.contains(secret), "{text}");
         }
-        for kept in ["username=\"u\"", "nonce=\"n\"", "X: response=\"seen\"", "|2^20|1:4"] {
+        for kept in ["username=\"u\"", "nc=00000001", "X: response=\"seen\"", "|2^20|1:4"] {
             assert!(text.contains(kept), "{text}");
         }
         assert!(text.contains("response=\"******\"") && text.contains("Response = \"***\""));
@@ -280,6 +285,10 @@ mod tests {
         assert!(bearer.contains("Authorization: ****** *******\r\n  ***\r\nX: kept"), "{bearer}");
         let mutual = text("SIP/2.0 200 OK\r\nAuthentication-Info: rspauth=\"ab\", nc=1\r\n\r\n");
         assert!(mutual.contains("rspauth=\"**\", nc=1"), "{mutual}");
+        let asked = text(
+            "SIP/2.0 401 x\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"abc\", stale=true\r\n\r\n",
+        );
+        assert!(asked.contains("realm=\"r\", nonce=\"***\", stale=true"), "{asked}");
     }
 
     #[test]
