@@ -156,7 +156,7 @@ pub(crate) async fn open_store(settings: &Settings) -> Result<Store> {
 }
 
 /// Starts everything these settings ask for.
-pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Result<Switch> {
+pub async fn boot(mut settings: Settings, live: SandboxLive, metrics: Metrics) -> Result<Switch> {
     let home = Home::open(&settings.data.dir)?;
     let lock = home.lock()?;
     let listener = TcpListener::bind(settings.http.bind).with_context(|| {
@@ -164,6 +164,8 @@ pub async fn boot(settings: Settings, live: SandboxLive, metrics: Metrics) -> Re
     })?;
     listener.set_nonblocking(true)?;
     let http = listener.local_addr()?;
+    // Whoever says where we are says the port that was found free.
+    settings.http.bind = http;
     let doors = doors::Opened::new(&settings.compatibility)?;
     let store = open_store(&settings).await?;
 

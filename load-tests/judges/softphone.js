@@ -7,7 +7,7 @@
 "use strict";
 
 const { spawn } = require("node:child_process");
-const { readFileSync } = require("node:fs");
+const { mkdirSync, readFileSync } = require("node:fs");
 const { createRequire } = require("node:module");
 
 const PATIENCE_MS = 35000;
@@ -118,7 +118,11 @@ function browser({ chromium, profile }, onEvent) {
     "--remote-debugging-pipe",
     "about:blank",
   ];
-  const child = spawn(chromium, flags, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+  // What it leaves behind goes with its profile.
+  mkdirSync(profile, { recursive: true });
+  const env = { ...process.env, TMPDIR: profile };
+  const stdio = ["ignore", "ignore", "ignore", "pipe", "pipe"];
+  const child = spawn(chromium, flags, { env, stdio });
   const waiting = new Map();
   let last = 0;
   let held = Buffer.alloc(0);

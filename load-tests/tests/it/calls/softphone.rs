@@ -71,9 +71,6 @@ async fn rings(alice: &mut Ua, user: &str) -> u16 {
 async fn softphone(mut switch: Switch, scheme: &str) {
     let Some(chromium) = program("chromium") else { return };
     let Some(judges) = Judges::node().await else { return };
-    // What the switch says of itself to a browser has the port of its settings: one that is known.
-    switch.world.kill();
-    switch.world.start().await;
     let (browser, desk) = (switch.credential("browser").await, switch.credential("desk").await);
     let alice = switch.credential("alice").await;
     let _desk = Ua::registered(switch.sip, &desk).await;
