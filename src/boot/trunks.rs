@@ -24,6 +24,8 @@ use crate::settings::Settings;
 /// Names that are remembered, and questions that wait for the machine's resolver at once.
 const NAMES_MAX: usize = 10_000;
 const ASKS_MAX: usize = 64;
+/// Those of one organization.
+const ASKS_EACH_MAX: usize = 8;
 /// Between two tellings of a trunk's health.
 const TELL: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,7 @@ impl Outside {
         let limits = Limits {
             names_max: NAMES_MAX,
             asks_max: ASKS_MAX,
+            asks_each_max: ASKS_EACH_MAX,
             patience: Duration::from_secs(sip.name_timeout_s),
             keep: Duration::from_secs(sip.name_keep_s),
         };

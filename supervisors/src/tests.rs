@@ -7,6 +7,8 @@ mod calls;
 mod calls_front;
 mod calls_joined;
 mod calls_legs;
+mod calls_moved;
+mod calls_taped;
 mod changes;
 mod customers;
 mod deaths;

@@ -47,7 +47,7 @@ pub use record::{Ended, Recorded, Tap, repair};
 use relay::{Opening, Thread};
 pub use seal::Keys;
 use session::Place;
-pub use session::{LegArgs, RemoteMedia, Report, Session, SessionArgs, SessionId, Side};
+pub use session::{LegArgs, PlayId, RemoteMedia, Report, Session, SessionArgs, SessionId, Side};
 pub use sounds::{Sounds, is_sound_name};
 
 /// How long an order may take before its giver is told that nothing came of it.

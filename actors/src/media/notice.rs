@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use proto_media::Digit;
 use tokio::sync::mpsc;
 
-use super::session::{SessionId, Side};
+use super::session::{PlayId, SessionId, Side};
 
 /// Something happened on a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub enum Event {
     Released(Digit, Duration),
     /// A row of digits is sent.
     DigitsSent,
-    /// A sound is over.
-    Played,
+    /// This sound is over.
+    Played(PlayId),
     /// Nothing came for as long as is allowed.
     Silent,
     /// A fault of ours ended the session.

@@ -9,6 +9,8 @@ use proto_media::tone::{Generator, Tone};
 use proto_media::wav::{Wav, WavError};
 use thiserror::Error;
 
+use super::session::PlayId;
+
 /// Samples of a frame.
 pub(super) const FRAME: usize = 160;
 /// What is played in samples a second.
@@ -78,6 +80,7 @@ enum Source {
 
 #[derive(Debug)]
 pub(super) struct Player {
+    pub(super) id: PlayId,
     source: Source,
     /// Samples of one round.
     length: usize,
@@ -87,7 +90,7 @@ pub(super) struct Player {
 
 impl Player {
     /// A tone's round is once its cadence.
-    pub(super) fn new(sound: &Sound, repeats: bool) -> Self {
+    pub(super) fn new(id: PlayId, sound: &Sound, repeats: bool) -> Self {
         let (source, length) = match sound {
             Sound::Tone(tone) => {
                 let millis = tone.on_ms.saturating_add(tone.off_ms).max(1) as usize;
@@ -96,7 +99,7 @@ impl Player {
             }
             Sound::Samples(samples) => (Source::Samples(Arc::clone(samples)), samples.len()),
         };
-        Self { source, length, place: 0, repeats }
+        Self { id, source, length, place: 0, repeats }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -148,10 +151,10 @@ mod tests {
     #[test]
     fn a_sound_ends_with_its_samples_or_begins_anew() {
         let sound = Sound::Samples((1..=200).collect());
-        let mut once = Player::new(&sound, false);
+        let mut once = Player::new(PlayId(1), &sound, false);
         let heard = frames(&mut once, 2);
         assert_eq!((heard[199], heard[200], once.is_over()), (200, 0, true));
-        let mut always = Player::new(&sound, true);
+        let mut always = Player::new(PlayId(1), &sound, true);
         let heard = frames(&mut always, 4);
         assert_eq!((heard[199], heard[200], heard[400], always.is_over()), (200, 1, 1, false));
     }
@@ -159,12 +162,12 @@ mod tests {
     #[test]
     fn a_tone_is_one_round_of_its_cadence_or_goes_on() {
         let tone = Tone { on_ms: 50, off_ms: 10, ..Tone::BUSY_EU };
-        let mut once = Player::new(&Sound::Tone(tone), false);
+        let mut once = Player::new(PlayId(1), &Sound::Tone(tone), false);
         let heard = frames(&mut once, 3);
         assert!(once.is_over());
         assert!(heard[100..390].iter().any(|sample| *sample != 0));
         assert!(heard[401..].iter().all(|sample| *sample == 0));
-        let mut always = Player::new(&Sound::Tone(tone), true);
+        let mut always = Player::new(PlayId(1), &Sound::Tone(tone), true);
         let heard = frames(&mut always, 50);
         assert!(heard[49 * FRAME..].iter().any(|sample| *sample != 0) && !always.is_over());
     }

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -50,6 +51,10 @@ impl Side {
 /// Names a session in notices and logs; never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
+
+/// Names a sound that a session plays; never used twice in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayId(pub u64);
 
 #[derive(Debug)]
 pub struct SessionArgs {
@@ -136,12 +141,14 @@ pub struct Session {
     id: SessionId,
     place: Place,
     local: [SocketAddr; 2],
+    /// Sounds so far.
+    played: AtomicU64,
     _life: Life,
 }
 
 impl Session {
     pub(super) fn new(id: SessionId, place: Place, local: [SocketAddr; 2], life: Life) -> Self {
-        Self { id, place, local, _life: life }
+        Self { id, place, local, played: AtomicU64::new(0), _life: life }
     }
 
     #[must_use]
@@ -186,9 +193,11 @@ impl Session {
     }
 
     /// Plays a sound to a leg, again and again with `repeats`, in the place of what it hears else and
-    /// of what was played before. `Event::Played` tells that it is over.
-    pub async fn play(&self, side: Side, sound: &Sound, repeats: bool) -> Result<(), Refused> {
-        self.order(Order::Play(side, Player::new(sound, repeats))).await
+    /// of what was played before. `Event::Played` tells that it is over, by its name.
+    pub async fn play(&self, side: Side, sound: &Sound, repeats: bool) -> Result<PlayId, Refused> {
+        let id = PlayId(self.played.fetch_add(1, Ordering::Relaxed));
+        self.order(Order::Play(side, Player::new(id, sound, repeats))).await?;
+        Ok(id)
     }
 
     pub async fn stop_play(&self, side: Side) -> Result<(), Refused> {

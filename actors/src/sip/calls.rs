@@ -25,6 +25,10 @@ pub enum CallEvent {
         flow: Flow,
         message: Message,
     },
+    /// An INVITE was answered in our place, since nobody said anything of it for too long.
+    Unanswered {
+        invite: ServerId,
+    },
     /// An ACK of a 2xx.
     Ack {
         flow: Flow,

@@ -4,7 +4,8 @@
 //! a time-out, and tells the actor. The machine's resolver says nothing of how long an answer holds, so all
 //! hold equally long, and that a name leads nowhere holds briefly. While no answer comes, an old one counts
 //! for an hour. A name is asked for once at a time, and so many names at once: a resolver that hangs costs
-//! no more than that.
+//! no more than that. An organization has its share of them, and all together leave room for the operator's
+//! names: who names servers that never answer waits for them alone.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use model::carrier::OrgId;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -34,6 +36,8 @@ pub struct Limits {
     pub names_max: usize,
     /// Questions that wait for the resolver at once.
     pub asks_max: usize,
+    /// Those of one organization.
+    pub asks_each_max: usize,
     /// How long an answer may take.
     pub patience: Duration,
     /// How long an answer holds.
@@ -56,6 +60,8 @@ struct State {
     known: HashMap<Box<str>, Known>,
     /// Questions under way, and where their answers come.
     asked: HashMap<Box<str>, watch::Receiver<Option<Found>>>,
+    /// How many of them each organization has asked.
+    askers: HashMap<OrgId, usize>,
 }
 
 struct Known {
@@ -99,13 +105,13 @@ impl Names {
         Some(Arc::clone(&known.found))
     }
 
-    /// Asks for a name, no longer than a question may take.
-    pub async fn find(&self, name: &str) -> Found {
+    /// Asks for a name of an organization's, or of the operator's, no longer than a question may take.
+    pub async fn find(&self, name: &str, asker: Option<OrgId>) -> Found {
         let key = key(name);
         if let Some(found) = self.known(&key) {
             return found;
         }
-        let Some(mut answer) = self.ask(&key) else { return self.old(&key) };
+        let Some(mut answer) = self.ask(&key, asker) else { return self.old(&key) };
         let waiting = async {
             let found = answer.wait_for(Option::is_some).await.ok()?;
             found.clone()
@@ -126,7 +132,7 @@ impl Names {
         let mut asking = JoinSet::new();
         for name in trunks.names_to_ask(now()) {
             let names = self.clone();
-            asking.spawn(async move { (names.find(&name).await, name) });
+            asking.spawn(async move { (names.find(&name, None).await, name) });
         }
         while let Some(asked) = asking.join_next().await {
             if let Ok((found, name)) = asked {
@@ -144,40 +150,28 @@ impl Names {
 
     /// Where the answer of a question comes, which others may have asked before; none: too many are
     /// under way.
-    fn ask(&self, key: &str) -> Option<watch::Receiver<Option<Found>>> {
+    fn ask(&self, key: &str, asker: Option<OrgId>) -> Option<watch::Receiver<Option<Found>>> {
         let mut state = self.state();
         if let Some(answer) = state.asked.get(key) {
             return Some(answer.clone());
         }
-        let Ok(permit) = self.0.asks.enter(1, Urgency::Urgent) else {
+        let count = asker.and_then(|asker| state.askers.get(&asker)).copied().unwrap_or_default();
+        let urgency = if asker.is_some() { Urgency::Bulk } else { Urgency::Urgent };
+        let permit = self.0.asks.enter(1, urgency).ok();
+        let Some(permit) = permit.filter(|_| count < self.0.limits.asks_each_max.max(1)) else {
             metrics::counter!("orbit_sip_names_total", "outcome" => "full").increment(1);
             return None;
         };
         let (said, answer) = watch::channel(None);
         state.asked.insert(key.into(), answer.clone());
+        if let Some(asker) = asker {
+            state.askers.insert(asker, count + 1);
+        }
         drop(state);
+        let asking = Asking { names: self.clone(), key: key.into(), asker, _permit: permit };
         // It ends with its answer, not with who asked: a question cannot be taken back from the resolver.
-        tokio::spawn(self.clone().asking(key.into(), said, permit));
+        tokio::spawn(asking.ask(said));
         Some(answer)
-    }
-
-    async fn asking(self, key: Box<str>, said: watch::Sender<Option<Found>>, permit: Permit) {
-        let asking = Asking { names: &self, key: &key };
-        let answer = (self.0.lookup)(key.to_string()).await.unwrap_or_default();
-        let found: Found = answer.into_iter().map(|ip| ip.to_canonical()).collect();
-        let outcome = if found.is_empty() { "nowhere" } else { "found" };
-        metrics::counter!("orbit_sip_names_total", "outcome" => outcome).increment(1);
-        let found = if found.is_empty() {
-            let old = self.old(&key);
-            self.remember(key.clone(), &old, NOTHING);
-            old
-        } else {
-            self.remember(key.clone(), &found, self.0.limits.keep);
-            found
-        };
-        drop(asking);
-        let _ = said.send(Some(found));
-        drop(permit);
     }
 
     fn remember(&self, key: Box<str>, found: &Found, keep: Duration) {
@@ -201,14 +195,45 @@ impl Names {
 }
 
 /// A question under way; it is over when this is dropped, whatever becomes of its task.
-struct Asking<'a> {
-    names: &'a Names,
-    key: &'a str,
+struct Asking {
+    names: Names,
+    key: Box<str>,
+    asker: Option<OrgId>,
+    _permit: Permit,
 }
 
-impl Drop for Asking<'_> {
+impl Asking {
+    async fn ask(self, said: watch::Sender<Option<Found>>) {
+        let (names, key) = (&self.names, &self.key);
+        let answer = (names.0.lookup)(key.to_string()).await.unwrap_or_default();
+        let found: Found = answer.into_iter().map(|ip| ip.to_canonical()).collect();
+        let outcome = if found.is_empty() { "nowhere" } else { "found" };
+        metrics::counter!("orbit_sip_names_total", "outcome" => outcome).increment(1);
+        let found = if found.is_empty() {
+            let old = names.old(key);
+            names.remember(key.clone(), &old, NOTHING);
+            old
+        } else {
+            names.remember(key.clone(), &found, names.0.limits.keep);
+            found
+        };
+        drop(self);
+        let _ = said.send(Some(found));
+    }
+}
+
+impl Drop for Asking {
     fn drop(&mut self) {
-        self.names.state().asked.remove(self.key);
+        let mut state = self.names.state();
+        state.asked.remove(&self.key);
+        if let Some(asker) = self.asker
+            && let Some(count) = state.askers.get_mut(&asker)
+        {
+            *count -= 1;
+            if *count == 0 {
+                state.askers.remove(&asker);
+            }
+        }
     }
 }
 
@@ -223,6 +248,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         names_max: 3,
         asks_max: 2,
+        asks_each_max: 2,
         patience: Duration::from_secs(2),
         keep: Duration::from_secs(60),
     };
@@ -262,15 +288,18 @@ mod tests {
         let (lookup, asked) = resolver(&answers);
         let names = Names::new(lookup, LIMITS);
         assert!(names.known("a.example").is_none());
-        assert_eq!(text(&names.find("A.example.").await), ["192.0.2.1"]);
+        assert_eq!(text(&names.find("A.example.", None).await), ["192.0.2.1"]);
         assert_eq!(text(&names.known("a.example").unwrap()), ["192.0.2.1"]);
         pass(59).await;
-        assert_eq!((names.find("a.example").await.len(), asked.load(Ordering::SeqCst)), (1, 1));
-        assert!(names.find("b.example").await.is_empty());
-        assert!(names.find("b.example").await.is_empty());
+        assert_eq!(
+            (names.find("a.example", None).await.len(), asked.load(Ordering::SeqCst)),
+            (1, 1)
+        );
+        assert!(names.find("b.example", None).await.is_empty());
+        assert!(names.find("b.example", None).await.is_empty());
         assert_eq!(asked.load(Ordering::SeqCst), 2, "that it leads nowhere is remembered");
         pass(11).await;
-        assert_eq!(text(&names.find("b.example").await), ["::1"]);
+        assert_eq!(text(&names.find("b.example", None).await), ["::1"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -278,10 +307,11 @@ mod tests {
         let answers: [Option<&[&str]>; 2] = [Some(&["192.0.2.1"]), None];
         let (lookup, asked) = resolver(&answers);
         let names = Names::new(lookup, LIMITS);
-        names.find("a.example").await;
+        names.find("a.example", None).await;
         pass(61).await;
         let begun = now();
-        let (one, other) = tokio::join!(names.find("a.example"), names.find("a.example"));
+        let (one, other) =
+            tokio::join!(names.find("a.example", None), names.find("a.example", None));
         assert_eq!(
             (text(&one), text(&other)),
             (vec!["192.0.2.1".into()], vec!["192.0.2.1".into()])
@@ -289,10 +319,10 @@ mod tests {
         assert_eq!(now() - begun, LIMITS.patience);
         assert_eq!(asked.load(Ordering::SeqCst), 2, "both asked one question");
         let begun = now();
-        assert_eq!(text(&names.find("a.example").await), ["192.0.2.1"]);
+        assert_eq!(text(&names.find("a.example", None).await), ["192.0.2.1"]);
         assert_eq!(now(), begun);
         pass(3_600).await;
-        assert!(names.find("a.example").await.is_empty(), "it is too old");
+        assert!(names.find("a.example", None).await.is_empty(), "it is too old");
     }
 
     #[tokio::test(start_paused = true)]
@@ -300,16 +330,16 @@ mod tests {
         let (lookup, asked) = resolver(&[None]);
         let names = Names::new(lookup, LIMITS);
         let begun = now();
-        tokio::join!(names.find("a"), names.find("b"));
+        tokio::join!(names.find("a", None), names.find("b", None));
         assert_eq!(now() - begun, LIMITS.patience);
         pass(11).await;
         let begun = now();
-        assert!(names.find("c").await.is_empty());
+        assert!(names.find("c", None).await.is_empty());
         assert_eq!((now(), asked.load(Ordering::SeqCst)), (begun, 2), "there is no room to ask");
         let (lookup, _) = resolver(&[Some(&["192.0.2.1"])]);
         let names = Names::new(lookup, LIMITS);
         for name in ["a", "b", "c", "d", "e"] {
-            names.find(name).await;
+            names.find(name, None).await;
             assert!(names.known(name).is_some() && names.state().known.len() <= 3, "{name}");
         }
     }
@@ -328,11 +358,49 @@ mod tests {
             }),
             LIMITS,
         );
-        assert!(names.find("a").await.is_empty());
+        assert!(names.find("a", None).await.is_empty());
         go.notify_one();
         pass(1).await;
         tokio::task::yield_now().await;
         assert_eq!(text(&names.known("a").unwrap()), ["192.0.2.1"]);
         assert!(names.state().asked.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_names_what_never_answers_leaves_room_for_others_and_for_the_operator() {
+        let (lookup, asked) = resolver(&[None]);
+        let limits = Limits { asks_max: 10, asks_each_max: 3, ..LIMITS };
+        let names = Names::new(lookup, limits);
+        let asks = |owner: Option<i64>| {
+            let before = asked.load(Ordering::SeqCst);
+            let (names, asked) = (names.clone(), Arc::clone(&asked));
+            async move {
+                for at in 0..20 {
+                    let (names, asker) = (names.clone(), owner.map(OrgId));
+                    let name = format!("{at}.{owner:?}.example");
+                    tokio::spawn(async move { names.find(&name, asker).await });
+                }
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                asked.load(Ordering::SeqCst) - before
+            }
+        };
+        let mut counts = Vec::new();
+        for owner in [Some(1), Some(2), Some(3), Some(4), None] {
+            counts.push(asks(owner).await);
+        }
+        assert_eq!(counts, [3, 3, 3, 0, 1], "a share each, and the last place is the operator's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_share_is_free_again_when_its_answers_are_there() {
+        let (lookup, asked) = resolver(&[Some(&["192.0.2.1"])]);
+        let names = Names::new(lookup, Limits { asks_each_max: 1, ..LIMITS });
+        for name in ["a", "b"] {
+            assert_eq!(names.find(name, Some(OrgId(1))).await.len(), 1);
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert!(names.state().askers.is_empty());
     }
 }

@@ -196,7 +196,8 @@ impl ShardState {
                 calls.take(me, CallEvent::Response { mark, flow, message });
             }
             Output::Failed { mark, why } => calls.take(me, CallEvent::Failed { mark, why }),
-            Output::AckMissing { .. } | Output::Unanswered { .. } => {}
+            Output::Unanswered { id } => calls.take(me, CallEvent::Unanswered { invite: id }),
+            Output::AckMissing { .. } => {}
         }
     }
 

@@ -417,12 +417,15 @@ impl Trunks {
         })
     }
 
-    /// Names of the operator's trunks of which it is not known where they are now.
+    /// Names of the operator's trunks of which it is not known where they are now: those that were never
+    /// found, and those that were not asked for lately.
     #[must_use]
     pub fn names_to_ask(&self, now: Instant) -> Vec<String> {
         let places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known =
-            |name: &String| places.get(name).is_some_and(|(at, _)| *at + ASK_AGAIN > now);
+        let is_known = |name: &String| {
+            let known = places.get(name).filter(|(_, found)| !found.is_empty());
+            known.is_some_and(|(at, _)| *at + ASK_AGAIN > now)
+        };
         let mut names: Vec<String> = Vec::new();
         for running in self.of(None) {
             let target = running.trunk.target.as_ref().filter(|target| target.address().is_none());
@@ -438,9 +441,13 @@ impl Trunks {
         names
     }
 
-    /// Where a name of the operator's trunks was found to be. What is found nowhere stays where it was.
+    /// Where a name of the operator's trunks was found to be. What is found nowhere stays where it was, and
+    /// what was never found stays unknown.
     pub fn learned(&self, name: String, found: Vec<IpAddr>, now: Instant) {
         let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.is_empty() && !places.contains_key(&name) {
+            tracing::warn!(name, "where a carrier is is not known: no customer's route is taken");
+        }
         let (asked, known) = places.entry(name).or_insert_with(|| (now, Vec::new()));
         *asked = now;
         if !found.is_empty() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actors::customer::webhook::guard::{Lookup, Networks, system_lookup};
 use actors::media::{Config, Media, Notice, Sounds};
-use actors::sip::call::{CallTable, Context, Front, FrontParts, Keeper, Limits};
+use actors::sip::call::{CallTable, Context, Front, FrontParts, Keeper, Limits, Order, Unobeyed};
 use actors::sip::credentials::{self, Credentials};
 use actors::sip::masks::Masks;
 use actors::sip::names::{self, Names};
@@ -16,13 +16,13 @@ use actors::sip::recordings::{Taping, TapingParts};
 use actors::sip::registrar::RegistrarHandle;
 use actors::sip::trunks::{Trunk, Trunks};
 use actors::smpp::tls::Tls;
-use model::carrier::OrgId;
+use model::carrier::{MessageKey, OrgId};
 use model::clock::At;
 use model::emergency::Emergency;
 use model::id::PublicId;
 use model::number::{NumberStatus, Routing};
 use model::trunk::{Encryption, Source, Target};
-use model::voice::{Bounds, Jurisdictions, VoiceRates};
+use model::voice::{Bounds, Jurisdictions, RecordingSettings, VoiceRates};
 use proto_sip::digest::client::{Account, Attempt, Client, Target as Asked};
 use ractor::{Actor, ActorRef};
 use store::{NumberRouteRow, SipCredentialRow};
@@ -41,6 +41,8 @@ pub(super) const REALM: &str = "acme.sip.test";
 const RATES: &str = "prefix,direction,rate_per_min_micros,initial_s,increment_s,\
     connect_fee_micros,valid_from,valid_to\n\
     1,outbound,12000,60,60,0,,\n1,inbound,4000,60,60,0,,\n";
+/// The sound that tells of a recording.
+pub(super) const ANNOUNCEMENT: &str = "consent.wav";
 /// What a minute costs that comes in and goes out again.
 pub(super) const MINUTE: i64 = 16_000;
 
@@ -76,6 +78,11 @@ pub(super) struct Setup {
     pub credentials: Credentials,
     pub limits: Limits,
     pub lookup: Lookup,
+    /// How long nothing may be said of an INVITE.
+    pub unanswered: Duration,
+    /// What is announced: so many milliseconds of silence, by the name of `consent.wav`; none: it is not there.
+    pub announcement_ms: Option<usize>,
+    pub recording: RecordingSettings,
     pub tls: Option<Tls>,
 }
 
@@ -232,6 +239,7 @@ impl Calling {
         let mut args = sip::args(&world, sockets, registrar.clone(), setup.credentials.clone());
         args.calls = Arc::new(table.clone());
         args.limits.idle = setup.idle;
+        args.settings.unanswered_max = setup.unanswered;
         let (handle, own) = (args.handle.clone(), args.own.clone());
         let (context, notices) = context(&world, &args, registrar, setup);
         let context = Arc::new(context);
@@ -310,6 +318,20 @@ impl Calling {
         let tag = format!(";tag={}", tag.unwrap().1);
         self.caller.send(self.at, &self.request("ACK", &tag, "")).await;
         tag
+    }
+
+    /// Calls that are answered, in the order in which they began.
+    pub(super) fn answered_calls(&self) -> Vec<MessageKey> {
+        let now = tokio::time::Instant::now().into_std();
+        let all = self.context.keeper.answered(now);
+        let mut all: Vec<MessageKey> = all.into_iter().map(|(key, _)| key).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Orders the first of them to do something.
+    pub(super) async fn order(&self, order: Order) -> Result<(), Unobeyed> {
+        self.context.keeper.order(self.answered_calls()[0], order).await
     }
 
     pub(super) fn sip_connections(&self) -> usize {
@@ -414,9 +436,26 @@ impl Setup {
                 trusts_caller_ids: false,
             },
             lookup: system_lookup(),
+            unanswered: PATIENCE * 6,
+            announcement_ms: None,
+            recording: RecordingSettings::default(),
             tls: None,
         }
     }
+}
+
+/// A WAV file of so many samples of silence.
+fn silence(samples: usize) -> Vec<u8> {
+    let octets = u32::try_from(samples * 2).unwrap();
+    let mut file = b"RIFF".to_vec();
+    file.extend((octets + 36).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    file.extend(8_000_u32.to_le_bytes());
+    file.extend(16_000_u32.to_le_bytes());
+    file.extend(b"\x02\0\x10\0data");
+    file.extend(octets.to_le_bytes());
+    file.resize(file.len() + samples * 2, 0);
+    file
 }
 
 fn context(
@@ -425,6 +464,18 @@ fn context(
     registrar: RegistrarHandle,
     setup: Setup,
 ) -> (Context, mpsc::Receiver<Notice>) {
+    let sounds = Sounds::new(Some(world.folder().to_owned()), 1_000_000);
+    if let Some(millis) = setup.announcement_ms {
+        std::fs::write(world.folder().join(ANNOUNCEMENT), silence(millis * 8)).unwrap();
+        sounds.refresh();
+    }
+    let taping = Taping::new(TapingParts {
+        jurisdictions: Jurisdictions::default(),
+        sounds,
+        folder: world.folder().to_owned(),
+        hold_music: None,
+    });
+    taping.want(setup.organization, setup.recording);
     let loopback = || Networks::parse(&["127.0.0.0/8"]).unwrap_or_default();
     let media = Media::start(&Config {
         threads: 1,
@@ -463,7 +514,13 @@ fn context(
         emergency: Emergency::default(),
         names: Names::new(
             setup.lookup,
-            names::Limits { names_max: 10, asks_max: 10, patience: PATIENCE, keep: PATIENCE },
+            names::Limits {
+                names_max: 10,
+                asks_max: 10,
+                asks_each_max: 10,
+                patience: PATIENCE,
+                keep: PATIENCE,
+            },
         ),
         tls: setup.tls,
         media: media.unwrap(),
@@ -472,12 +529,7 @@ fn context(
         keeper: Keeper::default(),
         legs: Arc::default(),
         limits: setup.limits,
-        taping: Taping::new(TapingParts {
-            jurisdictions: Jurisdictions::default(),
-            sounds: Sounds::new(None, 0),
-            folder: std::env::temp_dir(),
-            hold_music: None,
-        }),
+        taping,
     };
     (context, notices)
 }

@@ -11,7 +11,7 @@ use model::id::Kind;
 use model::number::{Routing, SipForward};
 use model::trunk::{Encryption, Target};
 
-use super::calling::{Calling, REALM, Setup, authorization, credential, number, trunk};
+use super::calling::{Calling, End, REALM, Setup, authorization, credential, number, reply, trunk};
 
 /// A telephone of the organization behind an address that a trunk names.
 fn shared(setup: &mut Setup) {
@@ -143,6 +143,70 @@ async fn no_customers_route_leads_back_to_us() {
     calling.caller.send(calling.at, &invite).await;
     calling.caller.next("SIP/2.0 503").await;
     calling.end().await;
+}
+
+/// A customer's telephone system that calls from where we are, and one that is called.
+fn of_a_customer(setup: &mut Setup) {
+    leads_to(setup, setup.callee);
+    setup.trunks.clear();
+    setup.own_trunks[0].sources = trunk("", None, &["127.0.0.1"]).sources;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_customers_route_is_taken_before_it_is_known_where_carriers_are() {
+    let calling = Calling::with(|setup| {
+        of_a_customer(setup);
+        setup.trunks = vec![trunk("out", Target::parse("sip:carrier.example"), &[])];
+        setup.lookup = Arc::new(|_| Box::pin(async { Ok(Vec::new()) }));
+    })
+    .await;
+    let Calling { caller, callee, context, .. } = &calling;
+    let invite = |number| {
+        let to = ("+14155550100@h", "");
+        calling.request_of(("INVITE", number), "+14155550100@h", to, "", &caller.sdp())
+    };
+    // Twice: that it was asked for is not that it is known.
+    for number in [1, 2] {
+        caller.send(calling.at, &invite(number)).await;
+        caller.next("SIP/2.0 503").await;
+    }
+    let learned = |at: &str| {
+        let trunks = &context.front.trunks;
+        let now = tokio::time::Instant::now().into_std();
+        trunks.learned("carrier.example".into(), vec![at.parse().unwrap()], now);
+    };
+    learned("127.0.0.1");
+    caller.send(calling.at, &invite(3)).await;
+    caller.next("SIP/2.0 503").await;
+    assert!(!callee.has_more());
+    learned("127.0.0.9");
+    caller.send(calling.at, &invite(4)).await;
+    callee.next("INVITE ").await;
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_customers_system_sends_us_on_to_us_or_to_a_carrier() {
+    let other = End::new().await;
+    let carriers = trunk("late", Target::parse(&format!("sip:{}", other.at())), &[]);
+    for is_us in [true, false] {
+        let calling = Calling::with(of_a_customer).await;
+        let Calling { caller, callee, context, .. } = &calling;
+        let (sdp, to) = (caller.sdp(), ("+14155550100@h", ""));
+        let invite = calling.request_of(("INVITE", 1), "+14155550100@h", to, "", &sdp);
+        caller.send(calling.at, &invite).await;
+        let (invite, from) = callee.next("INVITE ").await;
+        let elsewhere = if is_us { calling.at } else { other.at() };
+        if !is_us {
+            context.front.trunks.replace([(None, vec![carriers.clone()])]);
+        }
+        let ok = reply(&invite, elsewhere, 200, "", &callee.sdp());
+        callee.send(from, &ok).await;
+        calling.acknowledges().await;
+        callee.next("ACK ").await;
+        assert!(!other.has_more());
+        calling.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use actors::media::Side;
+use actors::sip::call::{Barrier, Order, TapeOrder, Unobeyed};
 use actors::sip::credentials::Credentials;
 use model::number::{RingGroup, RingStrategy, RingTarget, Routing};
 
@@ -97,12 +99,16 @@ impl Between {
 
     /// alice asks the caller to take her place with the callee: what the callee is offered then.
     async fn asks(&self) -> (String, SocketAddr) {
+        self.refers(10).await;
+        self.alice.next("SIP/2.0 202").await;
+        self.calling.callee.next("INVITE ").await
+    }
+
+    async fn refers(&self, number: u32) {
         let [from, to, call_id] = &self.second;
         let replaces = format!("{call_id}%3Bto-tag%3D{}%3Bfrom-tag%3D{}", tag(to), tag(from));
         let more = format!("Refer-To: <sip:callee@{REALM}?Replaces={replaces}>\r\n");
-        self.send(("REFER", 10, "sip:orbit@h"), &self.first, &more, "").await;
-        self.alice.next("SIP/2.0 202").await;
-        self.calling.callee.next("INVITE ").await
+        self.send(("REFER", number, "sip:orbit@h"), &self.first, &more, "").await;
     }
 
     /// The callee agrees, and then the caller.
@@ -206,4 +212,48 @@ async fn a_call_that_fails_while_it_is_asked_leaves_the_other_as_it_was() {
     between.calling.caller.send(between.calling.at, &bye).await;
     Between::hears_bye(&between.alice).await;
     between.end_billed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_answers_a_hold_is_not_taken_for_what_answers_a_join() {
+    let between = Between::start().await;
+    let Calling { caller, callee, context, .. } = &between.calling;
+    let known = async || between.calling.answered_calls().len() == 2;
+    until("the store knows both", known).await;
+    // Whoever is asked to wait in either call has not answered yet.
+    for (number, which, end) in [(10, 0, caller), (11, 1, callee)] {
+        let side = if which == 0 { Side::A } else { Side::B };
+        let hold = |on| Order::Hold { side, on, music: None };
+        let call = between.calling.answered_calls()[which];
+        context.keeper.order(call, hold(true)).await.unwrap();
+        let held = end.next("INVITE ").await;
+        between.refers(number).await;
+        between.alice.next("SIP/2.0 491").await;
+        end.answer(&held, 200, &format!("{}a=recvonly\r\n", end.sdp())).await;
+        end.next("ACK ").await;
+    }
+    between.refers(12).await;
+    between.alice.next("SIP/2.0 202").await;
+    let offered = callee.next("INVITE ").await;
+    // Nor does an order come between.
+    let call = between.calling.answered_calls()[1];
+    let hold = Order::Hold { side: Side::B, on: false, music: None };
+    assert_eq!(context.keeper.order(call, hold).await, Err(Unobeyed::Busy));
+    between.agree(&offered).await;
+    between.calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_recording_goes_on_past_a_join_that_nobody_was_told_of() {
+    let between = Between::start().await;
+    let start = Order::Record(TapeOrder::Start);
+    until("it is recorded", async || between.calling.order(start.clone()).await.is_ok()).await;
+    let offered = between.asks().await;
+    between.agree(&offered).await;
+    let world = &between.calling.world;
+    let open = async || world.store.open_recordings(i64::MAX, 10).await.unwrap();
+    until("it has ended", async || open().await.is_empty()).await;
+    let refused = between.calling.order(start).await;
+    assert_eq!(refused, Err(Unobeyed::Unrecorded(Barrier::Unannounced)));
+    between.calling.end().await;
 }

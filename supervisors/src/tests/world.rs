@@ -1,6 +1,6 @@
 //! A whole tree on a store of its own, with carriers that are test peers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +100,14 @@ pub(super) struct World {
     /// As they were at the start.
     accounts: Vec<CarrierArgs>,
     pub(super) task: JoinHandle<()>,
-    _folder: Folder,
+    folder: Folder,
+}
+
+impl World {
+    /// A folder that goes with it.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder.0
+    }
 }
 
 /// A carrier account behind which a peer is.
@@ -277,7 +284,7 @@ impl Plan {
             plan: carriers,
             accounts,
             task,
-            _folder: folder,
+            folder,
         };
         world.settle_in(names).await;
         world

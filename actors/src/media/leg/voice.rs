@@ -133,8 +133,8 @@ impl Leg {
         let mut samples = [0; FRAME];
         player.fill(&mut samples);
         if player.is_over() {
+            notices.tell(self.side, Event::Played(player.id));
             self.voice.player = None;
-            notices.tell(self.side, Event::Played);
         }
         let marker = self.voice.next.is_none();
         let timestamp = self.voice.next.unwrap_or_else(|| self.outgoing.next_timestamp(now));

@@ -27,11 +27,12 @@ async fn a_sound_is_played_in_the_place_of_the_other_leg_and_ends() {
     rig.phone(Side::B).say(&[1; 160]);
     let first = rig.phone(Side::A).hear();
     let tone = Tone { on_ms: 100, ..Tone::BEEP };
-    rig.session().play(Side::A, &Sound::Tone(tone), false).await.unwrap();
+    let played = rig.session().play(Side::A, &Sound::Tone(tone), false).await.unwrap();
     rig.phone(Side::B).say(&[2; 160]);
     let samples = hear(&rig, Side::A, 5);
     assert!(sounds(&samples, 1_000.0));
-    assert_eq!(rig.notice(Side::A, |event| *event == Event::Played).await, Event::Played);
+    let over = Event::Played(played);
+    assert_eq!(rig.notice(Side::A, |event| matches!(event, Event::Played(_))).await, over);
     rig.phone(Side::B).say(&[3; 160]);
     let after = rig.phone(Side::A).hear();
     assert_eq!((after.payload[0], after.ssrc), (3, first.ssrc));
@@ -66,15 +67,15 @@ async fn a_sound_waits_until_there_is_somebody_to_hear_it() {
     let longer = Tone { on_ms: 200, ..Tone::BEEP };
     rig.session().play(Side::B, &Sound::Tone(tone), false).await.unwrap();
     rig.session().play(Side::A, &Sound::Tone(longer), false).await.unwrap();
-    rig.notice(Side::A, |event| *event == Event::Played).await;
+    rig.notice(Side::A, |event| matches!(event, Event::Played(_))).await;
     let deaf = RemoteMedia { receives: false, ..rig.remote(Side::B, &mu()) };
     rig.session().set_remote(Side::B, deaf).await.unwrap();
     rig.session().play(Side::A, &Sound::Tone(longer), false).await.unwrap();
-    rig.notice(Side::A, |event| *event == Event::Played).await;
+    rig.notice(Side::A, |event| matches!(event, Event::Played(_))).await;
     assert!(rig.notices.try_recv().is_err(), "B has heard nothing");
     rig.describe(Side::B, &mu()).await;
     assert!(sounds(&hear(&rig, Side::B, 2), 1_000.0));
-    rig.notice(Side::B, |event| *event == Event::Played).await;
+    rig.notice(Side::B, |event| matches!(event, Event::Played(_))).await;
 }
 
 #[tokio::test]

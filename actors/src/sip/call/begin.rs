@@ -28,9 +28,10 @@ use super::media::{Local, Relay};
 use super::money::Money;
 use super::record::{self, NewLeg};
 use super::ring::{Lane, Outcome, Ring, Round, Wish};
-use super::state::{CallLeg, CallState, End, Line, Phase, chance, now};
+use super::state::{CallLeg, CallState, End, Follows, Line, Phase, chance, now};
 use super::table::{Invited, Opening};
 use super::tie::Why;
+use super::transfer::Transfer;
 use super::{CallMsg, Stored, egress};
 use crate::media::{LegArgs, SessionArgs, Side};
 use crate::sip::credentials::Credential;
@@ -114,7 +115,10 @@ impl CallState {
             contact: self.contact(flow),
             seed: chance(),
         };
-        let follows = matches!(caller, Caller::Trunk(_));
+        let follows = match &caller {
+            Caller::Trunk(caller) => Follows::of(caller.trunk.organization.is_none()),
+            Caller::Phone(_) => Follows::Nobody,
+        };
         let phone = match &caller {
             Caller::Phone(phone) => Some(Arc::clone(phone)),
             _ => None,
@@ -442,9 +446,14 @@ impl CallState {
         self.write_will();
     }
 
+    /// Who is rung: who comes by a transfer, or who is called.
+    fn rung(&self) -> Option<&Plan> {
+        self.transfer.as_ref().map(Transfer::plan).or(self.plan.as_ref())
+    }
+
     fn dial(&mut self, number: u8, target: &Target) -> Result<(), StatusCode> {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-        let Some(plan) = &self.plan else { return Err(unavailable) };
+        let Some(plan) = self.rung() else { return Err(unavailable) };
         let shown = Shown { from: &plan.from, diverted: plan.diverted.as_ref() };
         let dialled = target.invite(shown, &plan.to, At::now()).ok_or(unavailable)?;
         self.dial_or_seek(number, target, dialled)
@@ -458,13 +467,14 @@ impl CallState {
         dialled: Invite,
         flow: Flow,
     ) -> Result<(), StatusCode> {
-        let Some(plan) = &self.plan else { return Err(StatusCode::SERVICE_UNAVAILABLE) };
+        let Some(plan) = self.rung() else { return Err(StatusCode::SERVICE_UNAVAILABLE) };
         let (name, follows) = match &dialled.reach {
-            Reach::Flow(_) => (None, false),
+            Reach::Flow(_) => (None, Follows::Nobody),
             Reach::Uri(uri) => {
-                (Uri::parse(uri).ok().and_then(|uri| Some(uri.host()?.to_string())), true)
+                let host = Uri::parse(uri).ok().and_then(|uri| Some(uri.host()?.to_string()));
+                (host, Follows::Open)
             }
-            Reach::Target(target, _) => (Some(target.host.clone()), true),
+            Reach::Target(target, is_ours) => (Some(target.host.clone()), Follows::of(*is_ours)),
         };
         let record = NewLeg {
             kind: dialled.facts.kind,

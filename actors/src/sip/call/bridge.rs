@@ -57,8 +57,11 @@ pub(super) struct Bridge {
     early: Option<Branch>,
     /// Whose offer is under way to the other side.
     asking: Option<Side>,
-    /// A side is to be offered what the other said last, when it has nothing else to answer.
-    resync: Option<Side>,
+    /// Sides that were offered something by nobody's wish but ours, and have not answered: what they
+    /// answer is no answer to anybody else.
+    ours: [bool; 2],
+    /// Sides that are to be offered what the other said last, when they have nothing else to answer.
+    resync: [bool; 2],
     /// A side was given an offer of ours because it asked for one; its answer is news to the other.
     gave: Option<Side>,
     /// A side was offered what somebody new on the other one says, and has not answered yet.
@@ -75,7 +78,8 @@ impl Bridge {
             rang: None,
             early: None,
             asking: None,
-            resync: None,
+            ours: [false, false],
+            resync: [false, false],
             gave: None,
             fresh: None,
             held: [false, false],
@@ -177,7 +181,7 @@ impl Bridge {
         self.phase = Phase::Up;
         if self.early.is_some() {
             // The caller has another branch's answer, and may have acknowledged it.
-            self.resync = Some(Side::A);
+            self.resync[index(Side::A)] = true;
             out.push(tell(Side::A, Command::Answer { sdp: None, extra }));
         } else {
             out.push(tell(Side::A, Command::Answer { sdp: Some(told), extra }));
@@ -204,7 +208,7 @@ impl Bridge {
         let same = (before.sends, before.receives) == (after.sends, after.receives)
             && before.send == after.send;
         if !same {
-            self.resync = Some(Side::A);
+            self.resync[index(Side::A)] = true;
         }
         before.rtp != after.rtp
     }
@@ -227,17 +231,19 @@ impl Bridge {
             Told::Offered { sdp: None } => self.wants_offer(side, out),
             Told::OfferAnswered { sdp } => self.offer_answered(side, &sdp, out),
             Told::OfferRefused { status } => {
+                self.ours[index(side)] = false;
+                self.gave.take_if(|gave| *gave == side);
                 if self.asking == Some(other) {
                     self.asking = None;
                     self.relay.restore();
                     out.push(tell(other, Command::RefuseOffer { status }));
                 }
-                self.settle(side, out);
+                self.settle_both(out);
             }
             Told::OfferWithdrawn if self.asking == Some(side) => {
                 self.asking = None;
                 self.relay.restore();
-                self.resync = Some(other);
+                (self.ours[index(other)], self.resync[index(other)]) = (true, true);
             }
             Told::Info { content_type, body } => {
                 let content_type = String::from_utf8_lossy(&content_type).into_owned();
@@ -257,7 +263,7 @@ impl Bridge {
     }
 
     fn offered(&mut self, side: Side, sdp: &Body, out: &mut Vec<Act>) {
-        if self.phase != Phase::Up || self.asking.is_some() {
+        if !self.may_ask() {
             let status = StatusCode::REQUEST_PENDING;
             return out.push(tell(side, Command::RefuseOffer { status }));
         }
@@ -276,8 +282,7 @@ impl Bridge {
 
     /// A side asks what there is to talk over: what the other one said last.
     fn wants_offer(&mut self, side: Side, out: &mut Vec<Act>) {
-        let free = self.phase == Phase::Up && self.asking.is_none();
-        match free.then(|| self.relay.again(side.other())).flatten() {
+        match self.may_ask().then(|| self.relay.again(side.other())).flatten() {
             Some(sdp) => {
                 self.gave = Some(side);
                 out.push(tell(side, Command::AnswerOffer { sdp }));
@@ -291,10 +296,14 @@ impl Bridge {
 
     fn offer_answered(&mut self, side: Side, sdp: &Body, out: &mut Vec<Act>) {
         let other = side.other();
+        self.ours[index(side)] = false;
         let is_delayed = self.phase == Phase::Delayed && side == Side::A;
         if is_delayed || self.asking == Some(other) {
             match self.relay.pass(side, sdp) {
-                Ok(sdp) => out.push(tell(other, Command::AnswerOffer { sdp })),
+                Ok(sdp) => {
+                    self.resync[index(other)] = false;
+                    out.push(tell(other, Command::AnswerOffer { sdp }));
+                }
                 Err(status) if is_delayed => {
                     let cause = Cause::sip(status);
                     out.push(tell(Side::A, Command::End { cause: cause.clone() }));
@@ -315,43 +324,53 @@ impl Bridge {
             let is_fresh = self.fresh.take_if(|fresh| *fresh == side).is_some();
             if is_fresh && self.relay.holds(side) {
                 // Who is new was told otherwise.
-                self.resync = Some(side.other());
+                self.resync[index(other)] = true;
                 self.note_hold(side, out);
-                return self.settle(side.other(), out);
             }
         }
-        self.settle(side, out);
+        self.settle_both(out);
     }
 
     /// A side answered an offer of ours with something new, which the other has to hear.
     fn offered_by_us(&mut self, side: Side, sdp: &Body, out: &mut Vec<Act>) {
         if let Ok(sdp) = self.relay.pass(side, sdp) {
-            out.push(tell(side.other(), Command::Offer { sdp }));
+            self.propose(side.other(), sdp, out);
         }
         out.push(Act::Sound { side, is_other_peer: false });
         self.note_hold(side, out);
     }
 
-    /// A side has nothing under way: what it has missed is offered now.
-    fn settle(&mut self, side: Side, out: &mut Vec<Act>) {
-        if self.resync != Some(side) || self.asking.is_some() {
-            return;
-        }
-        self.resync = None;
-        if let Some(sdp) = self.relay.again(side.other()) {
+    /// A side is offered something by us, or what counts then when it has answered what it has.
+    fn propose(&mut self, side: Side, sdp: Body, out: &mut Vec<Act>) {
+        if self.ours[index(side)] {
+            self.resync[index(side)] = true;
+        } else {
+            self.ours[index(side)] = true;
             out.push(tell(side, Command::Offer { sdp }));
         }
+    }
+
+    /// A side has nothing under way: what it has missed is offered now.
+    fn settle(&mut self, side: Side, out: &mut Vec<Act>) {
+        if !self.resync[index(side)] || !self.may_ask() {
+            return;
+        }
+        self.resync[index(side)] = false;
+        out.extend(self.again_to(side).map(|sdp| tell(side, Command::Offer { sdp })));
+    }
+
+    fn settle_both(&mut self, out: &mut Vec<Act>) {
+        Side::BOTH.into_iter().for_each(|side| self.settle(side, out));
     }
 
     /// By an order of ours a side is to wait, or not any more: it is offered that. False: an offer is under
     /// way already.
     pub(super) fn park(&mut self, side: Side, on: bool, out: &mut Vec<Act>) -> bool {
-        if self.phase != Phase::Up || self.asking.is_some() || self.gave.is_some() {
+        if !self.is_free() {
             return false;
         }
         self.relay.park(side, on);
-        let sdp = self.relay.again(side.other());
-        match sdp {
+        match self.again_to(side) {
             Some(sdp) => out.push(tell(side, Command::Offer { sdp })),
             None => self.relay.park(side, !on),
         }
@@ -369,15 +388,33 @@ impl Bridge {
         self.relay.spoken(side)
     }
 
-    /// A side is to be offered once more what the other one said.
+    /// A side is to be offered once more what the other one said: now, or when it has answered what it
+    /// was offered before.
     pub(super) fn again_to(&mut self, side: Side) -> Option<Body> {
-        self.relay.again(side.other())
+        if self.ours[index(side)] {
+            self.resync[index(side)] = true;
+            return None;
+        }
+        let sdp = self.relay.again(side.other());
+        self.ours[index(side)] = sdp.is_some();
+        sdp
     }
 
-    /// Whether nothing is being agreed on.
+    /// A side was offered something by another call, or has answered that there.
+    pub(super) fn offered_elsewhere(&mut self, side: Side, is_open: bool) {
+        self.ours[index(side)] = is_open;
+    }
+
+    /// Whether an answer that comes now can be taken for no other one's.
+    fn may_ask(&self) -> bool {
+        let is_agreed = self.asking.is_none() && self.gave.is_none();
+        self.phase == Phase::Up && is_agreed && self.ours == [false; 2]
+    }
+
+    /// Whether nothing is being agreed on, nor is about to be.
     #[must_use]
     pub(super) fn is_free(&self) -> bool {
-        self.phase == Phase::Up && self.asking.is_none() && self.gave.is_none()
+        self.may_ask() && self.resync == [false; 2]
     }
 
     #[must_use]
@@ -400,11 +437,12 @@ impl Bridge {
 
     /// Somebody new is on this side, and the other one hears of it.
     pub(super) fn replaced(&mut self, side: Side, sdp: Option<&Body>, out: &mut Vec<Act>) {
-        (self.asking, self.gave, self.resync) = (None, None, None);
+        (self.asking, self.gave, self.resync) = (None, None, [false; 2]);
+        self.ours[index(side)] = false;
         self.held = [false, false];
         self.fresh = Some(side.other());
         if let Some(Ok(sdp)) = sdp.map(|sdp| self.relay.pass(side, sdp)) {
-            out.push(tell(side.other(), Command::Offer { sdp }));
+            self.propose(side.other(), sdp, out);
         }
         out.push(Act::Sound { side, is_other_peer: true });
     }
@@ -416,12 +454,16 @@ impl Bridge {
 
     fn note_hold(&mut self, side: Side, out: &mut Vec<Act>) {
         let holds = self.relay.holds(side);
-        let held = &mut self.held[usize::from(side == Side::B)];
+        let held = &mut self.held[index(side)];
         if *held != holds {
             *held = holds;
             out.push(if holds { Act::Held(side) } else { Act::Resumed(side) });
         }
     }
+}
+
+fn index(side: Side) -> usize {
+    usize::from(side == Side::B)
 }
 
 fn tell(side: Side, command: Command) -> Act {

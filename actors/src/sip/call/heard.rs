@@ -9,7 +9,7 @@ use proto_sip::leg::{self, By, Cause, Challenged, Command, Extra, Failure, Input
 use super::bridge::{Branch, Bridge};
 use super::record;
 use super::ring::Outcome;
-use super::state::{CallState, End, Phase, chance, now};
+use super::state::{CallState, End, Follows, Phase, chance, now};
 use super::{Heard, Stored};
 use crate::media::{Event, Side};
 use proto_sip::transaction;
@@ -31,6 +31,8 @@ impl CallState {
                 let cause = Cause::of(&message);
                 self.step(0, Input::Cancelled { invite, cause });
             }
+            // Who called was answered already: nobody is rung for it any longer.
+            Heard::Unanswered => self.hang_up(HangupBy::System, EndReason::AppError),
             Heard::Response { leg, tag, flow, message } => {
                 self.came(flow, &message);
                 self.ring.heard(leg);
@@ -48,7 +50,7 @@ impl CallState {
 
     /// A telephone that has moved is spoken to where it speaks from.
     fn moved(&mut self, number: u8, flow: crate::sip::flow::Flow) {
-        if let Some(leg) = self.leg(number).filter(|leg| !leg.follows) {
+        if let Some(leg) = self.leg(number).filter(|leg| leg.follows == Follows::Nobody) {
             leg.line.move_to(flow);
         }
     }
@@ -78,11 +80,7 @@ impl CallState {
             | Event::Pressed(_)
             | Event::Released(..)
             | Event::DigitsSent => {}
-            Event::Played => {
-                if !self.heard_announcement(side).await {
-                    self.music_again(side).await;
-                }
-            }
+            Event::Played(sound) => self.played(side, sound).await,
         }
     }
 
@@ -96,6 +94,11 @@ impl CallState {
             && transfer.is_about(number)
         {
             return self.take_of_new(number, told).await;
+        }
+        if self.transfer.is_some() && matches!(told, Told::Offered { .. }) {
+            // Somebody else may answer it.
+            let status = StatusCode::REQUEST_PENDING;
+            return self.command(number, Command::RefuseOffer { status });
         }
         let Some(told) = self.taken_by_tie(number, told) else { return };
         if let Told::Ended { cause, .. } = &told

@@ -16,7 +16,7 @@ use proto_sip::sdp::Body;
 use ractor::ActorRef;
 
 use super::CallMsg;
-use super::bridge::{Branch, Bridge};
+use super::bridge::Branch;
 use super::orders::Unobeyed;
 use super::ring::Outcome;
 use super::state::{CallState, End, Phase, chance, now};
@@ -54,7 +54,8 @@ impl CallState {
         (other, named): (ActorRef<CallMsg>, Named),
         why: Why,
     ) -> Result<(), (StatusCode, Why)> {
-        let is_free = self.may_transfer().is_ok();
+        // Who asks to take somebody's place is not in a call yet, and agrees on nothing.
+        let is_free = if by.is_some() { self.may_transfer().is_ok() } else { self.is_settled() };
         let Some(plan) = self.plan.as_ref().filter(|_| is_free) else {
             return Err((StatusCode::REQUEST_PENDING, why));
         };
@@ -283,11 +284,7 @@ impl CallState {
         }
         let side = Side::BOTH.into_iter().find(|side| self.number_of(*side) == Some(number));
         let side = side.filter(|side| self.number_of(side.other()).is_some()).ok_or(unknown)?;
-        let is_free = self.bridge.as_ref().is_some_and(Bridge::is_free);
         self.may_transfer()?;
-        if !is_free {
-            return Err(StatusCode::REQUEST_PENDING);
-        }
         Ok(Meant::Leg(number, side))
     }
 
@@ -295,6 +292,10 @@ impl CallState {
         let Some(Joining::Asked(asked)) = &mut self.ties.joining else { return };
         asked.offered = true;
         asked.until = asked.until.map(|_| now() + OFFERED);
+        let side = asked.side.other();
+        if let Some(bridge) = &mut self.bridge {
+            bridge.offered_elsewhere(side, true);
+        }
         if let Some(stays) = self.number_of_stays() {
             self.command(stays, Command::Offer { sdp });
         }
@@ -362,6 +363,9 @@ impl CallState {
         if let Some(Joining::Asked(asked)) = &mut self.ties.joining {
             // What it had stays as it is.
             asked.offered = false;
+            if let Some(bridge) = &mut self.bridge {
+                bridge.offered_elsewhere(asked.side.other(), false);
+            }
             let word = match asked.sent {
                 Some(_) => ended(Cause::sip(status)),
                 None => Word::Refused(status),

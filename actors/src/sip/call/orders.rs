@@ -259,6 +259,9 @@ impl CallState {
         if self.phase != Phase::Up {
             return Err(Unobeyed::NotUp);
         }
+        if !self.is_settled() {
+            return Err(Unobeyed::Busy);
+        }
         let (mut acts, bridge) = (Vec::new(), self.bridge.as_mut().ok_or(Unobeyed::NotUp)?);
         if !bridge.park(side, on, &mut acts) {
             return Err(Unobeyed::Busy);

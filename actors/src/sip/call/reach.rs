@@ -64,6 +64,11 @@ impl Closed<'_> {
     fn is_known(self) -> bool {
         self.front.trunks.names_to_ask(now()).is_empty()
     }
+
+    /// Whether who is spoken to at one place may send us on to another.
+    fn lets(self, from: SocketAddr, to: SocketAddr) -> bool {
+        !self.is_at(to) && (to.ip() == from.ip() || self.is_known())
+    }
 }
 
 fn kind_of(uri: &Uri) -> Option<Kind> {
@@ -77,29 +82,32 @@ fn kind_of(uri: &Uri) -> Option<Kind> {
 }
 
 /// The address that stands in a URI, for who is spoken to over this flow already: the other end's word
-/// counts for another host of the public network, and for another port of the same host.
+/// counts for another host of the public network, and for another port of the same host, where that is not
+/// closed to it.
 #[must_use]
-pub(super) fn literal(uri: &Bytes, flow: Flow) -> Option<SocketAddr> {
+pub(super) fn literal(uri: &Bytes, flow: Flow, closed: Option<Closed<'_>>) -> Option<SocketAddr> {
     let uri = Uri::parse(uri).ok()?;
     let address = SocketAddr::new(uri.host()?.ip()?, uri.port().unwrap_or(5_060));
     let same_host = address.ip() == flow.peer().ip();
     let fits = flow.is_udp() && kind_of(&uri) == Some(Kind::Udp) && address != flow.peer();
-    (fits && (same_host || is_public(address.ip()))).then_some(address)
+    let is_open = closed.is_none_or(|closed| closed.lets(flow.peer(), address));
+    (fits && is_open && (same_host || is_public(address.ip()))).then_some(address)
 }
 
 /// A connection in the place of one that is gone: to where we had called, or to what the other end says of
-/// itself, if that is on the same host or in the public network.
+/// itself, if that is on the same host or in the public network, and not closed to it.
 #[must_use]
 pub(super) fn anew(
     wire: &Wire,
     uri: &Bytes,
     (gone, name): (Flow, Option<&str>),
-    tls: Option<&Tls>,
+    (tls, closed): (Option<&Tls>, Option<Closed<'_>>),
 ) -> Option<Flow> {
     let uri = Uri::parse(uri).ok()?;
     let default = if gone.kind() == Kind::Tls { 5_061 } else { 5_060 };
     let said = uri.host()?.ip().map(|ip| SocketAddr::new(ip, uri.port().unwrap_or(default)));
     let said = said.filter(|at| at.ip() == gone.peer().ip() || is_public(at.ip()));
+    let said = said.filter(|at| closed.is_none_or(|closed| closed.lets(gone.peer(), *at)));
     let address = if name.is_some() { gone.peer() } else { said? };
     match gone.kind() {
         Kind::Tcp => Some(wire.connect(address, None)),
@@ -137,7 +145,8 @@ pub(super) fn resolve(
         (_, Some(name)) => asked.cloned().or_else(|| guide.names.known(name)),
         _ => None,
     };
-    let is_closed_known = guide.closed.is_none_or(Closed::is_known) || asked.is_some();
+    // A carrier that nobody has found may be anywhere: what was asked for says nothing of it.
+    let is_closed_known = guide.closed.is_none_or(Closed::is_known);
     let Some(known) = known.filter(|_| is_closed_known) else { return Way::Unknown(name) };
     let port = uri.port().unwrap_or(if kind == Kind::Tls { 5_061 } else { 5_060 });
     let may_reach = |place: &SocketAddr| {

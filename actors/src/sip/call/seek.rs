@@ -97,6 +97,7 @@ impl CallState {
         let (me, names) = (self.me.clone(), self.context.names.clone());
         let trunks = self.context.front.trunks.clone();
         let is_carrier = matches!(invite.reach, Reach::Target(_, true));
+        let asker = self.plan.as_ref().map(|plan| plan.organization).filter(|_| !is_carrier);
         let task = tokio::spawn(async move {
             // Where carriers are has to be known before a customer's way is taken.
             let carriers = async {
@@ -106,7 +107,7 @@ impl CallState {
             };
             let own = async {
                 match &name {
-                    Some(name) => names.find(name).await,
+                    Some(name) => names.find(name, asker).await,
                     None => Found::default(),
                 }
             };

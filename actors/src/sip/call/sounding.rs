@@ -9,7 +9,7 @@ use store::lane::CallChange;
 use super::Stored;
 use super::orders::Unobeyed;
 use super::state::{CallState, Phase};
-use crate::media::{Side, Sound};
+use crate::media::{PlayId, Refused, Side, Sound};
 
 /// A side that waits.
 pub(super) struct Waiting {
@@ -32,7 +32,7 @@ fn name(side: Side) -> &'static str {
 impl CallState {
     /// Plays a sound to these sides, in the place of what was played to them before.
     pub(super) async fn play(
-        &self,
+        &mut self,
         sides: &[Side],
         sound: &Sound,
         repeats: bool,
@@ -50,13 +50,15 @@ impl CallState {
     }
 
     /// Plays nothing to these sides, but music to who waits.
-    pub(super) async fn stop_playing(&self, sides: &[Side]) -> Result<(), Unobeyed> {
+    pub(super) async fn stop_playing(&mut self, sides: &[Side]) -> Result<(), Unobeyed> {
         if self.tape.is_announcing() {
             return Err(Unobeyed::Busy);
         }
-        let session = self.session.as_ref().filter(|_| self.phase == Phase::Up);
-        let session = session.ok_or(Unobeyed::NotUp)?;
+        if self.phase != Phase::Up {
+            return Err(Unobeyed::NotUp);
+        }
         for side in sides {
+            let session = self.session.as_ref().ok_or(Unobeyed::NotUp)?;
             session.stop_play(*side).await.map_err(Unobeyed::Sound)?;
             self.music_again(*side).await;
         }
@@ -100,11 +102,33 @@ impl CallState {
         }
     }
 
+    /// Plays a sound to a side; its end is told of by its name.
+    pub(super) async fn start_sound(
+        &mut self,
+        side: Side,
+        sound: &Sound,
+        repeats: bool,
+    ) -> Result<(), Refused> {
+        let session = self.session.as_ref().ok_or(Refused::Closed)?;
+        self.playing[index(side)] = Some(session.play(side, sound, repeats).await?);
+        Ok(())
+    }
+
+    /// A sound is over. What was played before the one that is heard now says nothing of that.
+    pub(super) async fn played(&mut self, side: Side, sound: PlayId) {
+        if self.playing[index(side)].take_if(|playing| *playing == sound).is_some()
+            && !self.heard_announcement(side).await
+        {
+            self.music_again(side).await;
+        }
+    }
+
     /// Music goes on for who waits.
-    pub(super) async fn music_again(&self, side: Side) {
-        let music = self.on_hold[index(side)].as_ref().and_then(|waiting| waiting.music.as_ref());
+    pub(super) async fn music_again(&mut self, side: Side) {
+        let waiting = self.on_hold[index(side)].as_ref();
+        let music = waiting.and_then(|waiting| waiting.music.clone());
         if let Some(music) = music.filter(|_| !self.tape.is_announcing())
-            && let Err(refused) = self.start_sound(side, music, true).await
+            && let Err(refused) = self.start_sound(side, &music, true).await
         {
             tracing::debug!(%refused, "who waits hears no music");
         }

@@ -27,6 +27,7 @@ use super::dial::Target;
 use super::keeper::Clock;
 use super::ladder::{Ladder, cancel_of};
 use super::money::Money;
+use super::reach::{self, Closed};
 use super::ring::Ring;
 use super::seek::Seeking;
 use super::sounding::Waiting;
@@ -35,7 +36,7 @@ use super::tape::Tape;
 use super::tie::{About, FAR, Ties, Word};
 use super::transfer::Transfer;
 use super::{Begin, CallArgs, CallMsg, Context};
-use crate::media::Session;
+use crate::media::{PlayId, Session};
 use crate::sip::credentials::Credential;
 use crate::sip::dialplan::{Caller, Plan};
 use crate::sip::flow::Flow;
@@ -77,12 +78,29 @@ impl Drop for Line {
     }
 }
 
+/// Where the next request of a leg goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// Back to where it was last heard from.
+    Nobody,
+    /// Where its dialog says: the operator's carriers.
+    Anywhere,
+    /// The same, but nowhere that is closed to customers.
+    Open,
+}
+
+impl Follows {
+    /// Of a trunk, the operator's or a customer's.
+    pub(super) fn of(is_ours: bool) -> Self {
+        if is_ours { Self::Anywhere } else { Self::Open }
+    }
+}
+
 /// One leg with what the call knows of it.
 pub(super) struct CallLeg {
     pub(super) leg: Leg<ServerId>,
     pub(super) line: Line,
-    /// Requests go to where its dialog says, not back to where it was last heard from.
-    pub(super) follows: bool,
+    pub(super) follows: Follows,
     pub(super) record: Record,
     pub(super) client: Option<(Client, Attempt)>,
     pub(super) channel: Option<Channel>,
@@ -165,6 +183,8 @@ pub struct CallState {
     pub(super) offer: Option<Body>,
     pub(super) session: Option<Session>,
     pub(super) tape: Tape,
+    /// What each side hears of what was played to it last.
+    pub(super) playing: [Option<PlayId>; 2],
     /// Sides that are on hold.
     pub(super) on_hold: [Option<Waiting>; 2],
     pub(super) money: Money,
@@ -179,8 +199,8 @@ pub struct CallState {
     /// A Call-ID of its shard, of a call that begins without a leg.
     pub(super) kin: Option<Bytes>,
     pub(super) facts: Facts,
-    /// A leg that is not of the call any more, and when it is hung up.
-    pub(super) leaving: Option<(u8, Instant)>,
+    /// Legs that are not of the call any more, and when they are hung up.
+    pub(super) leaving: Vec<(u8, Instant)>,
     pub(super) row: Row,
     /// Who has hung up by an order, and waits for the end to be stored.
     pub(super) waiting: Vec<super::orders::Answer>,
@@ -247,6 +267,7 @@ impl CallState {
             offer: None,
             session: None,
             tape: Tape::default(),
+            playing: [None, None],
             on_hold: [None, None],
             money: Money::default(),
             clock: Clock::new(now()),
@@ -258,7 +279,7 @@ impl CallState {
             ties: Ties::default(),
             kin: None,
             facts: Facts::default(),
-            leaving: None,
+            leaving: Vec::new(),
             row: Row::default(),
             waiting: Vec::new(),
             end: None,
@@ -354,17 +375,21 @@ impl CallState {
     /// The way of a leg's next request: back to where it is heard from, or for carriers to the address
     /// that its dialog names, if that is one; by another connection where the one there was is gone.
     fn flow_to(&mut self, number: u8, target: &Bytes) -> Option<Flow> {
-        let (wire, tls) = (self.wire.clone(), self.context.tls.clone());
+        let (wire, context) = (self.wire.clone(), Arc::clone(&self.context));
         let leg = self.leg(number)?;
         let now = leg.line.flow();
-        if leg.follows
-            && let Some(address) = super::reach::literal(target, now)
+        let closed = Closed { wire: &wire, front: &context.front };
+        let closed = Some(closed).filter(|_| leg.follows == Follows::Open);
+        if leg.follows == Follows::Nobody {
+            return Some(now);
+        }
+        if let Some(address) = reach::literal(target, now, closed)
             && let Some(flow) = wire.find(now.kind(), address)
         {
             leg.line.move_to(flow);
-        } else if leg.follows && !wire.is_open(now) {
-            let name = leg.line.name.as_deref();
-            if let Some(flow) = super::reach::anew(&wire, target, (now, name), tls.as_ref()) {
+        } else if !wire.is_open(now) {
+            let was = (now, leg.line.name.as_deref());
+            if let Some(flow) = reach::anew(&wire, target, was, (context.tls.as_ref(), closed)) {
                 leg.line.move_to(flow);
             }
         }
@@ -432,7 +457,7 @@ impl CallState {
         let longest = longest.filter(|_| self.phase == Phase::Up);
         let money = self.money.deadline().filter(|_| self.phase == Phase::Up);
         let announced = self.tape.deadline().filter(|_| self.phase == Phase::Up);
-        let leaving = self.leaving.map(|(_, at)| at);
+        let leaving = self.leaving.iter().map(|(_, at)| *at).min();
         let rings = self.phase == Phase::Ringing;
         let [remind, until] = [self.remind_at, self.ring_until].map(|at| at.filter(|_| rings));
         let tie = self.ties.deadline();

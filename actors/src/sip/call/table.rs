@@ -31,11 +31,35 @@ const TAG_BITS: u32 = 20;
 /// What a shard has for a call. `leg` counts the call's legs from 0, who called.
 #[derive(Debug)]
 pub enum Heard {
-    Request { leg: u8, id: ServerId, flow: Flow, message: Message },
-    Ack { leg: u8, flow: Flow, message: Message },
-    Cancelled { invite: ServerId, flow: Flow, message: Message },
-    Response { leg: u8, tag: Tag, flow: Flow, message: Message },
-    Failed { leg: u8, tag: Tag, why: Failure },
+    Request {
+        leg: u8,
+        id: ServerId,
+        flow: Flow,
+        message: Message,
+    },
+    Ack {
+        leg: u8,
+        flow: Flow,
+        message: Message,
+    },
+    Cancelled {
+        invite: ServerId,
+        flow: Flow,
+        message: Message,
+    },
+    /// The INVITE that began it was answered 500 in its place.
+    Unanswered,
+    Response {
+        leg: u8,
+        tag: Tag,
+        flow: Flow,
+        message: Message,
+    },
+    Failed {
+        leg: u8,
+        tag: Tag,
+        why: Failure,
+    },
 }
 
 /// What begins a call, with the call's place in the table.
@@ -251,6 +275,14 @@ impl CallTable {
         }
     }
 
+    /// The same for the call that an INVITE has begun.
+    fn tell_begun(&self, shard: &ActorRef<ShardMsg>, invite: ServerId, heard: Heard) {
+        let call = self.state().invites.get(&(shard.get_id(), invite)).copied();
+        if let Some(call) = call {
+            self.tell(call, heard);
+        }
+    }
+
     fn owner(&self, message: &Message) -> Option<(u64, u8)> {
         let dialog = dialog_of(message)?;
         self.state().dialogs.get(&dialog).copied()
@@ -293,10 +325,10 @@ impl Calls for CallTable {
         match event {
             CallEvent::Request { id, flow, message } => self.requested(shard, id, flow, message),
             CallEvent::Cancelled { invite, flow, message } => {
-                let call = self.state().invites.get(&(shard.get_id(), invite)).copied();
-                if let Some(call) = call {
-                    self.tell(call, Heard::Cancelled { invite, flow, message });
-                }
+                self.tell_begun(shard, invite, Heard::Cancelled { invite, flow, message });
+            }
+            CallEvent::Unanswered { invite } => {
+                self.tell_begun(shard, invite, Heard::Unanswered);
             }
             CallEvent::Ack { flow, message } => {
                 if let Some((call, leg)) = self.owner(&message) {

@@ -19,7 +19,7 @@ use store::lane::{Admin, NewRecording, RecordingChange, RecordingDone, Work};
 use super::CallMsg;
 use super::orders::{Answer, Unobeyed};
 use super::state::{CallState, Phase, now};
-use crate::media::{Encoding, Refused, RemoteMedia, Side, Sound, Tap};
+use crate::media::{Encoding, Refused, RemoteMedia, Side, Tap};
 use crate::sip::recordings::{failed, file_of, finish, store_end};
 use crate::writer::Then;
 
@@ -202,19 +202,12 @@ impl CallState {
         self.tape.announcing = Some(Announcing { waits: hearers, until });
     }
 
-    pub(super) async fn start_sound(
-        &self,
-        side: Side,
-        sound: &Sound,
-        repeats: bool,
-    ) -> Result<(), Refused> {
-        let session = self.session.as_ref().ok_or(Refused::Closed)?;
-        session.play(side, sound, repeats).await
-    }
-
-    /// A side has heard the announcement; false: none is under way.
+    /// A side has heard the announcement; false: it was not played to it.
     pub(super) async fn heard_announcement(&mut self, side: Side) -> bool {
-        let Some(announcing) = &mut self.tape.announcing else { return false };
+        let announcing = self.tape.announcing.as_mut();
+        let Some(announcing) = announcing.filter(|announcing| announcing.waits[index(side)]) else {
+            return false;
+        };
         announcing.waits[index(side)] = false;
         if announcing.waits == [false; 2] {
             self.tape.announcing = None;

@@ -12,6 +12,7 @@ use model::voice::{EndReason, HangupBy};
 use proto_sip::leg::{Cause, Command, Referred, Told};
 use proto_sip::{Method, StatusCode};
 
+use super::bridge::Bridge;
 use super::orders::Unobeyed;
 use super::ring::{Outcome, Ring};
 use super::state::{CallState, now};
@@ -34,11 +35,17 @@ pub(super) struct Transfer {
     left: bool,
     /// Legs from this number on are new.
     first: u8,
+    /// Whom they are. It is the call's when one of them answers.
+    plan: Plan,
 }
 
 impl Transfer {
     pub(super) fn is_about(&self, leg: u8) -> bool {
         leg >= self.first && leg != FAR
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
     }
 }
 
@@ -87,18 +94,25 @@ impl CallState {
         let offer = self.bridge.as_mut().and_then(|bridge| bridge.offer_to_new(side, false));
         let rounds = if offer.is_some() { self.rounds(&plan).await } else { Vec::new() };
         let first = self.ring.next_leg();
-        (self.offer, self.plan) = (offer, Some(plan));
-        self.transfer = Some(Transfer { side, by, left: false, first });
+        self.offer = offer;
+        self.transfer = Some(Transfer { side, by, left: false, first, plan });
         self.ring = Ring::new(rounds, first);
         let mut wishes = Vec::new();
         self.ring.begin(now(), &mut wishes);
         self.wish(wishes).await;
     }
 
-    /// Nobody leaves while it is announced that the call is recorded: who stays has to hear all of it.
+    /// Whether nobody is about to leave or to come.
+    pub(super) fn is_settled(&self) -> bool {
+        self.transfer.is_none() && self.ties.is_free()
+    }
+
+    /// Nobody leaves while it is announced that the call is recorded: who stays has to hear all of it. Nor
+    /// while the sides agree on something: its answer would be taken for that of who comes.
     pub(super) fn may_transfer(&self) -> Result<(), StatusCode> {
-        let is_free = self.transfer.is_none() && self.ties.is_free() && !self.tape.is_announcing();
-        is_free.then_some(()).ok_or(StatusCode::REQUEST_PENDING)
+        let agrees = !self.bridge.as_ref().is_some_and(Bridge::is_free);
+        let may = self.is_settled() && !agrees && !self.tape.is_announcing();
+        may.then_some(()).ok_or(StatusCode::REQUEST_PENDING)
     }
 
     fn may_refer(&self, by: u8, referred: &Referred) -> Result<Arc<Credential>, StatusCode> {
@@ -129,7 +143,7 @@ impl CallState {
     }
 
     pub(super) fn leaves_soon(&mut self, number: u8) {
-        self.leaving = Some((number, now() + REPORT));
+        self.leaving.push((number, now() + REPORT));
     }
 
     /// Somebody who is rung for a transfer tells something.
@@ -169,8 +183,9 @@ impl CallState {
         if self.end.is_some() || !self.ring.answered(number, &mut wishes) {
             return self.give_up(number, Cause::q850(16));
         }
-        let Some(Transfer { side, by, .. }) = self.transfer.take() else { return };
-        let party = self.plan.as_ref().map(|plan| plan.to.clone()).unwrap_or_default();
+        let Some(Transfer { side, by, plan, .. }) = self.transfer.take() else { return };
+        let party = plan.to.clone();
+        self.plan = Some(plan);
         let at = self.at();
         if let Some(leg) = self.leg(number) {
             leg.record.answered_at = Some(at);
@@ -203,9 +218,10 @@ impl CallState {
         }
     }
 
-    /// Who was sent away by its own wish, and has not hung up by itself, is hung up.
+    /// Those who were sent away by their own wish, and have not hung up by themselves, are hung up.
     pub(super) fn leaving_due(&mut self, moment: Instant) {
-        if let Some((number, _)) = self.leaving.take_if(|(_, at)| *at <= moment) {
+        let due: Vec<_> = self.leaving.extract_if(.., |(_, at)| *at <= moment).collect();
+        for (number, _) in due {
             self.command(number, Command::End { cause: Cause::q850(16) });
         }
     }

@@ -88,7 +88,7 @@ async fn way(ways: &Ways, trunk: &Trunk) -> Reach {
     }
     let found = match target.address() {
         Some(address) => [address].into(),
-        None => ways.names.find(&target.host).await,
+        None => ways.names.find(&target.host, trunk.organization).await,
     };
     let Some(wire) = (ways.wire)() else { return Reach::Rests };
     if found.is_empty() {

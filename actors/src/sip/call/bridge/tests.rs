@@ -261,3 +261,46 @@ fn somebody_new_is_offered_to_the_other_side() {
     bench.told(Side::B, Told::OfferAnswered { sdp: body("192.0.2.2", "") });
     assert_eq!(bench.acts(), ["sound b"]);
 }
+
+#[test]
+fn while_a_side_answers_an_offer_of_ours_no_answer_is_taken_for_anothers() {
+    let mut bench = Bench::up();
+    assert!(bench.bridge.is_free());
+    assert!(bench.bridge.park(Side::B, true, &mut bench.out));
+    assert_eq!(bench.acts(), ["b offer"]);
+    assert!(!bench.bridge.is_free() && !bench.bridge.park(Side::A, true, &mut bench.out));
+    bench.told(Side::A, Told::Offered { sdp: Some(body("192.0.2.7", "")) });
+    bench.told(Side::A, Told::Offered { sdp: None });
+    assert_eq!(bench.acts(), ["a refuse offer 491", "a refuse offer 491"]);
+    bench.told(Side::B, Told::OfferAnswered { sdp: body("192.0.2.2", "a=recvonly\r\n") });
+    assert_eq!(bench.acts(), ["sound b"]);
+    assert!(bench.bridge.is_free());
+    assert!(bench.bridge.park(Side::B, false, &mut bench.out));
+    bench.told(Side::B, Told::OfferRefused { status: StatusCode::NOT_ACCEPTABLE_HERE });
+    assert!(bench.bridge.is_free());
+}
+
+#[test]
+fn who_was_asked_for_an_answer_and_gives_none_keeps_nobody_from_asking() {
+    let mut bench = Bench::up();
+    bench.told(Side::A, Told::Offered { sdp: None });
+    bench.told(Side::B, Told::Offered { sdp: Some(body("192.0.2.2", "")) });
+    assert_eq!(bench.acts(), ["a answer offer", "b refuse offer 491"]);
+    // An ACK without a description.
+    bench.told(Side::A, Told::OfferRefused { status: StatusCode::NOT_ACCEPTABLE_HERE });
+    bench.told(Side::B, Told::Offered { sdp: Some(body("192.0.2.2", "")) });
+    assert_eq!(bench.acts(), ["a offer"]);
+}
+
+#[test]
+fn what_another_call_has_offered_is_made_good_once_it_is_answered() {
+    let mut bench = Bench::up();
+    bench.bridge.offered_elsewhere(Side::B, true);
+    assert!(!bench.bridge.is_free());
+    assert!(bench.bridge.again_to(Side::B).is_none(), "not before that");
+    bench.told(Side::B, Told::OfferAnswered { sdp: body("192.0.2.2", "") });
+    assert_eq!(bench.acts(), ["sound b", "b offer"]);
+    assert!(!bench.bridge.is_free());
+    bench.told(Side::B, Told::OfferAnswered { sdp: body("192.0.2.2", "") });
+    assert!(bench.bridge.is_free());
+}
