@@ -109,6 +109,7 @@ pub struct Switch {
     book_task: JoinHandle<()>,
     recovery_task: JoinHandle<()>,
     recordings_task: JoinHandle<()>,
+    renewal_task: JoinHandle<()>,
     grace: Duration,
     _lock: Lock,
 }
@@ -328,6 +329,7 @@ pub async fn boot(mut settings: Settings, live: SandboxLive, metrics: Metrics) -
         let _ = tree.send_message(RootMsg::CarriersChanged);
     });
     let book_task = tokio::spawn(book.clone().watch());
+    let renewal_task = tokio::spawn(numbers.clone().renewing());
     let recovery_task = tokio::spawn(calls::recover(writer.clone()));
     let recordings_task = recordings::keeping(&settings, &taping, &store, &writer);
 
@@ -422,6 +424,7 @@ pub async fn boot(mut settings: Settings, live: SandboxLive, metrics: Metrics) -
         book_task,
         recovery_task,
         recordings_task,
+        renewal_task,
         grace,
         _lock: lock,
     })
@@ -470,6 +473,7 @@ impl Switch {
         }
         self.recovery_task.abort();
         self.recordings_task.abort();
+        self.renewal_task.abort();
         self.server_task.abort();
         self.doors.close();
         self.store.close().await;

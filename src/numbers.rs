@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use actors::sip::numbers::Numbers;
 use actors::writer::WriterHandle;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
 use model::carrier::OrgId;
 use model::clock::At;
 use model::id::{Kind, PublicId};
 use model::number::Routing;
 use model::refusal::{Code, Detail, Refusal};
-use store::lane::{Admin, AdminDone, NewNumber, NumberChange, NumberDone, NumberSettings};
+use model::renewal::Patience;
+use store::lane::{
+    Admin, AdminDone, NewNumber, NumberChange, NumberDone, NumberSettings, RenewNumbers,
+};
 use store::{NumberRow, Store, StoreError};
 
 use crate::settings::Settings;
@@ -30,7 +31,11 @@ pub(crate) struct NumberBook {
     writer: WriterHandle,
     vault: Vault,
     numbers: Numbers,
+    /// Of what was given back.
     grace: Duration,
+    patience: Patience,
+    /// Between two sweeps for months that are over.
+    period: Duration,
 }
 
 /// A routing as it is asked for.
@@ -59,8 +64,12 @@ impl NumberBook {
     ) -> Self {
         let opener = vault.clone();
         let numbers = Numbers::new(Box::new(move |id, sealed| opener.open(id, sealed)));
-        let grace = Duration::from_secs(settings.numbers.parked_days * 86_400);
-        Self { store, writer, vault, numbers, grace }
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        let asked = &settings.numbers;
+        let patience =
+            Patience { grace: days(asked.grace_days), suspended: days(asked.suspended_days) };
+        let (grace, period) = (days(asked.parked_days), Duration::from_secs(asked.renew_sweep_s));
+        Self { store, writer, vault, numbers, grace, patience, period }
     }
 
     /// The numbers as calls see them.
@@ -105,7 +114,7 @@ impl NumberBook {
             e164: e164.clone(),
             label,
             compliance_profile_id,
-            next_billing_at: a_month_after(At::now()),
+            at: At::now(),
         };
         match self.change(change, Some(&e164)).await? {
             NumberDone::Bought(id) => self.find(organization, id).await,
@@ -155,6 +164,57 @@ impl NumberBook {
         self.stored(change, Some(&row.e164)).await
     }
 
+    /// Says whether another month is paid when one is over.
+    pub(crate) async fn auto_renew(
+        &self,
+        row: &NumberRow,
+        auto_renew: bool,
+    ) -> Result<NumberRow, Refusal> {
+        let (organization, id) = key_of(row);
+        let change = NumberChange::AutoRenew { organization, id, auto_renew };
+        self.stored(change, Some(&row.e164)).await?;
+        self.find(organization, id).await
+    }
+
+    /// Charges months that are over, as long as the switch runs.
+    pub(crate) async fn renewing(self) {
+        let mut untold = Vec::new();
+        loop {
+            tokio::time::sleep(self.period).await;
+            if !self.writer.is_draining()
+                && let Err(refusal) = self.renew(At::now(), &mut untold).await
+            {
+                tracing::warn!(error = %refusal.message, "the renewal of numbers waits");
+            }
+        }
+    }
+
+    /// Charges what is due at a time. `untold` are numbers that changed, and that calls do not know of
+    /// yet: they are read again whatever broke off before.
+    pub(crate) async fn renew(&self, at: At, untold: &mut Vec<String>) -> Result<(), Refusal> {
+        let asked = RenewNumbers { at, patience: self.patience, parked: self.grace };
+        loop {
+            let change = Admin::Number(Box::new(NumberChange::Renew(asked)));
+            let done = self.writer.administer(change).await;
+            let more = match &done {
+                Ok(AdminDone::Number(NumberDone::Renewed(renewed))) => {
+                    untold.extend(renewed.changed.iter().cloned());
+                    renewed.more
+                }
+                _ => false,
+            };
+            while let Some(e164) = untold.last() {
+                let row = self.store.number_route(e164).await.map_err(|error| away(&error))?;
+                row.iter().for_each(|row| self.numbers.put(row));
+                untold.pop();
+            }
+            done?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
     async fn find(&self, organization: OrgId, id: PublicId) -> Result<NumberRow, Refusal> {
         let row = self.store.number(organization, id).await;
         row.map_err(|error| away(&error))?.ok_or_else(unknown)
@@ -190,14 +250,6 @@ impl NumberBook {
     }
 }
 
-/// The same day of the next month, or its last, at the same time, UTC.
-fn a_month_after(now: At) -> At {
-    let later = Timestamp::from_microsecond(now.micros())
-        .and_then(|at| TimeZone::UTC.to_datetime(at).checked_add(1.month()))
-        .and_then(|later| TimeZone::UTC.to_timestamp(later));
-    later.map_or(now, |later| At(later.as_microsecond()))
-}
-
 fn key_of(row: &NumberRow) -> (OrgId, PublicId) {
     let id = PublicId::from_bytes(row.public_id.as_slice().try_into().unwrap_or_default());
     (OrgId(row.organization_id), id)
@@ -222,7 +274,10 @@ fn told(done: &NumberDone) -> Refusal {
                 "the number was changed by somebody else meanwhile; read it and try again";
             Refusal::new(Code::Conflict, message)
         }
-        NumberDone::Stored | NumberDone::Stocked(_) | NumberDone::Bought(_) => {
+        NumberDone::Stored
+        | NumberDone::Stocked(_)
+        | NumberDone::Bought(_)
+        | NumberDone::Renewed(_) => {
             Refusal::new(Code::InternalError, "the change could not be stored")
         }
     }
@@ -235,20 +290,4 @@ pub(crate) fn unknown() -> Refusal {
 fn away(error: &StoreError) -> Refusal {
     tracing::error!(%error, "numbers cannot be read");
     Refusal::unavailable("the store does not answer")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_month_ends_on_its_last_day_where_it_has_no_such_day() {
-        for (from, to) in [
-            ("2026-01-31T10:00:00Z", "2026-02-28T10:00:00.000Z"),
-            ("2026-02-28T10:00:00Z", "2026-03-28T10:00:00.000Z"),
-            ("2026-12-15T23:59:59Z", "2027-01-15T23:59:59.000Z"),
-        ] {
-            assert_eq!(a_month_after(At::parse(from).unwrap()).iso(), to);
-        }
-    }
 }

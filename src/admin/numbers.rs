@@ -89,7 +89,9 @@ pub(super) async fn answer(desk: &Desk, request: NumberRequest) -> Result<Value,
                     "label": row.label,
                     "monthly_cost": Micros(row.monthly_cost).to_string(),
                     "routing": routing.and_then(|routing| routing.get("type").cloned()),
+                    "auto_renew": row.auto_renew != 0,
                     "next_billing_at": row.next_billing_at.map(|at| At(at).iso()),
+                    "unpaid_since": row.unpaid_since.map(|at| At(at).iso()),
                 })
             });
             Ok(shown.collect())

@@ -29,7 +29,7 @@ use super::page::{List, Page, Query};
 use crate::numbers::unknown;
 
 pub(crate) use input::PATCH_FIELDS;
-use input::{NumberPatch, PurchaseIn};
+use input::{AutoRenewIn, NumberPatch, PurchaseIn};
 pub(crate) use stock::StockOut;
 
 /// What a test key is told.
@@ -43,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(purchase))
         .routes(routes!(list, buy))
         .routes(routes!(show, update, release))
+        .routes(routes!(auto_renew))
         .routes(routes!(routing::show, routing::replace))
 }
 
@@ -57,7 +58,8 @@ pub(crate) struct NumberOut {
     country_code: String,
     #[schema(example = "415")]
     area_code: Option<String>,
-    /// `active`, or `parked`: given back, and kept from others for a while.
+    /// `active`; `suspended`: not paid for, and out of service; or `parked`: given back, and kept from
+    /// others for a while.
     status: &'static str,
     /// `local`, `toll_free`, `mobile` or `short_code`.
     number_type: &'static str,
@@ -84,8 +86,10 @@ pub(crate) struct NumberOut {
     routing: Option<Routing>,
     created_at: String,
     assigned_at: Option<String>,
-    /// Until then it is paid.
+    /// Until then it is paid; the next month is taken from the wallet then.
     next_billing_at: Option<String>,
+    /// Since when the balance does not cover the next month.
+    unpaid_since: Option<String>,
     /// Until then a parked number is kept from others.
     parked_until: Option<String>,
     updated_at: String,
@@ -95,7 +99,7 @@ pub(crate) struct NumberOut {
 #[utoipa::path(
     get, path = "/numbers", operation_id = "list_numbers", tag = "numbers",
     params(
-        ("status" = Option<String>, Query, description = "`active` or `parked`"),
+        ("status" = Option<String>, Query, description = "`active`, `suspended` or `parked`"),
         ("country_code" = Option<String>, Query, description = "ISO 3166"),
         ("search" = Option<String>, Query, description = "Part of the number or the label"),
         ("limit" = Option<u32>, Query, description = "1 to 200; 25 when left out"),
@@ -231,6 +235,32 @@ pub(crate) async fn release(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Says whether another month is paid when one is over. Without that the number is given back then.
+#[utoipa::path(
+    patch, path = "/numbers/{id}/auto-renew", operation_id = "set_number_auto_renew",
+    tag = "numbers",
+    params(("id" = String, Path, example = "num_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
+    request_body = AutoRenewIn,
+    responses(
+        (status = 200, description = "As it is now", body = Envelope<NumberOut>),
+        (status = 404, description = "There is no such active number of yours", body = ErrorOut),
+        (status = 422, description = "A field is refused", body = ErrorOut),
+        (status = "default", description = "Any other error", body = ErrorOut),
+    ),
+)]
+pub(crate) async fn auto_renew(
+    State(app): State<App>,
+    caller: Caller<ChangeNumbers>,
+    Path(id): Path<String>,
+    Raw(raw): Raw,
+) -> Result<Response, ApiError> {
+    caller.live(LIVE)?;
+    let row = find(&app, &caller, &id).await?;
+    let wanted = input::read_auto_renew(&body::parse(&raw, input::AUTO_RENEW_FIELDS)?)?;
+    let row = app.numbers.auto_renew(&row, wanted).await?;
+    caller.call.answer(StatusCode::OK, NumberOut::of(&row))
+}
+
 async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<NumberRow, ApiError> {
     let id = PublicId::parse(Kind::Number, id).ok_or_else(unknown)?;
     let row = app.store.number(caller.organization, id).await?;
@@ -243,7 +273,7 @@ fn filter_of(query: &Query) -> Result<NumberFilter, ApiError> {
         None | Some("" | "all") => 0,
         Some(text) => match NumberStatus::parse(text).filter(|s| *s != NumberStatus::Stock) {
             Some(status) => status.code(),
-            None => return Err(ApiError::query("status", text, "active or parked")),
+            None => return Err(ApiError::query("status", text, "active, suspended or parked")),
         },
     };
     let text = |name: &str| query.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -279,6 +309,7 @@ impl NumberOut {
             created_at: At(row.created_at).iso(),
             assigned_at: row.assigned_at.map(|at| At(at).iso()),
             next_billing_at: row.next_billing_at.map(|at| At(at).iso()),
+            unpaid_since: row.unpaid_since.map(|at| At(at).iso()),
             parked_until: row.parked_until.map(|at| At(at).iso()),
             updated_at: At(row.updated_at).iso(),
         }

@@ -168,10 +168,16 @@ impl Emergency {
 #[serde(deny_unknown_fields)]
 pub struct Numbers {
     pub parked_days: u64,
+    pub grace_days: u64,
+    pub suspended_days: u64,
+    pub renew_sweep_s: u64,
 }
 
 impl Numbers {
     pub(super) fn check(&self, faults: &mut Faults) {
         faults.range(self.parked_days, 0..=365, "numbers", "parked_days");
+        faults.range(self.grace_days, 0..=365, "numbers", "grace_days");
+        faults.range(self.suspended_days, 0..=365, "numbers", "suspended_days");
+        faults.range(self.renew_sweep_s, 1..=86_400, "numbers", "renew_sweep_s");
     }
 }

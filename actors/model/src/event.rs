@@ -59,6 +59,14 @@ coded! {
         TrunkUp = 160 "trunk_up",
         /// It has not answered three times.
         TrunkDown = 161 "trunk_down",
+        /// A month more of a number is paid.
+        NumberRenewed = 170 "number_renewed",
+        /// The balance did not cover it.
+        NumberRenewalFailed = 171 "number_renewal_failed",
+        /// A number that is not paid for is out of service.
+        NumberSuspended = 172 "number_suspended",
+        /// An organization has a number no longer.
+        NumberReleased = 173 "number_released",
         /// A call was stored: it is dialled, or its INVITE has come.
         CallInitiated = 200 "call_initiated",
         CallRinging = 201 "call_ringing",
@@ -135,6 +143,10 @@ impl EventKind {
             Self::SipUnregistered => "sip.unregistered",
             Self::TrunkUp => "trunk.up",
             Self::TrunkDown => "trunk.down",
+            Self::NumberRenewed => "number.renewed",
+            Self::NumberRenewalFailed => "number.renewal_failed",
+            Self::NumberSuspended => "number.suspended",
+            Self::NumberReleased => "number.released",
             Self::CallInitiated => "call.initiated",
             Self::CallRinging => "call.ringing",
             Self::CallAnswered => "call.answered",

@@ -30,6 +30,7 @@ pub mod protection;
 pub mod quiet;
 pub mod rates;
 pub mod refusal;
+pub mod renewal;
 pub mod route;
 pub mod routing;
 pub mod share;

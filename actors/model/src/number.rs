@@ -25,6 +25,8 @@ coded! {
         Active = 2 "active",
         /// Given back; it is kept from others for a while.
         Parked = 3 "parked",
+        /// Not paid for: it is kept, and neither called nor called from.
+        Suspended = 4 "suspended",
     }
 }
 

@@ -58,6 +58,8 @@ row! {
         pub assigned_at: Option<i64>,
         pub next_billing_at: Option<i64>,
         pub parked_until: Option<i64>,
+        /// When its next month could not be paid first.
+        pub unpaid_since: Option<i64>,
     }
 }
 
@@ -112,7 +114,7 @@ macro_rules! select_numbers {
             "select id, public_id, organization_id, e164, country_code, area_code, number_type,
                 capabilities, sms_two_way, provider, monthly_cost, status, label, tags,
                 compliance_profile_id, auto_renew, routing, created_at, updated_at, assigned_at,
-                next_billing_at, parked_until
+                next_billing_at, parked_until, unpaid_since
             from numbers ",
             $rest
         )

@@ -54,6 +54,7 @@ const STEPS: &[Step] = steps![
     27 "0027" "numbers",
     28 "0028" "recordings",
     30 "0030" "account_pools",
+    31 "0031" "number_months",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

@@ -35,6 +35,7 @@ mod postgres;
 mod protection;
 mod quirks;
 mod refusals;
+mod renewals;
 mod routing;
 mod sandbox;
 mod schemathesis;

@@ -47,7 +47,7 @@ const COLUMNS: &[&str] = &[
     get, path = "/numbers/export", operation_id = "export_numbers", tag = "numbers",
     params(
         ("format" = Option<String>, Query, description = "`csv` (when left out) or `json`"),
-        ("status" = Option<String>, Query, description = "`active` or `parked`; all when left out"),
+        ("status" = Option<String>, Query, description = "`active`, `suspended` or `parked`; all when left out"),
         ("country_code" = Option<String>, Query, description = "ISO 3166"),
         ("search" = Option<String>, Query, description = "Part of the number or the label"),
     ),

@@ -44,6 +44,16 @@ pub(crate) struct NumberPatch {
     tags: Option<Vec<String>>,
 }
 
+/// Whether it goes on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "documents the body, which is read field by field")]
+#[schema(example = json!({"auto_renew": false}))]
+pub(crate) struct AutoRenewIn {
+    auto_renew: bool,
+}
+
+pub(crate) const AUTO_RENEW_FIELDS: &[Field] = &[Field::required("auto_renew", Kind::Flag)];
+
 pub(crate) const PURCHASE_FIELDS: &[Field] = &[
     Field::optional("phone_number", Kind::Text),
     Field::optional("number", Kind::Text),
@@ -142,6 +152,11 @@ pub(super) fn lay(map: &Map<String, Value>, row: &NumberRow) -> Result<NumberSet
         settings.tags = read_tags(tags, &mut faults);
     }
     if faults.is_empty() { Ok(settings) } else { Err(ApiError::faults(faults)) }
+}
+
+pub(super) fn read_auto_renew(map: &Map<String, Value>) -> Result<bool, ApiError> {
+    let wanted = map.get("auto_renew").and_then(Value::as_bool);
+    wanted.ok_or_else(|| ApiError::faults(body::faults(map, AUTO_RENEW_FIELDS)))
 }
 
 fn read_tags(tags: &[Value], faults: &mut Vec<Fault>) -> String {

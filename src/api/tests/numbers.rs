@@ -164,6 +164,54 @@ async fn calls_go_where_the_routing_says_from_the_next_one_on() {
 }
 
 #[tokio::test]
+async fn a_month_more_is_charged_when_one_is_over_unless_it_is_said_otherwise() {
+    let world = World::new().await;
+    world.stock(&["+14155550100", "+14155550101"]).await;
+    let (goes_on, ends) = (world.buy("+14155550100").await, world.buy("+14155550101").await);
+    assert_eq!(world.balance().await, (2_000_000, 0));
+    let auto_renew = format!("{ends}/auto-renew");
+    for bad in [json!({}), json!({"auto_renew": "no"}), json!({"auto_renew": null})] {
+        assert_eq!(world.ask("PATCH", &auto_renew, &bad).await.status, 422, "{bad}");
+    }
+    let off = world.ask("PATCH", &auto_renew, &json!({"auto_renew": false})).await;
+    assert_eq!((off.status, &off.data()["auto_renew"]), (200, &json!(false)), "{}", off.body);
+
+    let after = |days: u64| At::now().plus(std::time::Duration::from_secs(days * 86_400));
+    let mut untold = Vec::new();
+    let numbers = world.app.numbers.numbers();
+    world.app.numbers.renew(after(32), &mut untold).await.unwrap();
+    assert!(numbers.find("+14155550101").is_none(), "it is given back");
+    assert_eq!(world.get(&ends).await.data()["status"], "parked");
+    let unpaid = world.get(&goes_on).await;
+    assert_eq!(unpaid.data()["status"], "active");
+    assert!(unpaid.data()["unpaid_since"].is_string(), "{}", unpaid.body);
+    assert!(numbers.find("+14155550100").is_some(), "it waits");
+
+    world.app.numbers.renew(after(45), &mut untold).await.unwrap();
+    assert!(numbers.find("+14155550100").is_none(), "calls are not taken");
+    let suspended = world.get(&format!("{NUMBERS}?status=suspended")).await;
+    assert_eq!(suspended.data()[0]["e164"], "+14155550100", "{}", suspended.body);
+    let organization = world.organization;
+    let (amount, note) = (Micros(2_000_000), String::new());
+    world.app.writer.administer(Admin::TopUp { organization, amount, note }).await.unwrap();
+    world.app.numbers.renew(after(50), &mut untold).await.unwrap();
+    assert!(numbers.owns(organization, "+14155550100"), "it is back");
+    assert_eq!(world.balance().await, (0, 0));
+    let back = world.get(&goes_on).await;
+    assert_eq!(
+        (&back.data()["status"], &back.data()["unpaid_since"]),
+        (&json!("active"), &Value::Null)
+    );
+    let events = world.get("/api/v1/events?type=number.*").await;
+    let types: Vec<_> =
+        events.data().as_array().unwrap().iter().map(|e| e["type"].clone()).collect();
+    let told = ["number.renewed", "number.suspended", "number.renewal_failed", "number.released"];
+    assert_eq!(types.len(), told.len(), "{}", events.body);
+    assert!(told.iter().all(|kind| types.contains(&json!(kind))), "{}", events.body);
+    assert!(untold.is_empty());
+}
+
+#[tokio::test]
 async fn numbers_are_exported_in_an_order_that_stays() {
     let world = World::new().await;
     world.stock(&["+14155550100"]).await;
@@ -205,11 +253,12 @@ async fn numbers_are_ones_own_and_changed_with_a_live_key_of_their_scope() {
         world.call(request.body(body.into()).unwrap()).await
     };
     let routing = format!("{path}/routing");
+    let renewal = format!("{path}/auto-renew");
     for (method, place) in [("PATCH", &path), ("DELETE", &path), ("PUT", &routing)] {
         assert_eq!(ask(&stranger, method, place).await.status, 404, "{method} {place}");
     }
     let buying = (&String::from(NUMBERS), "POST");
-    let all = [(&path, "PATCH"), (&path, "DELETE"), (&routing, "PUT"), buying];
+    let all = [(&path, "PATCH"), (&path, "DELETE"), (&routing, "PUT"), (&renewal, "PATCH"), buying];
     for (place, method) in all {
         let test = world.key(Mode::Test, "*").await;
         assert_eq!(ask(&test, method, place).await.code(), "WRONG_KEY_MODE");

@@ -59,6 +59,14 @@ pub(crate) enum EventType {
     TrunkUp,
     #[serde(rename = "trunk.down")]
     TrunkDown,
+    #[serde(rename = "number.renewed")]
+    NumberRenewed,
+    #[serde(rename = "number.renewal_failed")]
+    NumberRenewalFailed,
+    #[serde(rename = "number.suspended")]
+    NumberSuspended,
+    #[serde(rename = "number.released")]
+    NumberReleased,
     #[serde(rename = "call.initiated")]
     CallInitiated,
     #[serde(rename = "call.ringing")]
@@ -132,6 +140,7 @@ pub(crate) enum EventData {
     Registered(SipRegisteredData),
     Unregistered(SipUnregisteredData),
     Trunk(TrunkHealthData),
+    Number(NumberData),
     Call(CallData),
     CallEnd(CallEndData),
     Proxy(ProxySessionData),
@@ -389,6 +398,30 @@ pub(crate) struct TrunkHealthData {
     health: String,
     /// Why it did not answer; of `trunk.down` only.
     last_error: Option<String>,
+}
+
+/// Of `number.renewed`, `number.renewal_failed`, `number.suspended` and `number.released`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NumberData {
+    #[schema(example = "num_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
+    number_id: String,
+    #[schema(example = "+14155550100")]
+    number: String,
+    /// `active`, `suspended` or `parked`.
+    status: String,
+    /// Decimal dollars; not of `.released`, as what follows.
+    monthly_cost: Option<String>,
+    currency: Option<String>,
+    /// Until then it is paid; of `.renewed` and `.renewal_failed`.
+    next_billing_at: Option<String>,
+    /// Of `.renewal_failed`: if it is not paid by then.
+    suspends_at: Option<String>,
+    /// Of `.suspended`: if it is not paid by then.
+    releases_at: Option<String>,
+    /// Of `.released`: `requested`, `not_renewed` or `unpaid`.
+    reason: Option<String>,
+    /// Of `.released`: until then nobody else has it.
+    parked_until: Option<String>,
 }
 
 /// Of `call.initiated`, `call.ringing` and `call.answered`.

@@ -184,6 +184,7 @@ impl Lane {
                 Admin::TopUp { organization, amount, note } => {
                     gathered.transfer(top_up(*organization, *amount, note));
                     self.topped_up(*organization).await?;
+                    self.renew_soon(*organization).await?;
                     AdminDone::ToppedUp
                 }
                 Admin::NameCarrier { name } => self.name_account(name, None).await?,

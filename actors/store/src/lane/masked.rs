@@ -90,20 +90,20 @@ static NUMBERED: Bulk = Bulk {
             case when s.party_a = ?2 then s.party_b else s.party_a end
          from numbers n
          left join proxy_parties p on p.number_id = n.id and p.party = ?2 and p.free_at is null
-            and n.routing like '{\"type\":\"proxy\"%'
+            and n.status = 2 and n.routing like '{\"type\":\"proxy\"%'
          left join proxy_sessions s on s.id = p.session_id and s.status = 1 and s.expires_at > ?3
             and s.channels in (2, 3) and s.organization_id = n.organization_id
-         where n.e164 = ?1 and n.status = 2
+         where n.e164 = ?1 and n.status in (2, 4)
             and n.organization_id = coalesce(?4, n.organization_id)",
     postgres: "select n.organization_id, s.id, s.public_id,
             case when s.party_a = v.f then s.party_b else s.party_a end
          from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) v (t, f, a, o)
          join numbers n on n.e164 = v.t
          left join proxy_parties p on p.number_id = n.id and p.party = v.f and p.free_at is null
-            and n.routing like '{\"type\":\"proxy\"%'
+            and n.status = 2 and n.routing like '{\"type\":\"proxy\"%'
          left join proxy_sessions s on s.id = p.session_id and s.status = 1 and s.expires_at > v.a
             and s.channels in (2, 3) and s.organization_id = n.organization_id
-         where n.status = 2 and n.organization_id = coalesce(v.o, n.organization_id)",
+         where n.status in (2, 4) and n.organization_id = coalesce(v.o, n.organization_id)",
 };
 
 /// With an action that no keyword has.

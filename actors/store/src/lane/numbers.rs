@@ -1,5 +1,5 @@
 //! Changes of phone numbers, asked for by the API and the operator's desk as [`super::Admin::Number`].
-//! Tables: numbers, sip_trunks, wallets; transfers are gathered.
+//! Tables: numbers, number_months, sip_trunks, wallets; transfers and events are gathered.
 //!
 //! A purchase takes the number from stock, its first month from the wallet and a line into the ledger in
 //! one transaction, or nothing.
@@ -11,11 +11,12 @@ use model::clock::At;
 use model::id::PublicId;
 use model::money::Micros;
 use model::number::NumberType;
+use model::renewal::{Why, month_after};
 
-use super::{Gathered, Lane, Transfer};
-use crate::bulk::{Bulk, Column};
+use super::renewals::{Month, RenewNumbers, Renewed, released};
+use super::{Gathered, Lane};
+use crate::bulk::{Bulk, Column, Line};
 use crate::error::StoreError;
-use crate::ledger::TransferKind;
 
 /// A number to put in stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +55,8 @@ pub enum NumberChange {
         e164: String,
         label: String,
         compliance_profile_id: Option<String>,
-        /// Until when the first month is paid.
-        next_billing_at: At,
+        /// Its months are counted from then.
+        at: At,
     },
     Update {
         organization: OrgId,
@@ -79,6 +80,14 @@ pub enum NumberChange {
         id: PublicId,
         grace: Duration,
     },
+    /// Whether another month is paid when one is over.
+    AutoRenew {
+        organization: OrgId,
+        id: PublicId,
+        auto_renew: bool,
+    },
+    /// Charges the next month of those whose month is over: a bounded number each time.
+    Renew(RenewNumbers),
 }
 
 /// What became of a change.
@@ -89,7 +98,7 @@ pub enum NumberDone {
     Stocked(u64),
     /// Bought: its id.
     Bought(PublicId),
-    /// There is no such number, or it is not the organization's, or not active.
+    /// There is no such number, or it is not the organization's, or given back.
     Unknown,
     /// Nobody can buy it.
     NotAvailable,
@@ -100,6 +109,21 @@ pub enum NumberDone {
     NoTrunk,
     /// Somebody changed it meanwhile.
     Changed,
+    Renewed(Renewed),
+}
+
+/// A number as a change finds it.
+struct OwnNumber {
+    number: i64,
+    updated_at: i64,
+    e164: String,
+}
+
+impl OwnNumber {
+    /// Later than its last change.
+    fn changes_at(&self, now: At) -> i64 {
+        now.micros().max(self.updated_at + 1)
+    }
 }
 
 /// Parked numbers that go back to stock at once.
@@ -120,23 +144,23 @@ impl Lane {
             }
             NumberChange::Buy { .. } => self.buy(change, now, gathered).await,
             NumberChange::Update { organization, id, seen, settings } => {
-                let Some((number, updated_at)) = self.own_number(*organization, *id).await? else {
+                let Some(own) = self.own_number(*organization, *id).await? else {
                     return Ok(NumberDone::Unknown);
                 };
-                if updated_at != seen.micros() {
+                if own.updated_at != seen.micros() {
                     return Ok(NumberDone::Changed);
                 }
                 let columns = [
-                    Column::Int(vec![number]),
+                    Column::Int(vec![own.number]),
                     Column::Text(vec![&settings.label]),
                     Column::Text(vec![&settings.tags]),
-                    Column::Int(vec![now.micros().max(updated_at + 1)]),
+                    Column::Int(vec![own.changes_at(now)]),
                 ];
                 self.conn.run(&UPDATE, &columns).await?;
                 Ok(NumberDone::Stored)
             }
             NumberChange::Route { organization, id, routing, trunk, password } => {
-                let Some((number, updated_at)) = self.own_number(*organization, *id).await? else {
+                let Some(own) = self.own_number(*organization, *id).await? else {
                     return Ok(NumberDone::Unknown);
                 };
                 let trunk = match trunk {
@@ -147,26 +171,43 @@ impl Lane {
                     },
                 };
                 let columns = [
-                    Column::Int(vec![number]),
+                    Column::Int(vec![own.number]),
                     Column::MaybeText(vec![routing.as_deref()]),
                     Column::MaybeInt(vec![trunk]),
                     Column::MaybeBlob(vec![password.as_deref()]),
-                    Column::Int(vec![now.micros().max(updated_at + 1)]),
+                    Column::Int(vec![own.changes_at(now)]),
                 ];
                 self.conn.run(&ROUTE, &columns).await?;
                 Ok(NumberDone::Stored)
             }
             NumberChange::Park { organization, id, grace } => {
-                let Some((number, updated_at)) = self.own_number(*organization, *id).await? else {
+                let Some(own) = self.own_number(*organization, *id).await? else {
+                    return Ok(NumberDone::Unknown);
+                };
+                let until = now.plus(*grace);
+                self.park_numbers(&[(own.number, own.changes_at(now))], until).await?;
+                gathered.events.push(released(
+                    *organization,
+                    (*id, &own.e164),
+                    Why::Requested,
+                    until,
+                ));
+                Ok(NumberDone::Stored)
+            }
+            NumberChange::AutoRenew { organization, id, auto_renew } => {
+                let Some(own) = self.own_number(*organization, *id).await? else {
                     return Ok(NumberDone::Unknown);
                 };
                 let columns = [
-                    Column::Int(vec![number]),
-                    Column::Int(vec![now.micros().max(updated_at + 1)]),
-                    Column::Int(vec![now.plus(*grace).micros()]),
+                    Column::Int(vec![own.number]),
+                    Column::Int(vec![i64::from(*auto_renew)]),
+                    Column::Int(vec![own.changes_at(now)]),
                 ];
-                self.conn.run(&PARK, &columns).await?;
+                self.conn.run(&AUTO_RENEW, &columns).await?;
                 Ok(NumberDone::Stored)
+            }
+            NumberChange::Renew(asked) => {
+                Ok(NumberDone::Renewed(self.renew_numbers(asked, now, gathered).await?))
             }
         }
     }
@@ -195,8 +236,7 @@ impl Lane {
         now: At,
         gathered: &mut Gathered,
     ) -> Result<NumberDone, StoreError> {
-        let NumberChange::Buy { organization, e164, label, compliance_profile_id, next_billing_at } =
-            change
+        let NumberChange::Buy { organization, e164, label, compliance_profile_id, at } = change
         else {
             return Ok(NumberDone::Unknown);
         };
@@ -206,24 +246,28 @@ impl Lane {
         if price > self.can_spend(*organization, gathered).await? {
             return Ok(NumberDone::TooPoor { price });
         }
+        let ends_at = month_after(*at, *at);
         let columns = [
             Column::Int(vec![number]),
             Column::Int(vec![organization.0]),
             Column::Text(vec![label]),
             Column::MaybeText(vec![compliance_profile_id.as_deref()]),
             Column::Int(vec![now.micros()]),
-            Column::Int(vec![next_billing_at.micros()]),
+            Column::Int(vec![at.micros()]),
+            Column::Int(vec![ends_at.micros()]),
         ];
         if self.conn.run(&ASSIGN, &columns).await? == 0 {
             return Ok(NumberDone::NotAvailable);
         }
-        gathered.transfer(Transfer {
+        let month = Month {
+            number,
             organization: *organization,
-            message: None,
-            kind: TransferKind::NumberRental,
-            amount: price,
-            note: Some(format!("first month of {e164}")),
-        });
+            starts_at: *at,
+            ends_at,
+            price,
+            note: format!("first month of {e164}"),
+        };
+        self.charge_months(vec![month], now, gathered).await?;
         let octets = id.as_slice().try_into();
         let id = octets.map_err(|_| StoreError::Impossible("a number without an id"))?;
         Ok(NumberDone::Bought(PublicId::from_bytes(id)))
@@ -242,15 +286,34 @@ impl Lane {
         Ok(Micros(stored) + moved.map_or(Micros::ZERO, |(available, _)| *available))
     }
 
-    /// The number of an active one of the organization, and when it was changed last.
+    /// These rows, with when they were changed, are nobody's to use until then.
+    pub(super) async fn park_numbers(
+        &mut self,
+        rows: &[(i64, i64)],
+        until: At,
+    ) -> Result<(), StoreError> {
+        let columns = [
+            Column::Int(rows.iter().map(|(number, _)| *number).collect()),
+            Column::Int(rows.iter().map(|(_, changed_at)| *changed_at).collect()),
+            Column::Int(vec![until.micros(); rows.len()]),
+        ];
+        self.conn.run(&PARK, &columns).await?;
+        Ok(())
+    }
+
+    /// A number that the organization has.
     async fn own_number(
         &mut self,
         organization: OrgId,
         id: PublicId,
-    ) -> Result<Option<(i64, i64)>, StoreError> {
+    ) -> Result<Option<OwnNumber>, StoreError> {
         let columns = [Column::Int(vec![organization.0]), Column::Blob(vec![id.as_bytes()])];
         let lines = self.conn.fetch(&FIND, &columns).await?;
-        lines.first().map(|line| Ok((line.int(0)?, line.int(1)?))).transpose()
+        let read = |line: &Line| -> Result<OwnNumber, StoreError> {
+            let (number, updated_at, e164) = (line.int(0)?, line.int(1)?, line.text(2)?);
+            Ok(OwnNumber { number, updated_at, e164 })
+        };
+        lines.first().map(read).transpose()
     }
 
     /// Whether a number's routing names a trunk.
@@ -302,23 +365,24 @@ static WALLET: Bulk = Bulk {
 static ASSIGN: Bulk = Bulk {
     sqlite: "update numbers set organization_id = ?2, status = 2, label = ?3, tags = '[]',
             compliance_profile_id = ?4, auto_renew = 1, routing = null, trunk_id = null,
-            routing_password = null, updated_at = max(?5, updated_at + 1), assigned_at = ?5,
-            next_billing_at = ?6, parked_until = null
+            routing_password = null, updated_at = max(?5, updated_at + 1), assigned_at = ?6,
+            next_billing_at = ?7, renew_at = ?7, unpaid_since = null, parked_until = null
          where id = ?1 and organization_id is null",
     postgres: "update numbers n set organization_id = v.o, status = 2, label = v.l, tags = '[]',
             compliance_profile_id = v.c, auto_renew = 1, routing = null, trunk_id = null,
             routing_password = null, updated_at = greatest(v.at, n.updated_at + 1),
-            assigned_at = v.at, next_billing_at = v.b, parked_until = null
+            assigned_at = v.f, next_billing_at = v.b, renew_at = v.b, unpaid_since = null,
+            parked_until = null
          from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[],
-            $6::bigint[]) v (i, o, l, c, at, b)
+            $6::bigint[], $7::bigint[]) v (i, o, l, c, at, f, b)
          where n.id = v.i and n.organization_id is null",
 };
 
 static FIND: Bulk = Bulk {
-    sqlite: "select id, updated_at from numbers
-         where organization_id = ?1 and public_id = ?2 and status = 2",
-    postgres: "select n.id, n.updated_at from unnest($1::bigint[], $2::bytea[]) v (o, p)
-         join numbers n on n.organization_id = v.o and n.public_id = v.p and n.status = 2",
+    sqlite: "select id, updated_at, e164 from numbers
+         where organization_id = ?1 and public_id = ?2 and status in (2, 4)",
+    postgres: "select n.id, n.updated_at, n.e164 from unnest($1::bigint[], $2::bytea[]) v (o, p)
+         join numbers n on n.organization_id = v.o and n.public_id = v.p and n.status in (2, 4)",
 };
 
 static UPDATE: Bulk = Bulk {
@@ -340,12 +404,19 @@ static ROUTE: Bulk = Bulk {
 
 static PARK: Bulk = Bulk {
     sqlite: "update numbers set status = 3, routing = null, trunk_id = null,
-            routing_password = null, updated_at = ?2, next_billing_at = null, parked_until = ?3
+            routing_password = null, updated_at = ?2, next_billing_at = null, renew_at = null,
+            unpaid_since = null, parked_until = ?3
          where id = ?1",
     postgres: "update numbers n set status = 3, routing = null, trunk_id = null,
-            routing_password = null, updated_at = v.at, next_billing_at = null,
-            parked_until = v.u
+            routing_password = null, updated_at = v.at, next_billing_at = null, renew_at = null,
+            unpaid_since = null, parked_until = v.u
          from unnest($1::bigint[], $2::bigint[], $3::bigint[]) v (i, at, u) where n.id = v.i",
+};
+
+static AUTO_RENEW: Bulk = Bulk {
+    sqlite: "update numbers set auto_renew = ?2, updated_at = ?3 where id = ?1",
+    postgres: "update numbers n set auto_renew = v.r, updated_at = v.at
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[]) v (i, r, at) where n.id = v.i",
 };
 
 static BY_TRUNK: Bulk = Bulk {

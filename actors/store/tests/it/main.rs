@@ -28,6 +28,7 @@ mod protection;
 mod proxy;
 mod receipts;
 mod recordings;
+mod renewals;
 mod retention;
 mod roles;
 mod runs;

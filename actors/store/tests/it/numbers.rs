@@ -18,7 +18,7 @@ use crate::world::{World, each};
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl World {
-    async fn numbered(&mut self, change: NumberChange) -> NumberDone {
+    pub(crate) async fn numbered(&mut self, change: NumberChange) -> NumberDone {
         match self.admin(Admin::Number(Box::new(change))).await {
             AdminDone::Number(done) => done,
             other => panic!("{other:?}"),
@@ -26,6 +26,14 @@ impl World {
     }
 
     async fn stocked(&mut self, numbers: &[&str]) -> NumberDone {
+        self.stocked_at(Micros(400_000), numbers).await
+    }
+
+    pub(crate) async fn stocked_at(
+        &mut self,
+        monthly_cost: Micros,
+        numbers: &[&str],
+    ) -> NumberDone {
         let new = |e164: &&str| NewNumber {
             id: PublicId::new(At::now()),
             e164: (*e164).to_owned(),
@@ -35,7 +43,7 @@ impl World {
             capabilities: String::from("[\"sms\",\"voice\"]"),
             sms_two_way: true,
             provider: String::from("manual"),
-            monthly_cost: Micros(400_000),
+            monthly_cost,
         };
         self.numbered(NumberChange::Stock(numbers.iter().map(new).collect())).await
     }
@@ -51,7 +59,7 @@ fn buy(organization: OrgId, e164: &str) -> NumberChange {
         e164: e164.to_owned(),
         label: String::from("Sales"),
         compliance_profile_id: None,
-        next_billing_at: At::now().plus(DAY * 30),
+        at: At::now(),
     }
 }
 

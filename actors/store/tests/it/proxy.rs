@@ -46,7 +46,7 @@ impl World {
             e164: e164.to_owned(),
             label: String::new(),
             compliance_profile_id: None,
-            next_billing_at: At::now().plus(HOUR),
+            at: At::now(),
         };
         let done = self.admin(Admin::Number(Box::new(buy))).await;
         let AdminDone::Number(NumberDone::Bought(id)) = done else { panic!("{done:?}") };
