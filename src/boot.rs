@@ -228,7 +228,12 @@ pub async fn boot(mut settings: Settings, live: SandboxLive, metrics: Metrics) -
     let own = store.protections().await?;
     let guard = Guard::new(settings.protection.rules(), own, Some(writer.clone()));
     let rules = interceptors::load(&settings, &store).await?;
+    let numbers = NumberBook::new(&settings, store.clone(), writer.clone(), vault.clone());
     let admission = Admission::by(router.clone()).guarded(guard).intercepted(rules.clone());
+    let admission = match settings.senders.require_owned {
+        true => admission.owned(numbers.numbers().clone()),
+        false => admission,
+    };
     let plan = Plan::default();
     let running = RunningParts {
         parts: parts.clone(),
@@ -260,9 +265,8 @@ pub async fn boot(mut settings: Settings, live: SandboxLive, metrics: Metrics) -
     let feed = Feed::new(store.clone(), writer.wakes());
     let customers = CustomersHandle::default();
     let endpoints = webhooks::customers(&settings.webhooks, &store, &writer, &feed, &customers)?;
-    let trunk_book = TrunkBook::new(&settings, store.clone(), writer.clone(), vault.clone());
+    let trunk_book = TrunkBook::new(&settings, store.clone(), writer.clone(), vault);
     trunk_book.load().await?;
-    let numbers = NumberBook::new(&settings, store.clone(), writer.clone(), vault);
     numbers.load().await?;
     let masks = MaskBook::new(store.clone(), writer.clone());
     masks.load().await?;

@@ -59,6 +59,7 @@ pub(crate) const PAGES: &[(&str, &str)] = pages![
     "CONSENT_REQUIRED",
     "RECIPIENT_ON_DNC",
     "SENDER_ID_NOT_APPROVED",
+    "SENDER_NOT_OWNED",
     "QUIET_HOURS_BLOCKED",
     "SENDER_POOL_UNCOVERED",
     "SENDER_POOL_EXHAUSTED",

@@ -206,6 +206,7 @@ impl RateTable {
 pub struct Senders {
     #[serde(deserialize_with = "some_text")]
     pub default_sender: Option<String>,
+    pub require_owned: bool,
 }
 
 impl Senders {

@@ -178,6 +178,8 @@ pub struct Pooled {
     pub public_id: PublicId,
     /// One for each kind of sender that some carrier takes.
     pub ways: Vec<PoolWay>,
+    /// Its senders that the organization may not send from now.
+    pub foreign: Vec<Arc<str>>,
 }
 
 /// How the message goes from one kind of sender.

@@ -91,6 +91,8 @@ codes! {
     ConsentRequired = 422 "CONSENT_REQUIRED",
     RecipientOnDnc = 422 "RECIPIENT_ON_DNC",
     SenderIdNotApproved = 422 "SENDER_ID_NOT_APPROVED",
+    /// A number or short code that the organization does not have.
+    SenderNotOwned = 422 "SENDER_NOT_OWNED",
     QuietHoursBlocked = 422 "QUIET_HOURS_BLOCKED",
     /// No sender of the pool may write to this country.
     SenderPoolUncovered = 422 "SENDER_POOL_UNCOVERED",
@@ -169,6 +171,15 @@ impl Refusal {
     pub fn detail(mut self, name: &'static str, detail: Detail) -> Self {
         self.details.push((name, detail));
         self
+    }
+
+    /// The sender is somebody else's number, or nobody's.
+    #[must_use]
+    pub fn sender_not_owned() -> Self {
+        let message = "the sender is a number that the organization does not have";
+        Self::new(Code::SenderNotOwned, message)
+            .field("from")
+            .expected("a number of the organization's with the capability sms")
     }
 
     #[must_use]

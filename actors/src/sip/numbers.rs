@@ -26,6 +26,8 @@ pub struct Number {
     pub e164: Arc<str>,
     /// It may be called, and called from.
     pub voice: bool,
+    /// Texts may be sent from it.
+    pub sms: bool,
     /// Of a sandbox organization: nothing leaves the switch.
     pub sandbox: bool,
     /// None: calls are not taken.
@@ -162,6 +164,12 @@ impl Numbers {
         self.find(e164).is_some_and(|number| number.organization == organization && number.voice)
     }
 
+    /// Whether an organization may send texts from it.
+    #[must_use]
+    pub fn may_send(&self, organization: OrgId, e164: &str) -> bool {
+        self.find(e164).is_some_and(|number| number.organization == organization && number.sms)
+    }
+
     /// The number that an organization calls from when it does not say: the first it got. One that masks
     /// others is called from by nobody unless it is named.
     #[must_use]
@@ -193,6 +201,7 @@ impl Numbers {
             organization: OrgId(row.organization_id),
             e164,
             voice: can.iter().any(|can| can == "voice"),
+            sms: can.iter().any(|can| can == "sms"),
             sandbox: row.is_sandbox != 0,
             routing: row.routing.as_deref().and_then(Routing::parse),
             password,

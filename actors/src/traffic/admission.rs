@@ -26,6 +26,7 @@ use proto_smpp::split::{self, Concat};
 use super::guard::Guard;
 use super::interceptors::Interceptors;
 use super::router::{Choice, Memory, Router, Table, Wish, text_of};
+use crate::sip::numbers::Numbers;
 
 pub use super::router::CarrierRoute;
 pub use estimate::Estimate;
@@ -83,6 +84,25 @@ pub struct Admission {
     router: Router,
     guard: Guard,
     interceptors: Interceptors,
+    owners: Owners,
+}
+
+/// Who may send from which numbers; nothing: whoever says so.
+#[derive(Clone, Default)]
+struct Owners(Option<Numbers>);
+
+impl Owners {
+    /// Whether a sender is the organization's; one with letters is nobody's number.
+    fn let_pass(&self, organization: OrgId, sender: &str, kind: SenderKind) -> bool {
+        let Some(numbers) = &self.0 else { return true };
+        kind == SenderKind::Alphanumeric || numbers.may_send(organization, sender)
+    }
+
+    /// Whether they are asked of what goes this way.
+    fn watch(&self, organization: OrgId, test: bool, choice: &Choice<'_>) -> bool {
+        let is_own = choice.carrier.is_some_and(|c| c.organization == Some(organization));
+        self.0.is_some() && !test && !choice.sandbox && !is_own
+    }
 }
 
 impl Admission {
@@ -94,7 +114,8 @@ impl Admission {
     /// Checks that ask this router.
     #[must_use]
     pub fn by(router: Router) -> Self {
-        Self { router, guard: Guard::default(), interceptors: Interceptors::default() }
+        let (guard, interceptors) = (Guard::default(), Interceptors::default());
+        Self { router, guard, interceptors, owners: Owners::default() }
     }
 
     #[must_use]
@@ -112,6 +133,12 @@ impl Admission {
     #[must_use]
     pub fn intercepted(self, interceptors: Interceptors) -> Self {
         Self { interceptors, ..self }
+    }
+
+    /// The same checks, and numbers are sent from by whoever has them.
+    #[must_use]
+    pub fn owned(self, numbers: Numbers) -> Self {
+        Self { owners: Owners(Some(numbers)), ..self }
     }
 
     /// The rules on messages.
@@ -157,7 +184,8 @@ impl Admission {
         let route = self.interceptors.apply(organization, to.digits(), &mut request, now)?;
         settle(&mut request);
         let route = route.as_deref();
-        self.router.table().check(organization, to, request, now, (self.router.memory(), route))
+        let with = With { memory: self.router.memory(), route, owners: &self.owners };
+        self.router.table().check(organization, to, request, now, with)
     }
 
     /// The same of a message that was accepted before: rules may refuse it now or send it another way,
@@ -191,6 +219,15 @@ impl Admission {
     }
 }
 
+/// What a check looks at beside the table.
+#[derive(Clone, Copy)]
+struct With<'a> {
+    memory: &'a Memory,
+    /// The carrier that a rule names.
+    route: Option<&'a str>,
+    owners: &'a Owners,
+}
+
 /// A way, or why those looked at were not taken.
 type Way<'t> = Result<Choice<'t>, PassedOver>;
 
@@ -201,8 +238,9 @@ impl Table {
         to: Recipient,
         request: SendRequest,
         now: At,
-        (memory, route): (&Memory, Option<&str>),
+        with: With<'_>,
     ) -> Result<NewMessage, Refusal> {
+        let memory = with.memory;
         check_text(&request)?;
         let given = request.from.as_deref().map(sender_kind);
         let rate = if request.test { None } else { self.routes.rates.find(to.digits(), now) };
@@ -229,7 +267,7 @@ impl Table {
             dry: false,
             now,
         };
-        let asked = pooled::Asked { request: &request, wish, memory, route };
+        let asked = pooled::Asked { request: &request, wish, with };
         let (choice, measured, pool) = match request.pool {
             Some(pool) if request.from.is_none() => self.pooled(&asked, pool)?,
             _ => {
@@ -239,6 +277,12 @@ impl Table {
         };
         let given = given.transpose()?;
         let choice = choice.map_err(|passed| no_route(request.test, passed))?;
+        if let (Some(from), Some(kind)) = (request.from.as_deref(), given)
+            && with.owners.watch(organization, request.test, &choice)
+            && !with.owners.let_pass(organization, from, kind)
+        {
+            return Err(Refusal::sender_not_owned());
+        }
         let (from, ton) = match (request.from, given) {
             (Some(from), Some(kind)) => (from, kind.ton_npi().0),
             // Its pool chooses one when it is let in.
@@ -268,12 +312,13 @@ impl Table {
     /// The way of a message from the sender that is wished for, and what its text takes there.
     fn one_way(&self, asked: &pooled::Asked<'_>) -> (Way<'_>, Result<(Encoding, u8), Refusal>) {
         let (request, wish) = (asked.request, &asked.wish);
-        let way = match asked.route {
+        let With { memory, route, .. } = asked.with;
+        let way = match route {
             Some(name) if !request.test => self.named(wish, name),
-            _ => self.route(wish, request.test, asked.memory),
+            _ => self.route(wish, request.test, memory),
         };
-        if let (Some(text), Some(_), Ok(named)) = (wish.text, asked.route, &way) {
-            asked.memory.follow(text, named.id, wish.now);
+        if let (Some(text), Some(_), Ok(named)) = (wish.text, route, &way) {
+            memory.follow(text, named.id, wish.now);
         }
         let carrier = way.as_ref().ok().and_then(|choice| choice.carrier);
         let measured = if request.is_one_part() {

@@ -30,7 +30,9 @@ pub const BLOCKED: CommandStatus = CommandStatus(0x408);
 pub fn of(refusal: &Refusal) -> CommandStatus {
     match refusal.code {
         Code::InvalidPhoneNumber => CommandStatus::INVDSTADR,
-        Code::InvalidSender | Code::SenderPoolUncovered => CommandStatus::INVSRCADR,
+        Code::InvalidSender | Code::SenderNotOwned | Code::SenderPoolUncovered => {
+            CommandStatus::INVSRCADR
+        }
         // The account's own pool is gone: no other is ever asked for.
         Code::ValidationError if refusal.field.as_deref() == Some("sender_pool_id") => {
             CommandStatus::INVSRCADR

@@ -4,23 +4,23 @@
 //! Kinds, not senders, tell carriers apart, so there are three ways at most. The first of them stands
 //! in the message until then.
 
+use std::sync::Arc;
+
 use model::country::country_of;
 use model::id::PublicId;
 use model::message::Encoding;
-use model::pool::{self, PoolWay, Pooled};
+use model::pool::{self, PoolSender, PoolWay, Pooled};
 use model::refusal::Refusal;
 
-use super::{SendRequest, Table, Way};
-use crate::traffic::router::{Memory, Wish};
+use super::{SendRequest, Table, Way, With};
+use crate::traffic::router::Wish;
 
 /// What a check asks the table.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) request: &'a SendRequest,
     pub(super) wish: Wish<'a>,
-    pub(super) memory: &'a Memory,
-    /// The carrier that a rule names.
-    pub(super) route: Option<&'a str>,
+    pub(super) with: With<'a>,
 }
 
 /// A way, what the text takes there, and all ways there are.
@@ -33,8 +33,10 @@ impl Table {
         };
         let country = country_of(asked.wish.digits);
         let only = (!known.pool.carriers.is_empty()).then_some(&known.carriers[..]);
-        let mut pooled = Pooled { id: known.pool.id, public_id: id, ways: Vec::new() };
-        let (mut first, mut kinds) = (None, Vec::new());
+        let mut pooled =
+            Pooled { id: known.pool.id, public_id: id, ways: Vec::new(), foreign: Vec::new() };
+        let (mut first, mut kinds, mut watched) = (None, Vec::new(), Vec::new());
+        let (organization, owners) = (asked.wish.organization, asked.with.owners);
         // Its recipients keep their carrier, whichever sender they are written to from.
         let name = id.show(model::id::Kind::SenderPool);
         for sender in known.pool.senders.iter().filter(|sender| sender.covers(country)) {
@@ -46,6 +48,9 @@ impl Table {
             let (way, measured) = self.one_way(&Asked { wish, ..*asked });
             let measured = measured?;
             if let Ok(choice) = &way {
+                if owners.watch(organization, asked.request.test, choice) {
+                    watched.push(sender.kind);
+                }
                 pooled.ways.push(PoolWay {
                     kind: sender.kind,
                     carrier: choice.id,
@@ -57,6 +62,12 @@ impl Table {
                 first = Some((way, measured));
             }
         }
+        let theirs = |sender: &&PoolSender| {
+            watched.contains(&sender.kind)
+                && !owners.let_pass(organization, &sender.value, sender.kind)
+        };
+        let covering = known.pool.senders.iter().filter(|sender| sender.covers(country));
+        pooled.foreign.extend(covering.filter(theirs).map(|sender| Arc::clone(&sender.value)));
         let (way, measured) = first.ok_or_else(|| pool::uncovered(id, country))?;
         Ok((way, measured, Some(Box::new(pooled))))
     }

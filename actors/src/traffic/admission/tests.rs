@@ -273,3 +273,53 @@ async fn a_ported_number_goes_by_its_network_and_says_who_knew() {
     assert_eq!(way(numbers[2]), (2, plan.clone(), NetworkSource::PlanInstead));
     assert_eq!(way("+14155550131"), (2, plan, NetworkSource::PlanInstead), "never asked before");
 }
+
+/// A number that somebody has, with these capabilities.
+fn held(e164: &str, organization: OrgId, capabilities: &str) -> store::NumberRouteRow {
+    store::NumberRouteRow {
+        id: 1,
+        public_id: vec![1; 16],
+        organization_id: organization.0,
+        e164: e164.to_owned(),
+        capabilities: capabilities.to_owned(),
+        status: model::number::NumberStatus::Active.code(),
+        routing: None,
+        routing_password: None,
+        assigned_at: Some(1),
+        updated_at: 1,
+        is_sandbox: 0,
+    }
+}
+
+#[test]
+fn a_number_is_sent_from_by_who_has_it_where_that_is_asked_for() {
+    let numbers = crate::sip::numbers::Numbers::new(Box::new(|_, _| None));
+    numbers.fill(&[
+        held("+14155550100", OWN, "[\"sms\",\"voice\"]"),
+        held("+14155550101", OWN, "[\"voice\"]"),
+        held("+14155550102", OrgId(OWN.0 + 1), "[\"sms\"]"),
+        held("12345", OWN, "[\"sms\"]"),
+    ]);
+    let sandbox = Routes { sandbox: Some(CarrierId(90)), ..routes(vec![carrier(1, "all", &[])]) };
+    let open = Admission::new(sandbox.clone());
+    let asked = Admission::new(sandbox).owned(numbers.clone());
+    let from = |admission: &Admission, from: &str, test| {
+        let request = SendRequest { from: Some(from.to_owned()), test, ..sms(US, "hi") };
+        admission.check(OWN, request, NOW).map(|_| ()).map_err(|refusal| refusal.code)
+    };
+    for own in ["+14155550100", "12345", "Acme"] {
+        assert_eq!(from(&asked, own, false), Ok(()), "{own}");
+    }
+    for other in ["+14155550101", "+14155550102", "+14155550103", "54321"] {
+        assert_eq!(from(&asked, other, false), Err(Code::SenderNotOwned), "{other}");
+        assert_eq!(from(&open, other, false), Ok(()), "{other}");
+        assert_eq!(from(&asked, other, true), Ok(()), "nothing leaves of a test: {other}");
+    }
+    let own = CarrierRoute { organization: Some(OWN), ..carrier(2, "own", &[]) };
+    let own = Admission::new(routes(vec![own])).owned(numbers.clone());
+    assert_eq!(from(&own, "+14155550103", false), Ok(()), "its carrier knows what it may");
+    let suspended = model::number::NumberStatus::Suspended.code();
+    let row = held("+14155550100", OWN, "[\"sms\"]");
+    numbers.put(&store::NumberRouteRow { status: suspended, updated_at: 2, ..row });
+    assert_eq!(from(&asked, "+14155550100", false), Err(Code::SenderNotOwned));
+}

@@ -143,7 +143,10 @@ impl Gates {
             return Ok(candidate.scheduled_at);
         }
         self.opted_out.check(candidate)?;
-        let approved = |sender: &str| self.policy.approved(candidate, sender);
+        let approved = |sender: &str| match pooled.foreign.iter().any(|other| &**other == sender) {
+            true => Err(Refusal::sender_not_owned()),
+            false => self.policy.approved(candidate, sender),
+        };
         let chosen = self.pools.pick(candidate, pooled, approved)?;
         let Some((sender, way)) = self.pools.named(candidate, &chosen) else {
             return Err(pool::unknown());

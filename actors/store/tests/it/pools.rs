@@ -86,7 +86,7 @@ fn way(kind: SenderKind, carrier: CarrierId) -> PoolWay {
 fn by(world: &World, known: Known, to: &str) -> NewMessage {
     let kinds = [SenderKind::Alphanumeric, SenderKind::International, SenderKind::ShortCode];
     let ways = kinds.map(|kind| way(kind, world.carrier)).to_vec();
-    let pooled = Pooled { id: known.number, public_id: known.id, ways };
+    let pooled = Pooled { id: known.number, public_id: known.id, ways, foreign: Vec::new() };
     let options = SendOptions { pool: Some(Box::new(pooled)), ..SendOptions::default() };
     NewMessage { from: String::new(), from_ton: 0, options, ..world.message(to) }
 }
@@ -374,6 +374,21 @@ async fn a_sender_serves_its_countries_the_kinds_that_go_and_what_is_approved() 
         }
         update(&mut world, known, pool(Strategy::RoundRobin, vec![sender("Fresh")])).await;
         assert_eq!(send(&mut world, known, TO).await, Err(Code::SenderIdNotApproved));
+
+        // Numbers that the organization does not have are passed over too.
+        let named = vec![sender("+14155550102"), sender("Known")];
+        update(&mut world, known, pool(Strategy::RoundRobin, named)).await;
+        let without = |world: &World, foreign: &[&str]| {
+            let mut message = by(world, known, TO);
+            let pooled = message.options.pool.as_mut().unwrap();
+            pooled.foreign = foreign.iter().map(|sender| Arc::from(*sender)).collect();
+            message
+        };
+        let messages = (0..2).map(|_| without(&world, &["+14155550102"])).collect();
+        let both = offer(&mut world, messages).await;
+        assert_eq!(both, [Ok(String::from("Known")), Ok(String::from("Known"))]);
+        let message = without(&world, &["+14155550102", "Known"]);
+        assert_eq!(offer(&mut world, vec![message]).await, [Err(Code::SenderNotOwned)]);
     })
     .await;
 }

@@ -151,3 +151,22 @@ fn only_the_pools_carriers_take_its_messages_now_and_later() {
     give(&admission, &[("One", "")], &["c2"]);
     assert_eq!(ways(&ruled, US, "hi").unwrap()[0].1, 2);
 }
+
+#[test]
+fn senders_of_a_pool_that_the_organization_does_not_have_are_named() {
+    let carriers = vec![carrier(1, &[])];
+    let numbers = crate::sip::numbers::Numbers::new(Box::new(|_, _| None));
+    let (open, asked) = (admission(carriers.clone()), admission(carriers).owned(numbers));
+    for (admission, foreign) in [(open, vec![]), (asked, vec!["+14155550100", "12345"])] {
+        give(
+            &admission,
+            &[("+14155550100", ""), ("Acme", ""), ("12345", "US"), ("54321", "FR")],
+            &[],
+        );
+        let message = admission.check(OWN, request(US, "hi"), NOW).unwrap();
+        let pooled = message.options.pool.unwrap();
+        let named: Vec<&str> = pooled.foreign.iter().map(|sender| &**sender).collect();
+        assert_eq!(named, foreign);
+        assert_eq!(pooled.ways.len(), 3);
+    }
+}
