@@ -45,6 +45,8 @@ pub(crate) struct AskedRouting {
     pub(crate) routing: Option<Routing>,
     /// Of `sip_forward`.
     pub(crate) password: Option<String>,
+    /// Calls are recorded.
+    pub(crate) record: bool,
 }
 
 /// What is bought.
@@ -152,7 +154,8 @@ impl NumberBook {
             Refusal::new(Code::InternalError, "the password cannot be stored")
         })?;
         let routing = asked.routing.as_ref().map(Routing::text);
-        let change = NumberChange::Route { organization, id, routing, trunk, password };
+        let record = asked.record;
+        let change = NumberChange::Route { organization, id, routing, trunk, password, record };
         self.stored(change, Some(&row.e164)).await?;
         self.find(organization, id).await
     }

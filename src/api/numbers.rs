@@ -84,6 +84,8 @@ pub(crate) struct NumberOut {
     /// Null: calls are not taken.
     #[schema(value_type = Option<Object>)]
     routing: Option<Routing>,
+    /// Calls to it are recorded, as far as consent allows.
+    record: bool,
     created_at: String,
     assigned_at: Option<String>,
     /// Until then it is paid; the next month is taken from the wallet then.
@@ -306,6 +308,7 @@ impl NumberOut {
             provider: row.provider.clone(),
             auto_renew: row.auto_renew != 0,
             routing,
+            record: row.record != 0,
             created_at: At(row.created_at).iso(),
             assigned_at: row.assigned_at.map(|at| At(at).iso()),
             next_billing_at: row.next_billing_at.map(|at| At(at).iso()),

@@ -32,6 +32,8 @@ pub struct Number {
     pub sandbox: bool,
     /// None: calls are not taken.
     pub routing: Option<Routing>,
+    /// Calls to it are recorded.
+    pub record: bool,
     /// Of `sip_forward`.
     pub password: Option<Password>,
     assigned_at: i64,
@@ -204,6 +206,7 @@ impl Numbers {
             sms: can.iter().any(|can| can == "sms"),
             sandbox: row.is_sandbox != 0,
             routing: row.routing.as_deref().and_then(Routing::parse),
+            record: row.record != 0,
             password,
             assigned_at: row.assigned_at.unwrap_or_default(),
             changed_at: row.updated_at,
@@ -230,6 +233,7 @@ mod tests {
             is_sandbox: 0,
             status: NumberStatus::Active.code(),
             routing: Some(Routing::Reject { status: 603 }.text()),
+            record: 0,
             routing_password: Some(vec![7]),
             assigned_at: Some(1),
             updated_at,

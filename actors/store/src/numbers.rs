@@ -53,6 +53,8 @@ row! {
         pub auto_renew: i64,
         /// JSON of type and config.
         pub routing: Option<String>,
+        /// 1 or 0: calls to it are recorded.
+        pub record: i64,
         pub created_at: i64,
         pub updated_at: i64,
         pub assigned_at: Option<i64>,
@@ -74,6 +76,8 @@ row! {
         pub capabilities: String,
         pub status: i64,
         pub routing: Option<String>,
+        /// 1 or 0: calls to it are recorded.
+        pub record: i64,
         /// Sealed.
         pub routing_password: Option<Vec<u8>>,
         pub assigned_at: Option<i64>,
@@ -113,7 +117,7 @@ macro_rules! select_numbers {
         concat!(
             "select id, public_id, organization_id, e164, country_code, area_code, number_type,
                 capabilities, sms_two_way, provider, monthly_cost, status, label, tags,
-                compliance_profile_id, auto_renew, routing, created_at, updated_at, assigned_at,
+                compliance_profile_id, auto_renew, routing, record, created_at, updated_at, assigned_at,
                 next_billing_at, parked_until, unpaid_since
             from numbers ",
             $rest
@@ -126,7 +130,7 @@ macro_rules! select_routes {
     ($rest:literal) => {
         concat!(
             "select n.id, n.public_id, coalesce(n.organization_id, 0) as organization_id, n.e164,
-                n.capabilities, n.status, n.routing, n.routing_password, n.assigned_at,
+                n.capabilities, n.status, n.routing, n.record, n.routing_password, n.assigned_at,
                 n.updated_at, coalesce(o.is_sandbox, 0) as is_sandbox
             from numbers n left join organizations o on o.id = n.organization_id ",
             $rest

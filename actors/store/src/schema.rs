@@ -55,6 +55,7 @@ const STEPS: &[Step] = steps![
     28 "0028" "recordings",
     30 "0030" "account_pools",
     31 "0031" "number_months",
+    32 "0032" "recorded_numbers",
 ];
 
 pub(crate) fn migrator(postgres: bool) -> Migrator {

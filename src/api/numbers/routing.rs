@@ -9,6 +9,7 @@ use model::number::{Fallback, RingTarget, Routing, SipForward};
 use model::refusal::Code;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::NumberRow;
 use utoipa::ToSchema;
 
 use super::super::App;
@@ -34,7 +35,8 @@ pub(crate) struct RoutingIn {
     /// with `trunkId`; `headers` (`X-…`), `timeout`, `fallback` (a `type` of `forward` or `ring_group` and its
     /// `config`). `ring_group`: `targets` (`{type: "user", name}`,
     /// `{type: "phone", number}`, `{type: "sip", sipUri}`), `strategy`, `ring_seconds`. `forward`:
-    /// `number`. `reject`: `status`. `proxy`: nothing.
+    /// `number`. `reject`: `status`. `proxy`: nothing. All: `record`, so that calls are recorded as far as the
+    /// organization's recording settings and the law allow.
     #[schema(value_type = Option<Object>)]
     config: Option<Value>,
 }
@@ -64,7 +66,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let row = find(&app, &caller, &id).await?;
-    caller.call.answer(StatusCode::OK, RoutingOut::of(row.routing.as_deref()))
+    caller.call.answer(StatusCode::OK, RoutingOut::of(&row))
 }
 
 /// Says where calls to a number go, from the next one on.
@@ -95,7 +97,7 @@ pub(crate) async fn replace(
     let asked = read(&body::parse(&raw, &[])?, &place)?;
     check_users(&app, caller.organization, asked.routing.as_ref()).await?;
     let row = app.numbers.route(&row, asked).await?;
-    caller.call.answer(StatusCode::OK, RoutingOut::of(row.routing.as_deref()))
+    caller.call.answer(StatusCode::OK, RoutingOut::of(&row))
 }
 
 /// The phones of a group are the organization's.
@@ -128,10 +130,17 @@ async fn check_users(
 }
 
 impl RoutingOut {
-    fn of(text: Option<&str>) -> Self {
-        let routing = text.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    fn of(row: &NumberRow) -> Self {
+        let routing =
+            row.routing.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let part = |name: &str| routing.as_ref().and_then(|routing| routing.get(name)).cloned();
         let kind = part("type").and_then(|kind| kind.as_str().map(str::to_owned));
-        Self { r#type: kind, config: part("config") }
+        let mut config = part("config");
+        if let Some(config) = config.as_mut().and_then(Value::as_object_mut)
+            && row.record != 0
+        {
+            config.insert(String::from("record"), Value::Bool(true));
+        }
+        Self { r#type: kind, config }
     }
 }

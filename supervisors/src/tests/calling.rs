@@ -358,6 +358,7 @@ pub(super) fn number(
         capabilities: String::from("[\"voice\"]"),
         status: NumberStatus::Active.code(),
         routing: routing.map(|routing| routing.text()),
+        record: 0,
         routing_password: None,
         assigned_at: Some(id),
         updated_at: 1,

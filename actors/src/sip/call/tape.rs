@@ -154,7 +154,7 @@ impl CallState {
         {
             let wanted = self.context.taping.wanted(plan.organization);
             self.tape.hearers = wanted.hearers(plan.direction);
-            self.tape.is_due = wanted.default_record;
+            self.tape.is_due = wanted.default_record || plan.record;
             self.tape.wanted = Some(wanted);
             self.add_parties();
         }

@@ -220,13 +220,15 @@ pub(super) struct Base {
     pub(super) number: Option<PublicId>,
     pub(super) diverted: Option<Diverted>,
     pub(super) mask: Option<Arc<Mask>>,
+    pub(super) record: bool,
 }
 
 impl Base {
     fn new(organization: OrgId, test: bool, from: CallerId, ask: &Ask<'_>) -> Self {
         let (number, diverted, mask) = (None, None, None);
         let (caller, forwards) = (from.clone(), ask.forwards);
-        Self { organization, test, caller, from, forwards, number, diverted, mask }
+        let record = false;
+        Self { organization, test, caller, from, forwards, number, diverted, mask, record }
     }
 
     fn plan(self, to: &str, steps: Vec<Step>) -> Plan {
@@ -239,6 +241,7 @@ impl Base {
             number: self.number,
             diverted: self.diverted,
             mask: self.mask,
+            record: self.record,
             steps,
             inward: Rated::free(),
             test: self.test,

@@ -78,6 +78,8 @@ pub struct Plan {
     pub diverted: Option<Diverted>,
     /// The masking session that it goes by.
     pub mask: Option<Arc<Mask>>,
+    /// A number that it came to wants it recorded, as far as consent allows.
+    pub record: bool,
     pub steps: Vec<Step>,
     /// What the leg of who calls costs.
     pub inward: Rated,
@@ -152,6 +154,7 @@ impl Plan {
             number: None,
             diverted: None,
             mask: None,
+            record: false,
             steps: Vec::new(),
             inward: Rated::free(),
             test: phone.sandbox,

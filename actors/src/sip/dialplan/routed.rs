@@ -30,6 +30,7 @@ impl Planner<'_> {
             return Err(Refused::Unknown);
         }
         base.number.get_or_insert(number.id);
+        base.record |= number.record;
         match number.routing.as_ref().ok_or(Refused::Unknown)? {
             Routing::Reject { status } => {
                 Err(Refused::Rejected(StatusCode::new(*status).unwrap_or(StatusCode::DECLINE)))

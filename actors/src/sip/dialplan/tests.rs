@@ -56,6 +56,7 @@ fn number(last: i64, routing: Option<Routing>) -> NumberRouteRow {
         capabilities: String::from("[\"voice\"]"),
         status: NumberStatus::Active.code(),
         routing: routing.map(|routing| routing.text()),
+        record: 0,
         routing_password: None,
         assigned_at: Some(last),
         updated_at: 1,
@@ -494,4 +495,27 @@ fn two_people_reach_each_other_by_a_number_of_neither_and_nobody_else_does() {
     world.masks.open(&ProxySessionRow { id: 9, ..session(a, "112", 1) }, At(0));
     let help = world.call(&carrier, Some(a), "sip:+14155550108@x").unwrap_err();
     assert_eq!(help, Refused::Emergency);
+}
+
+#[test]
+fn a_call_is_recorded_for_the_numbers_that_it_comes_to_and_not_for_members_of_their_groups() {
+    let mut world = World::new();
+    let recorded = |last, routing| NumberRouteRow { record: 1, ..number(last, Some(routing)) };
+    let bob = || group(vec![user("101")], RingStrategy::Simultaneous);
+    let to = |last: &str| forward(&format!("+1415555{last}"));
+    let member = group(vec![user("100"), phone("+14155550110")], RingStrategy::Simultaneous);
+    world.numbers = numbers(&[
+        recorded(110, bob()),
+        number(111, Some(bob())),
+        number(112, Some(to("0110"))),
+        recorded(113, to("0111")),
+        number(114, Some(member)),
+    ]);
+    for (last, is_recorded) in [(110, true), (111, false), (112, true), (113, true), (114, false)] {
+        for caller in [world.carrier(), world.phone("alice")] {
+            let uri = format!("sip:+14155550{last}@x");
+            let plan = world.call(&caller, None, &uri);
+            assert_eq!(plan.unwrap().record, is_recorded, "{uri}");
+        }
+    }
 }

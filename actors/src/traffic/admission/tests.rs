@@ -284,6 +284,7 @@ fn held(e164: &str, organization: OrgId, capabilities: &str) -> store::NumberRou
         capabilities: capabilities.to_owned(),
         status: model::number::NumberStatus::Active.code(),
         routing: None,
+        record: 0,
         routing_password: None,
         assigned_at: Some(1),
         updated_at: 1,

@@ -73,6 +73,8 @@ pub enum NumberChange {
         trunk: Option<PublicId>,
         /// Sealed.
         password: Option<Vec<u8>>,
+        /// Calls to it are recorded.
+        record: bool,
     },
     /// Given back: calls are not taken, and nobody else has it for so long.
     Park {
@@ -159,7 +161,7 @@ impl Lane {
                 self.conn.run(&UPDATE, &columns).await?;
                 Ok(NumberDone::Stored)
             }
-            NumberChange::Route { organization, id, routing, trunk, password } => {
+            NumberChange::Route { organization, id, routing, trunk, password, record } => {
                 let Some(own) = self.own_number(*organization, *id).await? else {
                     return Ok(NumberDone::Unknown);
                 };
@@ -176,6 +178,7 @@ impl Lane {
                     Column::MaybeInt(vec![trunk]),
                     Column::MaybeBlob(vec![password.as_deref()]),
                     Column::Int(vec![own.changes_at(now)]),
+                    Column::Int(vec![i64::from(*record)]),
                 ];
                 self.conn.run(&ROUTE, &columns).await?;
                 Ok(NumberDone::Stored)
@@ -365,12 +368,12 @@ static WALLET: Bulk = Bulk {
 static ASSIGN: Bulk = Bulk {
     sqlite: "update numbers set organization_id = ?2, status = 2, label = ?3, tags = '[]',
             compliance_profile_id = ?4, auto_renew = 1, routing = null, trunk_id = null,
-            routing_password = null, updated_at = max(?5, updated_at + 1), assigned_at = ?6,
+            record = 0, routing_password = null, updated_at = max(?5, updated_at + 1), assigned_at = ?6,
             next_billing_at = ?7, renew_at = ?7, unpaid_since = null, parked_until = null
          where id = ?1 and organization_id is null",
     postgres: "update numbers n set organization_id = v.o, status = 2, label = v.l, tags = '[]',
             compliance_profile_id = v.c, auto_renew = 1, routing = null, trunk_id = null,
-            routing_password = null, updated_at = greatest(v.at, n.updated_at + 1),
+            record = 0, routing_password = null, updated_at = greatest(v.at, n.updated_at + 1),
             assigned_at = v.f, next_billing_at = v.b, renew_at = v.b, unpaid_since = null,
             parked_until = null
          from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[],
@@ -394,11 +397,12 @@ static UPDATE: Bulk = Bulk {
 
 static ROUTE: Bulk = Bulk {
     sqlite: "update numbers set routing = ?2, trunk_id = ?3, routing_password = ?4,
-            updated_at = ?5 where id = ?1",
+            updated_at = ?5, record = ?6
+         where id = ?1",
     postgres: "update numbers n set routing = v.r, trunk_id = v.t, routing_password = v.w,
-            updated_at = v.at
-         from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[])
-            v (i, r, t, w, at)
+            updated_at = v.at, record = v.k
+         from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[],
+            $6::bigint[]) v (i, r, t, w, at, k)
          where n.id = v.i",
 };
 

@@ -195,6 +195,7 @@ async fn a_number_is_routed_and_a_trunk_that_it_names_stays() {
             routing: routing.map(Routing::text),
             trunk,
             password: Some(vec![5]),
+            record: true,
         };
         let reject = Routing::Reject { status: 603 };
         assert_eq!(world.numbered(route(other, None, None)).await, NumberDone::Unknown);
@@ -204,6 +205,7 @@ async fn a_number_is_routed_and_a_trunk_that_it_names_stays() {
         assert_eq!(world.numbered(to_ours).await, NumberDone::Stored);
         let row = world.store.number_routes(0, 9).await.unwrap().remove(0);
         assert_eq!((row.routing, row.routing_password), (Some(reject.text()), Some(vec![5])));
+        assert_eq!(row.record, 1);
         let delete =
             || Admin::Trunk(Box::new(TrunkChange::Delete { organization: own, id: trunk }));
         assert_eq!(world.admin(delete()).await, AdminDone::Trunk(TrunkDone::InUse));

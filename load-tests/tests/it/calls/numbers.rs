@@ -17,7 +17,7 @@ use crate::world::wait_until;
 const INWARD: i64 = 4_000;
 pub(super) const NUMBER: &str = "+14155550100";
 const ELSEWHERE: &str = "+14155559999";
-const CALLER: &str = "+12125550001";
+pub(super) const CALLER: &str = "+12125550001";
 
 /// A number of the organization's, which costs nothing: its path.
 pub(super) async fn number(

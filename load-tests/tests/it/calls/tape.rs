@@ -9,7 +9,9 @@ use proto_media::wav::{Format, Wav, header};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::numbers::{CALLER, NUMBER, caller, number};
 use super::others::Baresip;
+use super::public::{carrier, with_carriers};
 use super::ua::Ua;
 use super::{Talk, is_quiet, told, two};
 use crate::http::Http;
@@ -211,6 +213,44 @@ async fn two_baresips_are_told_and_each_is_on_its_side_but_for_what_was_paused()
         let ends = told.iter().rposition(|on| *on).unwrap_or_default();
         assert!(begins >= ends, "{told:?} {talk:?}");
     }
+}
+
+#[tokio::test]
+async fn calls_to_a_number_that_wants_it_are_announced_and_recorded_and_others_are_not() {
+    let sounds = Sounds::new("tape-number", 300);
+    let out = carrier().await;
+    let set_to = [("media.sounds_dir", sounds.setting())];
+    let set_to = set_to.each_ref().map(|(key, value)| (*key, value.as_str()));
+    let switch = with_carriers("tape-number", &[&out], &set_to).await;
+    let mut http = switch.world.http(&switch.org.key);
+    set(&mut http, &announced(false)).await;
+    let desk = switch.credential("desk").await;
+    let mut desk = Ua::registered(switch.sip, &desk).await;
+    let mut from = caller(&switch).await;
+    for (dialled, record) in [("+14155550101", false), (NUMBER, true)] {
+        let config = json!({"targets": [{"type": "user", "name": "100"}], "record": record});
+        let routing = json!({"type": "ring_group", "config": config});
+        let path = number(&switch, &mut http, dialled, &routing).await;
+        let shown = http.get(&format!("{path}/routing")).await;
+        assert_eq!(shown.data()["config"]["record"] == true, record, "{}", shown.text);
+        let mut dialog = from.bring(CALLER, dialled, "", &from.sdp(1, "sendrecv")).await;
+        let invite = desk.incoming("INVITE").await;
+        desk.answer(&invite, 200, &desk.sdp(1, "sendrecv")).await;
+        let ok = from.response(200).await;
+        from.confirm(&mut dialog, &ok, "").await;
+        desk.incoming("ACK").await;
+        if record {
+            recording(&mut http, "in_progress").await;
+        }
+        assert!(from.speaks_to(ok.sound_at(), &desk, 0x11).await);
+        from.bye(&mut dialog).await;
+        let bye = desk.incoming("BYE").await;
+        desk.answer(&bye, 200, "").await;
+        assert!(is_quiet(&switch).await);
+        assert_eq!(recordings(&mut http).await.len(), usize::from(record));
+    }
+    let done = recording(&mut http, "available").await;
+    assert!(done["consent"]["announced_at"].is_string(), "{done}");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub(super) struct Place<'a> {
 
 /// The routing that is asked for, or everything that is wrong with it.
 pub(super) fn read(map: &Map<String, Value>, place: &Place<'_>) -> Result<AskedRouting, ApiError> {
-    let none = AskedRouting { routing: None, password: None };
+    let none = AskedRouting { routing: None, password: None, record: false };
     let kind = match map.get("type") {
         Some(Value::Null) => return Ok(none),
         Some(Value::String(kind)) => kind.as_str(),
@@ -44,15 +44,22 @@ pub(super) fn read(map: &Map<String, Value>, place: &Place<'_>) -> Result<AskedR
         let refusal = Refusal::new(Code::RoutingNotAvailable, message).field("type");
         return Err(refusal.expected("sip_forward, ring_group, forward, reject or proxy").into());
     }
-    let empty = Map::new();
-    let config = match map.get("config") {
-        None | Some(Value::Null) => &empty,
-        Some(Value::Object(config)) => config,
+    let mut config = match map.get("config") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(config)) => config.clone(),
         Some(other) => {
             return Err(body::wrong("config", other.clone()).expected("an object").into());
         }
     };
-    let mut reader = Reader::new(config, "config", place);
+    // All types take it, and none needs it to find its way.
+    let record = match config.remove("record") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(record)) => record,
+        Some(other) => {
+            return Err(body::wrong("config.record", other).expected("true or false").into());
+        }
+    };
+    let mut reader = Reader::new(&config, "config", place);
     let routing = match kind {
         "sip_forward" => reader.sip_forward()?.map(Routing::SipForward),
         "ring_group" => reader.ring_group().map(Routing::RingGroup),
@@ -67,7 +74,7 @@ pub(super) fn read(map: &Map<String, Value>, place: &Place<'_>) -> Result<AskedR
     reader.for_help()?;
     match routing {
         Some(routing) if reader.faults.is_empty() => {
-            Ok(AskedRouting { routing: Some(routing), password: reader.password })
+            Ok(AskedRouting { routing: Some(routing), password: reader.password, record })
         }
         _ => Err(ApiError::faults(reader.faults)),
     }
@@ -415,6 +422,13 @@ mod tests {
         }
         let usual = asked(&json!({"type": "reject"})).unwrap();
         assert_eq!(usual.routing, Some(Routing::Reject { status: 603 }));
+        assert!(!usual.record);
+        for kind in [json!({"type": "proxy"}), json!({"type": "reject"})] {
+            let mut recorded = kind.clone();
+            recorded["config"] = json!({"record": true});
+            let recorded = asked(&recorded).unwrap();
+            assert_eq!((recorded.routing, recorded.record), (asked(&kind).unwrap().routing, true));
+        }
         assert_eq!(asked(&json!({"type": null})).unwrap().routing, None);
         let with = json!({"type": "sip_forward", "config": {"mode": "inline",
             "sipUri": "sip:pbx.example.com", "sipPassword": "hunter2"}});
@@ -435,7 +449,8 @@ mod tests {
             json!({"type": "forward", "config": []}),
             json!({"type": "forward", "config": {"number": "+14155550100"}}),
             json!({"type": "forward", "config": {"number": "415"}}),
-            json!({"type": "forward", "config": {"number": "+14155550123", "record": true}}),
+            json!({"type": "forward", "config": {"number": "+14155550123", "record": "yes"}}),
+            json!({"type": "forward", "config": {"number": "+14155550123", "schedule_id": "x"}}),
             json!({"type": "reject", "config": {"status": 200}}),
             json!({"type": "proxy", "config": {"x": 1}}),
             json!({"type": "ring_group", "config": {"targets": []}}),
