@@ -7,6 +7,7 @@ use std::time::Duration;
 use actors::customer::webhook::guard::system_lookup;
 use actors::sip::minder::{LEAVE, Ways};
 use actors::sip::names::{Limits, Names};
+use actors::sip::srv;
 use actors::sip::trunks::{Health, Registered, Trunks};
 use actors::smpp::tls::{Tls, Trust};
 use actors::writer::WriterHandle;
@@ -53,7 +54,8 @@ impl Outside {
             }
             None => Tls::new(Trust::Machine).ok(),
         };
-        Ok(Self { names: Names::new(system_lookup(), limits), tls })
+        let names = Names::serving(system_lookup(), srv::system_services(), limits);
+        Ok(Self { names, tls })
     }
 }
 

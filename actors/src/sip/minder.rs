@@ -334,6 +334,11 @@ impl MinderState {
     }
 
     fn answered(&mut self, errand: Errand, flow: Flow, answered: Answered) {
+        match &answered {
+            Ok(_) => self.ways.names.answered(flow.peer()),
+            Err(Failure::Full) => {}
+            Err(_) => self.ways.names.failed(flow.peer()),
+        }
         match (errand, answered) {
             (Errand::Ping, Ok(_)) => {
                 self.ping = None;

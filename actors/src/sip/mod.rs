@@ -38,5 +38,6 @@ pub mod registrar;
 pub mod shard;
 pub mod shield;
 mod snapshot;
+pub mod srv;
 pub mod transport;
 pub mod trunks;

@@ -1,4 +1,5 @@
-//! What names stand for: addresses, asked for beside the actors and remembered for a while.
+//! What names stand for: the places of their services ([`srv`]) or addresses, asked for beside the actors and
+//! remembered for a while.
 //!
 //! No actor waits for a resolver. What is remembered is there at once; for anything else a task asks, with
 //! a time-out, and tells the actor. The machine's resolver says nothing of how long an answer holds, so all
@@ -9,14 +10,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::carrier::OrgId;
+use rand::RngExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::srv::{self, Record, Services, Spot};
 use super::trunks::Trunks;
 use crate::customer::webhook::guard::Lookup;
 use crate::gate::{Gate, Permit, Urgency};
@@ -26,8 +30,13 @@ const NOTHING: Duration = Duration::from_secs(10);
 /// How long an old answer counts while there is no newer one.
 const OLD: Duration = Duration::from_secs(3_600);
 
-/// Addresses of a name, as the resolver orders them; empty: it leads nowhere.
-pub type Found = Arc<[IpAddr]>;
+/// A place that did not answer is tried after the others of its name for so long.
+const SILENT: Duration = Duration::from_secs(60);
+/// So many are remembered.
+const SILENT_MAX: usize = 1_000;
+
+/// Places of a name, as they were found; empty: it leads nowhere.
+pub type Found = Arc<[Spot]>;
 
 /// How names are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +59,8 @@ pub struct Names(Arc<Inner>);
 
 struct Inner {
     lookup: Lookup,
+    /// None: no name has services.
+    services: Option<Services>,
     limits: Limits,
     asks: Gate,
     state: Mutex<State>,
@@ -60,6 +71,8 @@ struct State {
     known: HashMap<Box<str>, Known>,
     /// Questions under way, and where their answers come.
     asked: HashMap<Box<str>, watch::Receiver<Option<Found>>>,
+    /// Since when places did not answer.
+    silent: HashMap<SocketAddr, Instant>,
     /// How many of them each organization has asked.
     askers: HashMap<OrgId, usize>,
 }
@@ -89,12 +102,49 @@ fn key(name: &str) -> Box<str> {
 impl Names {
     #[must_use]
     pub fn new(lookup: Lookup, limits: Limits) -> Self {
+        Self::serving(lookup, None, limits)
+    }
+
+    /// Names that are asked for their services too.
+    #[must_use]
+    pub fn serving(lookup: Lookup, services: Option<Services>, limits: Limits) -> Self {
         let asks = Gate::new(limits.asks_max);
-        Self(Arc::new(Inner { lookup, limits, asks, state: Mutex::default() }))
+        Self(Arc::new(Inner { lookup, services, limits, asks, state: Mutex::default() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to try, in this order: by priority and weight, and what did not answer lately after all others.
+    #[must_use]
+    pub fn places(&self, found: &[Spot], port: u16) -> Vec<SocketAddr> {
+        let ordered = srv::in_order(found, |all| rand::rng().random_range(0..=all));
+        let mut places: Vec<SocketAddr> = ordered.iter().map(|spot| spot.place(port)).collect();
+        if places.len() > 1 {
+            let (moment, state) = (now(), self.state());
+            let is_silent = |place: &SocketAddr| {
+                state.silent.get(place).is_some_and(|since| *since + SILENT > moment)
+            };
+            places.sort_by_key(is_silent);
+        }
+        places
+    }
+
+    /// A place did not answer.
+    pub fn failed(&self, place: SocketAddr) {
+        let (moment, mut state) = (now(), self.state());
+        if state.silent.len() >= SILENT_MAX {
+            state.silent.retain(|_, since| *since + SILENT > moment);
+        }
+        if state.silent.len() < SILENT_MAX {
+            state.silent.insert(place, moment);
+        }
+    }
+
+    /// A place has answered.
+    pub fn answered(&self, place: SocketAddr) {
+        self.state().silent.remove(&place);
     }
 
     /// What is known of a name; `None`: it has to be asked for.
@@ -136,7 +186,8 @@ impl Names {
         }
         while let Some(asked) = asking.join_next().await {
             if let Ok((found, name)) = asked {
-                trunks.learned(name, found.to_vec(), now());
+                let addresses = found.iter().map(|spot| spot.ip).collect();
+                trunks.learned(name, addresses, now());
             }
         }
     }
@@ -174,6 +225,47 @@ impl Names {
         Some(answer)
     }
 
+    /// Asks for a name, or for its service and where that is.
+    async fn look_up(&self, key: &str) -> Found {
+        let (service, name) = srv::parts(key);
+        let lookup = &self.0.lookup;
+        // A name of one word is the machine's own: no name server knows it.
+        let service = service.filter(|_| name.contains('.'));
+        let services = service.and_then(|service| Some((service, self.0.services.as_ref()?)));
+        let Some((service, services)) = services else {
+            return plain(lookup(name.to_owned()).await);
+        };
+        // Most names have no records: nobody waits for that first.
+        let asked = services(format!("{service}.{name}"));
+        // Who waits for the whole gets the addresses, if no server says whether there are records.
+        let asked = tokio::time::timeout(self.0.limits.patience / 2, asked);
+        let (records, addresses) = tokio::join!(asked, lookup(name.to_owned()));
+        let records = records.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match records {
+            Ok(records) if !records.is_empty() => self.served(srv::first(records)).await,
+            // Who does not say whether there are records says nothing new.
+            Err(_) if !self.old(key).is_empty() => Found::default(),
+            Ok(_) | Err(_) => plain(addresses),
+        }
+    }
+
+    /// The addresses of what records name.
+    async fn served(&self, records: Vec<Record>) -> Found {
+        let mut asking = JoinSet::new();
+        for (place, record) in (0_u8..).zip(records) {
+            let addresses = (self.0.lookup)(record.target.clone());
+            asking.spawn(async move {
+                let addresses = addresses.await.unwrap_or_default().into_iter();
+                addresses.map(|ip| Spot::of(ip, &record, place)).collect::<Vec<_>>()
+            });
+        }
+        let mut found = Vec::new();
+        while let Some(some) = asking.join_next().await {
+            found.extend(some.unwrap_or_default());
+        }
+        found.into()
+    }
+
     fn remember(&self, key: Box<str>, found: &Found, keep: Duration) {
         let (moment, mut state) = (now(), self.state());
         let known = &mut state.known;
@@ -194,6 +286,10 @@ impl Names {
     }
 }
 
+fn plain(addresses: io::Result<Vec<IpAddr>>) -> Found {
+    addresses.unwrap_or_default().into_iter().map(Spot::at).collect()
+}
+
 /// A question under way; it is over when this is dropped, whatever becomes of its task.
 struct Asking {
     names: Names,
@@ -205,8 +301,7 @@ struct Asking {
 impl Asking {
     async fn ask(self, said: watch::Sender<Option<Found>>) {
         let (names, key) = (&self.names, &self.key);
-        let answer = (names.0.lookup)(key.to_string()).await.unwrap_or_default();
-        let found: Found = answer.into_iter().map(|ip| ip.to_canonical()).collect();
+        let found = names.look_up(key).await;
         let outcome = if found.is_empty() { "nowhere" } else { "found" };
         metrics::counter!("orbit_sip_names_total", "outcome" => outcome).increment(1);
         let found = if found.is_empty() {
@@ -402,5 +497,77 @@ mod tests {
         }
         assert_eq!(asked.load(Ordering::SeqCst), 2);
         assert!(names.state().askers.is_empty());
+    }
+
+    /// A name server that has these records for each service, or is away.
+    fn services(records: Option<&[(u16, u16, &str)]>) -> Services {
+        let records = records.map(|records| {
+            let record = |(priority, port, target): &(u16, u16, &str)| Record {
+                priority: *priority,
+                weight: 0,
+                port: *port,
+                target: (*target).to_owned(),
+            };
+            records.iter().map(record).collect::<Vec<_>>()
+        });
+        Arc::new(move |_| {
+            let records = records.clone();
+            Box::pin(async move { records.ok_or_else(|| io::Error::other("no server answers")) })
+        })
+    }
+
+    /// Each name is at an address of its length.
+    fn by_length() -> Lookup {
+        Arc::new(|name| {
+            let last = u8::try_from(name.len()).unwrap();
+            Box::pin(async move { Ok(vec![IpAddr::from([192, 0, 2, last])]) })
+        })
+    }
+
+    fn at(names: &Names, found: &Found) -> Vec<String> {
+        names.places(found, 5_060).iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_is_where_its_records_say_and_else_where_its_name_is() {
+        let both = [(20, 5_062, "bb"), (10, 5_061, "a")];
+        let names = Names::serving(by_length(), Some(services(Some(&both))), LIMITS);
+        let found = names.find("_sip._udp/x.example", None).await;
+        assert_eq!(at(&names, &found), ["192.0.2.1:5061", "192.0.2.2:5062"]);
+        let plain = names.find("x.example", None).await;
+        assert_eq!(at(&names, &plain), ["192.0.2.9:5060"], "with a port there are no records");
+        let gone = Names::serving(by_length(), Some(services(Some(&[(1, 1, "")]))), LIMITS);
+        assert!(
+            gone.find("_sip._udp/x.example", None).await.is_empty(),
+            "there is no such service"
+        );
+        let silent: Services = Arc::new(|_| Box::pin(std::future::pending()));
+        let silent = Names::serving(by_length(), Some(silent), LIMITS);
+        let found = silent.find("_sip._udp/x.example", None).await;
+        assert_eq!(at(&silent, &found), ["192.0.2.9:5060"], "no server answers");
+        for none in [Some(&[][..]), None] {
+            let names = Names::serving(by_length(), Some(services(none)), LIMITS);
+            let found = names.find("_sip._udp/x.example", None).await;
+            assert_eq!(at(&names, &found), ["192.0.2.9:5060"]);
+        }
+        let names = Names::new(by_length(), LIMITS);
+        let found = names.find("_sips._tcp/x.example", None).await;
+        assert_eq!(at(&names, &found), ["192.0.2.9:5060"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_does_not_answer_is_tried_after_the_others_for_a_while() {
+        let both = [(10, 5_061, "a"), (20, 5_062, "bb")];
+        let names = Names::serving(by_length(), Some(services(Some(&both))), LIMITS);
+        let found = names.find("_sip._udp/x.example", None).await;
+        let (first, second) = ("192.0.2.1:5061", "192.0.2.2:5062");
+        names.failed(first.parse().unwrap());
+        assert_eq!(at(&names, &found), [second, first]);
+        names.failed(second.parse().unwrap());
+        assert_eq!(at(&names, &found), [first, second], "all are tried");
+        names.answered(second.parse().unwrap());
+        assert_eq!(at(&names, &found), [second, first]);
+        pass(61).await;
+        assert_eq!(at(&names, &found), [first, second]);
     }
 }

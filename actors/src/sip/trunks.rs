@@ -26,6 +26,7 @@ use tokio::sync::watch;
 pub use live::{Health, Live, Registered, Standing};
 
 use super::flow::Flow;
+use super::srv;
 use crate::customer::webhook::guard::Networks;
 
 /// A text that no log shows.
@@ -401,15 +402,15 @@ impl Trunks {
     pub fn is_carriers(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_at = |host: &str| {
-            let found = places.get(host).map(|(_, found)| found.as_slice());
+        let is_at = |name: &str| {
+            let found = places.get(name).map(|(_, found)| found.as_slice());
             found.unwrap_or_default().contains(&address)
         };
         self.of(None).iter().any(|running| {
             let trunk = &running.trunk;
             let target = trunk.target.as_ref();
             target.is_some_and(|to| to.address().map(|at| at.to_canonical()) == Some(address))
-                || target.is_some_and(|target| is_at(&target.host))
+                || target.is_some_and(|target| is_at(&srv::wanted_of(target)))
                 || trunk.sources.iter().any(|source| match source {
                     Source::Network(network) => network.contains(address),
                     Source::Host(name) => is_at(name),
@@ -429,7 +430,7 @@ impl Trunks {
         let mut names: Vec<String> = Vec::new();
         for running in self.of(None) {
             let target = running.trunk.target.as_ref().filter(|target| target.address().is_none());
-            names.extend(target.map(|target| target.host.clone()));
+            names.extend(target.map(srv::wanted_of));
             names.extend(running.trunk.sources.iter().filter_map(|source| match source {
                 Source::Host(name) => Some(name.clone()),
                 Source::Network(_) => None,

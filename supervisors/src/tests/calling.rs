@@ -14,6 +14,7 @@ use actors::sip::numbers::Numbers;
 use actors::sip::own::Own;
 use actors::sip::recordings::{Taping, TapingParts};
 use actors::sip::registrar::RegistrarHandle;
+use actors::sip::srv::Services;
 use actors::sip::trunks::{Trunk, Trunks};
 use actors::smpp::tls::Tls;
 use model::carrier::{MessageKey, OrgId};
@@ -78,6 +79,8 @@ pub(super) struct Setup {
     pub credentials: Credentials,
     pub limits: Limits,
     pub lookup: Lookup,
+    /// What names have records; none: no name is asked for its service.
+    pub services: Option<Services>,
     /// How long nothing may be said of an INVITE.
     pub unanswered: Duration,
     /// What is announced: so many milliseconds of silence, by the name of `consent.wav`; none: it is not there.
@@ -437,6 +440,7 @@ impl Setup {
                 trusts_caller_ids: false,
             },
             lookup: system_lookup(),
+            services: None,
             unanswered: PATIENCE * 6,
             announcement_ms: None,
             recording: RecordingSettings::default(),
@@ -513,8 +517,9 @@ fn context(
         rates: Arc::new(VoiceRates::from_csv(RATES).unwrap()),
         bounds: Bounds::default(),
         emergency: Emergency::default(),
-        names: Names::new(
+        names: Names::serving(
             setup.lookup,
+            setup.services,
             names::Limits {
                 names_max: 10,
                 asks_max: 10,

@@ -1,11 +1,12 @@
 //! Who may call whom, as the wire sees it: what no tenant gets by naming an address.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actors::sip::call::Door;
 use actors::sip::credentials::Credentials;
+use actors::sip::srv::Record;
 use actors::sip::trunks::{Password, Trunk};
 use model::id::Kind;
 use model::number::{Routing, SipForward};
@@ -173,7 +174,7 @@ async fn no_customers_route_is_taken_before_it_is_known_where_carriers_are() {
     let learned = |at: &str| {
         let trunks = &context.front.trunks;
         let now = tokio::time::Instant::now().into_std();
-        trunks.learned("carrier.example".into(), vec![at.parse().unwrap()], now);
+        trunks.learned("_sip._udp/carrier.example".into(), vec![at.parse().unwrap()], now);
     };
     learned("127.0.0.1");
     caller.send(calling.at, &invite(3)).await;
@@ -182,6 +183,39 @@ async fn no_customers_route_is_taken_before_it_is_known_where_carriers_are() {
     learned("127.0.0.9");
     caller.send(calling.at, &invite(4)).await;
     callee.next("INVITE ").await;
+    calling.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_without_a_port_is_where_the_records_of_its_service_say() {
+    let calling = Calling::with(|setup| {
+        of_a_customer(setup);
+        setup.own_trunks[0].target = Target::parse("sip:pbx.example");
+        setup.lookup = Arc::new(|name| {
+            let is_known = name == "b.example";
+            let found = is_known.then(|| IpAddr::from([127, 0, 0, 1]));
+            Box::pin(async move { Ok(found.into_iter().collect()) })
+        });
+        let port = setup.callee.port();
+        setup.services = Some(Arc::new(move |name| {
+            assert_eq!(name, "_sip._udp.pbx.example");
+            let record = |priority, target: &str| Record {
+                priority,
+                weight: 1,
+                port,
+                target: target.to_owned(),
+            };
+            let records = vec![record(2, "b.example"), record(1, "gone.example")];
+            Box::pin(async move { Ok(records) })
+        }));
+    })
+    .await;
+    let to = ("+14155550100@h", "");
+    let sdp = calling.caller.sdp();
+    let invite = calling.request_of(("INVITE", 1), "+14155550100@h", to, "", &sdp);
+    calling.caller.send(calling.at, &invite).await;
+    let (invite, _) = calling.callee.next("INVITE ").await;
+    assert!(invite.starts_with("INVITE sip:+14155550100@pbx.example SIP/2.0"), "{invite}");
     calling.end().await;
 }
 

@@ -27,7 +27,7 @@ use super::front::{asks_for, forwards, says};
 use super::media::{Local, Relay};
 use super::money::Money;
 use super::record::{self, NewLeg};
-use super::ring::{Lane, Outcome, Ring, Round, Wish};
+use super::ring::{Lane, Outcome, Ring, Round, SILENT, Wish};
 use super::state::{CallLeg, CallState, End, Follows, Line, Phase, chance, now};
 use super::table::{Invited, Opening};
 use super::tie::Why;
@@ -439,7 +439,12 @@ impl CallState {
                         wishes.extend(more);
                     }
                 }
-                Wish::GiveUp { leg, cause } => self.give_up(leg, cause),
+                Wish::GiveUp { leg, cause } => {
+                    if cause.q850 == Some(SILENT) {
+                        self.was_silent(leg);
+                    }
+                    self.give_up(leg, cause);
+                }
                 Wish::Over(outcome) => self.nobody(outcome),
             }
         }

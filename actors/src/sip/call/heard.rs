@@ -43,8 +43,17 @@ impl CallState {
                     transaction::Failure::TimedOut => Loss::TimedOut,
                     _ => Loss::Transport,
                 };
+                self.was_silent(leg);
                 self.step(leg, Input::Failed { tag, why });
             }
+        }
+    }
+
+    /// Nothing came from where a leg was sent: other places of its name are tried before that one.
+    pub(super) fn was_silent(&mut self, number: u8) {
+        let place = self.leg(number).filter(|leg| leg.phone.is_none());
+        if let Some(place) = place.map(|leg| leg.line.flow().peer()) {
+            self.context.names.failed(place);
         }
     }
 

@@ -15,6 +15,7 @@ use proto_sip::uri::{Host, Scheme};
 
 use super::super::flow::{Flow, Kind};
 use super::super::names::{Found, Names};
+use super::super::srv::{self, Spot};
 use super::super::transport::Wire;
 use super::front::Front;
 use super::state::now;
@@ -138,10 +139,10 @@ pub(super) fn resolve(
     };
     let name = match host {
         Host::Ip(_) => None,
-        Host::Name(_) => Some(host.to_string()),
+        Host::Name(_) => Some(srv::wanted(&host.to_string(), kind, uri.port())),
     };
     let known = match (host, &name) {
-        (Host::Ip(ip), _) => Some(Found::from([*ip])),
+        (Host::Ip(ip), _) => Some(Found::from([Spot::at(*ip)])),
         (_, Some(name)) => asked.cloned().or_else(|| guide.names.known(name)),
         _ => None,
     };
@@ -152,8 +153,8 @@ pub(super) fn resolve(
     let may_reach = |place: &SocketAddr| {
         may_reach(place.ip()) && !guide.closed.is_some_and(|closed| closed.is_at(*place))
     };
-    let places = known.iter().map(|ip| SocketAddr::new(*ip, port)).filter(may_reach);
+    let mut places = guide.names.places(&known, port).into_iter().filter(may_reach);
     let host = host.to_string();
     let way = |place| guide.wire.way(kind, place, guide.tls, host.trim_matches(['[', ']']));
-    places.into_iter().find_map(way).map_or(Way::Nowhere, Way::Is)
+    places.find_map(way).map_or(Way::Nowhere, Way::Is)
 }

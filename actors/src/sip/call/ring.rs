@@ -47,6 +47,9 @@ impl<T> Lane<T> {
     }
 }
 
+/// The cause of who is given up because nothing came from there: network out of order.
+pub(super) const SILENT: u16 = 38;
+
 /// What is to be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish<T> {
@@ -218,7 +221,7 @@ impl<T> Ring<T> {
         for (leg, silent) in late {
             let status =
                 if silent { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::REQUEST_TIMEOUT };
-            out.push(Wish::GiveUp { leg, cause: Cause::q850(if silent { 38 } else { 19 }) });
+            out.push(Wish::GiveUp { leg, cause: Cause::q850(if silent { SILENT } else { 19 }) });
             self.over(now, leg, (Outcome::of(status), silent), out);
         }
     }

@@ -14,6 +14,7 @@ use rand::RngExt as _;
 use super::{Errand, MinderMsg, MinderState, Task, Ways};
 use crate::sip::flow::{Flow, Kind};
 use crate::sip::shard::{Request, ShardMsg};
+use crate::sip::srv::{self, Spot};
 use crate::sip::transport::Wire;
 use crate::sip::trunks::{Running, Trunk};
 
@@ -87,8 +88,8 @@ async fn way(ways: &Ways, trunk: &Trunk) -> Reach {
         ways.names.learn(&ways.trunks).await;
     }
     let found = match target.address() {
-        Some(address) => [address].into(),
-        None => ways.names.find(&target.host, trunk.organization).await,
+        Some(address) => [Spot::at(address)].into(),
+        None => ways.names.find(&srv::wanted_of(target), trunk.organization).await,
     };
     let Some(wire) = (ways.wire)() else { return Reach::Rests };
     if found.is_empty() {
@@ -99,7 +100,7 @@ async fn way(ways: &Ways, trunk: &Trunk) -> Reach {
         Transport::Tcp => (Kind::Tcp, 5_060),
         Transport::Tls => (Kind::Tls, 5_061),
     };
-    let places = found.iter().map(|ip| SocketAddr::new(*ip, target.port.unwrap_or(default)));
+    let places = ways.names.places(&found, target.port.unwrap_or(default)).into_iter();
     let may = |place: &SocketAddr| {
         let closed = || wire.is_own(*place) || ways.trunks.is_carriers(place.ip());
         ways.trunks.may_reach(trunk, place.ip()) && (is_own || !closed())

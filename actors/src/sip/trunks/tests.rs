@@ -214,15 +214,16 @@ fn where_carriers_are_and_call_from_is_known_also_by_their_names() {
     assert!(is("192.0.2.1") && is("::ffff:192.0.2.1") && is("198.51.100.7"));
     assert!(!is("192.0.2.9"), "a customer's own");
     let now = tokio::time::Instant::now().into_std();
-    assert_eq!(ours.names_to_ask(now), ["a.example", "sbc.example.com"]);
-    ours.learned("sbc.example.com".into(), vec!["203.0.113.1".parse().unwrap()], now);
+    let service = "_sip._udp/sbc.example.com";
+    assert_eq!(ours.names_to_ask(now), [service, "a.example"]);
+    ours.learned(service.into(), vec!["203.0.113.1".parse().unwrap()], now);
     ours.learned("a.example".into(), Vec::new(), now);
     assert!(is("203.0.113.1"));
     assert_eq!(ours.names_to_ask(now), ["a.example"], "it was asked for, and found nowhere");
     ours.learned("a.example".into(), vec!["203.0.113.2".parse().unwrap()], now);
     assert!(is("203.0.113.2") && ours.names_to_ask(now).is_empty());
     let later = now + Duration::from_secs(61);
-    ours.learned("sbc.example.com".into(), Vec::new(), later);
+    ours.learned(service.into(), Vec::new(), later);
     assert!(is("203.0.113.1"), "a resolver that is away opens nothing");
     assert_eq!(ours.names_to_ask(later), ["a.example"]);
 }
