@@ -2,10 +2,9 @@
 //! the nonce that they know, and the memory that many bindings take.
 //!
 //! Credentials are stored before the switch starts; each has some contacts. All register with a challenge, then
-//! memory is read, then all refresh with their nonce, some times. CPU is the switch's own, so the figures per
-//! core hold whatever else the machine does.
+//! memory is read, once the transactions are over, of which each lasts half a minute; then all refresh with their
+//! nonce, some times. CPU is the switch's own, so the figures per core hold whatever else the machine does.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -34,6 +33,10 @@ const PASSWORD: &str = "loadload";
 const AGAIN: Duration = Duration::from_millis(500);
 /// Sent again so often without an answer, the switch is broken.
 const TRIES: u32 = 20;
+/// Refused so often for want of room, it is too slow for so many at once.
+const REFUSALS: u32 = 120;
+/// Between two looks for what has waited too long.
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
@@ -51,6 +54,9 @@ pub(crate) struct RegisterArgs {
     /// Turns of refreshes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     turns: u32,
+    /// Between the registrations and the reading of memory: transactions last 32 seconds.
+    #[arg(long, default_value_t = 36, value_parser = clap::value_parser!(u64).range(0..=600))]
+    rest_s: u64,
     /// Registrations a second and core, with a nonce that is known.
     #[arg(long, default_value_t = 5_000.0)]
     rate_min: f64,
@@ -73,6 +79,9 @@ struct Phone {
     tries: u32,
     request: Vec<u8>,
     waits: bool,
+    /// It was refused for want of room, and begins anew.
+    refused: bool,
+    refusals: u32,
 }
 
 /// What a turn was.
@@ -83,6 +92,7 @@ struct Turn {
     granted: u64,
     challenges: u64,
     again: u64,
+    refused: u64,
 }
 
 pub(crate) async fn run(args: RegisterArgs) -> Result<Option<Value>> {
@@ -106,6 +116,7 @@ pub(crate) async fn run(args: RegisterArgs) -> Result<Option<Value>> {
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(sip).await?;
     let first = turn(&switch, &socket, &mut phones, args.at_once).await?;
+    tokio::time::sleep(Duration::from_secs(args.rest_s)).await;
     let after = memory(&switch);
     let mut refreshed = Turn::default();
     for _ in 0..args.turns {
@@ -115,6 +126,7 @@ pub(crate) async fn run(args: RegisterArgs) -> Result<Option<Value>> {
         refreshed.granted += one.granted;
         refreshed.challenges += one.challenges;
         refreshed.again += one.again;
+        refreshed.refused += one.refused;
     }
     let peak = tenths(process::peak_memory_kb(switch.id()) as f64 / 1024.0);
     switch.stop();
@@ -134,6 +146,7 @@ pub(crate) async fn run(args: RegisterArgs) -> Result<Option<Value>> {
         "challenged_cpu_micros": tenths(first.cpu_micros as f64 / first.granted.max(1) as f64),
         "challenges_when_refreshed": refreshed.challenges,
         "sent_again": first.again + refreshed.again,
+        "refused": first.refused + refreshed.refused,
         "memory_before_mb": before,
         "memory_mb": after,
         "memory_peak_mb": peak,
@@ -199,6 +212,8 @@ async fn phones(url: &str, args: &RegisterArgs, credentials: usize) -> Result<Ve
             tries: 0,
             request: Vec::new(),
             waits: false,
+            refused: false,
+            refusals: 0,
         }
     };
     Ok((0..args.bindings as usize).map(phone).collect())
@@ -218,7 +233,7 @@ impl Phone {
         )
         .into_bytes();
         self.tries = 0;
-        self.waits = true;
+        (self.waits, self.refused) = (true, false);
     }
 
     fn uri(&self) -> String {
@@ -258,24 +273,24 @@ async fn turn(
     let (begun, cpu) = (Instant::now(), process::cpu_micros(switch.id()));
     let mut turn = Turn::default();
     let mut next = 0;
-    let mut waiting: VecDeque<usize> = VecDeque::new();
+    let mut waiting: Vec<usize> = Vec::new();
     let mut buffer = vec![0; 4_096];
+    let mut looked = begun;
     while turn.granted < phones.len() as u64 {
         while waiting.len() < window as usize && next < phones.len() {
             phones[next].begin(from);
             send(socket, &mut phones[next]).await?;
-            waiting.push_back(next);
+            waiting.push(next);
             next += 1;
         }
-        match timeout(AGAIN, socket.recv(&mut buffer)).await {
-            Ok(length) => {
-                let text = String::from_utf8_lossy(&buffer[..length?]).into_owned();
-                heard(socket, phones, &text, &mut turn).await?;
-            }
-            Err(_) => again(socket, phones, &waiting, &mut turn).await?,
+        if let Ok(length) = timeout(LOOK, socket.recv(&mut buffer)).await {
+            let text = String::from_utf8_lossy(&buffer[..length?]).into_owned();
+            heard(socket, phones, &text, &mut turn).await?;
         }
-        while waiting.front().is_some_and(|first| !phones[*first].waits) {
-            waiting.pop_front();
+        // Others are answered meanwhile: what was lost waits for nobody.
+        if looked.elapsed() >= LOOK {
+            again(socket, phones, &waiting, &mut turn).await?;
+            looked = Instant::now();
         }
         waiting.retain(|number| phones[*number].waits);
     }
@@ -315,7 +330,13 @@ async fn heard(
             phone.answer(text, socket.local_addr()?)?;
             send(socket, phone).await?;
         }
-        Some("503") => {}
+        Some("503") => {
+            // Its transaction may answer what is sent again with the same words.
+            (phone.refused, phone.sent) = (true, Instant::now());
+            phone.refusals += 1;
+            turn.refused += 1;
+            ensure!(phone.refusals < REFUSALS, "refused {REFUSALS} times: {text}");
+        }
         _ => anyhow::bail!("{text}"),
     }
     Ok(())
@@ -325,13 +346,17 @@ async fn heard(
 async fn again(
     socket: &UdpSocket,
     phones: &mut [Phone],
-    waiting: &VecDeque<usize>,
+    waiting: &[usize],
     turn: &mut Turn,
 ) -> Result<()> {
     for number in waiting {
         let phone = &mut phones[*number];
         if phone.waits && phone.sent.elapsed() >= AGAIN {
-            turn.again += 1;
+            if phone.refused {
+                phone.begin(socket.local_addr()?);
+            } else {
+                turn.again += 1;
+            }
             send(socket, phone).await?;
         }
     }
