@@ -1,6 +1,9 @@
-//! The fuzz targets of the wire over the corpus that is kept, and over changes to it by a seeded
-//! hand: no law breaks.
+//! The fuzz targets of the wire and of calls over the corpus that is kept, and over changes to it by a
+//! seeded hand: no law breaks.
 
+#[path = "../../fuzz/src/calls.rs"]
+#[expect(unreachable_pub, reason = "it is the library of another workspace")]
+mod calls;
 #[path = "../../fuzz/src/wire.rs"]
 #[expect(unreachable_pub, reason = "it is the library of another workspace")]
 mod wire;
@@ -12,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// Octets that mean something somewhere.
-const TELLING: &[u8] = b"\r\n\t \"\\<>;,:=%@[]?&*/\0\xFF09azSIP";
+const TELLING: &[u8] = b"\r\n\t \"\\<>;,:=%@[]?&*/\0\xFF\x1E09azSIP";
 
 fn inputs(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
@@ -20,6 +23,10 @@ fn inputs(name: &str) -> Vec<Vec<u8>> {
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+fn all() -> impl Iterator<Item = calls::Target> {
+    wire::ALL.into_iter().chain(calls::ALL)
 }
 
 /// Changes some octets: others in their place, taken out, put in, copied from elsewhere, cut off.
@@ -48,7 +55,7 @@ fn mangle(rng: &mut StdRng, octets: &mut Vec<u8>) {
 
 #[test]
 fn what_is_kept_breaks_no_law() {
-    for (name, target) in wire::ALL {
+    for (name, target) in all() {
         let inputs = inputs(name);
         assert!(inputs.len() >= 10, "{name} has {} inputs", inputs.len());
         for input in inputs {
@@ -61,7 +68,7 @@ fn what_is_kept_breaks_no_law() {
 fn what_a_seeded_hand_changes_breaks_no_law() {
     let rounds = std::env::var("ORBIT_SIP_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
     let mut rng = StdRng::seed_from_u64(1);
-    for (name, target) in wire::ALL {
+    for (name, target) in all() {
         let inputs = inputs(name);
         for _ in 0..rounds.unwrap_or(4_000) {
             let mut octets = inputs[rng.random_range(0..inputs.len())].clone();
