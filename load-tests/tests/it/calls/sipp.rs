@@ -69,6 +69,24 @@ fn is_asked(method: &str) -> String {
     format!("<recv request=\"{method}\"/>\n")
 }
 
+/// Headers that name a request, and where they are kept.
+const NAMED: [(&str, &str); 4] = [("Via", "via"), ("From", "from"), ("To", "to"), ("CSeq", "cseq")];
+
+/// A request that is answered after another one.
+fn is_asked_and_kept(method: &str) -> String {
+    let keeps = NAMED.map(|(name, to)| {
+        format!("<ereg regexp=\".*\" search_in=\"hdr\" header=\"{name}:\" assign_to=\"{to}\"/>")
+    });
+    format!("<recv request=\"{method}\"><action>{}</action></recv>\n", keeps.concat())
+}
+
+/// The answer to what was kept.
+fn to_kept(answer: &str) -> String {
+    NAMED.into_iter().fold(answer.to_owned(), |answer, (name, to)| {
+        answer.replace(&format!("[last_{name}:]"), &format!("{name}:[${to}]"))
+    })
+}
+
 /// The rest of a callee's call that is hung up by the other side.
 fn is_hung_up() -> String {
     [is_asked("BYE"), answer("200 OK", "no-tag", "")].concat()
@@ -199,22 +217,13 @@ async fn provisional_answers_are_acknowledged_on_both_sides() {
     let switch = Switch::start("sipp-prack", &[]).await;
     let mut http = switch.world.http(&switch.org.key);
     let alice = switch.credential("sipp").await;
-    let kept = |name: &str, to: &str| {
-        format!("<ereg regexp=\".*\" search_in=\"hdr\" header=\"{name}:\" assign_to=\"{to}\"/>")
-    };
-    let names = [("Via", "via"), ("From", "from"), ("To", "to"), ("CSeq", "cseq")];
-    let keeps: String = names.into_iter().map(|(name, to)| kept(name, to)).collect();
-    // The answer to the INVITE, after another request.
-    let ok = names.into_iter().fold(answer("200 OK", "", SDP), |ok, (name, to)| {
-        ok.replace(&format!("[last_{name}:]"), &format!("{name}:[${to}]"))
-    });
     let rings = answer("183 Session Progress", "Require: 100rel\nRSeq: 7\n", SDP);
     let callee = [
-        format!("<recv request=\"INVITE\"><action>{keeps}</action></recv>\n"),
+        is_asked_and_kept("INVITE"),
         rings,
         is_asked("PRACK"),
         answer("200 OK", "no-tag", ""),
-        ok,
+        to_kept(&answer("200 OK", "", SDP)),
         is_asked("ACK"),
         is_hung_up(),
     ];
@@ -235,6 +244,45 @@ async fn provisional_answers_are_acknowledged_on_both_sides() {
     called.expect("the callee is content");
     calls.expect("the caller is content");
     assert_eq!(told(&mut http, "call.completed").await["end_reason"], "normal");
+    assert!(is_quiet(&switch).await, "{}", switch.world.last_words());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_crosses_a_cancel_is_acknowledged_and_hung_up() {
+    let Some(sipp) = Sipp::new() else { return };
+    let switch = Switch::start("sipp-cancel", &[]).await;
+    let mut http = switch.world.http(&switch.org.key);
+    let alice = switch.credential("sipp").await;
+    let callee = [
+        is_asked_and_kept("INVITE"),
+        answer("180 Ringing", "", ""),
+        is_asked("CANCEL"),
+        answer("200 OK", "no-tag", ""),
+        to_kept(&answer("200 OK", "", SDP)),
+        is_asked("ACK"),
+        is_hung_up(),
+    ];
+    let callee = sipp.is_called(port_of_bob(&switch).await, &callee);
+    // Both are of the INVITE's transaction: three and six steps before them.
+    let of_invite = |method: &str, back: u8| {
+        let of_dialog = request(method, 2, "", "");
+        let outside = of_dialog.replace("[next_url]", "sip:TO@REALM");
+        let branch = format!("branch=[branch-{back}]");
+        outside.replace("branch=[branch]", &branch)
+    };
+    let caller = [
+        begins(""),
+        receives(180),
+        of_invite("CANCEL", 3).replace("[peer_tag_param]", ""),
+        "<recv response=\"200\"/>\n".to_owned(),
+        "<recv response=\"487\"/>\n".to_owned(),
+        of_invite("ACK", 6),
+    ];
+    let caller = sipp.calls((&switch, &alice), "100", &caller);
+    let (called, calls) = tokio::join!(callee, caller);
+    called.expect("the callee is content");
+    calls.expect("the caller is content");
+    assert_eq!(told(&mut http, "call.failed").await["end_reason"], "canceled");
     assert!(is_quiet(&switch).await, "{}", switch.world.last_words());
 }
 
