@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use proto_media::dtmf::{Heard, Listener, info};
+use proto_media::g711::Law;
 use proto_media::jitter::{Frame, Playout, Settings};
 use proto_media::latch::{Arrival, Latch, Policy, Verdict};
 use proto_media::rtcp::{self, Reception};
@@ -14,7 +15,7 @@ use proto_media::rtp::{self, Head, Packet, Rewrite};
 use proto_media::srtp::sdes::Crypto;
 use proto_media::srtp::{Context, MasterKey, Suite};
 use proto_media::wav::{self, Wav};
-use proto_media::{Digit, JitterBuffer};
+use proto_media::{Converter, Digit, JitterBuffer, Speech};
 
 fn context() -> Context {
     Context::new(Suite::AesCm128HmacSha1_80, MasterKey::new([7; 30]))
@@ -169,8 +170,49 @@ pub fn texts(data: &[u8]) {
     }
 }
 
+/// A leg that is transcoded: the first octet says from what to what, then each order is four octets, and of
+/// a packet its payload behind them.
+pub fn convert(data: &[u8]) {
+    const ALL: [Speech; 4] =
+        [Speech::G711(Law::Mu), Speech::G711(Law::A), Speech::G722, Speech::Opus];
+    let Some((pair, mut rest)) = data.split_first() else { return };
+    let (from, to) = (ALL[usize::from(pair & 3)], ALL[usize::from(pair >> 2 & 3)]);
+    let Some(mut converter) = Converter::new(from, to) else { return };
+    let mut out = Vec::new();
+    while let Some((order, after)) = rest.split_first_chunk::<4>() {
+        let [what, high, low, length] = *order;
+        rest = after;
+        match what % 8 {
+            0..4 => {
+                let (payload, after) = after.split_at(after.len().min(usize::from(length)));
+                rest = after;
+                let packet = Packet::new(0, u16::from_be_bytes([high, low]), 0, 0, payload);
+                converter.put(&packet, what % 8 > 0);
+            }
+            7 => converter.clear(),
+            _ => {
+                out.clear();
+                let speaks = converter.frame(&mut out);
+                assert_eq!(speaks, !out.is_empty(), "a frame is some octets");
+                assert!(out.len() <= 400, "of 20 ms");
+            }
+        }
+    }
+    let mut frames = 0;
+    while converter.frame(&mut out) {
+        frames += 1;
+        assert!(frames < 2_000, "what waits comes to an end");
+    }
+}
+
 pub type Target = fn(&[u8]);
 
 /// Each target by its name.
-pub const ALL: [(&str, Target); 5] =
-    [("rtp", rtp), ("rtcp", rtcp), ("stream", stream), ("wav", wav), ("texts", texts)];
+pub const ALL: [(&str, Target); 6] = [
+    ("rtp", rtp),
+    ("rtcp", rtcp),
+    ("stream", stream),
+    ("convert", convert),
+    ("wav", wav),
+    ("texts", texts),
+];
