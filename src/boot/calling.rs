@@ -78,6 +78,7 @@ pub(super) fn calls(
             remind: REMIND,
             duration: Duration::from_secs(voice.max_duration_s),
             codecs: Vec::new(),
+            spoken: settings.media.spoken(),
             ladder: voice.ladder_days > 0,
             trusts_caller_ids: voice.trust_caller_ids,
         },

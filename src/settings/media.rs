@@ -4,6 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use actors::customer::webhook::guard::Networks;
+use actors::media::Speech;
+use actors::sip::call::codec;
+use proto_sip::sdp::Codec;
 use serde::{Deserialize, Serialize};
 
 use super::{Faults, some_text};
@@ -22,6 +25,8 @@ pub struct Media {
     pub threads: usize,
     pub timeout_s: u64,
     pub rtcp_interval_s: u64,
+    pub transcode: Vec<String>,
+    pub transcoded_max: usize,
     pub orders_max: usize,
     pub recorder_queue: usize,
     pub recording_max_s: u64,
@@ -59,14 +64,31 @@ impl Media {
             port_rest: Duration::from_secs(self.port_rest_s),
             timeout: Duration::from_secs(self.timeout_s),
             rtcp_interval: Duration::from_secs(self.rtcp_interval_s),
+            transcoded_max: self.transcoded_max,
             orders_max: self.orders_max,
             recorder_queue: self.recorder_queue,
             recording_longest: Duration::from_secs(self.recording_max_s),
         }
     }
 
+    /// Codecs that calls are offered beside their own.
+    #[must_use]
+    pub fn spoken(&self) -> Vec<Codec> {
+        self.transcode.iter().filter_map(|name| codec(name)).collect()
+    }
+
     pub(super) fn check(&self, faults: &mut Faults) {
         let section = "media";
+        for name in &self.transcode {
+            let codec = codec(name);
+            let listed = "a list of PCMU, PCMA, G722, opus";
+            faults.unless(codec.is_some(), section, "transcode", listed);
+            let speech = codec.and_then(|codec| Speech::named(&codec.name, codec.clock_hz));
+            let built = speech.is_none_or(Speech::is_built);
+            let expected = format!("without {name}, which this program was not built with");
+            faults.unless(built, section, "transcode", &expected);
+        }
+        faults.range(self.transcoded_max as u64, 0..=100_000, section, "transcoded_max");
         let public = self.public_address.as_deref();
         let fits = public.is_none_or(|text| text.parse::<IpAddr>().is_ok());
         faults.unless(fits, section, "public_address", "an IP address, or empty");
@@ -137,6 +159,11 @@ mod tests {
     fn a_range_without_room_for_a_call_and_a_name_for_an_address_are_refused() {
         let small = [("media.port_min", "30001"), ("media.port_max", "30004")];
         assert!(with(&small).unwrap_err().contains("media.port_max"));
+        let codec = [("media.transcode", r#"["PCMU", "speex"]"#)];
+        assert!(with(&codec).unwrap_err().contains("media.transcode"));
+        let all = [("media.transcode", r#"["PCMU", "PCMA", "G722", "opus"]"#)];
+        let is_built = cfg!(all(feature = "g722", feature = "opus"));
+        assert_eq!(with(&all).is_ok(), is_built);
         let name = [("media.public_address", "example.com")];
         assert!(with(&name).unwrap_err().contains("media.public_address"));
     }

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 
 use proto_media::dtmf::Heard;
-use proto_media::rtp;
+use proto_media::rtp::{self, Packet};
 
 use super::Refused;
+use super::convert::{Conversion, Load, Turn};
 use super::leg::{Admitted, DATAGRAM_MAX, Leg, STEP};
 use super::mapping::{Mapping, Passage};
 use super::notice::{Event, Notices};
+use super::outgoing::Incoming;
 use super::reach::Reach;
 use super::record::Tap;
 use super::relay::{Opening, Order, Times};
@@ -52,6 +54,9 @@ pub(super) struct Crossing {
     legs: [Leg; 2],
     /// From A to B, and from B to A.
     mappings: [Mapping; 2],
+    /// What A says and what B says, where it has to be made anew.
+    conversions: [Conversion; 2],
+    load: Load,
     notices: Notices,
     tap: Option<Tap>,
     /// When the next frame of our own is due, while there are any.
@@ -89,7 +94,7 @@ impl Crossing {
         token: usize,
         now: Instant,
     ) -> std::io::Result<Self> {
-        let Opening { id, args, pairs, life } = opening;
+        let Opening { id, args, pairs, life, load } = opening;
         let [a, b] = pairs;
         let [of_a, of_b] = args.legs;
         Ok(Self {
@@ -99,6 +104,8 @@ impl Crossing {
                 Leg::open(Side::B, b, of_b, reach, registry, token + 2, now)?,
             ],
             mappings: [Mapping::new(&[], &[]), Mapping::new(&[], &[])],
+            conversions: Default::default(),
+            load,
             notices: Notices::new(id, args.notices),
             tap: None,
             due: None,
@@ -184,13 +191,19 @@ impl Crossing {
         } else if self.tap.is_some() {
             self.record(side, packet, payload, now);
         }
+        if let Passage::Convert(turn) = passage {
+            return self.convert(side, turn, packet, octets, now);
+        }
+        if self.conversions[side.index()].is_awake {
+            self.conversions[side.index()].pass_over(&said(packet, &[]));
+        }
         let (from, to) = self.pair(side);
         if !from.may_speak() || !to.may_hear() || to.is_occupied() {
             return;
         }
         let payload_type = match passage {
             Passage::Drop => return from.not_forwarded(),
-            Passage::Press => return,
+            Passage::Press | Passage::Convert(_) => return,
             Passage::Pass { payload_type } | Passage::Events { payload_type } => payload_type,
             Passage::Transcode { from, payload_type } => {
                 if let Some(payload) = octets.get_mut(packet.payload.clone()) {
@@ -200,6 +213,38 @@ impl Crossing {
             }
         };
         to.forward(octets, packet, payload_type, now);
+    }
+
+    /// Gives a packet to be made anew; it is heard when its frame is due.
+    fn convert(&mut self, side: Side, turn: Turn, packet: &Admitted, octets: &[u8], now: Instant) {
+        let (from, to) = self.pair(side);
+        if !from.may_speak() || !to.may_hear() || to.is_occupied() {
+            return self.conversions[side.index()].clear();
+        }
+        let payload = octets.get(packet.payload.clone()).unwrap_or_default();
+        let conversion = &mut self.conversions[side.index()];
+        let restarted = packet.incoming.restarted;
+        if conversion.put(turn, &said(packet, payload), restarted, &self.load, now) {
+            self.pace(now);
+        } else {
+            self.legs[side.index()].not_forwarded();
+        }
+    }
+
+    /// The next 20 ms of what a side says, made anew.
+    fn made_anew(&mut self, side: Side, now: Instant) {
+        let to = &mut self.legs[side.other().index()];
+        let conversion = &mut self.conversions[side.index()];
+        if !conversion.is_awake {
+            return;
+        }
+        if to.is_occupied() || !to.may_hear() {
+            return conversion.clear();
+        }
+        match conversion.frame() {
+            Some((payload_type, step, payload)) => to.speak(payload_type, step, payload, now),
+            None => to.resync(),
+        }
     }
 
     fn record(&mut self, side: Side, packet: &Admitted, payload: &[u8], now: Instant) {
@@ -257,9 +302,14 @@ impl Crossing {
 
     /// Frames of our own begin now, if there are any and none is due yet.
     fn pace(&mut self, now: Instant) {
-        if self.due.is_none() && self.legs.iter().any(Leg::is_occupied) {
+        if self.due.is_none() && self.is_busy() {
             self.due = Some(now);
         }
+    }
+
+    /// Whether there are frames of our own.
+    fn is_busy(&self) -> bool {
+        self.legs.iter().any(Leg::is_occupied) || self.conversions.iter().any(|one| one.is_awake)
     }
 
     /// When `frame` is due.
@@ -273,7 +323,8 @@ impl Crossing {
         for leg in &mut self.legs {
             leg.frame(now, &mut self.notices);
         }
-        if self.legs.iter().any(Leg::is_occupied) {
+        Side::BOTH.into_iter().for_each(|side| self.made_anew(side, now));
+        if self.is_busy() {
             let next = due + STEP;
             if next + BEHIND < now {
                 self.legs.iter_mut().for_each(Leg::resync);
@@ -290,7 +341,10 @@ impl Crossing {
         }
         let [a, b] = &self.legs;
         if let (Some(a), Some(b)) = (a.remote(), b.remote()) {
-            self.mappings = [Mapping::new(&a.receive, &b.send), Mapping::new(&b.receive, &a.send)];
+            self.mappings = [Mapping::between(a, b), Mapping::between(b, a)];
+            for (conversion, mapping) in self.conversions.iter_mut().zip(&self.mappings) {
+                conversion.keep_if(mapping.converts());
+            }
         }
     }
 
@@ -326,4 +380,10 @@ impl Crossing {
             notices_dropped: self.notices.dropped,
         }
     }
+}
+
+/// A packet as it was said.
+fn said<'a>(packet: &Admitted, payload: &'a [u8]) -> Packet<'a> {
+    let Incoming { ssrc, sequence, timestamp, .. } = packet.incoming;
+    Packet::new(packet.payload_type, sequence, timestamp, ssrc, payload)
 }

@@ -182,13 +182,13 @@ impl Leg {
             (Some(seal), Some(keys)) => seal.rekey(keys),
             (seal, keys) => *seal = keys.as_ref().map(Seal::new),
         }
-        self.clock_hz = mapping::clock(&remote.receive);
+        self.clock_hz = mapping::clock(&mapping::agreed(&remote.receive, &remote.send));
         let events = mapping::events(&remote.receive);
         if events.map(|(payload_type, _)| payload_type) != self.events_type {
             self.listener = Listener::new(events.map_or(8_000, |(_, clock_hz)| clock_hz));
             self.events_type = events.map(|(payload_type, _)| payload_type);
         }
-        self.outgoing.set_clock(mapping::clock(&remote.send));
+        self.outgoing.set_clock(mapping::clock(&mapping::agreed(&remote.send, &remote.receive)));
         self.told = Told { first: self.told.first, ..Told::default() };
         (self.speaks, self.hears) = (remote.sends, remote.receives);
         self.remote = Some(remote);

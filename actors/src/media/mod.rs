@@ -9,6 +9,7 @@
 //! back over a bounded queue of the owner's. Packets pass no mailbox, take no lock and allocate
 //! nothing. A panic costs the session whose packet it was. A session whose handle is dropped is closed.
 
+mod convert;
 mod crossing;
 mod leg;
 mod mapping;
@@ -36,11 +37,13 @@ use proto_media::dtmf::TrainError;
 use thiserror::Error;
 
 use crate::customer::webhook::guard::Networks;
+use convert::Load;
 pub use leg::LegReport;
 pub use mapping::{Encoding, Format};
 pub use notice::{Event, Notice};
 pub use play::{Sound, SoundError, ToneName};
 use ports::Ports;
+pub use proto_media::Speech;
 use reach::Reach;
 use record::Recorder;
 pub use record::{Ended, Recorded, Tap, repair};
@@ -71,6 +74,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Between two reports of RTCP; zero: none are sent.
     pub rtcp_interval: Duration,
+    /// Calls whose sound may be made anew at once, but for one law into the other.
+    pub transcoded_max: usize,
     /// Orders that wait for one thread.
     pub orders_max: usize,
     /// Packets that wait for the recorder.
@@ -120,6 +125,7 @@ struct Inner {
     ports: Ports,
     threads: Vec<Arc<Thread>>,
     recorder: Arc<Recorder>,
+    load: Load,
     opened: AtomicU64,
 }
 
@@ -137,7 +143,14 @@ impl Media {
             .collect::<io::Result<Vec<_>>>()?;
         let recorder = Recorder::start(config.recorder_queue, config.recording_longest)?;
         let recorder = Arc::new(recorder);
-        let inner = Inner { public, ports, threads, recorder, opened: AtomicU64::new(0) };
+        let inner = Inner {
+            public,
+            ports,
+            threads,
+            recorder,
+            load: Load::new(config.transcoded_max),
+            opened: AtomicU64::new(0),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -152,10 +165,17 @@ impl Media {
         let thread = Arc::clone(thread.ok_or(Refused::Busy)?);
         let id = SessionId(inner.opened.fetch_add(1, Ordering::Relaxed));
         let handle = session::Life::default();
-        let opening = Opening { id, args, pairs, life: handle.watch() };
+        let load = inner.load.clone();
+        let opening = Opening { id, args, pairs, life: handle.watch(), load };
         thread.open(Box::new(opening))?;
         let recorder = Arc::clone(&inner.recorder);
         Ok(Session::new(id, Place { thread, recorder }, local, handle))
+    }
+
+    /// Whether a call more may be transcoded from or to another codec than G.711.
+    #[must_use]
+    pub fn may_transcode(&self) -> bool {
+        self.inner.load.has_room()
     }
 
     /// Sessions that are open now.

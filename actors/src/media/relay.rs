@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use tokio::sync::oneshot;
 
+use super::convert::Load;
 use super::crossing::{Broken, Channel, Crossing, Scratch};
 use super::play::Player;
 use super::ports::Pair;
@@ -49,6 +50,7 @@ pub(super) struct Opening {
     pub(super) args: SessionArgs,
     pub(super) pairs: [Pair; 2],
     pub(super) life: Watch,
+    pub(super) load: Load,
 }
 
 /// What a session is told.

@@ -3,6 +3,7 @@
 //! Each test has an address of its own, so that no two share ports. Phones block with a deadline.
 
 mod control;
+mod converting;
 mod digits;
 mod faults;
 mod phone;
@@ -43,6 +44,7 @@ pub(super) fn config(host: u8) -> Config {
         port_rest: Duration::ZERO,
         timeout: Duration::from_secs(60),
         rtcp_interval: Duration::ZERO,
+        transcoded_max: 100,
         orders_max: 64,
         recorder_queue: 1_024,
         recording_longest: Duration::from_secs(60),

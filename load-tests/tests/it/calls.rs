@@ -1,6 +1,7 @@
 //! Calls through the switch: telephones that call each other, by hand, by SIPp and by baresip.
 
 pub(crate) mod besieged;
+mod codecs;
 mod kamailio;
 mod masking;
 mod numbers;

@@ -436,6 +436,7 @@ impl Setup {
                 remind: PATIENCE * 6,
                 duration: Duration::from_secs(3_600),
                 codecs: Vec::new(),
+                spoken: Vec::new(),
                 ladder: true,
                 trusts_caller_ids: false,
             },
@@ -493,6 +494,7 @@ fn context(
         networks: loopback(),
         orders_max: 100,
         rtcp_interval: Duration::ZERO,
+        transcoded_max: 100,
         recorder_queue: 10,
         recording_longest: PATIENCE,
     });

@@ -136,13 +136,24 @@ impl Leg {
             notices.tell(self.side, Event::Played(player.id));
             self.voice.player = None;
         }
+        let payload = samples.map(|sample| law.encode(sample));
+        self.speak(payload_type, FRAME as u32, &payload, now);
+    }
+
+    /// Sends a frame that was made here; the next one is so much later.
+    pub(in super::super) fn speak(
+        &mut self,
+        payload_type: u8,
+        step: u32,
+        payload: &[u8],
+        now: Instant,
+    ) {
         let marker = self.voice.next.is_none();
         let timestamp = self.voice.next.unwrap_or_else(|| self.outgoing.next_timestamp(now));
-        self.voice.next = Some(timestamp.wrapping_add(FRAME as u32));
-        let payload = samples.map(|sample| law.encode(sample));
+        self.voice.next = Some(timestamp.wrapping_add(step));
         let sequence = self.outgoing.own(Some(timestamp), now);
         let ssrc = self.outgoing.ssrc;
-        let mut packet = Packet::new(payload_type, sequence, timestamp, ssrc, &payload);
+        let mut packet = Packet::new(payload_type, sequence, timestamp, ssrc, payload);
         packet.marker = marker;
         self.send_own(&packet);
     }

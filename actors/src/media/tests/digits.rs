@@ -9,7 +9,7 @@ fn digit(sign: char) -> Digit {
 }
 
 /// A phone presses 5 for so many frames; `ends` of its end packets arrive.
-fn press(phone: &mut Phone, payload_type: u8, frames: u16, ends: usize) {
+pub(super) fn press(phone: &mut Phone, payload_type: u8, frames: u16, ends: usize) {
     let sound = std::mem::replace(&mut phone.payload_type, payload_type);
     let began = phone.timestamp;
     for frame in 1..=frames {
@@ -27,7 +27,7 @@ fn press(phone: &mut Phone, payload_type: u8, frames: u16, ends: usize) {
 }
 
 /// Takes event packets until so many digits were released; the digits.
-fn listen(phone: &Phone, payload_type: u8, count: usize) -> String {
+pub(super) fn listen(phone: &Phone, payload_type: u8, count: usize) -> String {
     let mut listener = Listener::new(8_000);
     let mut digits = String::new();
     while digits.len() < count {

@@ -22,6 +22,7 @@ use rand::RngExt as _;
 use store::lane::{CallChange, CallDone, NewCall, Opened, Work};
 
 use super::bridge::Bridge;
+use super::codecs::Codecs;
 use super::dial::{Invite, Reach, Shown, Target, Way};
 use super::front::{asks_for, forwards, says};
 use super::media::{Local, Relay};
@@ -258,7 +259,11 @@ impl CallState {
         self.context.keeper.listen(session.id(), self.me.clone());
         let local: [SocketAddr; 2] = [session.local(Side::A), session.local(Side::B)];
         let local = Local { a: local[0], b: local[1] };
-        let codecs = self.context.limits.codecs.clone();
+        let limits = &self.context.limits;
+        let mut codecs = Codecs { allowed: limits.codecs.clone(), own: limits.spoken.clone() };
+        if !self.context.media.may_transcode() {
+            codecs.keep_laws();
+        }
         let mut bridge = Bridge::new(Relay::new(local, chance() >> 2, codecs, [key(), key()]));
         let offer = bridge.offer(sdp);
         (self.session, self.bridge) = (Some(session), Some(bridge));

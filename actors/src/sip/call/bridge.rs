@@ -133,7 +133,7 @@ impl Bridge {
     ) {
         let is_first = self.early.is_none();
         let may_speak = alone && self.relay.said(Side::B).is_some() && is_first;
-        let passed = sdp.filter(|_| may_speak).map(|sdp| self.relay.pass(Side::B, sdp));
+        let passed = sdp.filter(|_| may_speak).map(|sdp| self.relay.pass_answer(Side::B, sdp));
         if let Some(Ok(told)) = passed {
             self.early = Some(branch);
             self.rang = Some(StatusCode::SESSION_PROGRESS);
@@ -169,7 +169,11 @@ impl Bridge {
             return self.sound(is_other_peer, out);
         }
         let told = sdp.ok_or(StatusCode::NOT_ACCEPTABLE_HERE);
-        let told = match told.and_then(|sdp| self.relay.pass(Side::B, sdp)) {
+        let passed = told.and_then(|sdp| match is_offer {
+            true => self.relay.pass(Side::B, sdp),
+            false => self.relay.pass_answer(Side::B, sdp),
+        });
+        let told = match passed {
             Ok(told) => told,
             Err(status) => return Self::unfit(status, out),
         };
@@ -198,7 +202,7 @@ impl Bridge {
         }
         let before = self.relay.remote(Side::B, false);
         self.relay.remember();
-        if self.relay.pass(Side::B, sdp).is_err() {
+        if self.relay.pass_answer(Side::B, sdp).is_err() {
             self.relay.restore();
             return false;
         }
@@ -299,7 +303,7 @@ impl Bridge {
         self.ours[index(side)] = false;
         let is_delayed = self.phase == Phase::Delayed && side == Side::A;
         if is_delayed || self.asking == Some(other) {
-            match self.relay.pass(side, sdp) {
+            match self.relay.pass_answer(side, sdp) {
                 Ok(sdp) => {
                     self.resync[index(other)] = false;
                     out.push(tell(other, Command::AnswerOffer { sdp }));

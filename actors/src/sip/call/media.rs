@@ -13,6 +13,7 @@ use proto_sip::StatusCode;
 use proto_sip::sdp::relay::Anchor;
 use proto_sip::sdp::{Body, Codec, Direction, Limits, Media, Sdp};
 
+use super::codecs::{Codecs, codec};
 use crate::media::{Encoding, Format, Keys, RemoteMedia, Side};
 
 /// What leads to somebody else than us, or promises what the relay does not do.
@@ -32,8 +33,7 @@ pub(super) struct Relay {
     /// The number of our sessions in `o=`; the versions go up with each description.
     session: u64,
     versions: [u64; 2],
-    /// Codecs that may be spoken; empty for any.
-    allowed: Vec<Codec>,
+    codecs: Codecs,
     /// What we seal with towards each side that seals.
     keys: [MasterKey; 2],
     /// What each side that seals said of its keys.
@@ -61,17 +61,12 @@ fn index(side: Side) -> usize {
 
 impl Relay {
     #[must_use]
-    pub(super) fn new(
-        local: Local,
-        session: u64,
-        allowed: Vec<Codec>,
-        keys: [MasterKey; 2],
-    ) -> Self {
+    pub(super) fn new(local: Local, session: u64, codecs: Codecs, keys: [MasterKey; 2]) -> Self {
         Self {
             local,
             session,
             versions: [1, 1],
-            allowed,
+            codecs,
             keys,
             sealed: [None, None],
             parked: [false, false],
@@ -98,7 +93,7 @@ impl Relay {
         }
     }
 
-    /// What `from` says, as the other side is to hear it; or why it cannot be relayed.
+    /// What `from` offers, as the other side is to hear it; or why it cannot be relayed.
     pub(super) fn pass(&mut self, from: Side, body: &Body) -> Result<Body, StatusCode> {
         self.pass_sealed(from, body, false)
     }
@@ -110,11 +105,30 @@ impl Relay {
         body: &Body,
         seal: bool,
     ) -> Result<Body, StatusCode> {
+        self.passed(from, body, seal, |codecs, sdp, at| codecs.offer(sdp, at))
+    }
+
+    /// What `from` answers to the other side's last offer, as that side is to hear it.
+    pub(super) fn pass_answer(&mut self, from: Side, body: &Body) -> Result<Body, StatusCode> {
+        let offer = self.heard[index(from.other())].as_ref();
+        let offer = offer.and_then(|body| Sdp::parse(body.as_bytes(), &Limits::default()).ok());
+        let offered = offer.and_then(|sdp| Some(sdp.media.get(audio(&sdp)?)?.codecs()));
+        let offered = offered.unwrap_or_default();
+        self.passed(from, body, false, |codecs, sdp, at| codecs.answer(sdp, at, &offered))
+    }
+
+    fn passed(
+        &mut self,
+        from: Side,
+        body: &Body,
+        seal: bool,
+        fit: impl FnOnce(&Codecs, &mut Sdp, usize) -> bool,
+    ) -> Result<Body, StatusCode> {
         let refused = StatusCode::NOT_ACCEPTABLE_HERE;
         let mut sdp =
             Sdp::parse(body.as_bytes(), &Limits::default()).map_err(|_| StatusCode::BAD_REQUEST)?;
         let audio = audio(&sdp).ok_or(refused)?;
-        if !self.allowed.is_empty() && sdp.keep_codecs(audio, &self.allowed) == 0 {
+        if !fit(&self.codecs, &mut sdp, audio) {
             return Err(refused);
         }
         let to = from.other();
@@ -182,12 +196,12 @@ impl Relay {
         let last = self.heard[index(Side::A)].clone().ok_or(refused)?;
         let own: Vec<Codec> = codecs.iter().filter_map(|name| codec(name)).collect();
         let all = if own.is_empty() {
-            self.allowed.clone()
+            self.codecs.allowed.clone()
         } else {
-            std::mem::replace(&mut self.allowed, own)
+            std::mem::replace(&mut self.codecs.allowed, own)
         };
         let passed = self.pass_sealed(Side::A, &last, seal);
-        self.allowed = all;
+        self.codecs.allowed = all;
         passed
     }
 
@@ -246,10 +260,17 @@ impl Relay {
     /// The codec that is spoken to a side.
     #[must_use]
     pub(super) fn codec(&self, side: Side) -> Option<String> {
-        let body = self.heard[index(side)].as_ref()?;
-        let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok()?;
-        let media = sdp.media.get(audio(&sdp)?)?;
-        media.codecs().into_iter().find(Codec::is_sound).map(|codec| codec.name.to_string())
+        let spoken = |body: &Body| {
+            let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok()?;
+            Some(sdp.media.get(audio(&sdp)?)?.codecs())
+        };
+        let theirs = spoken(self.heard[index(side)].as_ref()?)?;
+        let ours = self.said[index(side)].as_ref().and_then(spoken);
+        let agreed = |codec: &&Codec| {
+            let is_told = |ours: &Vec<Codec>| ours.iter().any(|other| other.is_like(codec));
+            codec.is_sound() && ours.as_ref().is_none_or(is_told)
+        };
+        theirs.iter().find(agreed).map(|codec| codec.name.clone())
     }
 
     /// Whether a side does not want to hear, or to be heard.
@@ -285,18 +306,6 @@ impl Relay {
             Side::A => self.local.a,
             Side::B => self.local.b,
         }
-    }
-}
-
-/// A codec that is relayed, by its name.
-fn codec(name: &str) -> Option<Codec> {
-    let plain = |payload_type| Codec::new(payload_type, name, 8_000);
-    match name {
-        "PCMU" => Some(plain(0)),
-        "PCMA" => Some(plain(8)),
-        "G722" => Some(plain(9)),
-        "opus" => Some(Codec { channels: 2, ..Codec::new(96, name, 48_000) }),
-        _ => None,
     }
 }
 
@@ -348,7 +357,8 @@ mod tests {
 
     fn relay() -> Relay {
         let local = |port| SocketAddr::from(([198, 51, 100, 1], port));
-        Relay::new(Local { a: local(20_000), b: local(30_000) }, 7, Vec::new(), keys())
+        let codecs = Codecs::default();
+        Relay::new(Local { a: local(20_000), b: local(30_000) }, 7, codecs, keys())
     }
 
     fn body(text: &str) -> Body {
@@ -376,7 +386,7 @@ mod tests {
         for gone in ["192.0.2.7", "4001", "BUNDLE", "alice"] {
             assert!(!told.contains(gone), "{gone} in {told}");
         }
-        let back = text(&relay.pass(Side::B, &answer("")).unwrap());
+        let back = text(&relay.pass_answer(Side::B, &answer("")).unwrap());
         assert!(back.contains("m=audio 20000 RTP/AVP 8 101") && !back.contains("203.0.113.9"));
     }
 
@@ -385,7 +395,7 @@ mod tests {
         let mut relay = relay();
         relay.pass(Side::A, &body(OFFER)).unwrap();
         assert!(relay.remote(Side::A, false).is_none() && relay.remote(Side::B, false).is_none());
-        relay.pass(Side::B, &answer("a=sendonly\r\n")).unwrap();
+        relay.pass_answer(Side::B, &answer("a=sendonly\r\n")).unwrap();
         let (a, b) = (relay.remote(Side::A, false).unwrap(), relay.remote(Side::B, true).unwrap());
         assert_eq!(a.rtp, Some(SocketAddr::from(([192, 0, 2, 7], 4_000))));
         assert_eq!(a.rtcp, Some(SocketAddr::from(([192, 0, 2, 7], 4_001))));
@@ -396,6 +406,25 @@ mod tests {
         assert!(b.sends && !b.receives && b.is_other_peer);
         assert_eq!(relay.codec(Side::B).as_deref(), Some("PCMA"));
         assert!(relay.holds(Side::B) && !relay.holds(Side::A));
+    }
+
+    #[test]
+    fn each_side_keeps_its_own_law_where_they_have_none_in_common() {
+        let mut relay = relay();
+        relay.codecs.own = vec![codec("PCMU").unwrap(), codec("PCMA").unwrap()];
+        let only = OFFER.replace("RTP/AVP 0 8 101", "RTP/AVP 0 101");
+        let told = text(&relay.pass(Side::A, &body(&only)).unwrap());
+        assert!(told.contains("m=audio 30000 RTP/AVP 0 8 101"), "{told}");
+        let back = text(&relay.pass_answer(Side::B, &answer("")).unwrap());
+        assert!(back.contains("m=audio 20000 RTP/AVP 0 101"), "{back}");
+        let codecs = Side::BOTH.map(|side| relay.codec(side).unwrap());
+        assert_eq!(codecs, ["PCMU", "PCMA"]);
+        let again = text(&relay.again(Side::B).unwrap());
+        assert!(again.contains("RTP/AVP 8 0 101"), "{again}");
+        let hold = text(&relay.pass_answer(Side::A, &body(&only)).unwrap());
+        assert!(hold.contains("RTP/AVP 8 101"), "{hold}");
+        let a = relay.remote(Side::A, false).unwrap();
+        assert!(a.receive.contains(&Format::g711(proto_media::g711::Law::Mu)), "{a:?}");
     }
 
     #[test]
@@ -437,7 +466,7 @@ mod tests {
         let told = text(&relay.pass(Side::A, &body(&sealed)).unwrap());
         assert!(told.contains("RTP/AVP 0") && !told.contains("crypto"), "{told}");
         assert!(relay.is_sealed(Side::A) && !relay.is_sealed(Side::B));
-        let back = text(&relay.pass(Side::B, &answer("")).unwrap());
+        let back = text(&relay.pass_answer(Side::B, &answer("")).unwrap());
         assert!(back.contains("RTP/SAVP 8"), "{back}");
         assert!(back.contains("a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:"), "{back}");
         let a = relay.remote(Side::A, false).unwrap().srtp.unwrap();
@@ -453,7 +482,7 @@ mod tests {
         let sealed = OFFER.replace("m=audio 4000 RTP/AVP", "m=audio 4000 RTP/SAVP");
         assert_eq!(relay.pass(Side::A, &body(&sealed)), Err(StatusCode::NOT_ACCEPTABLE_HERE));
         assert_eq!(relay.pass(Side::A, &body("x")), Err(StatusCode::BAD_REQUEST));
-        let only = vec![Codec::new(9, "G722", 8_000)];
+        let only = Codecs { allowed: vec![Codec::new(9, "G722", 8_000)], own: Vec::new() };
         let local = |port| SocketAddr::from(([198, 51, 100, 1], port));
         let mut strict = Relay::new(Local { a: local(2), b: local(4) }, 7, only, keys());
         assert_eq!(strict.pass(Side::A, &body(OFFER)), Err(StatusCode::NOT_ACCEPTABLE_HERE));

@@ -24,6 +24,7 @@
 mod acts;
 mod begin;
 mod bridge;
+mod codecs;
 mod dial;
 mod egress;
 mod finish;
@@ -57,6 +58,7 @@ use proto_sip::sdp::Codec;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use store::lane::CallDone;
 
+pub use codecs::codec;
 pub use front::{Front, FrontParts};
 pub use keeper::{Keeper, Will};
 pub use orders::{Order, Unobeyed};
@@ -151,6 +153,8 @@ pub struct Limits {
     pub duration: Duration,
     /// Empty for any.
     pub codecs: Vec<Codec>,
+    /// Those that are offered beside a caller's own, and turned into each other; empty: none.
+    pub spoken: Vec<Codec>,
     pub ladder: bool,
     /// A credential's own number is taken at its word, whoever has it.
     pub trusts_caller_ids: bool,

@@ -77,6 +77,7 @@ fn config(threads: usize) -> Config {
         port_rest: Duration::ZERO,
         timeout: Duration::from_secs(60),
         rtcp_interval: Duration::from_secs(5),
+        transcoded_max: 100,
         orders_max: 1_024,
         recorder_queue: 1_024,
         recording_longest: Duration::from_secs(60),

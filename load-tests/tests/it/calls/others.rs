@@ -30,8 +30,11 @@ impl Baresip {
     ) -> Self {
         let scratch = Scratch::new("baresip", false).expect("a folder");
         let folder = scratch.path().display().to_string();
+        // It offers what it has loaded.
+        let named = ["g722", "opus"].into_iter().filter(|name| more.to_lowercase().contains(name));
+        let others: String = named.map(|name| format!("module {name}.so\n")).collect();
         let config = format!(
-            "module_path /usr/lib/baresip/modules\nmodule g711.so\nmodule ausine.so\n\
+            "module_path /usr/lib/baresip/modules\nmodule g711.so\n{others}module ausine.so\n\
              module sndfile.so\nmodule_app account.so\nmodule_app menu.so\n\
              sip_listen 127.0.0.1:0\naudio_source ausine,{tone_hz}\nsnd_path {folder}\n\
              ausrc_srate 48000\nauplay_srate 48000\nausrc_channels 2\nauplay_channels 1\n"
@@ -58,18 +61,32 @@ impl Baresip {
 
     /// What it heard, as samples.
     pub(super) fn heard(&self) -> Vec<i16> {
-        let files = fs::read_dir(self.scratch.path()).expect("a folder");
-        let names = files.filter_map(|file| Some(file.ok()?.path()));
-        let mut heard = names.filter(|path| path.to_string_lossy().ends_with("-dec.wav"));
-        let octets = heard.next().and_then(|path| fs::read(path).ok()).unwrap_or_default();
-        let pairs = octets.get(44..).unwrap_or_default().chunks_exact(2);
+        let file = self.file();
+        let pairs = file.get(44..).unwrap_or_default().chunks_exact(2);
         pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
     }
 
+    /// The file that it wrote.
+    fn file(&self) -> Vec<u8> {
+        let files = fs::read_dir(self.scratch.path()).expect("a folder");
+        let names = files.filter_map(|file| Some(file.ok()?.path()));
+        let mut heard = names.filter(|path| path.to_string_lossy().ends_with("-dec.wav"));
+        heard.next().and_then(|path| fs::read(path).ok()).unwrap_or_default()
+    }
+
     /// How often the last half second of what it heard went up through nought, per second.
-    fn hears_hz(&self) -> usize {
-        let samples = self.heard();
-        let last = &samples[samples.len().saturating_sub(4_000)..];
+    pub(super) fn hears_hz(&self) -> usize {
+        let file = self.file();
+        let Some([_, channels, low, high, ..]) =
+            file.get(20..28).map(|head| head.as_chunks::<2>().0)
+        else {
+            return 0;
+        };
+        let (channels, rate) = (u16::from_le_bytes(*channels), [low[0], low[1], high[0], high[1]]);
+        let samples: Vec<i16> =
+            self.heard().into_iter().step_by(usize::from(channels.max(1))).collect();
+        let half = u32::from_le_bytes(rate) as usize / 2;
+        let last = &samples[samples.len().saturating_sub(half)..];
         2 * last.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count()
     }
 }

@@ -121,12 +121,7 @@ fn session(ours: &Offering) -> Section {
 }
 
 fn describe(media: &mut Media, codecs: &[Codec], ours: &Offering, direction: Direction, mux: bool) {
-    for codec in codecs {
-        media.say(codec.map());
-        if let Some(fmtp) = &codec.fmtp {
-            media.say(format!("fmtp:{} {fmtp}", codec.payload_type));
-        }
-    }
+    codecs.iter().for_each(|codec| media.describe(codec));
     media.say(format!("ptime:{}", ours.ptime_ms.clamp(10, 120)));
     if mux {
         media.say("rtcp-mux".to_owned());

@@ -151,6 +151,30 @@ impl Media {
         self.write_line();
     }
 
+    /// Says these codecs, in this order; what is said of those that were there stays.
+    pub(super) fn set_codecs(&mut self, codecs: &[Codec]) {
+        let before = self.codecs();
+        let has = |codec: &Codec| {
+            let mut same = before.iter().filter(|old| old.payload_type == codec.payload_type);
+            same.any(|old| old.is_like(codec))
+        };
+        let (kept, new): (Vec<&Codec>, Vec<&Codec>) = codecs.iter().partition(|codec| has(codec));
+        self.keep_formats(&kept.iter().map(|codec| codec.payload_type).collect::<Vec<_>>());
+        for codec in new {
+            self.describe(codec);
+        }
+        self.formats = codecs.iter().map(|codec| codec.payload_type.to_string()).collect();
+        self.write_line();
+    }
+
+    /// Says what a payload type stands for.
+    pub(super) fn describe(&mut self, codec: &Codec) {
+        self.say(codec.map());
+        if let Some(fmtp) = &codec.fmtp {
+            self.say(format!("fmtp:{} {fmtp}", codec.payload_type));
+        }
+    }
+
     /// The time of one packet, if what is said makes sense: 10 to 120 ms.
     pub fn ptime_ms(&self) -> Option<u32> {
         let said = self.section.attribute("ptime")?;
@@ -241,6 +265,23 @@ mod tests {
             stream.say(format!("ptime:{said}"));
             assert_eq!(stream.ptime_ms(), expected, "{said}");
         }
+    }
+
+    #[test]
+    fn other_codecs_are_described_and_those_that_stay_keep_what_is_said_of_them() {
+        let mut stream = media("m=audio 1 RTP/AVP 0 97 101").unwrap();
+        for said in ["rtpmap:97 iLBC/8000", "rtpmap:101 telephone-event/8000", "fmtp:101 0-16"] {
+            stream.say(said.to_owned());
+        }
+        let opus = Codec { channels: 2, ..Codec::new(97, "opus", 48_000) };
+        let events = stream.codecs().pop().unwrap();
+        stream.set_codecs(&[opus.clone(), Codec::new(8, "PCMA", 8_000), events.clone()]);
+        let mut out = Vec::new();
+        stream.section.write(&mut out);
+        let expected = "m=audio 1 RTP/AVP 97 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\
+                        a=fmtp:101 0-16\r\na=rtpmap:97 opus/48000/2\r\na=rtpmap:8 PCMA/8000\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(stream.codecs(), [opus, Codec::new(8, "PCMA", 8_000), events]);
     }
 
     #[test]

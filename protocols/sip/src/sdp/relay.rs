@@ -96,21 +96,20 @@ impl Sdp {
         }
     }
 
-    /// Keeps the codecs of a stream that are allowed, in the stream's order, with the events and the
-    /// noise beside them; gives how many carry sound. With none the stream is left as it is, to be
-    /// refused.
-    pub fn keep_codecs(&mut self, index: usize, allowed: &[Codec]) -> usize {
-        let Some(media) = self.media.get_mut(index) else { return 0 };
-        let codecs = media.codecs();
-        let may_stay =
-            |codec: &&Codec| !codec.is_sound() || allowed.iter().any(|one| one.is_like(codec));
-        let kept: Vec<&Codec> = codecs.iter().filter(may_stay).collect();
-        let sound = kept.iter().filter(|codec| codec.is_sound()).count();
-        if sound > 0 {
-            let types: Vec<u8> = kept.iter().map(|codec| codec.payload_type).collect();
-            media.keep_formats(&types);
+    /// Says which codecs a stream carries, in this order. What is said of those that it had stays, what is
+    /// said of others goes.
+    pub fn set_codecs(&mut self, index: usize, codecs: &[Codec]) {
+        if let Some(media) = self.media.get_mut(index) {
+            media.set_codecs(codecs);
         }
-        sound
+    }
+
+    /// Says how long a packet of a stream lasts, in the place of what it said.
+    pub fn set_ptime(&mut self, index: usize, millis: u32) {
+        if let Some(media) = self.media.get_mut(index) {
+            media.section.remove_attributes(|name, _| matches!(name, "ptime" | "maxptime"));
+            media.say(format!("ptime:{millis}"));
+        }
     }
 
     /// Removes attributes of a stream and of the session by their names, as keys that end here.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use proto_media::srtp::MasterKey;
 
+use super::super::codecs::Codecs;
 use super::super::media::Local;
 use super::*;
 
@@ -31,7 +32,8 @@ impl Bench {
     fn new() -> Self {
         let local = |port| SocketAddr::from(([198, 51, 100, 1], port));
         let keys = [MasterKey::new([1; 30]), MasterKey::new([2; 30])];
-        let relay = Relay::new(Local { a: local(20_000), b: local(30_000) }, 1, Vec::new(), keys);
+        let local = Local { a: local(20_000), b: local(30_000) };
+        let relay = Relay::new(local, 1, Codecs::default(), keys);
         Self { bridge: Bridge::new(relay), out: Vec::new() }
     }
 
