@@ -316,6 +316,12 @@ impl CallState {
         let _ = self.context.writer.ask(work, then);
     }
 
+    /// Tells the store what need not be answered.
+    pub(super) fn tell(&self, change: CallChange) {
+        let work = Work { calls: vec![change], ..Work::default() };
+        let _ = self.context.writer.ask(work, Then::new(|_| {}));
+    }
+
     /// The row is there, or it is not.
     pub(super) async fn opened(&mut self, done: Option<CallDone>) {
         let refusal = match done {

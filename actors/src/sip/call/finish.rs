@@ -179,7 +179,7 @@ impl CallState {
         let legs = with_legs.then(legs);
         let (status, transport, facts) = (Some(status), None, None);
         let progress = Progress { key, at, status, legs, transport, facts };
-        self.ask(CallChange::Progress(Box::new(progress)), Stored::Noted);
+        self.tell(CallChange::Progress(Box::new(progress)));
     }
 
     /// Somebody has left, and who stays talks to somebody else.
@@ -194,7 +194,7 @@ impl CallState {
         let legs = self.records.iter().map(|(_, record)| record.clone()).chain(live).collect();
         let (target, other) = (about.party, about.call);
         let moved = Transferred { key, at, target, other, legs };
-        self.ask(CallChange::Transferred(Box::new(moved)), Stored::Noted);
+        self.tell(CallChange::Transferred(Box::new(moved)));
     }
 
     /// What the supervisor does if this actor fails.

@@ -67,7 +67,6 @@ impl CallState {
     pub(super) async fn stored(&mut self, stored: Stored) {
         match stored {
             Stored::Opened(done) => self.opened(done).await,
-            Stored::Noted(_) => {}
             Stored::Renewed(done) => self.renewed(done),
             Stored::Closed(done) => self.closed(done.as_ref()),
             Stored::Kept => self.kept(),

@@ -6,6 +6,7 @@
 //! us alone, and the other side may speak in the clear.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use proto_media::srtp::sdes::Crypto;
 use proto_media::srtp::{MasterKey, Suite};
@@ -50,7 +51,22 @@ pub(super) struct Relay {
 type Before = (Both, Both, [Option<Crypto>; 2]);
 
 /// What the sides said, or were told.
-type Both = [Option<Body>; 2];
+type Both = [Option<Words>; 2];
+
+/// A description, read once.
+#[derive(Clone, Debug)]
+struct Words {
+    body: Body,
+    /// None: it cannot be read.
+    sdp: Option<Arc<Sdp>>,
+}
+
+impl Words {
+    fn of(body: &Body) -> Self {
+        let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok().map(Arc::new);
+        Self { body: body.clone(), sdp }
+    }
+}
 
 fn index(side: Side) -> usize {
     match side {
@@ -95,7 +111,7 @@ impl Relay {
 
     /// What `from` offers, as the other side is to hear it; or why it cannot be relayed.
     pub(super) fn pass(&mut self, from: Side, body: &Body) -> Result<Body, StatusCode> {
-        self.pass_sealed(from, body, false)
+        self.pass_words(from, Words::of(body), false)
     }
 
     /// The same, sealed if the other side has not said otherwise.
@@ -105,28 +121,29 @@ impl Relay {
         body: &Body,
         seal: bool,
     ) -> Result<Body, StatusCode> {
-        self.passed(from, body, seal, |codecs, sdp, at| codecs.offer(sdp, at))
+        self.pass_words(from, Words::of(body), seal)
     }
 
     /// What `from` answers to the other side's last offer, as that side is to hear it.
     pub(super) fn pass_answer(&mut self, from: Side, body: &Body) -> Result<Body, StatusCode> {
-        let offer = self.heard[index(from.other())].as_ref();
-        let offer = offer.and_then(|body| Sdp::parse(body.as_bytes(), &Limits::default()).ok());
-        let offered = offer.and_then(|sdp| Some(sdp.media.get(audio(&sdp)?)?.codecs()));
-        let offered = offered.unwrap_or_default();
-        self.passed(from, body, false, |codecs, sdp, at| codecs.answer(sdp, at, &offered))
+        let offered = spoken(&self.heard[index(from.other())]).unwrap_or_default();
+        let fit = |codecs: &Codecs, sdp: &mut Sdp, at| codecs.answer(sdp, at, &offered);
+        self.passed(from, Words::of(body), false, fit)
+    }
+
+    fn pass_words(&mut self, from: Side, words: Words, seal: bool) -> Result<Body, StatusCode> {
+        self.passed(from, words, seal, |codecs, sdp, at| codecs.offer(sdp, at))
     }
 
     fn passed(
         &mut self,
         from: Side,
-        body: &Body,
+        words: Words,
         seal: bool,
         fit: impl FnOnce(&Codecs, &mut Sdp, usize) -> bool,
     ) -> Result<Body, StatusCode> {
         let refused = StatusCode::NOT_ACCEPTABLE_HERE;
-        let mut sdp =
-            Sdp::parse(body.as_bytes(), &Limits::default()).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let mut sdp = Sdp::clone(words.sdp.as_ref().ok_or(StatusCode::BAD_REQUEST)?);
         let audio = audio(&sdp).ok_or(refused)?;
         if !fit(&self.codecs, &mut sdp, audio) {
             return Err(refused);
@@ -156,15 +173,15 @@ impl Relay {
         sdp.set_origin(self.session + index(to) as u64, *version, local.ip());
         *version += 1;
         let told = Body::from(&sdp);
-        self.heard[index(from)] = Some(body.clone());
-        self.said[index(to)] = Some(told.clone());
+        self.heard[index(from)] = Some(words);
+        self.said[index(to)] = Some(Words { body: told.clone(), sdp: Some(Arc::new(sdp)) });
         Ok(told)
     }
 
     /// What a side said last, for the other one anew: as an offer after something else has changed.
     pub(super) fn again(&mut self, from: Side) -> Option<Body> {
         let last = self.heard[index(from)].clone()?;
-        self.pass(from, &last).ok()
+        self.pass_words(from, last, false).ok()
     }
 
     /// What a side said last, for somebody new on the other one: sealed or not, and as if nobody waited,
@@ -178,8 +195,7 @@ impl Relay {
     /// What a side said last, in both directions.
     #[must_use]
     pub(super) fn spoken(&self, from: Side) -> Option<Body> {
-        let last = self.heard[index(from)].as_ref()?;
-        let mut sdp = Sdp::parse(last.as_bytes(), &Limits::default()).ok()?;
+        let mut sdp = Sdp::clone(read(&self.heard[index(from)])?);
         let audio = audio(&sdp)?;
         sdp.set_direction(audio, Direction::SendRecv);
         Some(Body::from(&sdp))
@@ -200,38 +216,36 @@ impl Relay {
         } else {
             std::mem::replace(&mut self.codecs.allowed, own)
         };
-        let passed = self.pass_sealed(Side::A, &last, seal);
+        let passed = self.pass_words(Side::A, last, seal);
         self.codecs.allowed = all;
         passed
     }
 
     /// What a side said, where nothing has to be passed on.
     pub(super) fn hear(&mut self, from: Side, body: &Body) {
-        let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok();
-        let crypto = sdp.and_then(|sdp| crypto_of(sdp.media.get(audio(&sdp)?)?));
+        let words = Words::of(body);
+        let crypto = words.sdp.as_ref().and_then(|sdp| crypto_of(sdp.media.get(audio(sdp)?)?));
         self.sealed[index(from)] = crypto.or_else(|| self.sealed[index(from)].take());
-        self.heard[index(from)] = Some(body.clone());
+        self.heard[index(from)] = Some(words);
     }
 
     /// What was last said to a side.
     #[must_use]
     pub(super) fn said(&self, to: Side) -> Option<&Body> {
-        self.said[index(to)].as_ref()
+        self.said[index(to)].as_ref().map(|words| &words.body)
     }
 
     /// What a side said last.
     #[must_use]
     pub(super) fn heard(&self, from: Side) -> Option<&Body> {
-        self.heard[index(from)].as_ref()
+        self.heard[index(from)].as_ref().map(|words| &words.body)
     }
 
     /// What has come of the exchange with a side, for the relay; `None` while it is not complete.
     #[must_use]
     pub(super) fn remote(&self, side: Side, is_other_peer: bool) -> Option<RemoteMedia> {
-        let read =
-            |body: &Option<Body>| Sdp::parse(body.as_ref()?.as_bytes(), &Limits::default()).ok();
         let (ours, theirs) = (read(&self.said[index(side)])?, read(&self.heard[index(side)])?);
-        let at = audio(&ours)?;
+        let at = audio(ours)?;
         let (mine, media) = (ours.media.get(at)?, theirs.media.get(at)?);
         let transport = theirs.transport(media);
         let open = media.is_open();
@@ -260,12 +274,8 @@ impl Relay {
     /// The codec that is spoken to a side.
     #[must_use]
     pub(super) fn codec(&self, side: Side) -> Option<String> {
-        let spoken = |body: &Body| {
-            let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok()?;
-            Some(sdp.media.get(audio(&sdp)?)?.codecs())
-        };
-        let theirs = spoken(self.heard[index(side)].as_ref()?)?;
-        let ours = self.said[index(side)].as_ref().and_then(spoken);
+        let theirs = spoken(&self.heard[index(side)])?;
+        let ours = spoken(&self.said[index(side)]);
         let agreed = |codec: &&Codec| {
             let is_told = |ours: &Vec<Codec>| ours.iter().any(|other| other.is_like(codec));
             codec.is_sound() && ours.as_ref().is_none_or(is_told)
@@ -276,13 +286,10 @@ impl Relay {
     /// Whether a side does not want to hear, or to be heard.
     #[must_use]
     pub(super) fn holds(&self, side: Side) -> bool {
-        let read = |body: &Body| {
-            let sdp = Sdp::parse(body.as_bytes(), &Limits::default()).ok()?;
-            let media = sdp.media.get(audio(&sdp)?)?;
-            let direction = sdp.meant(media);
-            Some(!(direction.sends() && direction.receives()))
-        };
-        self.heard[index(side)].as_ref().and_then(read).unwrap_or(false)
+        let Some(sdp) = read(&self.heard[index(side)]) else { return false };
+        let media = audio(sdp).and_then(|at| sdp.media.get(at));
+        let direction = media.map(|media| sdp.meant(media));
+        direction.is_some_and(|way| !(way.sends() && way.receives()))
     }
 
     /// Whether a side seals its packets.
@@ -307,6 +314,16 @@ impl Relay {
             Side::B => self.local.b,
         }
     }
+}
+
+fn read(words: &Option<Words>) -> Option<&Sdp> {
+    words.as_ref()?.sdp.as_deref()
+}
+
+/// The codecs of what was said, in its order.
+fn spoken(words: &Option<Words>) -> Option<Vec<Codec>> {
+    let sdp = read(words)?;
+    Some(sdp.media.get(audio(sdp)?)?.codecs())
 }
 
 /// The keys of a stream that is sealed: the first line that we can do.
@@ -383,6 +400,9 @@ mod tests {
         let told = text(&relay.pass(Side::A, &body(OFFER)).unwrap());
         assert!(told.contains("m=audio 30000 RTP/AVP 0 8 101") && told.contains("a=x-own:kept"));
         assert!(told.contains("m=video 0 "), "{told}");
+        let kept = relay.said[1].as_ref().and_then(|words| words.sdp.as_deref());
+        let again = Sdp::parse(relay.said(Side::B).unwrap().as_bytes(), &Limits::default());
+        assert_eq!(kept, again.ok().as_ref(), "what is kept is what was said");
         for gone in ["192.0.2.7", "4001", "BUNDLE", "alice"] {
             assert!(!told.contains(gone), "{gone} in {told}");
         }

@@ -110,7 +110,6 @@ pub enum CallMsg {
 #[derive(Debug)]
 pub enum Stored {
     Opened(Option<CallDone>),
-    Noted(Option<CallDone>),
     Renewed(Option<CallDone>),
     Closed(Option<CallDone>),
     /// Its messages were, or were not.

@@ -6,7 +6,6 @@
 use model::voice::HangupBy;
 use store::lane::CallChange;
 
-use super::Stored;
 use super::orders::Unobeyed;
 use super::state::{CallState, Phase};
 use crate::media::{PlayId, Refused, Side, Sound};
@@ -97,8 +96,7 @@ impl CallState {
 
     fn tell_held(&self, side: Side, on: bool, by: HangupBy) {
         if let Some(key) = self.row.key {
-            let change = CallChange::Held { key, at: self.at(), on, leg: name(side), by };
-            self.ask(change, Stored::Noted);
+            self.tell(CallChange::Held { key, at: self.at(), on, leg: name(side), by });
         }
     }
 
