@@ -51,7 +51,14 @@ impl World {
         let done = self.admin(Admin::Number(Box::new(buy))).await;
         let AdminDone::Number(NumberDone::Bought(id)) = done else { panic!("{done:?}") };
         let routing = Some(Routing::Proxy {}.text());
-        let route = NumberChange::Route { organization, id, routing, trunk: None, password: None };
+        let route = NumberChange::Route {
+            organization,
+            id,
+            routing,
+            trunk: None,
+            password: None,
+            record: false,
+        };
         self.admin(Admin::Number(Box::new(route))).await;
         id
     }
