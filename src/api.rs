@@ -80,7 +80,8 @@ pub(crate) use smpp::{
     defaults as smpp_defaults, new_password as new_smpp_password,
 };
 pub(crate) use trunks::{
-    FIELDS as TRUNK_FIELDS, RegistrationOut, TrunkOut, read as read_trunk, said as said_of_trunk,
+    FIELDS as TRUNK_FIELDS, TrunkOut, TrunkRegistrationOut, read as read_trunk,
+    said as said_of_trunk,
 };
 
 use crate::carriers::Book;

@@ -147,3 +147,23 @@ fn every_code_has_its_page() {
     let pages = fs::read_dir(root().join("docs/errors")).unwrap().count();
     assert_eq!(pages, Code::ALL.len(), "a page without a code");
 }
+
+#[test]
+fn no_two_shapes_of_the_api_have_one_name() {
+    // The document knows shapes by their names: the second would stand in the place of the first.
+    let mut known = BTreeSet::new();
+    for (path, text) in sources().into_iter().filter(|(path, _)| inside(path, "src/api")) {
+        let mut derived = false;
+        for line in text.lines() {
+            derived |= line.starts_with("#[derive(") && line.contains("ToSchema");
+            let mut words = line.split([' ', '<', '(', ';']);
+            if words.any(|word| word == "struct" || word == "enum") && std::mem::take(&mut derived)
+            {
+                let name = words.next().unwrap_or_default().to_owned();
+                let place = path.display();
+                assert!(known.insert(name.clone()), "{place}: {name} is the name of another one");
+            }
+        }
+    }
+    assert!(known.len() > 100, "{}", known.len());
+}

@@ -11,7 +11,7 @@ use store::TrunkListedRow;
 
 use super::desk::{Desk, PAGE, away};
 use super::smpp::told;
-use crate::api::{RegistrationOut, TRUNK_FIELDS, TrunkOut, read_trunk, said_of_trunk};
+use crate::api::{TRUNK_FIELDS, TrunkOut, TrunkRegistrationOut, read_trunk, said_of_trunk};
 use crate::trunks::{TrunkBook, unknown};
 
 /// What is asked of an organization's trunks. They are named by `trk_…` or by their name.
@@ -84,7 +84,7 @@ fn of_settings(book: &TrunkBook, request: &TrunkRequest) -> Result<Value, Refusa
             "max_channels": trunk.max_channels,
             "health": live.health().as_str(),
             "last_error": Some(live.last_error()).filter(|error| !error.is_empty()),
-            "registration": RegistrationOut::of(running),
+            "registration": TrunkRegistrationOut::of(running),
         })
     };
     let all = book.trunks().of(None);

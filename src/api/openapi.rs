@@ -4,7 +4,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::webhooks::catalog::{EventEnvelope, EventType};
+use super::webhooks::catalog::{EventType, WebhookEnvelope};
 
 /// What stands above the paths.
 #[derive(OpenApi)]
@@ -36,7 +36,7 @@ use super::webhooks::catalog::{EventEnvelope, EventType};
         (name = "voice", description = "Calls, and what became of them"),
         (name = "webhooks", description = "Events, posted to your endpoints"),
     ),
-    components(schemas(EventType, EventEnvelope)),
+    components(schemas(EventType, WebhookEnvelope)),
     security(("api_key" = []), ("bearer" = [])),
     modifiers(&Keys),
 )]

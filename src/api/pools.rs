@@ -43,7 +43,7 @@ pub(crate) struct PoolOut {
     /// `round_robin`, `weighted`, `sticky` or `least_used`.
     #[schema(example = "sticky")]
     strategy: &'static str,
-    senders: Vec<SenderOut>,
+    senders: Vec<PoolSenderOut>,
     /// Names of the only carriers that take its messages; empty: any.
     #[schema(example = json!(["upstream"]))]
     carrier_ids: Vec<String>,
@@ -56,7 +56,7 @@ pub(crate) struct PoolOut {
 
 /// A sender of a pool.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SenderOut {
+pub(crate) struct PoolSenderOut {
     #[schema(example = "+14155550100")]
     value: String,
     /// `alphanumeric`, `international` or `short_code`: what its value is.
@@ -234,7 +234,7 @@ impl PoolOut {
             let of = |u: &&PoolUseRow| u.pool_id == row.id && *u.sender == *sender.value;
             uses.iter().find(of).map_or(0, |u| u.used)
         };
-        let senders = pool.senders.iter().map(|sender| SenderOut {
+        let senders = pool.senders.iter().map(|sender| PoolSenderOut {
             value: sender.value.to_string(),
             r#type: sender.kind.as_str(),
             weight: sender.weight,

@@ -27,8 +27,8 @@ use super::messages::id_of;
 use super::page::{List, Page, Query};
 use crate::sip::{SipBook, unknown};
 
-use input::{CredentialIn, CredentialPatch};
 pub(crate) use input::{FIELDS, read, read_new, stored};
+use input::{SipCredentialIn, SipCredentialPatch};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -126,7 +126,7 @@ pub(crate) async fn list(
 /// Makes a credential. Its password is shown once.
 #[utoipa::path(
     post, path = "/sip-credentials", operation_id = "create_sip_credential", tag = "sip",
-    request_body = CredentialIn,
+    request_body = SipCredentialIn,
     responses(
         (status = 201, description = "Made", body = Envelope<SipCredentialWithPasswordOut>),
         (status = 409, description = "The extension or username is taken, or there are as many as may be",
@@ -171,7 +171,7 @@ pub(crate) async fn show(
 #[utoipa::path(
     patch, path = "/sip-credentials/{id}", operation_id = "update_sip_credential", tag = "sip",
     params(("id" = String, Path, example = "sip_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
-    request_body = CredentialPatch,
+    request_body = SipCredentialPatch,
     responses(
         (status = 200, description = "As it is now", body = Envelope<SipCredentialOut>),
         (status = 404, description = "There is no such credential of yours", body = ErrorOut),

@@ -70,14 +70,14 @@ pub(crate) struct TrunkOut {
     /// Why it did not answer last.
     last_error: Option<String>,
     /// How we are registered there; null: we do not register.
-    registration: Option<RegistrationOut>,
+    registration: Option<TrunkRegistrationOut>,
     created_at: String,
     updated_at: String,
 }
 
 /// Our registration with a trunk.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RegistrationOut {
+pub(crate) struct TrunkRegistrationOut {
     /// `registering`, `registered`, `failed` (it is tried again) or `unregistered`.
     status: &'static str,
     expires_at: Option<String>,
@@ -206,7 +206,7 @@ async fn find<P>(app: &App, caller: &Caller<P>, id: &str) -> Result<TrunkListedR
     Ok(row.ok_or_else(unknown)?)
 }
 
-impl RegistrationOut {
+impl TrunkRegistrationOut {
     pub(crate) fn of(running: &Running) -> Option<Self> {
         let standing = running.trunk.registers().then(|| running.live.standing())?;
         Some(Self {
@@ -238,7 +238,7 @@ impl TrunkOut {
             status: if row.disabled_at.is_some() { "disabled" } else { "active" },
             health: live.map_or(Health::Unknown, |live| live.health()).as_str(),
             last_error: live.map(|live| live.last_error()).filter(|error| !error.is_empty()),
-            registration: running.as_deref().and_then(RegistrationOut::of),
+            registration: running.as_deref().and_then(TrunkRegistrationOut::of),
             created_at: At(row.created_at).iso(),
             updated_at: At(row.updated_at).iso(),
         }

@@ -26,14 +26,14 @@ pub(crate) struct ContactCapsOut {
     /// Counted of test messages, as the caller's key is.
     test_mode: bool,
     /// Rules that name a channel.
-    grouped_by_channel: BTreeMap<String, Vec<StandingOut>>,
+    grouped_by_channel: BTreeMap<String, Vec<CapStandingOut>>,
     /// Rules for every channel.
-    global_caps: Vec<StandingOut>,
+    global_caps: Vec<CapStandingOut>,
 }
 
 /// A rule, and how the recipient stands with it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct StandingOut {
+pub(crate) struct CapStandingOut {
     #[serde(flatten)]
     rule: CapOut,
     /// Messages within the window that ends now.
@@ -73,7 +73,7 @@ pub(crate) async fn show(
         grouped_by_channel: BTreeMap::new(),
         global_caps: Vec::new(),
     };
-    for standing in standings.into_iter().map(StandingOut::from) {
+    for standing in standings.into_iter().map(CapStandingOut::from) {
         match standing.rule.channel.clone() {
             Some(channel) => out.grouped_by_channel.entry(channel).or_default().push(standing),
             None => out.global_caps.push(standing),
@@ -82,7 +82,7 @@ pub(crate) async fn show(
     caller.call.answer(StatusCode::OK, out)
 }
 
-impl From<CapStanding> for StandingOut {
+impl From<CapStanding> for CapStandingOut {
     fn from(standing: CapStanding) -> Self {
         let rule = CapOut::from(standing.rule);
         Self {

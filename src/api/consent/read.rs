@@ -22,7 +22,7 @@ use super::super::suppressions::fits;
 
 /// Where a person stands.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct StandingOut {
+pub(crate) struct ConsentStandingOut {
     contact_id: Option<String>,
     #[schema(example = "+14155550123")]
     identifier: String,
@@ -74,7 +74,7 @@ pub(crate) struct RecordOut {
     params(("identifier" = String, Query, description = "E.164 with +, an email address, or an id",
         example = "+14155550123")),
     responses(
-        (status = 200, description = "Where the person stands", body = Envelope<StandingOut>),
+        (status = 200, description = "Where the person stands", body = Envelope<ConsentStandingOut>),
         (status = 400, description = "The query is not valid", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),
@@ -91,7 +91,7 @@ pub(crate) async fn show(
     let listed = app.store.suppressions_of(caller.organization, address).await?;
     let reached = Scope::CHANNELS.iter().filter(|channel| fits(&identity, **channel));
     let channels = reached.map(|channel| ChannelOut::new(*channel, &said, &listed)).collect();
-    let out = StandingOut { contact_id: None, identifier: address.to_owned(), channels };
+    let out = ConsentStandingOut { contact_id: None, identifier: address.to_owned(), channels };
     caller.call.answer(StatusCode::OK, out)
 }
 

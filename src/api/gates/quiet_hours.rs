@@ -18,7 +18,7 @@ use super::super::page::Query;
 
 /// What the clocks of a number say.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PreviewOut {
+pub(crate) struct QuietHoursPreviewOut {
     #[schema(example = "sms")]
     channel: String,
     allowed_now: bool,
@@ -57,7 +57,7 @@ pub(crate) struct PreviewOut {
             place of the number's"),
     ),
     responses(
-        (status = 200, description = "What the clocks say", body = Envelope<PreviewOut>),
+        (status = 200, description = "What the clocks say", body = Envelope<QuietHoursPreviewOut>),
         (status = 422, description = "The number or the channel is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),
@@ -86,13 +86,13 @@ pub(crate) async fn preview(
     let window = hours.window(channel, quiet::country_of(&phone));
     let always = Window::hours(0, 24);
     let reading = quiet::read(&zones, window.unwrap_or(always), caller.call.at());
-    let mut out = PreviewOut::new(channel, window, reading);
+    let mut out = QuietHoursPreviewOut::new(channel, window, reading);
     out.enforced = hours.enabled;
     out.policy = if hours.defer { "defer" } else { "reject" };
     caller.call.answer(StatusCode::OK, out)
 }
 
-impl PreviewOut {
+impl QuietHoursPreviewOut {
     fn new(channel: &str, window: Option<Window>, reading: Reading) -> Self {
         let reason = match window {
             None => Some("exempt_channel"),

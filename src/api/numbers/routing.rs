@@ -28,7 +28,7 @@ use read::{Place, read};
 #[expect(dead_code, reason = "documents the body, which is read field by field")]
 #[schema(example = json!({"type": "sip_forward",
     "config": {"mode": "inline", "sipUri": "sip:agent@pbx.example.com", "timeout": 30}}))]
-pub(crate) struct RoutingIn {
+pub(crate) struct NumberRoutingIn {
     /// `sip_forward`, `ring_group`, `forward`, `reject` or `proxy`; null: calls are not taken.
     r#type: Option<String>,
     /// By type. `sip_forward`: `mode` `inline` with `sipUri`, `sipUsername`, `sipPassword`, or `trunk`
@@ -43,7 +43,7 @@ pub(crate) struct RoutingIn {
 
 /// Where calls go; a password is never shown.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RoutingOut {
+pub(crate) struct NumberRoutingOut {
     #[schema(example = "forward")]
     r#type: Option<String>,
     #[schema(value_type = Option<Object>, example = json!({"number": "+14155550123"}))]
@@ -55,7 +55,7 @@ pub(crate) struct RoutingOut {
     get, path = "/numbers/{id}/routing", operation_id = "get_number_routing", tag = "numbers",
     params(("id" = String, Path, example = "num_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
     responses(
-        (status = 200, description = "Where they go", body = Envelope<RoutingOut>),
+        (status = 200, description = "Where they go", body = Envelope<NumberRoutingOut>),
         (status = 404, description = "There is no such number of yours", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
     ),
@@ -66,16 +66,16 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let row = find(&app, &caller, &id).await?;
-    caller.call.answer(StatusCode::OK, RoutingOut::of(&row))
+    caller.call.answer(StatusCode::OK, NumberRoutingOut::of(&row))
 }
 
 /// Says where calls to a number go, from the next one on.
 #[utoipa::path(
     put, path = "/numbers/{id}/routing", operation_id = "put_number_routing", tag = "numbers",
     params(("id" = String, Path, example = "num_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
-    request_body = RoutingIn,
+    request_body = NumberRoutingIn,
     responses(
-        (status = 200, description = "As it is now", body = Envelope<RoutingOut>),
+        (status = 200, description = "As it is now", body = Envelope<NumberRoutingOut>),
         (status = 404, description = "There is no such active number of yours", body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
@@ -97,7 +97,7 @@ pub(crate) async fn replace(
     let asked = read(&body::parse(&raw, &[])?, &place)?;
     check_users(&app, caller.organization, asked.routing.as_ref()).await?;
     let row = app.numbers.route(&row, asked).await?;
-    caller.call.answer(StatusCode::OK, RoutingOut::of(&row))
+    caller.call.answer(StatusCode::OK, NumberRoutingOut::of(&row))
 }
 
 /// The phones of a group are the organization's.
@@ -129,7 +129,7 @@ async fn check_users(
     Ok(())
 }
 
-impl RoutingOut {
+impl NumberRoutingOut {
     fn of(row: &NumberRow) -> Self {
         let routing =
             row.routing.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());

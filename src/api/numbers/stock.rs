@@ -63,7 +63,7 @@ pub(crate) struct AvailableOut {
 
 /// How much of a country can be bought.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CountryOut {
+pub(crate) struct NumberCountryOut {
     #[schema(example = "US")]
     country: String,
     r#type: &'static str,
@@ -113,7 +113,7 @@ pub(crate) async fn available(
     get, path = "/numbers/available/countries", operation_id = "list_number_countries",
     tag = "numbers",
     responses(
-        (status = 200, description = "By country and type", body = Envelope<Vec<CountryOut>>),
+        (status = 200, description = "By country and type", body = Envelope<Vec<NumberCountryOut>>),
         (status = "default", description = "Any error", body = ErrorOut),
     ),
 )]
@@ -122,7 +122,7 @@ pub(crate) async fn countries(
     caller: Caller<ReadNumbers>,
 ) -> Result<Response, ApiError> {
     let rows = app.store.stock_counts(COUNTS_MAX).await?;
-    let counts = rows.into_iter().map(|row| CountryOut {
+    let counts = rows.into_iter().map(|row| NumberCountryOut {
         country: row.country_code,
         r#type: super::type_of(row.number_type),
         numbers: row.numbers,

@@ -29,7 +29,7 @@ pub(crate) struct PoolIn {
     strategy: Option<String>,
     /// 1 to 100, each once.
     #[schema(min_items = 1, max_items = 100)]
-    senders: Vec<SenderIn>,
+    senders: Vec<PoolSenderIn>,
     /// Names of carriers, your own or the platform's: the only ones that take its messages. At most
     /// 20; empty or left out: any.
     carrier_ids: Option<Vec<String>>,
@@ -45,7 +45,7 @@ pub(crate) struct PoolPatch {
     name: Option<String>,
     strategy: Option<String>,
     /// All of them.
-    senders: Option<Vec<SenderIn>>,
+    senders: Option<Vec<PoolSenderIn>>,
     /// All of them; empty or null: any.
     carrier_ids: Option<Vec<String>>,
     #[schema(minimum = 1, maximum = 365)]
@@ -54,7 +54,7 @@ pub(crate) struct PoolPatch {
 
 /// A sender of a pool.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct SenderIn {
+pub(crate) struct PoolSenderIn {
     /// E.164, a short code, or 3 to 11 letters and digits.
     #[schema(example = "+14155550100")]
     value: String,

@@ -20,19 +20,19 @@ use crate::sip::NewCredential;
 #[derive(Debug, Deserialize, ToSchema)]
 #[expect(dead_code, reason = "documents the body, which is read field by field")]
 #[schema(example = json!({"label": "Front desk", "extension": "100", "allowed_outbound": true}))]
-pub(crate) struct CredentialIn {
+pub(crate) struct SipCredentialIn {
     /// 1 to 32 lower-case letters, digits, `-`, `_`, `.`, of no other credential of yours; made when
     /// left out.
     sip_username: Option<String>,
     #[serde(flatten)]
-    rest: CredentialPatch,
+    rest: SipCredentialPatch,
 }
 
 /// What may be changed of a credential; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[expect(dead_code, reason = "documents the body, which is read field by field")]
 #[schema(example = json!({"allowed_destinations": ["+1", "+44"], "caller_id": "+14155550100"}))]
-pub(crate) struct CredentialPatch {
+pub(crate) struct SipCredentialPatch {
     /// At most 100 characters.
     label: Option<String>,
     /// 2 to 8 digits, of no other credential of yours, and no emergency number; null for none.

@@ -31,7 +31,7 @@ pub(crate) struct PreviewIn {
 
 /// What a template makes of some values.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PreviewOut {
+pub(crate) struct TemplatePreviewOut {
     /// The text; variables without a value stand in it as they are written.
     #[schema(example = "Hi Ada, your order 1234 is on its way.")]
     body: String,
@@ -54,7 +54,7 @@ const FIELDS: &[Field] =
     params(("id" = String, Path, example = "tpl_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")),
     request_body = PreviewIn,
     responses(
-        (status = 200, description = "The text", body = Envelope<PreviewOut>),
+        (status = 200, description = "The text", body = Envelope<TemplatePreviewOut>),
         (status = 404, description = "There is no such template of yours", body = ErrorOut),
         (status = 422, description = "A field is refused", body = ErrorOut),
         (status = "default", description = "Any other error", body = ErrorOut),
@@ -75,7 +75,7 @@ pub(crate) async fn preview(
     let smart = input.smart_encoding == Some(true);
     let body = if smart { text::smart(body, None) } else { body };
     let weight = text::weigh_plainly(&body);
-    let out = PreviewOut {
+    let out = TemplatePreviewOut {
         encoding: weight.encoding.as_str(),
         characters: weight.characters,
         segments: weight.segments,

@@ -43,7 +43,7 @@ pub(crate) struct CallOut {
     record: bool,
     /// Of its newest recording; shown with one call, not in lists.
     recording_url: Option<String>,
-    recording_consent: Option<ConsentOut>,
+    recording_consent: Option<RecordingConsentOut>,
     amd: Option<AmdOut>,
     stir: StirOut,
     /// From its answer to its end, or to now.
@@ -78,7 +78,7 @@ pub(crate) struct CallOut {
 
 /// What was announced before it was recorded.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct ConsentOut {
+pub(crate) struct RecordingConsentOut {
     /// `none`, `announce_inbound` or `announce_all`.
     #[schema(example = "announce_all")]
     pub(super) mode: String,
@@ -236,8 +236,10 @@ impl CallOut {
             sip_call_id: facts.sip_call_id,
             record: facts.record,
             recording_url: None,
-            recording_consent: mode
-                .map(|mode| ConsentOut { mode, announced_at: iso(facts.consent_announced_at) }),
+            recording_consent: mode.map(|mode| RecordingConsentOut {
+                mode,
+                announced_at: iso(facts.consent_announced_at),
+            }),
             amd: facts.amd.then_some(AmdOut { result: facts.amd_result }),
             stir: StirOut { attest: attest.map(Attest::as_str), verstat: facts.verstat },
             duration_seconds: row

@@ -30,7 +30,7 @@ use super::super::error::{ApiError, ErrorOut};
 use super::super::messages::id_of;
 use super::super::page::{List, Page, Pagination, Query};
 use super::find as find_call;
-use super::output::ConsentOut;
+use super::output::RecordingConsentOut;
 
 /// Octets of a piece of a file.
 const PIECE: usize = 64 * 1_024;
@@ -58,7 +58,7 @@ pub(crate) struct RecordingOut {
     /// Where its file is; null while there is none.
     #[schema(example = "/api/v1/voice/recordings/rec_0190b5a2c4e37f1a8d2e5b6c7d8e9f00/media")]
     url: Option<String>,
-    consent: ConsentOut,
+    consent: RecordingConsentOut,
     /// What the disk was too slow for; it is silence in the file.
     lost_ms: Option<i64>,
     /// Why it failed, as `storage_failed`.
@@ -92,7 +92,7 @@ impl RecordingOut {
             channels: 2,
             format: "wav",
             size_bytes: row.size_bytes,
-            consent: ConsentOut {
+            consent: RecordingConsentOut {
                 mode: row.consent_mode.clone(),
                 announced_at: iso(row.announced_at),
             },
@@ -108,7 +108,7 @@ impl RecordingOut {
         self.url.as_deref()
     }
 
-    pub(super) fn consent(&self) -> ConsentOut {
+    pub(super) fn consent(&self) -> RecordingConsentOut {
         self.consent.clone()
     }
 }

@@ -99,7 +99,7 @@ pub(crate) enum EventType {
 
 /// The body of a webhook request.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct EventEnvelope {
+pub(crate) struct WebhookEnvelope {
     /// The same each time this event is sent: what repeats is known by it.
     #[schema(example = "evt_0190b5a2c4e37f1a8d2e5b6c7d8e9f00")]
     id: String,
@@ -585,6 +585,6 @@ mod tests {
         listed.sort_unstable();
         told.sort_unstable();
         assert_eq!(listed, told);
-        assert!(document["components"]["schemas"]["EventEnvelope"].is_object());
+        assert!(document["components"]["schemas"]["WebhookEnvelope"].is_object());
     }
 }
