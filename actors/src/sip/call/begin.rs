@@ -17,9 +17,8 @@ use proto_sip::header::Replaces;
 use proto_sip::leg::{Cause, Command, Extra, Incoming, Leg, Outgoing};
 use proto_sip::sdp::Body;
 use proto_sip::{Message, Name, StatusCode, Uri};
-use ractor::ActorRef;
 use rand::RngExt as _;
-use store::lane::{CallChange, CallDone, NewCall, Opened, Work};
+use store::lane::{CallChange, CallDone, NewCall, Opened};
 
 use super::bridge::Bridge;
 use super::codecs::Codecs;
@@ -33,32 +32,11 @@ use super::state::{CallLeg, CallState, End, Follows, Line, Phase, chance, now};
 use super::table::{Invited, Opening};
 use super::tie::Why;
 use super::transfer::Transfer;
-use super::{CallMsg, Stored, egress};
+use super::{Stored, egress};
 use crate::media::{LegArgs, SessionArgs, Side};
 use crate::sip::credentials::Credential;
 use crate::sip::dialplan::{Ask, Caller, Dialled, Order, Place, Plan, Refused, Step, Tables, plan};
 use crate::sip::flow::{Flow, Kind};
-use crate::writer::Then;
-
-/// A question to the store. Dropped, it says that nothing is known.
-struct Asking<F: FnOnce(Option<CallDone>) -> Stored> {
-    me: ActorRef<CallMsg>,
-    as_what: Option<F>,
-}
-
-impl<F: FnOnce(Option<CallDone>) -> Stored> Asking<F> {
-    fn answer(&mut self, done: Option<CallDone>) {
-        if let Some(as_what) = self.as_what.take() {
-            let _ = self.me.send_message(CallMsg::Stored(as_what(done)));
-        }
-    }
-}
-
-impl<F: FnOnce(Option<CallDone>) -> Stored> Drop for Asking<F> {
-    fn drop(&mut self) {
-        self.answer(None);
-    }
-}
 
 impl CallState {
     /// What becomes of it?
@@ -301,25 +279,6 @@ impl CallState {
         // Whoever dies from here on, what was asked for is taken back.
         self.write_will();
         self.ask(CallChange::Open(Box::new(call)), Stored::Opened);
-    }
-
-    /// Asks the store; the answer comes as a message, whatever becomes of the writer.
-    pub(super) fn ask(
-        &self,
-        change: CallChange,
-        as_what: impl FnOnce(Option<CallDone>) -> Stored + Send + 'static,
-    ) {
-        let mut asking = Asking { me: self.me.clone(), as_what: Some(as_what) };
-        let then = Then::new(move |mut done| asking.answer(done.calls.pop()));
-        let work = Work { calls: vec![change], ..Work::default() };
-        // Without a writer the question is dropped, which is an answer too.
-        let _ = self.context.writer.ask(work, then);
-    }
-
-    /// Tells the store what need not be answered.
-    pub(super) fn tell(&self, change: CallChange) {
-        let work = Work { calls: vec![change], ..Work::default() };
-        let _ = self.context.writer.ask(work, Then::new(|_| {}));
     }
 
     /// The row is there, or it is not.

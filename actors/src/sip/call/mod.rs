@@ -15,13 +15,15 @@
 //! join      two calls become one; `tie` what they tell each other
 //! tape      who is told that it is recorded, and the recording
 //! table     which call a message is for; `keeper` what outlives a call that fails
-//! state, begin, heard, acts, finish    the actor's state and what it does with each thing that happens
+//! state, begin, heard, acts, finish    the actor's state and what it does with each thing that happens;
+//!           `asking` what it asks the store
 //!
 //! Legs, ring, bridge and money are machines that the actor steps; it alone knows sockets, time and the
 //! store. When it dies its legs are lost without a word: the supervisor says goodbye to all ends by what
 //! `keeper` has, and bills what was talked. The relay closes with its handle.
 
 mod acts;
+mod asking;
 mod begin;
 mod bridge;
 mod codecs;

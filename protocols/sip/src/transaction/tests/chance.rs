@@ -99,7 +99,8 @@ impl Run {
                 self.sent.push(octets.clone());
             }
         }
-        assert!(self.stage.table.len() <= 12 + self.stage.table.cancels.len());
+        // What begins, what says it is inside, and ours: a share each.
+        assert!(self.stage.table.len() <= 18 + self.stage.table.cancels.len());
     }
 
     fn respond(&mut self, back: usize, status: u16) {
