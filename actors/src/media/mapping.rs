@@ -205,29 +205,14 @@ mod tests {
         Format { payload_type, encoding }
     }
 
-    fn remote(receive: &[Format], send: &[Format]) -> RemoteMedia {
-        RemoteMedia {
-            rtp: None,
-            rtcp: None,
-            rtcp_mux: false,
-            receive: receive.to_vec(),
-            send: send.to_vec(),
-            sends: true,
-            receives: true,
-            srtp: None,
-            signalling: None,
-            is_other_peer: false,
-        }
-    }
-
     #[test]
     fn of_what_a_peer_takes_that_goes_first_which_was_agreed() {
         let (mu, a) = (Format::g711(Law::Mu), Format::g711(Law::A));
         let other = || Encoding::Other { name: "iLBC".into(), clock_hz: 8_000 };
         let offered = [Format { payload_type: 97, encoding: other() }, mu.clone(), a.clone()];
         assert_eq!(agreed(&offered, from_ref(&a))[0], a);
-        let from = remote(&[mu.clone(), a.clone()], from_ref(&a));
-        let to = remote(from_ref(&mu), &[offered[0].clone(), mu.clone()]);
+        let from = RemoteMedia::speaking(&[mu.clone(), a.clone()], from_ref(&a));
+        let to = RemoteMedia::speaking(from_ref(&mu), &[offered[0].clone(), mu.clone()]);
         let mapping = Mapping::between(&from, &to);
         assert_eq!(mapping.of(8), Passage::Transcode { from: Law::A, payload_type: 0 });
         assert!(!mapping.converts());
@@ -236,8 +221,8 @@ mod tests {
     #[test]
     fn what_is_made_anew_has_its_digits_pressed_anew() {
         let (law, events) = (Format::g711(Law::A), Format::events(101));
-        let from = remote(&[law.clone(), events.clone()], &[law, events.clone()]);
-        let to = remote(&[opus(111), events.clone()], &[opus(111), events]);
+        let from = RemoteMedia::speaking(&[law.clone(), events.clone()], &[law, events.clone()]);
+        let to = RemoteMedia::speaking(&[opus(111), events.clone()], &[opus(111), events]);
         let mapping = Mapping::between(&from, &to);
         let turn = Turn { from: Speech::G711(Law::A), to: Speech::Opus, payload_type: 111 };
         let is_built = Speech::Opus.is_built();

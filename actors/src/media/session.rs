@@ -97,6 +97,25 @@ pub struct RemoteMedia {
     pub is_other_peer: bool,
 }
 
+#[cfg(test)]
+impl RemoteMedia {
+    /// A peer that is nowhere, sends and hears, and speaks these formats.
+    pub(crate) fn speaking(receive: &[Format], send: &[Format]) -> Self {
+        Self {
+            rtp: None,
+            rtcp: None,
+            rtcp_mux: false,
+            receive: receive.to_vec(),
+            send: send.to_vec(),
+            sends: true,
+            receives: true,
+            srtp: None,
+            signalling: None,
+            is_other_peer: false,
+        }
+    }
+}
+
 /// What was carried, and how well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {

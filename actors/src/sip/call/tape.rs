@@ -504,27 +504,13 @@ mod tests {
     use super::*;
     use crate::media::Format;
 
-    fn remote(receive: &[Format], send: &[Format]) -> RemoteMedia {
-        RemoteMedia {
-            rtp: None,
-            rtcp: None,
-            rtcp_mux: false,
-            receive: receive.to_vec(),
-            send: send.to_vec(),
-            sends: true,
-            receives: true,
-            srtp: None,
-            signalling: None,
-            is_other_peer: false,
-        }
-    }
-
     #[test]
     fn what_both_said_first_decides_whether_it_can_be_recorded() {
         let (mu, a, events) = (Format::g711(Law::Mu), Format::g711(Law::A), Format::events(101));
         let encoding = Encoding::Other { name: "opus".into(), clock_hz: 48_000 };
         let opus = Format { payload_type: 96, encoding };
-        let fits = |receive: &[Format], send: &[Format]| is_g711(&remote(receive, send));
+        let fits =
+            |receive: &[Format], send: &[Format]| is_g711(&RemoteMedia::speaking(receive, send));
         let both = [opus.clone(), mu.clone(), events.clone()];
         let one = [mu.clone(), events.clone()];
         // It offered more than was answered, whoever offered.
